@@ -1,0 +1,68 @@
+"""The one exception tree. Each error is a line a person can act on, and an exit code.
+
+A message says what was wrong and, after a semicolon or in a second clause, what to do next. It never
+holds a secret. The exit codes are the same for every command of both CLIs and are documented in
+``docs/exit-codes.md``.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_FINDINGS = 1
+EXIT_USAGE = 2
+EXIT_UNREADABLE = 3
+EXIT_DEFINITIONS = 4
+EXIT_CREDENTIALS = 5
+EXIT_NETWORK = 6
+
+
+class RedoubtError(Exception):
+    """Anything Redoubt refuses to do. ``str(error)`` is one line; ``exit_code`` is what the CLI returns."""
+
+    exit_code = EXIT_UNREADABLE
+
+
+class UsageError(RedoubtError):
+    """The command was called in a way that cannot work."""
+
+    exit_code = EXIT_USAGE
+
+
+class UnreadableInput(RedoubtError):
+    """A file, archive, image or report that cannot be read as what it claims to be."""
+
+    exit_code = EXIT_UNREADABLE
+
+
+class LimitExceeded(UnreadableInput):
+    """Input larger, deeper or more repetitive than the limit that protects this machine."""
+
+
+class DefinitionsError(RedoubtError):
+    """Something about vulnerability definitions stops the work."""
+
+    exit_code = EXIT_DEFINITIONS
+
+
+class DefinitionsMissing(DefinitionsError):
+    """No definitions are active, or the named ones are not on the shelf."""
+
+
+class DefinitionsRefused(DefinitionsError):
+    """A bundle failed verification. What was active before stays active."""
+
+
+class DefinitionsStale(DefinitionsError):
+    """Definitions are older than the caller allowed (only where asked for)."""
+
+
+class AccessDenied(RedoubtError):
+    """Credentials are missing, wrong or not enough, or a file may not be read or written."""
+
+    exit_code = EXIT_CREDENTIALS
+
+
+class NetworkError(RedoubtError):
+    """A server could not be reached, timed out, or answered with something unusable."""
+
+    exit_code = EXIT_NETWORK

@@ -1,0 +1,142 @@
+"""What a cataloger is: it names the files it wants and turns one file into packages.
+
+A cataloger is pure: bytes in, packages out, no paths opened, nothing remembered between files. It never
+raises on bad content: what cannot be read becomes a ``Problem``, and what was read before it stays.
+It must not know about layers, whiteouts or images; the walker and the merge do that.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO, Protocol
+
+import msgspec
+
+from redoubt.model import Distribution, Package, Problem
+
+
+class Content(Protocol):
+    """The bytes of one file, in memory or spooled to disk: read by place, never assumed to be small."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes from ``offset``; fewer than ``length`` only at the end of the file."""
+
+    def all(self) -> bytes:
+        """The whole file. Only for files that ``Wanted.max_size`` keeps small."""
+
+
+class Catalog(msgspec.Struct, frozen=True):
+    """What one file said. Packages carry no locations: a location is set later, from the file's path.
+
+    The exception is a package inside an archive inside the file: its single location's path is the
+    archive member's path with its file's (``app.jar!/lib/core.jar``), its layer empty.
+    Problems carry message and kind; path, layer and cataloger are filled in by the caller.
+    """
+
+    packages: tuple[Package, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    distribution: Distribution | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which files a cataloger is shown. Names are bytes, compared as they stand in the archive.
+
+    A regular file is wanted if its base name is in ``names``, or ends with one of ``extensions``
+    (lower-cased, each beginning with a dot), or if the directory it lies in is named by one of
+    ``directories`` (last component), or if it is at least ``min_size`` bytes long, has an execute bit and
+    begins with one of ``magic``; and ``Cataloger.accepts`` then agrees to its whole path.
+    ``databases`` are the well-known places of a package database: a symlink on the way to one is followed.
+    A file over ``max_size`` bytes is not read: that is a ``LIMIT`` problem.
+    """
+
+    names: frozenset[bytes] = frozenset()
+    extensions: frozenset[bytes] = frozenset()
+    directories: frozenset[bytes] = frozenset()
+    magic: tuple[bytes, ...] = ()
+    min_size: int = 0
+    databases: tuple[str, ...] = ()
+    max_size: int = 64 << 20
+
+
+class Cataloger(Protocol):
+    """One package format. ``version`` is raised whenever its output may differ: caches depend on it."""
+
+    name: str
+    version: int
+    wanted: Wanted
+
+    def accepts(self, path: bytes) -> bool:
+        """Whether a file with a wanted name is wanted at this path (relative, normalised)."""
+
+    def catalog(self, path: str, content: Content) -> Catalog:
+        """The packages of one file. ``path`` is relative to the image's root. Never raises on content."""
+
+
+class FileReader(Protocol):
+    """A file that is read while it streams by."""
+
+    def feed(self, chunk: bytes | memoryview) -> bool:
+        """The next bytes of the file, in order. False: nothing after this matters."""
+
+    def finish(self) -> Catalog | None:
+        """What was found; None if the file must be read by place after all (``catalog`` is called then)."""
+
+
+class StreamCataloger(Cataloger, Protocol):
+    """A cataloger for large files, which are not to be collected if that can be avoided."""
+
+    def reader(self, path: str, size: int) -> FileReader:
+        """A reader for one file of ``size`` bytes."""
+
+
+class MemoryContent:
+    """Content that is held in memory."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return len(self._data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes from ``offset``."""
+        return self._data[offset : offset + length]
+
+    def all(self) -> bytes:
+        """The whole file."""
+        return self._data
+
+
+class FileContent:
+    """Content in an open, seekable file, from ``start``; the caller closes it."""
+
+    __slots__ = ("_file", "_size", "_start")
+
+    def __init__(self, file: BinaryIO, size: int, start: int = 0) -> None:
+        self._file = file
+        self._size = size
+        self._start = start
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self._size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes from ``offset``."""
+        length = min(length, self._size - offset)
+        if length <= 0 or offset < 0:
+            return b""
+        self._file.seek(self._start + offset)
+        return self._file.read(length)
+
+    def all(self) -> bytes:
+        """The whole file."""
+        return self.read(0, self._size)

@@ -1,0 +1,42 @@
+"""What one layer said, before layers are laid over each other. This is what the layer cache holds."""
+
+from __future__ import annotations
+
+import msgspec
+
+from redoubt.model import Distribution, Package, Problem
+
+
+class FileReport(msgspec.Struct, frozen=True, array_like=True):
+    """One wanted file. A file without packages is kept: it hides what lower layers had at its path."""
+
+    path: str
+    cataloger: str
+    packages: tuple[Package, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    distribution: Distribution | None = None
+
+
+class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a layer holds that an index can depend on.
+
+    ``diff_id`` and ``digest`` are computed, not claimed. ``whiteouts`` are the paths removed (without
+    ``.wh.``), ``opaques`` the directories whose lower content is hidden. ``links`` maps each symlink on
+    the way to a package database to its target, as written. ``names`` is zstd of the newline-joined
+    paths of every entry that is not a directory: what they cover in lower layers is gone.
+    ``wants_again`` are paths that need a second pass (a followed link's target, an old Go binary).
+    ``problems`` are of the layer as a whole (truncated, a limit).
+    """
+
+    diff_id: str
+    digest: str
+    size: int
+    unpacked_size: int
+    entries: int
+    files: tuple[FileReport, ...] = ()
+    whiteouts: tuple[str, ...] = ()
+    opaques: tuple[str, ...] = ()
+    links: dict[str, str] = {}
+    names: bytes = b""
+    wants_again: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()

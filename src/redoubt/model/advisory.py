@@ -1,0 +1,168 @@
+"""What is known about flaws: advisories, the versions they affect, and what others say of a CVE."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class Severity(enum.StrEnum):
+    """How bad, in ascending order of ``rank``. ``UNKNOWN`` means that nobody said."""
+
+    UNKNOWN = "UNKNOWN"
+    NEGLIGIBLE = "NEGLIGIBLE"
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+    CRITICAL = "CRITICAL"
+
+    @property
+    def rank(self) -> int:
+        """0 for ``UNKNOWN`` up to 5 for ``CRITICAL``."""
+        return _RANKS[self.value]
+
+
+_RANKS = {name: rank for rank, name in enumerate(Severity.__members__)}
+
+
+class Status(enum.StrEnum):
+    """What a source says of a package and a flaw. Kept apart, never folded into yes or no."""
+
+    AFFECTED = "affected"
+    NOT_AFFECTED = "not_affected"
+    UNDER_INVESTIGATION = "under_investigation"
+    WILL_NOT_FIX = "will_not_fix"
+    FIX_DEFERRED = "fix_deferred"
+    END_OF_LIFE = "end_of_life"
+
+
+class RangeFlag(enum.IntFlag):
+    """How an ``AffectedRange`` is to be read."""
+
+    INEXACT = 1  # a bound's key does not order: the exact comparator decides, on the texts
+    INCLUSIVE = 2  # the upper bound itself is affected (last_affected, or a single version)
+    FIXED = 4  # the upper bound is a version that fixes (and not merely where the range ends)
+
+
+class AffectedRange(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """Versions from ``lower`` (inclusive) up to ``upper`` (exclusive unless ``INCLUSIVE``).
+
+    ``lower_key`` and ``upper_key`` are ``versions.key`` of the texts; empty text and key mean open.
+    ``arch`` and ``module`` restrict the range to packages that have them; empty means any
+    (``module`` ``"*"``: any modular package; ``"-"``: only packages outside modules).
+    ``severity`` is given where the source rates this range apart from the advisory.
+    """
+
+    lower_key: bytes
+    upper_key: bytes
+    flags: int
+    lower: str
+    upper: str
+    status: Status = Status.AFFECTED
+    arch: str = ""
+    module: str = ""
+    severity: Severity = Severity.UNKNOWN
+
+
+class Affected(msgspec.Struct, frozen=True):
+    """The ranges of one advisory in one package of one namespace; ``name`` is normalised."""
+
+    namespace: str
+    name: str
+    ranges: tuple[AffectedRange, ...]
+
+
+class Cvss(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """A CVSS vector, who gave it, and the base score (0.0-10.0) that follows from it."""
+
+    source: str
+    vector: str
+    score: float
+
+
+class Advisory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One record of one source.
+
+    ``ref`` is ``source/id`` and unique in a snapshot. ``aliases`` are other names of the same flaw;
+    ``cves`` are the flaws that this advisory (an erratum) repairs, where it is not itself one flaw.
+    ``severity`` is the source's own word mapped to ours, ``UNKNOWN`` where it gives none. Times are
+    RFC 3339 in UTC, or empty. ``url`` is the page for people.
+    """
+
+    id: str
+    source: str
+    title: str = ""
+    severity: Severity = Severity.UNKNOWN
+    cvss: tuple[Cvss, ...] = ()
+    cwes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    cves: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    url: str = ""
+    published: str = ""
+    modified: str = ""
+    withdrawn: str = ""
+
+    @property
+    def ref(self) -> str:
+        """``source/id``."""
+        return f"{self.source}/{self.id}"
+
+
+class KnownExploited(msgspec.Struct, frozen=True, omit_defaults=True):
+    """CISA's word that a CVE is exploited: dates as ``YYYY-MM-DD``."""
+
+    added: str
+    due: str = ""
+    ransomware: bool = False
+
+
+class CveRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known about a CVE whichever package it is in: scores of NVD, and KEV."""
+
+    kev: KnownExploited | None = None
+    cvss: tuple[Cvss, ...] = ()
+    severity: Severity = Severity.UNKNOWN
+
+
+class Epss(msgspec.Struct, frozen=True, array_like=True):
+    """FIRST's estimate that a CVE is exploited within 30 days: both 0.0-1.0, ``date`` ``YYYY-MM-DD``."""
+
+    probability: float
+    percentile: float
+    date: str = ""
+
+
+class SourceInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):
+    """One source inside a snapshot. ``sha256`` is of its inputs; ``newest`` its newest record's time.
+
+    ``newest`` is RFC 3339 in UTC, or empty where the upstream carries no dates. ``records`` counts
+    advisories (or scores).
+    """
+
+    name: str
+    title: str = ""
+    url: str = ""
+    licence: str = ""
+    sha256: str = ""
+    newest: str = ""
+    records: int = 0
+
+
+class DefinitionsInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which definitions a report was made with.
+
+    ``digest`` is the snapshot's (``sha256:…`` of its stream); ``channel`` and ``version`` are the
+    bundle's, as signed; ``created`` is when it was built (RFC 3339, signed, outside the digest);
+    ``namespaces`` is namespace → number of (package, advisory) records.
+    """
+
+    digest: str
+    schema: str
+    channel: str = ""
+    version: int = 0
+    created: str = ""
+    unsigned: bool = False
+    sources: tuple[SourceInfo, ...] = ()
+    namespaces: dict[str, int] = {}

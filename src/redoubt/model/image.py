@@ -1,0 +1,87 @@
+"""What an image is made of, and what was found in it: the index report."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from redoubt.model.package import Distribution, Package
+
+INDEX_SCHEMA = "1.0"
+
+
+class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an image runs on, in OCI's words: ``linux``, ``amd64``, and ``v7`` or nothing."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One layer of an image. ``digest`` names the bytes as stored (compressed), ``diff_id`` as a tar.
+
+    Both are ``sha256:…`` and verified against the bytes; ``size`` is the stored size in bytes.
+    ``created_by`` is the history line of the image's configuration.
+    """
+
+    diff_id: str
+    digest: str = ""
+    size: int = 0
+    media_type: str = ""
+    created_by: str = ""
+
+
+class ProblemKind(enum.StrEnum):
+    """Why part of an image could not be read."""
+
+    DAMAGED = "damaged"  # a package database or archive is not what its name says
+    UNSUPPORTED = "unsupported"  # a format that is recognised but not read
+    LIMIT = "limit"  # a limit that protects this machine was reached
+    HOSTILE = "hostile"  # a layer that tries to escape or to exhaust
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):
+    """Something in the image that could not be read. What it hides is unknown, and that is said."""
+
+    kind: ProblemKind
+    message: str
+    path: str = ""
+    layer: str = ""
+    cataloger: str = ""
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was looked at. ``reference`` is what the user typed; ``kind`` is the source's name.
+
+    ``kind``: ``registry docker-archive oci-archive oci-dir dir``. ``digest`` is the manifest's digest
+    (empty where the form has none: ``docker-archive``, ``dir``); ``config_digest`` the configuration's,
+    the image ID. ``media_type`` is the manifest's.
+    """
+
+    reference: str
+    kind: str
+    digest: str = ""
+    config_digest: str = ""
+    media_type: str = ""
+    platform: Platform | None = None
+
+
+class IndexReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything found in one image. Never changes for a digest and a set of cataloger versions.
+
+    ``layers`` are bottom first. ``packages`` are sorted by their identity, each once, with every place
+    it was found in. ``catalogers`` is name → version of what looked.
+    """
+
+    schema: str = INDEX_SCHEMA
+    image: Image
+    distribution: Distribution | None = None
+    layers: tuple[Layer, ...] = ()
+    packages: tuple[Package, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    catalogers: dict[str, int] = {}

@@ -1,0 +1,93 @@
+"""Where a name means something: namespaces, their version schemes, and the form names are looked up in.
+
+The feeds write with these rules and the matcher reads with them, so they live in one place.
+"""
+
+from __future__ import annotations
+
+import re
+
+from redoubt.model.package import Distribution, Package
+
+#: Ecosystem (the part of a namespace before ``:``) → version scheme.
+SCHEMES = {
+    "debian": "deb",
+    "alpine": "apk",
+    "wolfi": "apk",
+    "almalinux": "rpm",
+    "pypi": "pypi",
+    "npm": "npm",
+    "maven": "maven",
+    "golang": "golang",
+    "crates.io": "semver",
+    "bitnami": "semver",
+}
+
+#: purl type → namespace, for packages whose names mean the same on every system.
+LANGUAGES = {"pypi": "pypi", "npm": "npm", "maven": "maven", "golang": "golang"}
+
+#: Types whose names mean something only within a distribution.
+OPERATING_SYSTEM_TYPES = frozenset({"deb", "rpm", "apk"})
+
+#: Debian's release names: the tracker writes these, images write numbers.
+DEBIAN_RELEASES = {
+    "wheezy": "7",
+    "jessie": "8",
+    "stretch": "9",
+    "buster": "10",
+    "bullseye": "11",
+    "bookworm": "12",
+    "trixie": "13",
+    "forky": "14",
+    "duke": "15",
+}
+
+_PEP503 = re.compile(r"[-_.]+")
+
+
+def scheme(namespace: str) -> str:
+    """The version scheme of a namespace: ``scheme("debian:12") == "deb"``. ``KeyError`` if unknown."""
+    return SCHEMES[namespace.partition(":")[0]]
+
+
+def normalize(namespace: str, name: str) -> str:
+    """The form of a package name that is stored and looked up.
+
+    PyPI folds case and runs of ``-_.`` (PEP 503); npm and Bitnami fold nothing but are lower-case by
+    their own rules; the others are compared as written.
+    """
+    if namespace == "pypi":
+        return _PEP503.sub("-", name).lower()
+    return name
+
+
+def of_distribution(distribution: Distribution) -> str | None:
+    """The namespace of a distribution's packages, or None where it is not one that is supported.
+
+    A supported distribution without a usable version gives a namespace that no definitions hold
+    (``debian:unknown``), so that the answer is "no data" and not a guess.
+    """
+    version = distribution.version_id
+    match distribution.id:
+        case "debian":
+            number = version.partition(".")[0] or DEBIAN_RELEASES.get(distribution.codename, "unknown")
+            return f"debian:{number}"
+        case "alpine":
+            parts = version.split(".")
+            if "_alpha" in version or "edge" in version:
+                return "alpine:edge"
+            if len(parts) < 2 or not all(part.isdigit() for part in parts[:2]):
+                return "alpine:unknown"
+            return f"alpine:v{parts[0]}.{parts[1]}"
+        case "almalinux":
+            return f"almalinux:{version.partition('.')[0] or 'unknown'}"
+        case "wolfi":
+            return "wolfi"
+    return None
+
+
+def of_package(package: Package, distribution: Distribution | None) -> str | None:
+    """The namespace in which a package's name is looked up, or None where nothing here supports it."""
+    if package.type in OPERATING_SYSTEM_TYPES:
+        return of_distribution(distribution) if distribution else None
+    return LANGUAGES.get(package.type)

@@ -1,0 +1,110 @@
+"""What leaves the matcher: findings, what could and could not be judged, and the report around them."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from redoubt.model.advisory import Cvss, DefinitionsInfo, Epss, KnownExploited, Severity, Status
+from redoubt.model.image import Image, Layer, Problem
+from redoubt.model.package import Distribution, Location
+
+REPORT_SCHEMA = "1.0"
+
+
+class Judged(enum.StrEnum):
+    """Whether the packages of a namespace could be judged at all. Zero findings means only one of these."""
+
+    MATCHED = "matched"
+    NO_DATA = "no_data"  # a supported ecosystem, but these definitions hold nothing for it
+    UNSUPPORTED_DISTRIBUTION = "unsupported_distribution"
+    UNKNOWN_DISTRIBUTION = "unknown_distribution"  # OS packages, but nothing says of which system
+    UNSUPPORTED_ECOSYSTEM = "unsupported_ecosystem"
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one group of packages. ``packages`` counts them; ``unversioned`` those without a
+    usable version, which cannot be judged. ``detail`` is a line for people where something is missing.
+    """
+
+    type: str
+    namespace: str
+    judged: Judged
+    packages: int
+    unversioned: int = 0
+    detail: str = ""
+
+
+class AdvisoryReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):
+    """A record that a finding rests on, and the range of it that the version fell into.
+
+    ``range`` is for people: ``>= 1.0, < 1.4``. ``fixed`` is empty where the record names no fix.
+    """
+
+    ref: str
+    url: str = ""
+    range: str = ""
+    fixed: str = ""
+    status: Status = Status.AFFECTED
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One flaw in one package. ``id`` is a CVE where there is one, else the record's own id.
+
+    ``fixing_advisory`` is the vendor's notice that carries the fix (``ALSA-…``), where it is not ``id``.
+    ``severity_source`` names who gave the severity: a source, or ``cvss:SOURCE``.
+    """
+
+    id: str
+    status: Status
+    severity: Severity
+    severity_source: str = ""
+    title: str = ""
+    fixed_version: str = ""
+    fixing_advisory: str = ""
+    aliases: tuple[str, ...] = ()
+    cvss: tuple[Cvss, ...] = ()
+    cwes: tuple[str, ...] = ()
+    kev: KnownExploited | None = None
+    epss: Epss | None = None
+    url: str = ""
+    published: str = ""
+    references: tuple[str, ...] = ()
+    namespace: str = ""
+    advisories: tuple[AdvisoryReference, ...] = ()
+
+
+class PackageFindings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The findings of one package. ``upgrade`` is the smallest version that fixes every fixable one;
+    empty where none is fixable. ``unfixed`` counts findings without a fix.
+    """
+
+    type: str
+    name: str
+    version: str
+    purl: str = ""
+    arch: str = ""
+    source_name: str = ""
+    upgrade: str = ""
+    unfixed: int = 0
+    locations: tuple[Location, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class VulnerabilityReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Same index report, same definitions, same bytes. Holds no time of its own.
+
+    ``packages`` are those with findings, in a stable order; ``package_count`` counts all that were
+    indexed. ``coverage`` says of every package type and namespace whether it could be judged.
+    """
+
+    schema: str = REPORT_SCHEMA
+    image: Image
+    distribution: Distribution | None = None
+    layers: tuple[Layer, ...] = ()
+    package_count: int = 0
+    definitions: DefinitionsInfo
+    coverage: tuple[Coverage, ...] = ()
+    packages: tuple[PackageFindings, ...] = ()
+    problems: tuple[Problem, ...] = ()
