@@ -68,10 +68,10 @@ def tree(root: Path, prefix: str = "") -> Iterator[Entry]:
             yield Entry(name, mode=path.stat().st_mode & 0o777, source=path)
 
 
-def layer_tar(entries: Iterable[Entry], *, format: int = tarfile.GNU_FORMAT) -> bytes:
+def layer_tar(entries: Iterable[Entry], *, tar_format: int = tarfile.GNU_FORMAT) -> bytes:
     """The entries as one tar."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=format) as archive:
+    with tarfile.open(fileobj=out, mode="w", format=tar_format) as archive:
         for entry in entries:
             info = tarfile.TarInfo(entry.path)
             info.mode, info.type, info.linkname = entry.mode, entry.kind, entry.target
@@ -93,8 +93,8 @@ class ImageWriter:
     os: str = "linux"
     tars: list[bytes] = field(default_factory=list)
 
-    def add(self, entries: Iterable[Entry], *, format: int = tarfile.GNU_FORMAT) -> ImageWriter:
-        self.tars.append(layer_tar(entries, format=format))
+    def add(self, entries: Iterable[Entry], *, tar_format: int = tarfile.GNU_FORMAT) -> ImageWriter:
+        self.tars.append(layer_tar(entries, tar_format=tar_format))
         return self
 
     def add_tar(self, tar: bytes) -> ImageWriter:
