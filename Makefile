@@ -24,6 +24,47 @@ lint: setup ## Check style, types and the floors of the architecture
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# What tests need from Debian. Installed where we are root and apt is there; elsewhere those tests skip.
+DEBIAN_PACKAGES := docker-registry skopeo rpm python3-rpm libmaven3-core-java default-jre-headless \
+	node-semver mmdebstrap chromium
+
+.PHONY: test-packages
+test-packages:
+	@missing=$$(for package in $(DEBIAN_PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; done); \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing for the tests:" $$missing; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else echo "Tests that need these packages will skip:" $$missing; fi
+
+.PHONY: test
+test: setup test-packages ## Run all tests (as root, installs the Debian packages that they use)
+	@$(BIN)/pytest -q -n 2 --dist worksteal
+
+.PHONY: unit
+unit: setup ## Run the unit tests only
+	@$(BIN)/pytest -q -n 2 --dist worksteal tests/unit
+
+.PHONY: format
+format: setup ## Write the code in the style that `make lint` checks
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: demo
+demo: setup ## Build an image out of real packages and scan it with the starter definitions
+	@$(BIN)/python scripts/demo.py build/demo
+
+.PHONY: bench
+bench: setup ## Measure against the floors and Syft; writes docs/benchmarks.md
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(VENV) $(BIN)/uv sync --quiet --inexact --frozen --group bench
+	@$(BIN)/python bench/run.py
+
+.PHONY: starter
+starter: setup ## Make the starter definitions anew, from MIRROR=DIR
+	@$(BIN)/python scripts/make_starter.py "$(MIRROR)"
+
 .PHONY: clean
 clean: ## Remove what make made
-	rm -rf $(VENV) build dist demo .bench
+	rm -rf $(VENV) build dist .bench

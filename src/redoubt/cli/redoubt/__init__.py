@@ -1,0 +1,50 @@
+"""``redoubt``: scan on the spot, and work with definitions."""
+
+from __future__ import annotations
+
+import click
+
+from redoubt.cli.entry import HELP, LazyGroup, print_version, run
+
+_HERE = "redoubt.cli.redoubt"
+
+_COMMANDS = {
+    "scan": (f"{_HERE}.scan:scan", "Find the vulnerabilities of an image, archive or folder."),
+    "index": (f"{_HERE}.scan:index", "List the packages of an image, archive or folder."),
+    "match": (f"{_HERE}.scan:match", "Match an index made before against the definitions of today."),
+    "definitions": (
+        f"{_HERE}.definitions:definitions",
+        "Build, carry, check and switch vulnerability definitions.",
+    ),
+    "completion": (f"{_HERE}.completion:completion", "Print the completion script of a shell."),
+    "version": (f"{_HERE}.completion:version", "Print the version."),
+}
+
+
+@click.group(cls=LazyGroup, commands_at=_COMMANDS, context_settings=HELP)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=print_version,
+    help="Print the version.",
+)
+def redoubt() -> None:
+    """Find known vulnerabilities in container images, without the internet.
+
+    \b
+    Begin here:
+      redoubt definitions import BUNDLE.zip    carry definitions in (once, then daily)
+      redoubt scan registry.local/shop:1.4     scan an image in your registry
+      redoubt scan shop.tar                    scan what `docker save` wrote
+      redoubt scan shop.tar --fail-on high     stop a pipeline (exit code 1)
+
+    Every option can also be given as an environment variable (REDOUBT_SCAN_FAIL_ON=high) or in
+    ~/.config/redoubt/config.toml; a flag wins over the environment, and that over the file.
+    """
+
+
+def main() -> None:
+    """Console script."""
+    run(redoubt, "redoubt")
