@@ -1,0 +1,21 @@
+"""One module a package format. ``ALL`` is every cataloger there is, in a fixed order.
+
+Importing this room costs little: what is heavy (SQLite, archives) is imported where it is used.
+"""
+
+from __future__ import annotations
+
+from redoubt.indexer.catalogers.dpkg import DpkgCataloger
+from redoubt.indexer.catalogers.interface import Cataloger
+from redoubt.indexer.catalogers.npm import NpmCataloger
+from redoubt.indexer.catalogers.os_release import OsReleaseCataloger
+from redoubt.indexer.catalogers.python import PythonCataloger
+
+ALL: tuple[Cataloger, ...] = (
+    OsReleaseCataloger(),
+    DpkgCataloger(),
+    PythonCataloger(),
+    NpmCataloger(),
+)
+
+__all__ = ["ALL"]

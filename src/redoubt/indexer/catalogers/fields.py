@@ -1,0 +1,99 @@
+"""What every cataloger does with a name or a version before it becomes a package: clean, bound, count.
+
+It must not know about any one format.
+"""
+
+from __future__ import annotations
+
+from redoubt.indexer.catalogers.interface import Catalog
+from redoubt.model import Distribution, Location, Package, Problem, ProblemKind
+
+#: Longest name, version or other field that is believed, in characters. Real ones end below 300.
+MAX_FIELD = 1024
+#: Most packages one file may name. A full Debian mirror's worth installed at once is a third of it.
+MAX_PACKAGES = 200_000
+#: Most problems kept for one file; the rest are counted.
+MAX_PROBLEMS = 20
+
+
+def clean(raw: bytes | str) -> str:
+    """``raw`` as text without control and other unprintable characters, and without space at its ends.
+
+    Bytes are UTF-8; what is not is replaced (U+FFFD) rather than refused.
+    """
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    if not text.isprintable():
+        text = "".join(character for character in text if character.isprintable())
+    return text.strip()
+
+
+def shown(raw: bytes | str) -> str:
+    """``raw`` as it may stand in a message: clean, and at most 80 characters."""
+    text = clean(raw[:400])
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+class Findings:
+    """Collects what one file says, each package once, in the order of the file."""
+
+    __slots__ = ("_dropped", "_packages", "_problems", "distribution", "full")
+
+    def __init__(self) -> None:
+        self._packages: dict[Package, None] = {}
+        self._problems: list[Problem] = []
+        self._dropped = 0
+        self.distribution: Distribution | None = None
+        self.full = False
+
+    def add(
+        self,
+        kind: str,
+        name: str,
+        version: str,
+        *,
+        arch: str = "",
+        source_name: str = "",
+        source_version: str = "",
+        module: str = "",
+        vendor: str = "",
+        location: str = "",
+    ) -> None:
+        """One package, its fields already ``clean``. Refused with a problem if a field is absurdly long."""
+        if max(len(name), len(version), len(arch), len(source_name), len(source_version)) > MAX_FIELD:
+            self.damaged(f"package {shown(name)!r} has a field of over {MAX_FIELD} characters; left out")
+            return
+        if len(self._packages) >= MAX_PACKAGES:
+            if not self.full:
+                self.full = True
+                self.problem(ProblemKind.LIMIT, f"more than {MAX_PACKAGES:,} packages; the rest are not read")
+            return
+        package = Package(
+            type=kind,
+            name=name,
+            version=version,
+            arch=arch,
+            source_name=source_name if source_name != name else "",
+            source_version=source_version if source_version != version else "",
+            module=module[:MAX_FIELD],
+            vendor=vendor[:MAX_FIELD],
+            locations=(Location(location),) if location else (),
+        )
+        self._packages[package] = None
+
+    def problem(self, kind: ProblemKind, message: str) -> None:
+        """Something that could not be read."""
+        if len(self._problems) < MAX_PROBLEMS:
+            self._problems.append(Problem(kind=kind, message=message))
+        else:
+            self._dropped += 1
+
+    def damaged(self, message: str) -> None:
+        """A ``DAMAGED`` problem."""
+        self.problem(ProblemKind.DAMAGED, message)
+
+    def catalog(self) -> Catalog:
+        """Everything collected."""
+        problems = tuple(self._problems)
+        if self._dropped:
+            problems += (Problem(kind=ProblemKind.DAMAGED, message=f"{self._dropped:,} further problems"),)
+        return Catalog(tuple(self._packages), problems, self.distribution)
