@@ -1,0 +1,508 @@
+"""The only door to the outside: every connection Redoubt opens to another machine is made here.
+
+What goes through it has timeouts, size limits, a retry policy, the environment's proxy, the caller's
+CA, and offline mode's allow-list. It must not know what is fetched or why. Nobody else names an HTTP
+library, so callers see ``Client``, ``Response`` and Redoubt's own errors, never the library's.
+
+Secrets: messages hold scheme, host and path of a URL, never its user, query or fragment (a redirect to a
+blob store carries its signature there), and never a header. The HTTP library's own log is silenced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar, cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+import redoubt
+from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, UnreadableInput, UsageError
+
+if TYPE_CHECKING:
+    import ssl
+    from http.cookiejar import CookiePolicy
+
+    import httpx
+
+USER_AGENT = f"redoubt/{redoubt.__version__}"
+TIMEOUT = 30.0
+MAX_REDIRECTS = 5
+MAX_RETRY_AFTER = 120.0
+#: A document (not a stream) that has not arrived after this many timeouts is given up on.
+_DOCUMENT_TIMEOUTS = 4
+#: A stream slower than this many bytes a second, over two timeouts, stands still.
+_CRAWL = 1024
+
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+T = TypeVar("T")
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+class ConnectionBroken(NetworkError):
+    """The connection ended, or stood still, before the body did. What was read so far is usable."""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Who may be contacted. ``allowed_hosts`` (names without port, lower-case) matter in offline mode only."""
+
+    offline: bool = False
+    allowed_hosts: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_environment(cls) -> Policy:
+        """``REDOUBT_OFFLINE`` (1, true, yes, on) and ``REDOUBT_ALLOWED_HOSTS`` (comma-separated)."""
+        offline = os.environ.get("REDOUBT_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
+        hosts = os.environ.get("REDOUBT_ALLOWED_HOSTS", "").split(",")
+        return cls(offline, frozenset(host.strip().lower() for host in hosts if host.strip()))
+
+    def allowing(self, *hosts: str) -> Policy:
+        """The same policy, with hosts that the user named."""
+        return Policy(self.offline, self.allowed_hosts | {host.lower() for host in hosts})
+
+    def check(self, host: str) -> None:
+        """Raises ``NetworkError`` if ``host`` may not be contacted."""
+        if self.offline and host.lower() not in self.allowed_hosts:
+            raise NetworkError(
+                f"offline mode: {host} was not named by you and is not contacted;"
+                " allow it with REDOUBT_ALLOWED_HOSTS"
+            )
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """How often a request is tried, and how long to wait in between: seconds, doubled each time, jittered."""
+
+    attempts: int = 5
+    first: float = 0.5
+    longest: float = 20.0
+
+    def delay(self, attempt: int, retry_after: str = "") -> float:
+        """Seconds to wait after failed attempt number ``attempt`` (from 0); the server's wish comes first."""
+        asked = _retry_after_seconds(retry_after)
+        if asked is not None:
+            return asked
+        whole: float = min(self.longest, self.first * 2.0 ** min(attempt, 16))
+        return whole * random.uniform(0.5, 1.0)  # noqa: S311 (spreads load, hides nothing)
+
+
+class Response:
+    """An answer whose body has not been read yet. Close it, or use it as a context manager."""
+
+    def __init__(self, inner: httpx.Response, library: ModuleType, timeout: float) -> None:
+        self._inner = inner
+        self._library = library
+        self._timeout = timeout
+        self.status: int = inner.status_code
+        self.where = scrub(str(inner.request.url))
+        self.scheme: str = inner.request.url.scheme
+
+    def header(self, name: str) -> str:
+        """One header, or an empty text."""
+        return str(self._inner.headers.get(name, ""))
+
+    def headers(self, name: str) -> list[str]:
+        """Every header of that name, as sent."""
+        return [str(value) for value in self._inner.headers.get_list(name)]
+
+    def chunks(self, *, decoded: bool = False) -> Iterator[bytes]:
+        """The body as it arrives, at most about 64 KB at a time; ``decoded`` undoes a content encoding.
+
+        Raises ``ConnectionBroken`` where the body ends early, times out, or crawls.
+        """
+        arriving = self._inner.iter_bytes() if decoded else self._inner.iter_raw()
+        waited, got = 0.0, 0
+        try:
+            while True:
+                began = time.monotonic()
+                if (chunk := next(arriving, None)) is None:
+                    return
+                waited += time.monotonic() - began
+                got += len(chunk)
+                yield chunk
+                if waited > 2 * self._timeout:
+                    if got < _CRAWL * waited:
+                        raise ConnectionBroken(f"{self.where}: too slow")
+                    waited, got = 0.0, 0
+        except self._library.TransportError as error:
+            raise ConnectionBroken(f"{self.where}: {_reason(error)}") from error
+        except self._library.DecodingError as error:
+            raise ConnectionBroken(f"{self.where}: the body is damaged") from error
+
+    def read(self, limit: int, *, decoded: bool = False) -> bytes:
+        """The whole body, at most ``limit`` bytes (else ``LimitExceeded``) and within a deadline."""
+        if (length := self.length) is not None and length > limit:
+            raise LimitExceeded(f"{self.where}: {length} bytes, more than the limit of {limit}")
+        deadline = time.monotonic() + self._timeout * _DOCUMENT_TIMEOUTS
+        body = bytearray()
+        for chunk in self.chunks(decoded=decoded):
+            body += chunk
+            if len(body) > limit:
+                raise LimitExceeded(f"{self.where}: more than the limit of {limit} bytes")
+            if time.monotonic() > deadline:
+                raise ConnectionBroken(f"{self.where}: too slow")
+        return bytes(body)
+
+    @property
+    def length(self) -> int | None:
+        """The body's length as announced, in bytes; None where it is not, or not a number."""
+        text = self.header("content-length")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+    def close(self) -> None:
+        """Let go of the connection; an unread body is not fetched."""
+        self._inner.close()
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class Client:
+    """Connections to whoever the policy allows. May be used from several threads at once."""
+
+    def __init__(
+        self, inner: httpx.Client, library: ModuleType, policy: Policy, retry: Retry, timeout: float
+    ) -> None:
+        self._inner = inner
+        self._library = library
+        self._policy = policy
+        self._timeout = timeout
+        self.retry = retry
+
+    def send(
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        retry: Retry | None = None,
+    ) -> Response:
+        """Send a request and return the answer, whatever its status, with the body still to be read.
+
+        Redirects are followed, at most ``MAX_REDIRECTS`` and never from https to http; ``Authorization``
+        stays with the host that it was meant for. Failures to connect and answers that ask to come back
+        (408, 429, 5xx) are retried. Raises ``NetworkError``.
+        """
+        retry = retry or self.retry
+        attempt = 0
+        while True:
+            last = attempt + 1 >= retry.attempts
+            try:
+                response = self._follow(url, method, headers or {}, form)
+            except self._library.TransportError as error:
+                if last or not _passes(error):
+                    raise NetworkError(f"{scrub(url)}: {_reason(error)}") from error
+                wait = retry.delay(attempt)
+            else:
+                if response.status not in _PASSING:
+                    return response
+                response.close()
+                wait = retry.delay(attempt, response.header("retry-after"))
+                if last or wait > MAX_RETRY_AFTER:
+                    raise NetworkError(_gave_up(response, attempt + 1, wait))
+            time.sleep(wait)
+            attempt += 1
+
+    def _follow(
+        self, url: str, method: str, headers: Mapping[str, str], form: Mapping[str, str] | None
+    ) -> Response:
+        try:
+            request = self._inner.build_request(
+                method, url, headers={"Accept-Encoding": "identity", **headers}, data=form
+            )
+        except (self._library.InvalidURL, UnicodeError, ValueError) as error:
+            raise NetworkError(f"{scrub(url)}: not a usable address") from error
+        for _ in range(MAX_REDIRECTS + 1):
+            self._policy.check(request.url.host)
+            try:
+                inner = self._inner.send(request, stream=True)
+            except (self._library.RemoteProtocolError, self._library.InvalidURL) as error:
+                if isinstance(error, self._library.TransportError) and not _bad_location(error):
+                    raise
+                raise NetworkError(f"{scrub(str(request.url))}: redirected to an unusable address") from error
+            if inner.status_code not in _REDIRECTS or inner.next_request is None:
+                return Response(inner, self._library, self._timeout)
+            inner.close()
+            following = inner.next_request
+            if request.url.scheme == "https" and following.url.scheme != "https":
+                raise NetworkError(f"{scrub(url)}: redirected from https to {following.url.scheme}; refused")
+            request = following
+        raise NetworkError(f"{scrub(url)}: redirected more than {MAX_REDIRECTS} times")
+
+    def get_bytes(self, url: str, limit: int, *, headers: Mapping[str, str] | None = None) -> bytes:
+        """The body of a 200 answer, at most ``limit`` bytes. Raises ``NetworkError`` or ``LimitExceeded``."""
+
+        def once() -> bytes:
+            with self.send(url, headers=headers) as response:
+                _must_be(response, 200)
+                return response.read(limit)
+
+        return self.again(once)
+
+    def again(self, work: Callable[[], T]) -> T:
+        """What ``work`` gives; it is repeated, as the retry policy says, where a body breaks off."""
+        for attempt in range(self.retry.attempts - 1):
+            try:
+                return work()
+            except ConnectionBroken:
+                time.sleep(self.retry.delay(attempt))
+        return work()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._inner.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def client(
+    *,
+    policy: Policy | None = None,
+    ca_file: Path | None = None,
+    insecure: bool = False,
+    timeout: float = TIMEOUT,
+    retry: Retry | None = None,
+) -> Client:
+    """A client. ``timeout`` is in seconds, for connecting and for each read.
+
+    ``ca_file`` (PEM) is trusted beside the system's certificates; ``insecure`` checks no certificate at
+    all. Proxies come from the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``);
+    this machine itself is never reached through one. Raises ``UnreadableInput`` for a CA file that
+    is none and ``UsageError`` for a proxy that cannot be used.
+    """
+    httpx = _httpx()
+    try:
+        inner = httpx.Client(
+            verify=_trust(ca_file, insecure),
+            timeout=httpx.Timeout(timeout, pool=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
+            headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
+            mounts={f"all://{host}": None for host in _LOOPBACK},
+            follow_redirects=False,
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise UsageError(
+            "the proxy named in the environment cannot be used; see HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
+        ) from error
+    inner.cookies.jar.set_policy(_no_cookies())
+    return Client(inner, httpx, policy or Policy.from_environment(), retry or Retry(), timeout)
+
+
+class Downloaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What a download gave. Not ``changed``: the server still has what ``etag`` or ``modified`` named."""
+
+    changed: bool
+    size: int = 0
+    sha256: str = ""
+    etag: str = ""
+    modified: str = ""
+
+
+def download(
+    client: Client, url: str, to: Path, *, limit: int, etag: str = "", modified: str = ""
+) -> Downloaded:
+    """Fetch ``url`` into ``to``, at most ``limit`` bytes, unless the server says that it has not changed.
+
+    ``etag`` and ``modified`` are what an earlier ``Downloaded`` gave. ``to`` is replaced in one step, after
+    everything is on disk; on any failure it stays as it was. Raises ``NetworkError`` or ``LimitExceeded``.
+    """
+    headers = {"Accept-Encoding": "gzip"}
+    if etag:
+        headers["If-None-Match"] = etag
+    if modified:
+        headers["If-Modified-Since"] = modified
+    part = to.with_name(f".{to.name}.{os.getpid()}.{threading.get_ident()}.part")
+
+    def once() -> Downloaded:
+        with client.send(url, headers=headers) as response:
+            if response.status == 304 and (etag or modified):
+                return Downloaded(changed=False, etag=etag, modified=modified)
+            _must_be(response, 200)
+            size, sha256 = _to_disk(response, part, limit)
+            part.replace(to)
+            return Downloaded(
+                changed=True,
+                size=size,
+                sha256=sha256,
+                etag=response.header("etag"),
+                modified=response.header("last-modified"),
+            )
+
+    try:
+        return client.again(once)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def scrub(url: str) -> str:
+    """A URL as it may be shown: scheme, host, port and path."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "(an address that cannot be read)"
+    path = "".join(c for c in parts.path if c.isprintable())
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{path}"
+
+
+def _to_disk(response: Response, path: Path, limit: int) -> tuple[int, str]:
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("wb") as file:
+        for chunk in response.chunks(decoded=True):
+            size += len(chunk)
+            if size > limit:
+                raise LimitExceeded(f"{response.where}: more than the limit of {limit} bytes")
+            digest.update(chunk)
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    return size, digest.hexdigest()
+
+
+def _must_be(response: Response, status: int) -> None:
+    if response.status == status:
+        return
+    if response.status in (401, 403):
+        raise AccessDenied(f"{response.where}: access denied ({response.status})")
+    raise NetworkError(f"{response.where}: answered {response.status}")
+
+
+def _gave_up(response: Response, attempts: int, wait: float) -> str:
+    text = f"{response.where}: answered {response.status}"
+    if wait > MAX_RETRY_AFTER:
+        return f"{text} and asks to come back in {wait:.0f} seconds; try again then"
+    return f"{text}, {attempts} times; try again later" if attempts > 1 else text
+
+
+def _retry_after_seconds(text: str) -> float | None:
+    """``Retry-After`` (RFC 9110, 10.2.3): seconds, or a date."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    if not text:
+        return None
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _reason(error: Exception) -> str:
+    """Why a connection failed, in words that hold nothing of what was sent."""
+    import httpx
+
+    if (certificate := _certificate_failure(error)) is not None:
+        return (
+            f"its certificate is not trusted ({certificate});"
+            " name the file of the CA that signed it, or add that CA to the system's"
+        )
+    match error:
+        case httpx.ConnectTimeout():
+            return "no answer to connecting; timed out"
+        case httpx.TimeoutException():
+            return "timed out"
+        case httpx.ConnectError():
+            return f"cannot connect ({error})"
+        case httpx.ProxyError():
+            return "the proxy refused"
+        case httpx.UnsupportedProtocol():
+            return "neither http nor https"
+        case httpx.ReadError() | httpx.RemoteProtocolError() | httpx.WriteError():
+            return "the connection broke off"
+        case _:
+            return "the request failed"
+
+
+def _certificate_failure(error: BaseException | None) -> str | None:
+    import ssl
+
+    for _ in range(8):
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message or "verification failed"
+        if error is None:
+            return None
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _passes(error: Exception) -> bool:
+    """Whether trying again can help."""
+    import httpx
+
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+        return False
+    return _certificate_failure(error) is None
+
+
+def _bad_location(error: Exception) -> bool:
+    return "location" in str(error).lower()
+
+
+def _trust(ca_file: Path | None, insecure: bool) -> ssl.SSLContext:
+    """The system's certificates (a site adds its CA there), else the ones that come with the HTTP library."""
+    import ssl
+
+    if insecure:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    context = ssl.create_default_context()
+    folder = ssl.get_default_verify_paths().capath
+    if not context.cert_store_stats()["x509_ca"] and not (folder and any(Path(folder).iterdir())):
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except FileNotFoundError:
+            raise UnreadableInput(f"{ca_file}: no such CA file") from None
+        except PermissionError:
+            raise AccessDenied(f"{ca_file}: the CA file may not be read") from None
+        except (OSError, ssl.SSLError):
+            raise UnreadableInput(f"{ca_file}: holds no certificate in PEM form") from None
+    return context
+
+
+def _httpx() -> ModuleType:
+    """The HTTP library, quiet (its log holds whole URLs) and without the command-line program that it loads
+    along with itself wherever rich is installed (0.3 s for nothing)."""
+    program = "httpx._main"
+    first = "httpx" not in sys.modules
+    if first:
+        sys.modules[program] = cast(ModuleType, None)  # importing it now fails, and httpx does without
+    import httpx
+
+    if first:
+        sys.modules.pop(program, None)
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return httpx
+
+
+def _no_cookies() -> CookiePolicy:
+    from http.cookiejar import DefaultCookiePolicy
+
+    return DefaultCookiePolicy(allowed_domains=[])
