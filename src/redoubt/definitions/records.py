@@ -42,6 +42,7 @@ META = b"m"
 ADVISORY = b"v"
 
 Record: TypeAlias = tuple[bytes, bytes]
+Stored: TypeAlias = bytes | memoryview
 Ranges: TypeAlias = tuple[AffectedRange, ...]
 _T = TypeVar("_T")
 
@@ -153,12 +154,12 @@ def describe(sources: Iterable[SourceInfo], namespaces: Mapping[str, int]) -> li
     ]
 
 
-def decode_affected(value: bytes) -> Ranges:
+def decode_affected(value: Stored) -> Ranges:
     """The value of an ``a`` record. Raises ``DefinitionsRefused`` where it is not one; so do all below."""
     return _decode(_decode_ranges, value)
 
 
-def decode_advisory(ref: str, value: bytes) -> Advisory:
+def decode_advisory(ref: str, value: Stored) -> Advisory:
     """The advisory under the key ``v`` + ``ref``."""
     stored = _decode(_decode_advisory, value)
     source, _, identifier = ref.partition("/")
@@ -179,28 +180,28 @@ def decode_advisory(ref: str, value: bytes) -> Advisory:
     )
 
 
-def decode_cve(value: bytes) -> CveRecord:
+def decode_cve(value: Stored) -> CveRecord:
     """The value of a ``c`` record."""
     return _decode(_decode_cve, value)
 
 
-def decode_epss(value: bytes) -> Epss:
+def decode_epss(value: Stored) -> Epss:
     """The value of an ``e`` record."""
     stored = _decode(_decode_epss, value)
     return Epss(_from_unit(stored.probability), _from_unit(stored.percentile), stored.date)
 
 
-def decode_schema(value: bytes) -> str:
+def decode_schema(value: Stored) -> str:
     """The value of ``m`` ``schema``: ``major.minor``."""
     return _decode(_decode_text, value)
 
 
-def decode_sources(value: bytes) -> tuple[SourceInfo, ...]:
+def decode_sources(value: Stored) -> tuple[SourceInfo, ...]:
     """The value of ``m`` ``sources``."""
     return _decode(_decode_sources, value)
 
 
-def decode_namespaces(value: bytes) -> dict[str, int]:
+def decode_namespaces(value: Stored) -> dict[str, int]:
     """The value of ``m`` ``namespaces``."""
     return _decode(_decode_counts, value)
 
@@ -249,7 +250,7 @@ def _from_unit(stored: float) -> float:
     return stored / _EPSS_UNIT if isinstance(stored, int) else stored
 
 
-def _decode(decoder: msgspec.msgpack.Decoder[_T], value: bytes) -> _T:
+def _decode(decoder: msgspec.msgpack.Decoder[_T], value: Stored) -> _T:
     try:
         return decoder.decode(value)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

@@ -1,0 +1,481 @@
+"""One snapshot on disk: an LMDB file that this program wrote itself, and the stamp beside it.
+
+A snapshot is a directory with ``snapshot.lmdb`` and ``snapshot.json`` (``Stamp``). It is written once, in
+order, by ``SnapshotWriter`` and never changed after. Neighbouring ``a`` records of one package become one
+value (``[[ref, ranges], …]``), so that a lookup is one read; everything else is stored as in the stream,
+unknown prefixes too, so that the stream, and with it the digest, can be had back from the file.
+
+LMDB maps the file: a file cut short would kill the process that reads beyond its end, so its size is
+compared with the stamp before it is opened. Knows nothing of signatures, bundles or which snapshot is
+active.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Protocol, TypeAlias
+
+import lmdb
+import msgspec
+
+from redoubt.definitions import records, stream
+from redoubt.definitions.records import Ranges, Record, Stored
+from redoubt.errors import (
+    AccessDenied,
+    DefinitionsError,
+    DefinitionsMissing,
+    DefinitionsRefused,
+    LimitExceeded,
+)
+from redoubt.model import Advisory, CveRecord, DefinitionsInfo, Epss
+
+DATA = "snapshot.lmdb"
+STAMP = "snapshot.json"
+
+#: LMDB's own limit. A longer key is stored under its SHA-256, in a table of its own.
+_LONGEST_KEY = 511
+_COMMIT = 64 << 20
+_FLUSH = 1 << 20
+#: What all records of one package may take together, in bytes.
+_LONGEST_GROUP = 256 << 20
+_FREE_SPACE = 64 << 20
+
+_RECORDS = b"records"
+_LONG = b"long"
+
+_Group: TypeAlias = list[tuple[str, Ranges]]
+_decode_group = msgspec.msgpack.Decoder(_Group)
+_decode_raw_group = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]])
+_decode_long = msgspec.msgpack.Decoder(tuple[bytes, bytes])
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+    """What was true of the file when it was written: the stream's digest, the file's size and SHA-256."""
+
+    digest: str
+    schema: str
+    size: int
+    sha256: str
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a snapshot came from, as its bundle's signature says. Not part of the snapshot itself."""
+
+    channel: str = ""
+    version: int = 0
+    created: str = ""
+    unsigned: bool = False
+
+
+class SnapshotWriter:
+    """Write a snapshot into an existing, empty directory from batches of records in the stream's order.
+
+    ``add`` the batches, then ``finish`` with the digest that they proved to have: only that writes the
+    stamp, without which nobody opens the file. The caller renames the directory. Every record is decoded
+    once on the way, so that definitions that could be imported can be read later.
+    """
+
+    def __init__(self, directory: Path, *, stream_size: int = 1 << 30) -> None:
+        self._directory = directory
+        self._path = directory / DATA
+        self._schema = ""
+        self._group: bytes | None = None
+        self._members: list[bytes] = []
+        self._group_size = 0
+        self._pending: list[Record] = []
+        self._pending_size = 0
+        self._uncommitted = 0
+        try:
+            # The map is address space, not memory; a record takes at most two pages more than its bytes.
+            self._environment = lmdb.open(
+                str(self._path),
+                subdir=False,
+                map_size=4 * stream_size + _FREE_SPACE,
+                sync=False,
+                metasync=False,
+                lock=False,
+                max_dbs=2,
+                mode=0o644,
+            )
+            self._records = self._environment.open_db(_RECORDS)
+            self._long = self._environment.open_db(_LONG)
+            self._transaction = self._environment.begin(write=True)
+        except lmdb.Error as error:
+            raise _unwritable(self._path, error) from None
+
+    def __enter__(self) -> SnapshotWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._transaction.abort()
+        self._environment.close()
+
+    def add(self, batch: Sequence[Record]) -> None:
+        """Append records; their order is the reader's to have checked.
+
+        Raises ``DefinitionsRefused`` where a record is damaged, ``AccessDenied`` where the disk is full.
+        """
+        group, members = self._group, self._members
+        for key, value in batch:
+            if key[0] == 0x61:  # a
+                package, ref = _split(key)
+                if package != group:
+                    self._end_group()
+                    group, members = package, []
+                    self._group, self._members = group, members
+                members += (b"\x92", _text(ref), value)
+                self._group_size += len(value)
+                if self._group_size > _LONGEST_GROUP:
+                    raise LimitExceeded("definitions hold one package with too many records; refused")
+            else:
+                if group is not None:
+                    self._end_group()
+                    group, members = None, []
+                self._check(key, value)
+                self._put(key, value)
+
+    def finish(self, digest: str) -> Stamp:
+        """Commit, flush to the disk, and stamp the file as holding the stream of ``digest``."""
+        self._end_group()
+        records.require_readable(self._schema)
+        try:
+            self._flush()
+            self._transaction.commit()
+            self._environment.sync(True)
+        except lmdb.Error as error:
+            raise _unwritable(self._path, error) from None
+        self._environment.close()
+        try:
+            stamp = Stamp(
+                digest=digest,
+                schema=self._schema,
+                size=self._path.stat().st_size,
+                sha256=file_sha256(self._path),
+            )
+            with (self._directory / STAMP).open("xb") as file:
+                file.write(msgspec.json.encode(stamp))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _unwritable(self._directory / STAMP, error) from None
+        return stamp
+
+    def _end_group(self) -> None:
+        if self._group is None:
+            return
+        value = _array_head(len(self._members) // 3) + b"".join(self._members)
+        try:
+            _decode_group.decode(value)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise DefinitionsRefused(
+                f"definitions hold a damaged record ({error}); build them again"
+            ) from None
+        self._put(self._group, value)
+        self._group, self._members, self._group_size = None, [], 0
+
+    def _check(self, key: bytes, value: bytes) -> None:
+        match key[:1]:
+            case records.ADVISORY:
+                records.decode_advisory("", value)
+            case records.CVE:
+                records.decode_cve(value)
+            case records.EPSS:
+                records.decode_epss(value)
+            case records.META:
+                if key == b"mschema":
+                    self._schema = records.decode_schema(value)
+                    records.require_readable(self._schema)
+                elif key == b"msources":
+                    records.decode_sources(value)
+                elif key == b"mnamespaces":
+                    records.decode_namespaces(value)
+
+    def _put(self, key: bytes, value: bytes) -> None:
+        if len(key) > _LONGEST_KEY:
+            hashed = hashlib.sha256(key).digest()
+            try:
+                self._transaction.put(hashed, _encode((key, value)), db=self._long)
+            except lmdb.Error as error:
+                raise _unwritable(self._path, error) from None
+            self._uncommitted += len(value)
+            return
+        self._pending.append((key, value))
+        self._pending_size += len(value)
+        if self._pending_size > _FLUSH or len(self._pending) > 20_000:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            with self._transaction.cursor(db=self._records) as cursor:
+                done, added = cursor.putmulti(self._pending, dupdata=False, append=True)
+            if done != len(self._pending) or added != done:
+                raise DefinitionsRefused("the definitions' records are out of order; build the bundle again")
+            self._uncommitted += self._pending_size
+            self._pending, self._pending_size = [], 0
+            if self._uncommitted > _COMMIT:
+                self._transaction.commit()
+                self._transaction = self._environment.begin(write=True)
+                self._uncommitted = 0
+        except lmdb.Error as error:
+            raise _unwritable(self._path, error) from None
+
+
+def create(directory: Path, contents: Iterable[Record]) -> Stamp:
+    """Write a whole snapshot of ``contents``, in any order, into a new directory."""
+    ordered = sorted(contents)
+    directory.mkdir(parents=True)
+    with SnapshotWriter(directory) as writer:
+        writer.add(ordered)
+        return writer.finish(stream.digest(ordered))
+
+
+class Snapshot:
+    """An open snapshot: lock-free reads of an immutable file. Use as a context manager, or ``close``.
+
+    It stays readable after its directory was pruned. Several may be open on one file; one may be shared
+    by threads.
+    """
+
+    def __init__(self, store: _Store, stamp: Stamp, origin: Origin) -> None:
+        self._store: _Store | None = store
+        self._stamp = stamp
+        self._read = store.read
+        self._read_long = store.read_long
+        sources = self._get(b"msources")
+        namespaces = self._get(b"mnamespaces")
+        self.info = DefinitionsInfo(
+            digest=stamp.digest,
+            schema=stamp.schema,
+            channel=origin.channel,
+            version=origin.version,
+            created=origin.created,
+            unsigned=origin.unsigned,
+            sources=records.decode_sources(sources) if sources is not None else (),
+            namespaces=records.decode_namespaces(namespaces) if namespaces is not None else {},
+        )
+
+    @classmethod
+    def open(cls, directory: Path, origin: Origin | None = None) -> Snapshot:
+        """Open the snapshot in ``directory``.
+
+        Raises ``DefinitionsMissing`` where there is none, ``DefinitionsError`` where it is not as it was
+        written, ``DefinitionsRefused`` where its schema is too new, ``AccessDenied``.
+        """
+        stamp = check(directory)
+        store = _Store.open(directory / DATA)
+        try:
+            return cls(store, stamp, origin or Origin())
+        except BaseException:
+            store.release()
+            raise
+
+    def affected(self, namespace: str, name: str) -> list[tuple[str, Ranges]]:
+        """Every advisory's ranges for a package, by ``ref`` ascending; ``name`` normalised."""
+        value = self._get(f"a{namespace}\0{name}".encode(errors="replace"))
+        return _decode_group.decode(value) if value is not None else []
+
+    def advisory(self, ref: str) -> Advisory | None:
+        """The advisory that ``ref`` (``source/id``) names."""
+        value = self._get(b"v" + ref.encode(errors="replace"))
+        return records.decode_advisory(ref, value) if value is not None else None
+
+    def cve(self, identifier: str) -> CveRecord | None:
+        """What is known of a CVE: NVD's scores, KEV."""
+        value = self._get(b"c" + identifier.encode(errors="replace"))
+        return records.decode_cve(value) if value is not None else None
+
+    def epss(self, identifier: str) -> Epss | None:
+        """A CVE's EPSS score."""
+        value = self._get(b"e" + identifier.encode(errors="replace"))
+        return records.decode_epss(value) if value is not None else None
+
+    def records(self) -> Iterator[Record]:
+        """The stream that this snapshot was written from, record by record."""
+        if self._store is None:
+            raise DefinitionsError("these definitions were closed")
+        return heapq.merge(self._store.plain(), self._store.long())
+
+    def close(self) -> None:
+        """Let go of the file. Twice is harmless."""
+        if self._store is not None:
+            self._store.release()
+            self._store = None
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _get(self, key: bytes) -> Stored | None:
+        if self._store is None:
+            raise DefinitionsError("these definitions were closed")
+        if len(key) <= _LONGEST_KEY:
+            return self._read(key)
+        value = self._read_long(hashlib.sha256(key).digest())
+        if value is None:
+            return None
+        stored, rest = _decode_long.decode(value)
+        return rest if stored == key else None
+
+
+def check(directory: Path, *, contents: bool = False) -> Stamp:
+    """Compare a snapshot's file with its stamp: its size, and its SHA-256 where ``contents``.
+
+    Raises as ``Snapshot.open``.
+    """
+    path = directory / DATA
+    try:
+        stamp = msgspec.json.decode((directory / STAMP).read_bytes(), type=Stamp)
+        size = path.stat().st_size
+        sha256 = file_sha256(path) if contents and size == stamp.size else stamp.sha256
+    except FileNotFoundError:
+        raise DefinitionsMissing(
+            f"there are no definitions in {directory}; run `redoubt definitions import BUNDLE`"
+        ) from None
+    except OSError as error:
+        raise AccessDenied(f"cannot read definitions in {directory}: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise _damaged(directory) from None
+    if size != stamp.size or sha256 != stamp.sha256:
+        raise _damaged(directory)
+    records.require_readable(stamp.schema)
+    return stamp
+
+
+def verify(directory: Path) -> Stamp:
+    """Read the whole snapshot and prove that it still holds the stream of its digest.
+
+    The file's own SHA-256 comes first, because walking damaged pages could kill the process.
+    """
+    stamp = check(directory, contents=True)
+    with Snapshot.open(directory) as snapshot:
+        if stream.digest(snapshot.records()) != stamp.digest:
+            raise _damaged(directory)
+    return stamp
+
+
+def file_sha256(path: Path) -> str:
+    """A file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Read(Protocol):
+    def __call__(self, key: bytes, /) -> memoryview | None: ...
+
+
+class _Store:
+    """A mapped file, shared by all snapshots open on it: LMDB maps a file once per process."""
+
+    _open: ClassVar[dict[tuple[int, int], _Store]] = {}
+    _guard = threading.Lock()
+
+    def __init__(self, path: Path, identity: tuple[int, int]) -> None:
+        self._identity = identity
+        self._users = 0
+        try:
+            self._environment = lmdb.open(
+                str(path), subdir=False, readonly=True, lock=False, create=False, max_dbs=2
+            )
+            self._records = self._environment.open_db(_RECORDS, create=False)
+            self._long = self._environment.open_db(_LONG, create=False)
+            self._plain_view = self._environment.begin(db=self._records, buffers=True)
+            self._long_view = self._environment.begin(db=self._long, buffers=True)
+        except lmdb.Error as error:
+            raise DefinitionsError(f"cannot open definitions in {path.parent}: {error}") from None
+        self.read: _Read = self._plain_view.get
+        self.read_long: _Read = self._long_view.get
+
+    @classmethod
+    def open(cls, path: Path) -> _Store:
+        with cls._guard:
+            try:
+                status = path.stat()
+            except OSError as error:
+                raise AccessDenied(f"cannot read {path}: {error.strerror}") from None
+            identity = (status.st_dev, status.st_ino)
+            store = cls._open.get(identity)
+            if store is None:
+                store = cls._open[identity] = cls(path, identity)
+            store._users += 1
+            return store
+
+    def release(self) -> None:
+        with self._guard:
+            self._users -= 1
+            if self._users == 0:
+                del self._open[self._identity]
+                self._plain_view.abort()
+                self._long_view.abort()
+                self._environment.close()
+
+    def plain(self) -> Iterator[Record]:
+        with self._environment.begin(db=self._records, buffers=True) as view, view.cursor() as cursor:
+            for key, value in cursor:
+                yield from _ungroup(bytes(key), bytes(value))
+
+    def long(self) -> Iterator[Record]:
+        # These are few: no real name is as long. Sorted in memory, by key alone until each one's turn.
+        with self._environment.begin(db=self._long, buffers=True) as view:
+            with view.cursor() as cursor:
+                order = sorted((_decode_long.decode(value)[0], bytes(hashed)) for hashed, value in cursor)
+            for key, hashed in order:
+                value = view.get(hashed)
+                if value is not None:
+                    yield from _ungroup(key, _decode_long.decode(value)[1])
+
+
+def _ungroup(key: bytes, value: bytes) -> Iterator[Record]:
+    if key[:1] != records.AFFECTED:
+        yield key, value
+        return
+    for ref, ranges in _decode_raw_group.decode(value):
+        yield key + b"\0" + ref.encode(), bytes(ranges)
+
+
+def _split(key: bytes) -> tuple[bytes, bytes]:
+    package, separator, ref = key.rpartition(b"\0")
+    if not separator or not ref or package.count(b"\0") != 1:
+        raise DefinitionsRefused(f"definitions hold a damaged key ({key[:80]!r}); build them again")
+    return package, ref
+
+
+def _text(text: bytes) -> bytes:
+    """``text``, which is UTF-8, as MessagePack."""
+    size = len(text)
+    if size < 32:
+        return bytes((0xA0 | size,)) + text
+    if size < 256:
+        return b"\xd9" + bytes((size,)) + text
+    return b"\xda" + size.to_bytes(2, "big") + text
+
+
+def _array_head(count: int) -> bytes:
+    if count < 16:
+        return bytes((0x90 | count,))
+    if count < 65536:
+        return b"\xdc" + count.to_bytes(2, "big")
+    return b"\xdd" + count.to_bytes(4, "big")
+
+
+def _unwritable(path: Path, error: lmdb.Error | OSError) -> AccessDenied:
+    reason = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
+    return AccessDenied(f"cannot write definitions to {path.parent}: {reason}; check space and permissions")
+
+
+def _damaged(directory: Path) -> DefinitionsError:
+    return DefinitionsError(
+        f"the definitions in {directory} are damaged; import their bundle again, or `redoubt definitions rollback`"
+    )
