@@ -65,6 +65,10 @@ bench: setup ## Measure against the floors and Syft; writes docs/benchmarks.md
 starter: setup ## Make the starter definitions anew, from MIRROR=DIR
 	@$(BIN)/python scripts/make_starter.py "$(MIRROR)"
 
+.PHONY: modules
+modules: setup ## Write docs/modules.md out of the modules' docstrings
+	@$(BIN)/python scripts/module_index.py
+
 .PHONY: clean
 clean: ## Remove what make made
 	rm -rf $(VENV) build dist .bench
