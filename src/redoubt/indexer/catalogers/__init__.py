@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from redoubt.indexer.catalogers.dpkg import DpkgCataloger
 from redoubt.indexer.catalogers.interface import Cataloger
+from redoubt.indexer.catalogers.java import JavaCataloger
 from redoubt.indexer.catalogers.npm import NpmCataloger
 from redoubt.indexer.catalogers.os_release import OsReleaseCataloger
 from redoubt.indexer.catalogers.python import PythonCataloger
@@ -16,6 +17,7 @@ ALL: tuple[Cataloger, ...] = (
     DpkgCataloger(),
     PythonCataloger(),
     NpmCataloger(),
+    JavaCataloger(),
 )
 
 __all__ = ["ALL"]
