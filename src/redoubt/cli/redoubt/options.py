@@ -1,0 +1,139 @@
+"""Options that several commands share, and the values that they stand for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., object])
+
+FORMATS = ("table", "json", "cyclonedx", "html")
+SEVERITIES = ("negligible", "low", "medium", "high", "critical")
+_SUFFIXES = {".json": "json", ".html": "html", ".htm": "html", ".txt": "table", ".cdx": "cyclonedx"}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(m|h|d|w)")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Duration(click.ParamType):
+    """``36h``, ``5d``, ``90m``, ``2w``."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """A ``timedelta``; a usage error otherwise."""
+        if isinstance(value, timedelta):
+            return value
+        match = _DURATION.fullmatch(str(value).strip().lower())
+        if not match:
+            self.fail(f"{value!r} is not a duration; write for example 36h or 5d", param, ctx)
+        try:
+            return timedelta(**{_UNITS[match[2]]: float(match[1])})
+        except OverflowError:
+            self.fail(f"{value!r} is too long", param, ctx)
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, listed in the order given."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+output = together(
+    click.option(
+        "-o",
+        "--output",
+        "format_",
+        type=click.Choice(FORMATS),
+        help="Form of the report. Default: by the suffix of --output-file, else a table.",
+    ),
+    click.option(
+        "--output-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write the report here instead of to standard output.",
+    ),
+)
+
+quiet = click.option("-q", "--quiet", is_flag=True, help="No notices and no progress; warnings stay.")
+
+image = together(
+    click.option(
+        "--platform", help="Which image of a multi-platform one, as linux/arm64. Default: this machine's."
+    ),
+    click.option(
+        "--ca-file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Certificate authority of the registry, as PEM.",
+    ),
+    click.option(
+        "--insecure", is_flag=True, help="Accept plain HTTP and unverified certificates of the registry."
+    ),
+    click.option(
+        "--username", help="Registry user. Default: what docker, podman or a credential helper stored."
+    ),
+    click.option("--password-stdin", is_flag=True, help="Read the registry password from standard input."),
+    click.option("--no-cache", is_flag=True, help="Neither read nor write cached layer reports."),
+    click.option(
+        "--workers", type=click.IntRange(1, 64), help="Layers read at once. Default: one per CPU, 4 at most."
+    ),
+)
+
+age = together(
+    click.option(
+        "--notice-after",
+        type=Duration(),
+        default="24h",
+        show_default=True,
+        help="Mention definitions older than this.",
+    ),
+    click.option(
+        "--warn-after",
+        type=Duration(),
+        default="5d",
+        show_default=True,
+        help="Warn of definitions older than this.",
+    ),
+    click.option(
+        "--fail-on-stale",
+        is_flag=True,
+        help="Exit with 4 and without a report if definitions are older than --warn-after.",
+    ),
+)
+
+judging = together(
+    click.option(
+        "--fail-on",
+        type=click.Choice(SEVERITIES, case_sensitive=False),
+        help="Exit with 1 if a finding is at least this severe.",
+    ),
+    click.option(
+        "--fail-on-incomplete", is_flag=True, help="Exit with 3 if any part of the image could not be judged."
+    ),
+    click.option("--only-fixed", is_flag=True, help="Leave out what no known version repairs."),
+    click.option(
+        "--definitions",
+        "chosen",
+        metavar="FILE|DIR|DIGEST",
+        help="Definitions to use instead of the active ones. A bundle is verified like an import.",
+    ),
+)
+
+
+def format_of(given: str | None, file: Path | None) -> str:
+    """The output form: as given, else by the file's suffix, else a table."""
+    if given:
+        return given
+    if file:
+        if file.name.endswith(".cdx.json"):
+            return "cyclonedx"
+        return _SUFFIXES.get(file.suffix.lower(), "table")
+    return "table"
