@@ -31,7 +31,6 @@ from redoubt.errors import (
     DefinitionsError,
     DefinitionsMissing,
     DefinitionsRefused,
-    LimitExceeded,
 )
 from redoubt.model import Advisory, CveRecord, DefinitionsInfo, Epss
 
@@ -135,7 +134,7 @@ class SnapshotWriter:
                 members += (b"\x92", _text(ref), value)
                 self._group_size += len(value)
                 if self._group_size > _LONGEST_GROUP:
-                    raise LimitExceeded("definitions hold one package with too many records; refused")
+                    raise DefinitionsRefused("definitions hold one package with too many records; refused")
             else:
                 if group is not None:
                     self._end_group()

@@ -19,7 +19,7 @@ import msgspec
 import zstandard
 
 from redoubt.definitions.records import MAX_KEY, MAX_VALUE, Record
-from redoubt.errors import DefinitionsRefused, LimitExceeded, UnreadableInput
+from redoubt.errors import DefinitionsRefused, UnreadableInput
 
 #: Readers give zstd at most this much memory for its window, whatever a frame asks for.
 WINDOW_LOG = 27
@@ -76,8 +76,8 @@ class StreamReader:
     """Iterate batches of records out of a compressed stream; nothing in it is trusted.
 
     ``digest``, ``size`` and ``counts`` are complete once iteration ended: only then is it known what was
-    read. Raises ``DefinitionsRefused`` where the stream is not one zstd frame, is truncated or out of
-    order, and ``LimitExceeded`` where it is larger than ``limits`` allow.
+    read. Raises ``DefinitionsRefused`` where the stream is not one zstd frame, is truncated, out of order,
+    or larger than ``limits`` allow.
     """
 
     def __init__(self, file: BinaryIO, limits: Limits | None = None) -> None:
@@ -147,9 +147,11 @@ class StreamReader:
                 ) from None
             self.size += len(piece)
             if self.size > limits.size:
-                raise LimitExceeded(f"the definitions' stream is larger than {limits.size} bytes; refused")
+                raise DefinitionsRefused(
+                    f"the definitions' stream is larger than {limits.size} bytes; refused"
+                )
             if self.size > limits.ratio_from and self.size > taken * limits.ratio:
-                raise LimitExceeded(
+                raise DefinitionsRefused(
                     f"the definitions' stream expands more than {limits.ratio} times; refused"
                 )
             if piece:
@@ -196,7 +198,7 @@ def _frames(data: bytes, last: bytes) -> tuple[list[Record], int]:
     while at + 6 <= end:
         key_size, value_size = unpack(data, at)
         if key_size > MAX_KEY or value_size > MAX_VALUE:
-            raise LimitExceeded("the definitions' stream holds a record that is too large; refused")
+            raise DefinitionsRefused("the definitions' stream holds a record that is too large; refused")
         middle = at + 6 + key_size
         following = middle + value_size
         if following > end:

@@ -1,0 +1,366 @@
+"""The file that is carried: a TUF repository in a zip, made, signed and verified here.
+
+``manifest.json`` is for people and for finding the right root; nothing in it counts until the signature
+has named its SHA-256. What is signed stands beside the snapshot's hash, as the target's ``custom`` field
+(``Facts``). python-tuf's own client does the verifying, over a fetcher that reads the zip.
+
+Rollback and age are not judged here: the shelf knows what was accepted before, and expiry dates are set
+far away because a stick may travel for weeks. ``tuf`` and ``cryptography`` are imported when a bundle is
+written or verified, not before. The layout is specified in ``docs/definitions.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from redoubt.definitions import durable, records
+from redoubt.definitions.carrier import Carrier, read_member
+from redoubt.definitions.keys import SigningKey
+from redoubt.errors import DefinitionsRefused, UsageError
+from redoubt.model import SourceInfo
+
+if TYPE_CHECKING:
+    from tuf.api.metadata import Metadata, TargetFile, Timestamp
+
+FORMAT = "redoubt-bundle/1"
+MANIFEST = "manifest.json"
+TARGET = "snapshot.kv.zst"
+
+#: How long a bundle's signatures hold. Age is judged by its records, by us.
+LIFETIME = timedelta(days=3653)
+
+_MANIFEST_LIMIT = 4 << 20
+_STREAM_LIMIT = 16 << 30
+_LARGEST_VERSION = (1 << 63) - 1
+_CHUNK = 1 << 20
+_CHANNEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+
+
+class BundleSource(SourceInfo, frozen=True, kw_only=True, omit_defaults=True):
+    """A source as a run of the builder saw it: what is signed, and what varies from run to run.
+
+    ``state``: ``fresh`` (read in this run), ``unchanged`` (upstream said so), ``stale`` (failed now; the
+    last good data is used) or ``missing`` (failed and never read). ``detail`` says why, for people.
+    ``fetched`` is when its data was had from upstream, RFC 3339, or empty for a mirror folder.
+    """
+
+    state: str = "fresh"
+    detail: str = ""
+    fetched: str = ""
+    etag: str = ""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a bundle says of itself, for people.
+
+    ``version`` ascends within a channel. ``size`` is the stream's, in bytes, uncompressed; ``counts`` is
+    record prefix → records; ``namespaces`` is namespace → ``a`` records. ``tool`` made it.
+    """
+
+    format: str = FORMAT
+    channel: str
+    version: int
+    created: str
+    digest: str
+    schema: str
+    size: int
+    tool: str = ""
+    counts: dict[str, int] = {}
+    namespaces: dict[str, int] = {}
+    sources: tuple[BundleSource, ...] = ()
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is signed about a bundle's snapshot. ``manifest`` is the manifest's SHA-256."""
+
+    channel: str
+    digest: str
+    schema: str
+    created: str
+    size: int
+    manifest: str
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle whose signatures hold. ``stream`` is the verified copy of its compressed stream."""
+
+    facts: Facts
+    version: int
+    manifest: Manifest
+    stream: Path
+    stream_size: int
+
+
+def default_version(now: datetime) -> int:
+    """A version that ascends with the time of building: ``YYYYMMDDHHMMSS`` in UTC."""
+    return int(now.astimezone(UTC).strftime("%Y%m%d%H%M%S"))
+
+
+def require_channel(channel: str) -> None:
+    """Raise ``UsageError`` unless ``channel`` is a usable name."""
+    if not _CHANNEL.fullmatch(channel):
+        raise UsageError(
+            f"{channel[:80]!r} is not a channel's name; use lower-case letters, digits and inner hyphens"
+        )
+
+
+def write_bundle(out: Path, stream: Path, manifest: Manifest, keys: Sequence[SigningKey]) -> None:
+    """Sign ``stream`` (the compressed stream that ``manifest`` describes) and write the bundle ``out``.
+
+    The same input gives the same bytes. ``out`` is replaced in one step once all of it is on the disk.
+    Raises ``UsageError`` where the keys don't suffice for their root, ``AccessDenied``.
+    """
+    require_channel(manifest.channel)
+    if not 0 < manifest.version <= _LARGEST_VERSION:
+        raise UsageError(f"{manifest.version} is not a bundle's version; use a positive whole number")
+    described = msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2) + b"\n"
+    facts = Facts(
+        channel=manifest.channel,
+        digest=manifest.digest,
+        schema=manifest.schema,
+        created=manifest.created,
+        size=manifest.size,
+        manifest=hashlib.sha256(described).hexdigest(),
+    )
+    draft = out.with_name(f".{out.name}.{os.getpid()}")
+    with durable.writing(out):
+        try:
+            with stream.open("rb") as file:
+                metadata, target = _sign(file, facts, manifest.version, keys)
+                with draft.open("xb") as sink:
+                    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+                        _store(archive, MANIFEST, described)
+                        for name, data in metadata:
+                            _store(archive, f"metadata/{name}", data)
+                        file.seek(0)
+                        _store_stream(archive, f"targets/{target}.{TARGET}", file)
+                    sink.flush()
+                    os.fsync(sink.fileno())
+            draft.replace(out)
+            durable.sync_directory(out.absolute().parent)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def read_manifest(carrier: Carrier) -> tuple[Manifest, bytes]:
+    """What a bundle claims to be, unverified, and the bytes that say it. Raises ``DefinitionsRefused``."""
+    try:
+        data = read_member(carrier, MANIFEST, _MANIFEST_LIMIT)
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except KeyError:
+        raise DefinitionsRefused(f"this is not a definitions bundle (it holds no {MANIFEST})") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DefinitionsRefused(f"the bundle's {MANIFEST} is damaged ({error}); carry it again") from None
+    if not _CHANNEL.fullmatch(manifest.channel):
+        raise DefinitionsRefused(f"the bundle names no usable channel ({manifest.channel[:80]!r}); refused")
+    return manifest, data
+
+
+def verify_bundle(carrier: Carrier, roots: Sequence[bytes], work: Path) -> Verified:
+    """Verify a bundle with the ``roots`` trusted for the channel that it claims.
+
+    ``work`` is an empty folder of ours; the verified stream is left in it. Raises ``DefinitionsRefused``
+    with the reason, ``AccessDenied`` where ``work`` cannot be written.
+    """
+    manifest, described = read_manifest(carrier)
+    if not roots:
+        raise DefinitionsRefused(
+            f"no root is trusted for channel {manifest.channel}; get its root.json from those who build it "
+            f"and run `redoubt definitions trust add ROOT --channel {manifest.channel}`"
+        )
+    refusal = DefinitionsRefused("the bundle could not be verified")
+    for number, root in enumerate(roots):
+        try:
+            version, target = _verify_metadata(carrier, root, work / f"metadata-{number}", manifest.channel)
+            break
+        except DefinitionsRefused as error:
+            refusal = error
+    else:
+        raise refusal
+    facts = _signed_facts(target, version, manifest, described)
+    stream = work / TARGET
+    _copy_target(carrier, target, stream)
+    return Verified(facts=facts, version=version, manifest=manifest, stream=stream, stream_size=target.length)
+
+
+def _signed_facts(target: TargetFile, version: int, manifest: Manifest, described: bytes) -> Facts:
+    try:
+        facts = msgspec.convert(target.custom, Facts)
+    except msgspec.ValidationError as error:
+        raise DefinitionsRefused(
+            f"what is signed in the bundle is incomplete ({error}); build it again"
+        ) from None
+    if facts.channel != manifest.channel:
+        raise DefinitionsRefused(
+            f"the bundle is signed for channel {facts.channel[:80]!r} but claims to be "
+            f"{manifest.channel!r}; refused"
+        )
+    if facts.manifest != hashlib.sha256(described).hexdigest():
+        raise DefinitionsRefused(f"the bundle's {MANIFEST} was changed after signing; carry it again")
+    records.require_readable(facts.schema)
+    claimed = (manifest.version, manifest.digest, manifest.schema, manifest.created, manifest.size)
+    if claimed != (version, facts.digest, facts.schema, facts.created, facts.size):
+        raise DefinitionsRefused(f"the bundle's {MANIFEST} contradicts what is signed; build it again")
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", facts.digest):
+        raise DefinitionsRefused("the bundle's digest is not a SHA-256; build it again")
+    if not 0 < facts.size <= _STREAM_LIMIT or version > _LARGEST_VERSION:
+        raise DefinitionsRefused("the bundle's signed size or version is out of bounds; refused")
+    return facts
+
+
+@contextmanager
+def _refusing(channel: str) -> Iterator[None]:
+    """Turn what python-tuf raises into a refusal that says what to do."""
+    from tuf.api import exceptions
+
+    try:
+        yield
+    except exceptions.UnsignedMetadataError as error:
+        raise DefinitionsRefused(
+            f"the bundle is not signed by a root that is trusted for channel {channel} ({error}); get the "
+            f"root.json of those who built it and run `redoubt definitions trust add ROOT --channel {channel}`"
+        ) from None
+    except exceptions.ExpiredMetadataError as error:
+        raise DefinitionsRefused(
+            f"the bundle's signatures have expired ({error}); check this machine's clock or carry a newer one"
+        ) from None
+    except (exceptions.LengthOrHashMismatchError, exceptions.DownloadLengthMismatchError) as error:
+        raise DefinitionsRefused(
+            f"the bundle was changed after signing or is damaged ({error}); carry it again"
+        ) from None
+    except exceptions.DownloadHTTPError as error:
+        raise DefinitionsRefused(f"the bundle is incomplete ({error}); carry it again") from None
+    except (exceptions.RepositoryError, exceptions.DownloadError, ValueError, KeyError, TypeError) as error:
+        raise DefinitionsRefused(f"the bundle's metadata is damaged ({error}); carry it again") from None
+
+
+def _verify_metadata(carrier: Carrier, root: bytes, work: Path, channel: str) -> tuple[int, TargetFile]:
+    """Verify signatures from ``root`` down to the target, with python-tuf's client."""
+    from tuf.api import exceptions
+    from tuf.api.metadata import Metadata, Targets
+    from tuf.ngclient import Updater
+    from tuf.ngclient.fetcher import FetcherInterface
+
+    class Fetcher(FetcherInterface):
+        def _fetch(self, url: str) -> Iterator[bytes]:
+            try:
+                with carrier.open(url) as member:
+                    while data := member.read(1 << 16):
+                        yield data
+            except KeyError:
+                raise exceptions.DownloadHTTPError(f"it has no {url}", 404) from None
+
+    with durable.writing(work):
+        work.mkdir()
+        with _refusing(channel):
+            updater = Updater(
+                metadata_dir=str(work), metadata_base_url="metadata/", fetcher=Fetcher(), bootstrap=root
+            )
+            updater.refresh()
+            target = updater.get_targetinfo(TARGET)
+            if target is None:
+                raise DefinitionsRefused(f"the bundle signs no {TARGET}; build it with this Redoubt")
+            # The client keeps what it verified.
+            version = Metadata[Targets].from_file(str(work / "targets.json")).signed.version
+    return version, target
+
+
+def _copy_target(carrier: Carrier, target: TargetFile, stream: Path) -> None:
+    """Copy the compressed stream into our own folder and verify the copy."""
+    if "sha256" not in target.hashes or target.length > _STREAM_LIMIT:
+        raise DefinitionsRefused("the bundle's stream is signed without a SHA-256 or too large; refused")
+    name = f"targets/{target.hashes['sha256']}.{TARGET}"
+    with durable.writing(stream), stream.open("x+b") as file:
+        try:
+            with carrier.open(name) as member:
+                left = target.length + 1
+                while left > 0 and (data := member.read(min(_CHUNK, left))):
+                    file.write(data)
+                    left -= len(data)
+        except KeyError:
+            raise DefinitionsRefused("the bundle is incomplete (it has no stream); carry it again") from None
+        file.seek(0)
+        with _refusing(""):
+            target.verify_length_and_hashes(file)
+
+
+def _sign(
+    stream: BinaryIO, facts: Facts, version: int, keys: Sequence[SigningKey]
+) -> tuple[list[tuple[str, bytes]], str]:
+    """The TUF metadata, name → bytes in order, and the target's SHA-256."""
+    from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
+
+    expires = (_instant(facts.created) + LIFETIME).replace(microsecond=0)
+    target = TargetFile.from_data(TARGET, stream, ["sha256"])
+    target.unrecognized_fields["custom"] = msgspec.to_builtins(facts)
+    targets = Metadata(Targets(version=version, expires=expires, targets={TARGET: target}))
+    signed_targets = _signed(targets, keys, "targets")
+    snapshot = Metadata(
+        Snapshot(
+            version=version,
+            expires=expires,
+            meta={"targets.json": MetaFile.from_data(version, signed_targets, ["sha256"])},
+        )
+    )
+    signed_snapshot = _signed(snapshot, keys, "snapshot")
+    timestamp: Metadata[Timestamp] = Metadata(
+        Timestamp(
+            version=version,
+            expires=expires,
+            snapshot_meta=MetaFile.from_data(version, signed_snapshot, ["sha256"]),
+        )
+    )
+    root = keys[0]
+    metadata = [
+        (f"{root.root_version}.root.json", root.root),
+        ("timestamp.json", _signed(timestamp, keys, "timestamp")),
+        (f"{version}.snapshot.json", signed_snapshot),
+        (f"{version}.targets.json", signed_targets),
+    ]
+    return metadata, target.hashes["sha256"]
+
+
+def _signed(metadata: Metadata, keys: Sequence[SigningKey], role: str) -> bytes:  # type: ignore[type-arg]
+    for key in keys:
+        if role in key.roles:
+            metadata.sign(key.signer, append=True)
+    if len(metadata.signatures) < keys[0].thresholds[role]:
+        raise UsageError(
+            f"root.json asks for {keys[0].thresholds[role]} keys to sign {role}; "
+            f"{len(metadata.signatures)} given"
+        )
+    return metadata.to_bytes()
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)  # 1980, the beginning of a zip's time: the same for everybody
+    entry.create_system = 3
+    entry.external_attr = 0o100644 << 16
+    return entry
+
+
+def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    archive.writestr(_entry(name), data)
+
+
+def _store_stream(archive: zipfile.ZipFile, name: str, stream: BinaryIO) -> None:
+    entry = _entry(name)
+    entry.file_size = os.fstat(stream.fileno()).st_size
+    with archive.open(entry, "w") as sink:
+        while data := stream.read(_CHUNK):
+            sink.write(data)

@@ -1,0 +1,173 @@
+"""Which roots are trusted for which channel: one small file each, below ``trust/`` in the data folder.
+
+The demo root that ships with the starter definitions is trusted for the channel ``starter`` and no other;
+its private key is not a secret, so it cannot be added for any other channel, nor another root for
+``starter``. Reads files; verifies nothing but that a root is a root.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from redoubt.definitions import durable
+from redoubt.definitions.bundle import require_channel
+from redoubt.definitions.keys import parse_root, read_small
+from redoubt.errors import AccessDenied, UsageError
+
+STARTER_CHANNEL = "starter"
+STARTER_ROOT = Path(__file__).parent / "starter" / "root.json"
+
+_SUFFIX = ".root.json"
+
+
+class TrustedRoot(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A root that is trusted for a channel. ``fingerprint`` is the SHA-256 of ``root.json``, in hexadecimal.
+
+    ``keys`` are the identifiers of the keys that may sign the channel's bundles. ``expires`` is RFC 3339.
+    """
+
+    channel: str
+    fingerprint: str
+    version: int = 0
+    expires: str = ""
+    keys: tuple[str, ...] = ()
+    builtin: bool = False
+
+
+class _Role(msgspec.Struct):
+    keyids: list[str] = []
+
+
+class _Signed(msgspec.Struct):
+    version: int
+    expires: str
+    roles: dict[str, _Role]
+
+
+class _Root(msgspec.Struct):
+    signed: _Signed
+
+
+class TrustStore:
+    """The roots in ``directory`` (which need not exist) and the built-in one."""
+
+    def __init__(self, directory: Path, *, starter: Path = STARTER_ROOT) -> None:
+        self._directory = directory
+        self._starter = starter
+
+    def add(self, root: Path, channel: str, *, now: datetime | None = None) -> TrustedRoot:
+        """Trust the ``root.json`` at ``root`` for ``channel``; again is harmless.
+
+        Raises ``UsageError`` where the channel is not for adding to, ``UnreadableInput`` where the file
+        is not a root, ``AccessDenied``.
+        """
+        _require_own(channel)
+        data = read_small(root)
+        parsed = parse_root(data, root)
+        if parsed.is_expired(now or datetime.now(UTC)):
+            raise UsageError(f"{root} expired on {parsed.expires:%Y-%m-%d}; get the current one")
+        if _keys(data) & self._starter_keys():
+            raise UsageError(
+                f"{root} is the demo root, whose key is no secret: it is trusted for channel "
+                f"{STARTER_CHANNEL} only; make your own with `redoubt definitions keygen`"
+            )
+        fingerprint = hashlib.sha256(data).hexdigest()
+        folder = self._directory / channel
+        with durable.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            durable.replace(folder / f"{fingerprint}{_SUFFIX}", data)
+        return _describe(channel, data, builtin=False)
+
+    def remove(self, channel: str, fingerprint: str = "") -> tuple[TrustedRoot, ...]:
+        """Stop trusting a channel's roots: all, or those whose fingerprint begins so. Says which.
+
+        What was imported stays. Raises ``UsageError`` where there is none, ``AccessDenied``.
+        """
+        _require_own(channel)
+        removed = []
+        with durable.writing(self._directory / channel):
+            for file in self._files(channel):
+                if file.name.startswith(fingerprint):
+                    removed.append(_describe(channel, read_small(file), builtin=False))
+                    file.unlink()
+        if not removed:
+            raise UsageError(
+                f"no such root is trusted for channel {channel}; see `redoubt definitions trust list`"
+            )
+        return tuple(removed)
+
+    def list(self) -> tuple[TrustedRoot, ...]:
+        """Every trusted root, by channel."""
+        roots = []
+        try:
+            channels = sorted(entry.name for entry in self._directory.iterdir() if entry.is_dir())
+        except FileNotFoundError:
+            channels = []
+        except OSError as error:
+            raise AccessDenied(f"cannot read {self._directory}: {error.strerror}") from None
+        for channel in channels:
+            if channel != STARTER_CHANNEL:
+                roots += [
+                    _describe(channel, read_small(file), builtin=False) for file in self._files(channel)
+                ]
+        starter = self._starter_root()
+        if starter is not None:
+            roots.append(_describe(STARTER_CHANNEL, starter, builtin=True))
+        return tuple(sorted(roots))
+
+    def roots(self, channel: str) -> tuple[bytes, ...]:
+        """The ``root.json`` files that are trusted for ``channel``, newest version first."""
+        if channel == STARTER_CHANNEL:
+            starter = self._starter_root()
+            return (starter,) if starter is not None else ()
+        require_channel(channel)
+        found = [read_small(file) for file in self._files(channel)]
+        return tuple(sorted(found, key=lambda data: -_describe(channel, data, builtin=False).version))
+
+    def _files(self, channel: str) -> tuple[Path, ...]:
+        folder = self._directory / channel
+        try:
+            return tuple(sorted(file for file in folder.glob(f"*{_SUFFIX}") if not file.name.startswith(".")))
+        except OSError as error:
+            raise AccessDenied(f"cannot read {folder}: {error.strerror}") from None
+
+    def _starter_root(self) -> bytes | None:
+        return read_small(self._starter) if self._starter.is_file() else None
+
+    def _starter_keys(self) -> frozenset[str]:
+        starter = self._starter_root()
+        return _keys(starter) if starter is not None else frozenset()
+
+
+def _require_own(channel: str) -> None:
+    require_channel(channel)
+    if channel == STARTER_CHANNEL:
+        raise UsageError(
+            f"channel {STARTER_CHANNEL} belongs to the built-in root; use another channel's name"
+        )
+
+
+def _describe(channel: str, data: bytes, *, builtin: bool) -> TrustedRoot:
+    fingerprint = hashlib.sha256(data).hexdigest()
+    try:
+        signed = msgspec.json.decode(data, type=_Root).signed
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # A damaged file verifies nothing; it is shown so that it can be removed.
+        return TrustedRoot(channel=channel, fingerprint=fingerprint, builtin=builtin)
+    return TrustedRoot(
+        channel=channel,
+        fingerprint=fingerprint,
+        version=signed.version,
+        expires=signed.expires,
+        keys=tuple(sorted(signed.roles.get("targets", _Role()).keyids)),
+        builtin=builtin,
+    )
+
+
+def _keys(data: bytes) -> frozenset[str]:
+    roles = msgspec.json.decode(data, type=_Root).signed.roles
+    return frozenset(keyid for role in roles.values() for keyid in role.keyids)
