@@ -55,6 +55,14 @@ class ConnectionBroken(NetworkError):
     """The connection ended, or stood still, before the body did. What was read so far is usable."""
 
 
+class Unreachable(NetworkError):
+    """Nobody answers there, or not in TLS where that was asked for."""
+
+
+class Untrusted(NetworkError):
+    """Somebody answers there, with a certificate that nobody vouches for."""
+
+
 class Policy(msgspec.Struct, frozen=True):
     """Who may be contacted. ``allowed_hosts`` (names without port, lower-case) matter in offline mode only."""
 
@@ -206,7 +214,7 @@ class Client:
                 response = self._follow(url, method, headers or {}, form)
             except self._library.TransportError as error:
                 if last or not _passes(error):
-                    raise NetworkError(f"{scrub(url)}: {_reason(error)}") from error
+                    raise _failure(error)(f"{scrub(url)}: {_reason(error)}") from error
                 wait = retry.delay(attempt)
             else:
                 if response.status not in _PASSING:
@@ -444,6 +452,14 @@ def _certificate_failure(error: BaseException | None) -> str | None:
             return None
         error = error.__cause__ or error.__context__
     return None
+
+
+def _failure(error: Exception) -> type[NetworkError]:
+    import httpx
+
+    if _certificate_failure(error) is not None:
+        return Untrusted
+    return Unreachable if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else NetworkError
 
 
 def _passes(error: Exception) -> bool:
