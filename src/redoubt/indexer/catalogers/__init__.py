@@ -5,19 +5,25 @@ Importing this room costs little: what is heavy (SQLite, archives) is imported w
 
 from __future__ import annotations
 
+from redoubt.indexer.catalogers.apk import ApkCataloger
 from redoubt.indexer.catalogers.dpkg import DpkgCataloger
+from redoubt.indexer.catalogers.golang import GoCataloger
 from redoubt.indexer.catalogers.interface import Cataloger
 from redoubt.indexer.catalogers.java import JavaCataloger
 from redoubt.indexer.catalogers.npm import NpmCataloger
 from redoubt.indexer.catalogers.os_release import OsReleaseCataloger
 from redoubt.indexer.catalogers.python import PythonCataloger
+from redoubt.indexer.catalogers.rpm import RpmCataloger
 
 ALL: tuple[Cataloger, ...] = (
     OsReleaseCataloger(),
     DpkgCataloger(),
+    ApkCataloger(),
+    RpmCataloger(),
     PythonCataloger(),
     NpmCataloger(),
     JavaCataloger(),
+    GoCataloger(),
 )
 
 __all__ = ["ALL"]

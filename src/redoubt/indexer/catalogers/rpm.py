@@ -1,0 +1,182 @@
+"""rpm packages: the SQLite database that rpm 4.16 and later keeps.
+
+The two older databases (Berkeley DB's ``Packages``, ndb's ``Packages.db``) are recognised and said to be
+unread. It must not know how a header is built (``rpm_header``) or what a module stream means.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from redoubt.errors import LimitExceeded, UnreadableInput
+from redoubt.indexer.catalogers import rpm_header
+from redoubt.indexer.catalogers.fields import Findings, clean, shown
+from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
+from redoubt.model import ProblemKind
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+_FOLDERS = (b"usr/lib/sysimage/rpm", b"var/lib/rpm", b"usr/share/rpm")
+_NAMES = (b"rpmdb.sqlite", b"rpmdb.sqlite-wal", b"Packages", b"Packages.db")
+_SQLITE = b"SQLite format 3\0"
+_WAL = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+_NDB = b"RpmP"
+_BERKELEY = (b"\x61\x15\x06\0", b"\0\x06\x15\x61", b"\x62\x31\x05\0", b"\0\x05\x31\x62")
+_BERKELEY_AT = 12
+_PIECE = 1 << 20
+#: Largest header that is read. The largest known (a kernel's, with its list of files) is a sixteenth.
+_MAX_HEADER = 32 << 20
+#: Steps of SQLite's machine that one database may cost, in units of the progress handler's 10,000.
+_MAX_STEPS = 2_000
+_SCHEMA = "SELECT type, rootpage, sql FROM sqlite_master WHERE name = 'Packages'"
+
+
+class RpmCataloger:
+    """``rpmdb.sqlite``, ``Packages`` and ``Packages.db`` in the three folders where rpm keeps them."""
+
+    name = "rpm"
+    version = 1
+    wanted = Wanted(
+        names=frozenset(_NAMES),
+        databases=tuple(
+            f"{folder.decode()}/{name.decode()}" for folder in _FOLDERS for name in _NAMES if b"-" not in name
+        ),
+        max_size=512 << 20,
+    )
+
+    def accepts(self, path: bytes) -> bool:
+        """Whether the file lies in one of rpm's folders, at the root or in a tree below it."""
+        folder = path.rpartition(b"/")[0]
+        return folder.endswith(_FOLDERS) and any(
+            folder == known or folder.endswith(b"/" + known) for known in _FOLDERS
+        )
+
+    def catalog(self, path: str, content: Content) -> Catalog:
+        """Every package but ``gpg-pubkey``, which is a key and not a package."""
+        found = Findings()
+        head = content.read(0, 16)
+        if head == _SQLITE:
+            _database(content, found)
+        elif head[_BERKELEY_AT:] in _BERKELEY:
+            found.problem(ProblemKind.UNSUPPORTED, "rpm's Berkeley DB database is not read yet")
+        elif head.startswith(_NDB):
+            found.problem(ProblemKind.UNSUPPORTED, "rpm's ndb database is not read yet")
+        elif head.startswith(_WAL):
+            found.problem(
+                ProblemKind.UNSUPPORTED,
+                "changes that were never merged into the rpm database; packages in them are not seen",
+            )
+        elif not path.endswith("-wal") or head:
+            found.damaged("not an rpm database" if head else "an empty file in place of the rpm database")
+        return found.catalog()
+
+
+def _database(content: Content, found: Findings) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        connection.deserialize(_without_wal(content))
+        _harden(connection)
+        for blob in _blobs(connection, content.size):
+            _package(blob, found)
+            if found.full:
+                return
+    except LimitExceeded as error:
+        found.problem(ProblemKind.LIMIT, str(error))
+    except (UnreadableInput, sqlite3.Error, MemoryError, OverflowError, ValueError) as error:
+        found.damaged(f"the rpm database is damaged: {shown(str(error))}")
+    finally:
+        connection.close()
+
+
+def _without_wal(content: Content) -> bytearray:
+    """The database, marked as one without a write-ahead log (file format, section 1.3.3): there is no place for one."""
+    data = bytearray(content.size)
+    for offset in range(0, content.size, _PIECE):
+        piece = content.read(offset, _PIECE)
+        data[offset : offset + len(piece)] = piece
+    data[18:20] = b"\1\1"
+    return data
+
+
+def _harden(connection: sqlite3.Connection) -> None:
+    """What SQLite advises for a database from a stranger ("Defense Against The Dark Arts")."""
+    import sqlite3
+
+    connection.text_factory = bytes
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_HEADER)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, 100)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 10)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    for pragma in ("trusted_schema=OFF", "query_only=ON", "cell_size_check=ON", "mmap_size=0"):
+        connection.execute(f"PRAGMA {pragma}")
+    steps = iter(range(_MAX_STEPS))
+    connection.set_progress_handler(lambda: next(steps, None) is None, 10_000)
+    connection.set_authorizer(
+        lambda action, *_: (
+            sqlite3.SQLITE_OK
+            if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ)
+            else sqlite3.SQLITE_DENY
+        )
+    )
+
+
+def _blobs(connection: sqlite3.Connection, size: int) -> Iterator[object]:
+    objects = connection.execute(_SCHEMA).fetchall()
+    if len(objects) != 1:
+        raise UnreadableInput("it has no table of packages")
+    kind, root, sql = objects[0]
+    # A view or a virtual table would run what the file says; a plain table has a page of its own.
+    if (
+        kind != b"table"
+        or not root
+        or not isinstance(sql, bytes)
+        or not sql.upper().startswith(b"CREATE TABLE")
+    ):
+        raise UnreadableInput("its packages are not in a plain table")
+    left = size
+    for (blob,) in connection.execute("SELECT blob FROM Packages"):
+        yield blob
+        # Pages may be hung up in the tree more than once: the rows are then larger than the file.
+        left -= len(blob) if isinstance(blob, (bytes, str)) else 0
+        if left < 0:
+            raise UnreadableInput("its rows share pages")
+
+
+def _package(blob: object, found: Findings) -> None:
+    if not isinstance(blob, bytes):
+        found.damaged("a row of the rpm database is not a header")
+        return
+    try:
+        header = rpm_header.read(blob)
+    except UnreadableInput as error:
+        found.damaged(str(error))
+        return
+    name, version, release = clean(header.name), clean(header.version), clean(header.release)
+    if name == "gpg-pubkey":
+        return
+    if not (name and version and release):
+        found.damaged(f"a package ({shown(name) or 'no name'}) without a name, a version or a release")
+        return
+    short = f"{version}-{release}"
+    source_name, source_version = _source(clean(header.source_rpm))
+    found.add(
+        "rpm",
+        name,
+        f"{header.epoch}:{short}" if header.epoch else short,
+        arch=clean(header.arch),
+        source_name=source_name,
+        source_version=source_version if source_version != short else "",
+        module=":".join(clean(header.modularity_label).split(":")[:2]),
+        vendor=clean(header.vendor),
+    )
+
+
+def _source(source_rpm: str) -> tuple[str, str]:
+    """``bash-5.1.8-6.el9.src.rpm`` → ``bash`` and ``5.1.8-6.el9``. No epoch stands in that name."""
+    parts = source_rpm.removesuffix(".rpm").removesuffix(".src").removesuffix(".nosrc").rsplit("-", 2)
+    return (parts[0], f"{parts[1]}-{parts[2]}") if len(parts) == 3 and parts[0] else ("", "")
