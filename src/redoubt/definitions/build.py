@@ -1,0 +1,302 @@
+"""Sources → one sorted sequence of records: what a snapshot is made of.
+
+Every source is read for itself: one that cannot be read falls back to the copy kept from its last good
+day (``mirror``), is named *stale*, and stops nobody. The records depend on nothing but the content of the
+files: not on the machine, the time, an archive's packing or the order of its members.
+
+What shares a key is merged so: of an advisory the newest ``modified`` wins (then the greater bytes); the
+ranges of an advisory in a package are united; of a CVE's facts each source's stay. An EPSS score keeps the
+later date, then the higher score.
+
+This module knows nothing of upstream shapes, compression, signatures or databases.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+import msgspec
+
+from redoubt.definitions import records
+from redoubt.definitions.bundle import BundleSource
+from redoubt.definitions.feeds.files import Files, Limits
+from redoubt.definitions.feeds.interface import Item, Notes
+from redoubt.definitions.mirror import Mirror
+from redoubt.definitions.sorting import Sorted, Sorter, merged
+from redoubt.definitions.sources import Source, select
+from redoubt.errors import DefinitionsError, RedoubtError, UnreadableInput
+from redoubt.model import Advisory, CveRecord, Epss, SourceInfo
+
+#: Name of the source, how many sources are done, and how many there are.
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+#: A source of which more than one in so many records is spoilt is not that source any more.
+_SPOILT_SHARE = 10
+
+_ABSENT = "not in the mirror folder"
+
+#: Bytes of records held in memory before sorted runs go to temporary files.
+_BUDGET = 512 << 20
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How reading one source went, for people: counts, and the first few reasons for spoilt records."""
+
+    name: str
+    read: int = 0
+    spoilt: int = 0
+    dropped: dict[str, int] = {}
+    examples: tuple[str, ...] = ()
+
+
+class Built:
+    """The result: ``records()`` for the stream, and what is to be said about it. Close it after use.
+
+    ``sources`` says of every source asked for what it holds and in which state it is (``fresh``,
+    ``unchanged``, ``stale``, ``missing``); those without data are in it, but not in the records.
+    ``namespaces`` is namespace → number of (package, advisory) records.
+    """
+
+    def __init__(
+        self, parts: list[Sorted], sources: tuple[BundleSource, ...], readings: tuple[Reading, ...]
+    ) -> None:
+        self._parts = parts
+        self.sources = sources
+        self.readings = readings
+        groups = sum((part.groups for part in parts), Counter[bytes]())
+        self.namespaces = {
+            group[1:].decode(): count
+            for group, count in sorted(groups.items())
+            if group[:1] == records.AFFECTED
+        }
+
+    @property
+    def infos(self) -> tuple[SourceInfo, ...]:
+        """The part of ``sources`` that belongs into the snapshot: the same on every machine, at any time."""
+        names = SourceInfo.__struct_fields__
+        return tuple(
+            SourceInfo(**{name: getattr(source, name) for name in names})
+            for source in self.sources
+            if source.state != "missing"
+        )
+
+    def records(self) -> Iterator[records.Record]:
+        """All records in ascending order of keys, each key once. May be asked for again."""
+        described = records.describe(self.infos, self.namespaces)
+        return merged([*(part.records() for part in self._parts), iter(described)], merge)
+
+    def close(self) -> None:
+        """Let go of temporary files."""
+        for part in self._parts:
+            part.close()
+
+    def __enter__(self) -> Built:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def build(
+    mirror: Mirror,
+    sources: Iterable[str] | None = None,
+    *,
+    facts_only: bool = False,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+    budget: int = _BUDGET,
+    temporary: Path | None = None,
+    registry: Iterable[Source] | None = None,
+) -> Built:
+    """Read the sources named (all of the registry by default) out of ``mirror``.
+
+    ``facts_only`` leaves out titles. ``budget`` bounds the bytes of records in memory; what is beyond goes
+    to files in ``temporary``. Raises ``UnreadableInput`` where a source that was named is absent or the
+    folder holds none at all, ``DefinitionsError`` where none of those that are there could be read, and
+    ``UsageError`` for unknown names.
+    """
+    chosen = tuple(registry) if registry is not None else select(sources)
+    if sources is not None:
+        for source in chosen:
+            if not (mirror.files(source) or mirror.kept(source) or source.name in mirror.fetches):
+                raise UnreadableInput(
+                    f"{mirror.folder} holds no files of {source.name}; expected {source.patterns[0][0]}"
+                )
+    parts: list[Sorted] = []
+    states: list[BundleSource] = []
+    readings: list[Reading] = []
+    try:
+        for number, source in enumerate(chosen):
+            if progress:
+                progress(source.name, number, len(chosen))
+            left = budget // 2 - sum(part.held for part in parts)
+            attempt = _Attempt(source, mirror, facts_only, limits, (budget // 2, left), temporary)
+            state, reading, part = attempt.run()
+            states.append(state)
+            readings.append(reading)
+            if part is not None:
+                parts.append(part)
+        if progress:
+            progress("", len(chosen), len(chosen))
+        if not parts:
+            raise _nothing(mirror, states)
+        return Built(parts, tuple(states), tuple(readings))
+    except BaseException:
+        for part in parts:
+            part.close()
+        raise
+
+
+class _Attempt:
+    """One source: its files, else the copies kept of them, else nothing, with the reason."""
+
+    def __init__(
+        self,
+        source: Source,
+        mirror: Mirror,
+        facts_only: bool,
+        limits: Limits | None,
+        budget: tuple[int, int],
+        temporary: Path | None,
+    ) -> None:
+        self._source = source
+        self._mirror = mirror
+        self._facts_only = facts_only
+        self._limits = limits
+        self._budget = budget
+        self._temporary = temporary
+
+    def run(self) -> tuple[BundleSource, Reading, Sorted | None]:
+        source, mirror = self._source, self._mirror
+        fetch = mirror.fetches.get(source.name)
+        detail = fetch.detail if fetch else ""
+        if files := mirror.files(source):
+            try:
+                info, reading, part = self._read(files)
+                mirror.keep(source, files)
+            except RedoubtError as error:
+                detail = str(error)
+            else:
+                fresh = "unchanged" if fetch and not fetch.changed else "fresh"
+                return self._state(info, "stale" if detail else fresh, detail), reading, part
+        elif not detail:
+            detail = _ABSENT
+        if kept := mirror.kept(source):
+            try:
+                info, reading, part = self._read(kept)
+            except RedoubtError as error:
+                detail += f"; nor can what was kept be read: {error}"
+            else:
+                return self._state(info, "stale", f"{detail}; used what was kept"), reading, part
+        return self._state(_info(source), "missing", detail), Reading(name=source.name), None
+
+    def _state(self, info: SourceInfo, state: str, detail: str) -> BundleSource:
+        facts = {name: getattr(info, name) for name in SourceInfo.__struct_fields__}
+        fetched, etag = self._mirror.fetched(self._source)
+        return BundleSource(**facts, state=state, detail=detail, fetched=fetched, etag=etag)
+
+    def _read(self, paths: list[tuple[str, Path]]) -> tuple[SourceInfo, Reading, Sorted]:
+        source = self._source
+        files, notes = Files(paths, self._limits), Notes()
+        with Sorter(merge, budget=self._budget[0], temporary=self._temporary) as sorter:
+            for item in source.feed.read(files, source.name, notes, facts_only=self._facts_only):
+                try:
+                    encoded = _encode(item)
+                except UnreadableInput as error:
+                    notes.spoil(str(item[0])[:100], error)
+                    continue
+                for key, value in encoded:
+                    sorter.add(key, value)
+            _require_sound(source, notes)
+            part = sorter.finish(keep=self._budget[1])
+        count = sum(part.groups[kind] for kind in (records.ADVISORY, records.CVE, records.EPSS))
+        reading = Reading(
+            name=source.name,
+            read=notes.read,
+            spoilt=notes.spoilt,
+            dropped=dict(sorted(notes.dropped.items())),
+            examples=tuple(notes.examples),
+        )
+        return _info(source, sha256=files.digest, newest=notes.newest, records=count), reading, part
+
+
+def merge(key: bytes, values: list[bytes]) -> bytes:
+    """One value for a key that several records share: the rules of this module's first lines.
+
+    ``values`` are encoded records, different and in ascending order, so the outcome does not depend on the
+    order in which they were read.
+    """
+    kind = key[:1]
+    if kind == records.AFFECTED:
+        namespace, name, ref = key[1:].decode().split("\0")
+        united = {item for value in values for item in records.decode_affected(value)}
+        return records.affected(namespace, name, ref, sorted(united))[1]
+    rest = key[1:].decode()
+    if kind == records.ADVISORY:
+        return max(values, key=lambda value: (records.decode_advisory(rest, value).modified, value))
+    if kind == records.CVE:
+        return records.cve(rest, _united_cve([records.decode_cve(value) for value in values]))[1]
+    if kind == records.EPSS:
+        scores = [(records.decode_epss(value), value) for value in values]
+        return max(scores, key=lambda pair: (pair[0].date, pair[0].probability, pair[1]))[1]
+    raise AssertionError(f"no rule for two records under {key!r}")
+
+
+def _united_cve(facts: list[CveRecord]) -> CveRecord:
+    exploited = [fact.kev for fact in facts if fact.kev is not None]
+    return CveRecord(
+        kev=max(exploited, key=lambda kev: (kev.added, kev.due, kev.ransomware), default=None),
+        cvss=tuple(sorted({score for fact in facts for score in fact.cvss})),
+        severity=max((fact.severity for fact in facts), key=lambda severity: severity.rank),
+    )
+
+
+def _encode(item: Item) -> list[records.Record]:
+    first, second = item
+    if isinstance(first, Advisory):
+        assert isinstance(second, tuple)
+        encoded = [records.advisory(first)]
+        encoded += (records.affected(one.namespace, one.name, first.ref, one.ranges) for one in second)
+        return encoded
+    if isinstance(second, CveRecord):
+        return [records.cve(first, second)]
+    assert isinstance(second, Epss)
+    return [records.epss(first, second)]
+
+
+def _require_sound(source: Source, notes: Notes) -> None:
+    if not notes.read:
+        raise UnreadableInput(f"{source.name} holds no records at all; fetch it again")
+    if notes.spoilt * _SPOILT_SHARE > notes.read:
+        raise UnreadableInput(
+            f"{source.name}: {notes.spoilt} of {notes.read} records cannot be used "
+            f"({notes.examples[0]}); fetch it again, or see whether upstream changed its shape"
+        )
+
+
+def _info(source: Source, *, sha256: str = "", newest: str = "", records: int = 0) -> SourceInfo:
+    return SourceInfo(
+        name=source.name,
+        title=source.title,
+        url=source.home,
+        licence=source.licence,
+        sha256=sha256,
+        newest=newest,
+        records=records,
+    )
+
+
+def _nothing(mirror: Mirror, states: list[BundleSource]) -> RedoubtError:
+    failed = [state for state in states if state.detail != _ABSENT]
+    if not failed:
+        return UnreadableInput(
+            f"{mirror.folder} holds the files of no source; see docs/sources.md for how a mirror is laid out"
+        )
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    return DefinitionsError(f"no source could be read: {failed[0].name}: {failed[0].detail}{more}")
