@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ def replace(path: Path, data: bytes, *, temporary: Path | None = None, mode: int
     The bytes go to a file in ``temporary`` first (the same file system; beside ``path`` by default).
     Raises ``OSError``.
     """
-    draft = (temporary or path.parent) / f".{path.name}.{secrets.token_hex(8)}"
+    draft = (temporary or path.parent) / f".{path.name}.{os.urandom(8).hex()}"
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -252,7 +251,7 @@ class Library:
     @contextmanager
     def _verified(self, path: Path) -> Iterator[Verified]:
         """The verified bundle at ``path``, with its stream in a folder of ours, removed at the end."""
-        work = self._temporary / f"bundle-{secrets.token_hex(8)}"
+        work = self._temporary / f"bundle-{os.urandom(8).hex()}"
         with durable.writing(work):
             work.mkdir()
         try:
@@ -268,7 +267,7 @@ class Library:
         with suppress(DefinitionsError):
             snapshot.check(place, contents=True)
             return
-        draft = self._temporary / f"snapshot-{secrets.token_hex(8)}"
+        draft = self._temporary / f"snapshot-{os.urandom(8).hex()}"
         with durable.writing(draft):
             draft.mkdir()
         self._store(verified, draft)
@@ -276,7 +275,7 @@ class Library:
             durable.sync_directory(draft)
             _step("snapshot-before")
             if place.exists():  # damaged: an undamaged one would have been left alone
-                place.rename(self._temporary / f"damaged-{secrets.token_hex(8)}")
+                place.rename(self._temporary / f"damaged-{os.urandom(8).hex()}")
             draft.rename(place)
             durable.sync_directory(self._snapshots)
         _step("snapshot-after")
@@ -304,7 +303,7 @@ class Library:
             for place in self._snapshots.iterdir():
                 if place.name not in named:
                     # Out of sight in one step, then piece by piece.
-                    doomed = self._temporary / f"pruned-{secrets.token_hex(8)}"
+                    doomed = self._temporary / f"pruned-{os.urandom(8).hex()}"
                     place.rename(doomed)
                     _step("removing")
                     shutil.rmtree(doomed, ignore_errors=True)
