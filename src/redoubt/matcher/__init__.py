@@ -1,0 +1,6 @@
+"""Index reports meet definitions here. Pure: same report, same definitions, same bytes out."""
+
+from redoubt.matcher.interface import Snapshot
+from redoubt.matcher.match import match, only_fixed
+
+__all__ = ["Snapshot", "match", "only_fixed"]

@@ -80,6 +80,20 @@ class Cvss(msgspec.Struct, frozen=True, array_like=True, order=True):
     vector: str
     score: float
 
+    @property
+    def severity(self) -> Severity:
+        """The score in words: the scale of CVSS 3.x and 4.0, NVD's for 2.0, whose worst is ``HIGH``.
+
+        A score of 0.0, "None" in the specifications, is ``NEGLIGIBLE``.
+        """
+        if self.score >= 9.0 and self.vector.startswith("CVSS:"):
+            return Severity.CRITICAL
+        if self.score >= 7.0:
+            return Severity.HIGH
+        if self.score >= 4.0:
+            return Severity.MEDIUM
+        return Severity.LOW if self.score > 0.0 else Severity.NEGLIGIBLE
+
 
 class Advisory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One record of one source.

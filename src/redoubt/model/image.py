@@ -78,7 +78,7 @@ class IndexReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     it was found in. ``catalogers`` is name → version of what looked.
     """
 
-    schema: str = INDEX_SCHEMA
+    schema: str = msgspec.field(default_factory=lambda: INDEX_SCHEMA)  # a plain default would be omitted
     image: Image
     distribution: Distribution | None = None
     layers: tuple[Layer, ...] = ()

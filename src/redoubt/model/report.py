@@ -25,7 +25,8 @@ class Judged(enum.StrEnum):
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one group of packages. ``packages`` counts them; ``unversioned`` those without a
-    usable version, which cannot be judged. ``detail`` is a line for people where something is missing.
+    usable version and ``unidentified`` those whose full name is not known (a jar that names no group),
+    neither of which can be judged. ``detail`` is a line for people where something is missing.
     """
 
     type: str
@@ -33,6 +34,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     judged: Judged
     packages: int
     unversioned: int = 0
+    unidentified: int = 0
     detail: str = ""
 
 
@@ -99,7 +101,7 @@ class VulnerabilityReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     indexed. ``coverage`` says of every package type and namespace whether it could be judged.
     """
 
-    schema: str = REPORT_SCHEMA
+    schema: str = msgspec.field(default_factory=lambda: REPORT_SCHEMA)  # a plain default would be omitted
     image: Image
     distribution: Distribution | None = None
     layers: tuple[Layer, ...] = ()

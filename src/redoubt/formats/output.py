@@ -1,0 +1,70 @@
+"""The choice of a format by name, and what is decided by where the output goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import BinaryIO
+
+from redoubt.errors import UsageError
+from redoubt.formats.interface import Format, Options
+from redoubt.model import IndexReport, VulnerabilityReport
+
+#: What can be asked for, the default first.
+FORMATS = ("table", "json", "cyclonedx", "html")
+
+
+def render(report: IndexReport | VulnerabilityReport, name: str, options: Options | None = None) -> bytes:
+    """A report in the format ``name``, as bytes (UTF-8). Raises ``UsageError`` for a name not in ``FORMATS``."""
+    form = _load(name)
+    options = options or Options()
+    if isinstance(report, IndexReport):
+        return form.index(report, options)
+    return form.vulnerabilities(report, options)
+
+
+def write(
+    report: IndexReport | VulnerabilityReport,
+    name: str,
+    out: BinaryIO,
+    *,
+    color: bool | None = None,
+    width: int | None = None,
+    age: str = "",
+    stale: bool = False,
+    notices: tuple[str, ...] = (),
+) -> None:
+    """``render`` into ``out``. See ``Options`` for what may be said.
+
+    Where ``color`` or ``width`` (columns) is None it is decided here: colours and the terminal's width if
+    ``out`` is a terminal (no colours under ``NO_COLOR``), else neither, so that nothing is cut or wrapped.
+    """
+    terminal = out.isatty()
+    if color is None:
+        color = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    if width is None and terminal:
+        width = shutil.get_terminal_size().columns
+    options = Options(color=color, width=width, age=age, stale=stale, notices=notices)
+    out.write(render(report, name, options))
+    out.flush()
+
+
+def _load(name: str) -> Format:
+    match name:
+        case "table":
+            from redoubt.formats import table
+
+            return table
+        case "json":
+            from redoubt.formats import json
+
+            return json
+        case "cyclonedx":
+            from redoubt.formats import cyclonedx
+
+            return cyclonedx
+        case "html":
+            from redoubt.formats import html
+
+            return html
+    raise UsageError(f"no format {name!r}; choose one of {', '.join(FORMATS)}")

@@ -1,0 +1,141 @@
+"""What people want to know of a report first: how many, how bad, and what could not be judged.
+
+Shared by the formats for people, and by the CLI for its thresholds. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from redoubt.formats.text import count
+from redoubt.model import (
+    Coverage,
+    Finding,
+    IndexReport,
+    Judged,
+    PackageFindings,
+    Problem,
+    Severity,
+    Status,
+    VulnerabilityReport,
+)
+
+#: Worst first.
+SEVERITIES = tuple(sorted(Severity, key=lambda severity: -severity.rank))
+
+#: What is said in the place of a fixed version where there is none.
+NO_FIX = {
+    Status.AFFECTED: "no fix",
+    Status.UNDER_INVESTIGATION: "under investigation",
+    Status.WILL_NOT_FIX: "will not be fixed",
+    Status.FIX_DEFERRED: "fix deferred",
+    Status.END_OF_LIFE: "end of life, no fix",
+    Status.NOT_AFFECTED: "not affected",
+}
+
+#: Package types whose location is their system's database, which tells a reader nothing.
+SYSTEM_TYPES = frozenset({"deb", "rpm", "apk"})
+
+
+class Summary(NamedTuple):
+    """Counts of findings, one for each flaw in each package. Those under investigation count apart only."""
+
+    by_severity: dict[Severity, int]
+    total: int
+    packages: int
+    fixable: int
+    known_exploited: int
+    investigating: int
+
+
+class Block(NamedTuple):
+    """Packages that came from one source in one version and share their findings: one thing to upgrade."""
+
+    packages: tuple[PackageFindings, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> PackageFindings:
+        """The package whose name, version and advice stand for all."""
+        return self.packages[0]
+
+
+def summarize(report: VulnerabilityReport) -> Summary:
+    """The counts of a report."""
+    by_severity = dict.fromkeys(SEVERITIES, 0)
+    packages = fixable = exploited = investigating = 0
+    for package in report.packages:
+        affected = [item for item in package.findings if item.status is not Status.UNDER_INVESTIGATION]
+        investigating += len(package.findings) - len(affected)
+        packages += bool(affected)
+        for item in affected:
+            by_severity[item.severity] += 1
+            fixable += bool(item.fixed_version)
+            exploited += item.kev is not None
+    return Summary(by_severity, sum(by_severity.values()), packages, fixable, exploited, investigating)
+
+
+def worst(report: VulnerabilityReport) -> Severity | None:
+    """The worst severity of any finding that is not merely under investigation; None without findings."""
+    counts = summarize(report).by_severity
+    return next((severity for severity in SEVERITIES if counts[severity]), None)
+
+
+def blocks(report: VulnerabilityReport) -> list[Block]:
+    """The report's packages in its order, those that share source, version and findings together."""
+    grouped: dict[tuple[str, str, str], list[list[PackageFindings]]] = {}
+    found: list[list[PackageFindings]] = []
+    for package in report.packages:
+        alike = grouped.setdefault((package.type, package.source_name or package.name, package.version), [])
+        for members in alike:
+            if members[0].findings == package.findings:
+                members.append(package)
+                break
+        else:
+            members = [package]
+            alike.append(members)
+            found.append(members)
+    return [Block(tuple(members), members[0].findings) for members in found]
+
+
+def gaps(report: VulnerabilityReport) -> list[str]:
+    """Lines for people on everything that could not be judged. Empty: all of it could."""
+    lines = [row.detail or f"{row.type}: {row.judged}" for row in report.coverage if _incomplete(row)]
+    lines += [problem_line(problem) for problem in report.problems]
+    if not report.package_count:
+        lines.append("no packages were found in this image, so nothing could be judged")
+    return lines
+
+
+def index_gaps(report: IndexReport) -> list[str]:
+    """The same for an index report, which judges nothing: what could not be read."""
+    lines = [problem_line(problem) for problem in report.problems]
+    if not report.packages:
+        lines.append("no packages were found in this image")
+    return lines
+
+
+def problem_line(problem: Problem) -> str:
+    """A problem in one line: ``damaged: var/lib/dpkg/status: …``."""
+    return ": ".join(part for part in (problem.kind.value, problem.path, problem.message) if part)
+
+
+def verdict(report: VulnerabilityReport) -> str:
+    """The one sentence that sums a report up, and never calls unjudged clean."""
+    summary = summarize(report)
+    if summary.total:
+        return f"{count(summary.total, 'finding')} in {count(summary.packages, 'package')}"
+    judged = sum(
+        row.packages - row.unversioned - row.unidentified
+        for row in report.coverage
+        if row.judged is Judged.MATCHED
+    )
+    if not judged:
+        return "Nothing could be judged: this is not a clean result"
+    if gaps(report):
+        return f"No known vulnerabilities in the {count(judged, 'package')} that could be judged"
+    return f"No known vulnerabilities in {count(judged, 'package')}"
+
+
+def _incomplete(row: Coverage) -> bool:
+    return row.judged is not Judged.MATCHED or bool(row.unversioned or row.unidentified)

@@ -1,0 +1,119 @@
+"""What could be judged and what could not, said for every group of packages.
+
+Pure. No findings for a package means "nothing known" only where its group is ``MATCHED``; this module
+finds the words for every other case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from redoubt.model import Coverage, DefinitionsInfo, Distribution, Judged, Package, namespaces
+
+#: What Go's tools write where a main module has no version of its own.
+_NO_VERSION = frozenset({"", "(devel)"})
+
+
+class Place(NamedTuple):
+    """Where the packages of one type belong. ``scheme`` is empty unless they are ``MATCHED``."""
+
+    namespace: str
+    judged: Judged
+    scheme: str = ""
+
+
+def place(package_type: str, distribution: Distribution | None, info: DefinitionsInfo) -> Place:
+    """The namespace of a type of package on a system, and whether these definitions can judge it."""
+    if package_type in namespaces.OPERATING_SYSTEM_TYPES:
+        if distribution is None:
+            return Place("", Judged.UNKNOWN_DISTRIBUTION)
+        namespace = namespaces.of_distribution(distribution)
+        if namespace is None or namespaces.scheme(namespace) != package_type:
+            parts = (distribution.id, distribution.version_id or distribution.codename)
+            return Place(":".join(part for part in parts if part), Judged.UNSUPPORTED_DISTRIBUTION)
+    else:
+        namespace = namespaces.LANGUAGES.get(package_type)
+        if namespace is None:
+            return Place("", Judged.UNSUPPORTED_ECOSYSTEM)
+    if not info.namespaces.get(namespace):
+        return Place(namespace, Judged.NO_DATA)
+    return Place(namespace, Judged.MATCHED, namespaces.scheme(namespace))
+
+
+def unversioned(package: Package) -> bool:
+    """Whether a package does not say which version it is."""
+    return package.version in _NO_VERSION
+
+
+def unidentified(package: Package) -> bool:
+    """Whether a package's full name is not known: a Maven artifact without its group.
+
+    It is not matched by guess: the same artifact name is used by many groups.
+    """
+    return package.type == "maven" and ":" not in package.name
+
+
+def coverage(
+    packages: Iterable[Package],
+    places: dict[str, Place],
+    distribution: Distribution | None,
+    strange: frozenset[str] = frozenset(),
+) -> tuple[Coverage, ...]:
+    """One row for each type and namespace, sorted. ``places`` is package type → place.
+
+    ``strange`` are the versions, as ``type/version``, that their scheme cannot order.
+    """
+    counts: dict[str, list[int]] = {kind: [0, 0, 0] for kind in places}
+    for package in packages:
+        count = counts[package.type]
+        count[0] += 1
+        if unidentified(package):
+            count[2] += 1
+        elif unversioned(package) or f"{package.type}/{package.version}" in strange:
+            count[1] += 1
+    return tuple(
+        Coverage(
+            type=kind,
+            namespace=places[kind].namespace,
+            judged=places[kind].judged,
+            packages=total,
+            unversioned=nameless_version,
+            unidentified=nameless,
+            detail=_detail(kind, places[kind], distribution, total, nameless_version, nameless),
+        )
+        for kind, (total, nameless_version, nameless) in sorted(counts.items())
+    )
+
+
+def _detail(
+    kind: str,
+    where: Place,
+    distribution: Distribution | None,
+    total: int,
+    unversioned: int,
+    unidentified: int,
+) -> str:
+    were = f"{_count(total, f'{kind} package')} {'was' if total == 1 else 'were'} not judged"
+    match where.judged:
+        case Judged.UNKNOWN_DISTRIBUTION:
+            return f"{were}: nothing in the image says which system they belong to (no usable os-release)"
+        case Judged.UNSUPPORTED_DISTRIBUTION:
+            system = (distribution.name if distribution else "") or where.namespace
+            return f"{were}: {kind} packages of {system} are not supported"
+        case Judged.UNSUPPORTED_ECOSYSTEM:
+            return f"{were}: this kind of package is not supported"
+        case Judged.NO_DATA:
+            return f"{were}: these definitions hold nothing for {where.namespace}"
+        case Judged.MATCHED:
+            parts = []
+            if unversioned:
+                parts.append(f"{_count(unversioned, f'{kind} package')} without a usable version")
+            if unidentified:
+                parts.append(f"{_count(unidentified, f'{kind} package')} without a group")
+            both = " and ".join(parts)
+            return f"{both} could not be judged" if both else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

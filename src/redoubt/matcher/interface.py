@@ -1,0 +1,28 @@
+"""What the matcher needs of definitions: five questions, asked by name. It must not know how they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from redoubt.model import Advisory, AffectedRange, CveRecord, DefinitionsInfo, Epss
+
+
+class Snapshot(Protocol):
+    """Definitions, opened for reading. Answers never change while it is open."""
+
+    @property
+    def info(self) -> DefinitionsInfo:
+        """Which definitions these are, and the namespaces that they hold."""
+
+    def affected(self, namespace: str, name: str) -> Sequence[tuple[str, tuple[AffectedRange, ...]]]:
+        """``(ref, ranges)`` of each advisory that speaks of a package; ``name`` normalised."""
+
+    def advisory(self, ref: str) -> Advisory | None:
+        """The advisory ``source/id``."""
+
+    def cve(self, identifier: str) -> CveRecord | None:
+        """What is known about a CVE whichever package it is in."""
+
+    def epss(self, identifier: str) -> Epss | None:
+        """A CVE's EPSS score."""

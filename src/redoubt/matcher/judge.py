@@ -1,0 +1,248 @@
+"""Whether a version lies in an advisory's ranges, and which version would not.
+
+Pure comparisons. This module must not know of severities, aliases or reports. Versions are compared by
+their keys; where a key is inexact, ``versions`` compares the texts (architecture: "Versions become
+bytes").
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cmp_to_key
+from typing import NamedTuple
+
+from redoubt import versions
+from redoubt.model import AffectedRange, RangeFlag, Status
+from redoubt.versions import ranges as version_ranges
+
+Ranges = tuple[AffectedRange, ...]
+
+_INEXACT = int(RangeFlag.INEXACT)
+_INCLUSIVE = int(RangeFlag.INCLUSIVE)
+_FIXED = int(RangeFlag.FIXED)
+
+#: Architectures that say "whatever the machine is".
+_ANY_ARCH = frozenset({"", "noarch", "all"})
+
+#: Statuses of a version that do not make it one to get away from.
+_HARMLESS = frozenset({Status.NOT_AFFECTED, Status.UNDER_INVESTIGATION})
+
+
+class Point(NamedTuple):
+    """One version: its text, its key, and whether the key alone may decide."""
+
+    text: str
+    key: bytes
+    exact: bool
+
+
+class Installed(NamedTuple):
+    """All of a package that decides a match. ``name`` is the name that is looked up, normalised."""
+
+    namespace: str
+    scheme: str
+    name: str
+    version: Point
+    arch: str
+    module: str
+
+
+def point(scheme: str, text: str) -> Point:
+    """A version made ready to compare."""
+    key = versions.lenient_key(scheme, text)
+    return Point(text, key, versions.is_exact(key))
+
+
+def ordered(scheme: str, version: Point) -> bool:
+    """Whether a version has a place in its scheme's order. One that has not only equals itself."""
+    if version.exact:
+        return True
+    try:
+        versions.key(scheme, version.text)
+    except versions.InvalidVersion:
+        return False
+    return True
+
+
+def hits(ranges: Ranges, package: Installed, version: Point) -> list[AffectedRange] | None:
+    """The ranges of one advisory that hold ``version``; None where it is explicitly not affected.
+
+    Ranges for other architectures or module streams than the package's do not count.
+    """
+    found: list[AffectedRange] = []
+    key = version.key
+    for item in ranges:
+        if (item.arch or item.module) and not applies(item, package):
+            continue
+        if version.exact and not item.flags & _INEXACT:
+            upper = item.upper_key
+            if key < item.lower_key:
+                continue
+            if upper and key >= upper and (key > upper or not item.flags & _INCLUSIVE):
+                continue
+        elif not _within_exactly(item, package.scheme, version):
+            continue
+        if item.status is Status.NOT_AFFECTED:
+            return None
+        found.append(item)
+    return found
+
+
+def applies(item: AffectedRange, package: Installed) -> bool:
+    """Whether a range speaks of the package's architecture and module stream.
+
+    A range's module is a prefix of the package's label at a colon (``nodejs:18`` of
+    ``nodejs:18:8070020…``); ``"*"`` is any modular package, ``"-"`` only those outside modules.
+    """
+    if item.arch and item.arch != package.arch and not {item.arch, package.arch} & _ANY_ARCH:
+        return False
+    match item.module:
+        case "":
+            return True
+        case "*":
+            return bool(package.module)
+        case "-":
+            return not package.module
+    return f"{package.module}:".startswith(f"{item.module}:")
+
+
+def smallest_fix(records: Sequence[tuple[Ranges, list[AffectedRange]]], package: Installed) -> Point | None:
+    """The smallest version that repairs a flaw, going by every record of it.
+
+    ``records`` are all ranges of each record, and those that hold the installed version. A record's
+    fixes are the upper bounds of the latter; where these name none, the later fixed bounds of its
+    other ranges. The smallest fix that no record (of those that name a fix) calls affected is taken: if
+    one source believes 1.4 is repaired and another says 1.5, it is 1.5. Where they contradict each
+    other without end, it is the smallest.
+    """
+    candidates: list[Point] = []
+    judges: list[Ranges] = []
+    for ranges, found in records:
+        fixes = list(_fixes(found, package)) or list(_fixes(ranges, package))
+        if fixes:
+            candidates += fixes
+            judges.append(ranges)
+    if len(candidates) < 2:
+        return candidates[0] if candidates else None
+    candidates = _ascending(package.scheme, candidates)
+    for candidate in candidates:
+        if not any(_harm(ranges, package, candidate) for ranges in judges):
+            return candidate
+    return candidates[0]
+
+
+def settle(start: Point, records: Sequence[Ranges], package: Installed) -> Point | None:
+    """The smallest known version from ``start`` upwards that none of ``records`` calls affected.
+
+    None where there is none: a record is affected from there on without an end or a known fix.
+    """
+    current = start
+    seen = {start.text}  # Maven's order has circles
+    moved = True
+    while moved:
+        moved = False
+        for ranges in records:
+            found = _harm(ranges, package, current)
+            if found:
+                higher = _above(current, found, records, package)
+                if higher is None or higher.text in seen:
+                    return None
+                seen.add(higher.text)
+                current, moved = higher, True
+    return current
+
+
+def has_fix(ranges: Ranges, package: Installed) -> bool:
+    """Whether a record names any version above the installed one that is repaired."""
+    return any(True for _ in _fixes(ranges, package))
+
+
+def reaches(ranges: Ranges, version: Point, package: Installed) -> bool:
+    """Whether any range ends above ``version``, so that it or a later one may be affected."""
+    for item in ranges:
+        upper = Point(item.upper, item.upper_key, versions.is_exact(item.upper_key))
+        if not item.upper or _compare(package.scheme, upper, version) >= 0:
+            return True
+    return False
+
+
+def largest(scheme: str, points: Iterable[Point]) -> Point:
+    """The highest of some versions. ``points`` must not be empty."""
+    return _ascending(scheme, points)[-1]
+
+
+def _harm(ranges: Ranges, package: Installed, version: Point) -> list[AffectedRange]:
+    return [item for item in hits(ranges, package, version) or () if item.status not in _HARMLESS]
+
+
+def _above(
+    current: Point, found: list[AffectedRange], records: Sequence[Ranges], package: Installed
+) -> Point | None:
+    """A known version above all of ``found``, which hold ``current``."""
+    scheme = package.scheme
+    uppers = []
+    for item in found:
+        if not item.upper:
+            return None
+        uppers.append(Point(item.upper, item.upper_key, versions.is_exact(item.upper_key)))
+    top = largest(scheme, uppers)
+    fixed = {item.upper for item in found if item.flags & _FIXED and not item.flags & _INCLUSIVE}
+    if top.text in fixed and _compare(scheme, top, current) > 0:
+        return top
+    known = {
+        fix.text: fix
+        for ranges in records
+        for fix in _fixes(ranges, package)
+        if _compare(scheme, fix, top) > 0
+    }
+    return _ascending(scheme, known.values())[0] if known else None
+
+
+def _fixes(ranges: Iterable[AffectedRange], package: Installed) -> Iterator[Point]:
+    """The fixed upper bounds that are above the installed version."""
+    installed = package.version
+    for item in ranges:
+        if not item.flags & _FIXED or not item.upper or item.status in _HARMLESS:
+            continue
+        if not applies(item, package):
+            continue
+        fix = Point(item.upper, item.upper_key, versions.is_exact(item.upper_key))
+        if _compare(package.scheme, fix, installed) > 0:
+            yield fix
+
+
+def _ascending(scheme: str, points: Iterable[Point]) -> list[Point]:
+    # By text first, so that versions that are equal but written differently come out the same every time.
+    points = sorted(points, key=lambda item: item.text)
+    if all(item.exact for item in points):
+        points.sort(key=lambda item: item.key)
+    else:
+
+        def order(a: Point, b: Point) -> int:
+            return _compare(scheme, a, b)
+
+        points.sort(key=cmp_to_key(order))
+    return points
+
+
+def _compare(scheme: str, a: Point, b: Point) -> int:
+    """-1, 0 or 1. Text outside the scheme's grammar stands, in a fixed order, above everything else."""
+    if not (a.exact and b.exact):
+        with contextlib.suppress(versions.InvalidVersion):
+            return versions.compare(scheme, a.text, b.text)
+    return (a.key > b.key) - (a.key < b.key)
+
+
+def _within_exactly(item: AffectedRange, scheme: str, version: Point) -> bool:
+    return version_ranges.within(
+        scheme,
+        version.text,
+        version.key,
+        item.lower_key,
+        item.upper_key,
+        item.lower,
+        item.upper,
+        bool(item.flags & _INCLUSIVE),
+        bool(item.flags & _INEXACT),
+    )

@@ -1,0 +1,234 @@
+"""Index report and definitions in, vulnerability report out. The core of the house, on one screen.
+
+Pure: no clock, no files, nothing kept between calls. Look up each package's advisories, keep those whose
+ranges hold its version, group what is the same flaw, and say what could not be judged. The rules are
+told in ``docs/matching.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from redoubt.matcher import judge
+from redoubt.matcher.coverage import Place, coverage, place, unidentified, unversioned
+from redoubt.matcher.enrich import Scores, finding
+from redoubt.matcher.group import Group, Hit, group, is_cve, names
+from redoubt.matcher.interface import Snapshot
+from redoubt.matcher.judge import Installed, Point, Ranges
+from redoubt.model import (
+    Advisory,
+    Distribution,
+    Finding,
+    IndexReport,
+    Package,
+    PackageFindings,
+    Status,
+    VulnerabilityReport,
+    namespaces,
+    purl,
+)
+
+
+class _Judgement(NamedTuple):
+    """What is known of one package at one version, wherever and however often it is installed."""
+
+    findings: tuple[Finding, ...]
+    upgrade: str
+    unfixed: int
+
+
+_CLEAN = _Judgement((), "", 0)
+
+
+def match(report: IndexReport, snapshot: Snapshot) -> VulnerabilityReport:
+    """Everything that ``snapshot`` knows of what is in ``report``. Same inputs, same report."""
+    info = snapshot.info
+    types = dict.fromkeys(package.type for package in report.packages)
+    places = {kind: place(kind, report.distribution, info) for kind in types}
+    matcher = _Match(snapshot)
+    packages = []
+    strange = set()
+    for package in report.packages:
+        where = places[package.type]
+        if not where.scheme or unversioned(package) or unidentified(package):
+            continue
+        installed = _installed(package, where)
+        if not judge.ordered(where.scheme, installed.version):
+            strange.add(f"{package.type}/{package.version}")
+        judgement = matcher.judge(installed)
+        if judgement.findings:
+            packages.append(_package_findings(package, report.distribution, judgement))
+    packages.sort(key=_package_order)
+    return VulnerabilityReport(
+        image=report.image,
+        distribution=report.distribution,
+        layers=report.layers,
+        package_count=len(report.packages),
+        definitions=info,
+        coverage=coverage(report.packages, places, report.distribution, frozenset(strange)),
+        packages=tuple(packages),
+        problems=report.problems,
+    )
+
+
+def only_fixed(report: VulnerabilityReport) -> VulnerabilityReport:
+    """The report without findings that no known version repairs."""
+    packages = []
+    for package in report.packages:
+        findings = tuple(item for item in package.findings if item.fixed_version)
+        if findings:
+            packages.append(msgspec.structs.replace(package, findings=findings, unfixed=0))
+    return msgspec.structs.replace(report, packages=tuple(sorted(packages, key=_package_order)))
+
+
+class _Match:
+    """One run. What is asked more than once (binaries of one source, a CVE in many packages) is kept."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._scores = Scores(snapshot)
+        self._judged: dict[Installed, _Judgement] = {}
+        self._advisories: dict[str, Advisory] = {}
+
+    def judge(self, package: Installed) -> _Judgement:
+        if (known := self._judged.get(package)) is None:
+            known = self._judged[package] = self._judge(package)
+        return known
+
+    def _judge(self, package: Installed) -> _Judgement:
+        entries = self._snapshot.affected(package.namespace, package.name)
+        affected: list[Hit] = []
+        denied: list[str] = []
+        for ref, ranges in entries:
+            found = judge.hits(ranges, package, package.version)
+            if found is None:
+                denied.append(ref)
+            elif found:
+                advisory = self._advisory(ref)
+                if not advisory.withdrawn:
+                    affected.append(Hit(ref, advisory, ranges, found))
+        if not affected:
+            return _CLEAN
+        groups = group(affected, self._denied_names(denied))
+        if not groups:
+            return _CLEAN
+        fixes = [_fix(item, package) for item in groups]
+        findings = [
+            finding(item, fix.text if fix else "", package.namespace, self._scores)
+            for item, fix in zip(groups, fixes, strict=True)
+        ]
+        unfixed = sum(
+            not item.fixed_version and item.status is not Status.UNDER_INVESTIGATION for item in findings
+        )
+        upgrade = self._upgrade(package, entries, groups, fixes)
+        return _Judgement(tuple(sorted(findings, key=_finding_order)), upgrade, unfixed)
+
+    def _upgrade(
+        self,
+        package: Installed,
+        entries: Sequence[tuple[str, Ranges]],
+        groups: list[Group],
+        fixes: list[Point | None],
+    ) -> str:
+        """The smallest version that has none of the fixable flaws, and no other known one if possible."""
+        points = [fix for fix in fixes if fix]
+        if not points:
+            return ""
+        start = judge.largest(package.scheme, points)
+        fixable = {
+            hit.ref: hit.ranges
+            for item, fix in zip(groups, fixes, strict=True)
+            if fix
+            for hit in item.hits
+            if judge.has_fix(hit.ranges, package)
+        }
+        hopeless = {hit.ref for item in groups for hit in item.hits} - fixable.keys()
+        others = [
+            ranges
+            for ref, ranges in entries
+            if ref not in hopeless
+            and (
+                ref in fixable
+                or (judge.reaches(ranges, start, package) and not self._advisory(ref).withdrawn)
+            )
+        ]
+        best = judge.settle(start, others, package) or judge.settle(start, list(fixable.values()), package)
+        return best.text if best else ""
+
+    def _advisory(self, ref: str) -> Advisory:
+        if (known := self._advisories.get(ref)) is None:
+            source, _, identifier = ref.partition("/")
+            known = self._snapshot.advisory(ref) or Advisory(id=identifier, source=source)
+            self._advisories[ref] = known
+        return known
+
+    def _denied_names(self, refs: list[str]) -> frozenset[str]:
+        """The flaws that explicit "not affected" records speak of."""
+        denied: set[str] = set()
+        for ref in refs:
+            identifier = ref.partition("/")[2]
+            if is_cve(identifier):  # nine in ten: its name says it all
+                denied.add(identifier)
+            elif not (advisory := self._advisory(ref)).withdrawn:
+                denied.update(names(advisory))
+        return frozenset(denied)
+
+
+def _installed(package: Package, where: Place) -> Installed:
+    """What decides the match. Debian and Alpine speak of source packages, rpm distributions of binary ones."""
+    name, version = package.name, package.version
+    if package.type in ("deb", "apk"):
+        name, version = package.source_name or name, package.source_version or version
+    return Installed(
+        namespace=where.namespace,
+        scheme=where.scheme,
+        name=namespaces.normalize(where.namespace, name),
+        version=judge.point(where.scheme, version),
+        arch=package.arch,
+        module=package.module,
+    )
+
+
+def _fix(item: Group, package: Installed) -> Point | None:
+    return judge.smallest_fix([(hit.ranges, hit.found) for hit in item.hits], package)
+
+
+def _package_findings(
+    package: Package, distribution: Distribution | None, judgement: _Judgement
+) -> PackageFindings:
+    return PackageFindings(
+        type=package.type,
+        name=package.name,
+        version=package.version,
+        purl=purl.of_package(package, distribution),
+        arch=package.arch,
+        source_name=package.source_name,
+        upgrade=judgement.upgrade,
+        unfixed=judgement.unfixed,
+        locations=package.locations,
+        findings=judgement.findings,
+    )
+
+
+def _finding_order(item: Finding) -> tuple[object, ...]:
+    """Worst first; what is only under investigation last."""
+    epss = item.epss.probability if item.epss else -1.0
+    return (
+        item.status is Status.UNDER_INVESTIGATION,
+        -item.severity.rank,
+        item.kev is None,
+        -epss,
+        item.id,
+        item.fixed_version,
+    )
+
+
+def _package_order(item: PackageFindings) -> tuple[object, ...]:
+    worst = max(
+        (found.severity.rank for found in item.findings if found.status is not Status.UNDER_INVESTIGATION),
+        default=-1,
+    )
+    return (-worst, item.type, item.name, item.version, item.arch, item.purl, item.locations)

@@ -1,0 +1,74 @@
+"""Package URLs: how a package is named outside this house. Pure text; nothing here looks anything up.
+
+Rules: the purl specification (ECMA-427) and its type definitions. The same strings as
+``packageurl-python`` gives for the same parts, which a test checks; written here because every package
+of a report needs one and the library takes 36 µs for each.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from redoubt.model.namespaces import normalize
+from redoubt.model.package import Distribution, Package
+
+
+def of_package(package: Package, distribution: Distribution | None = None) -> str:
+    """The purl of an installed package, with what tells it apart on its system.
+
+    For deb, rpm and apk the namespace is the distribution's id (nothing where it is unknown), and the
+    qualifiers are ``arch``, ``distro`` (``debian-11``), ``epoch`` (rpm only: its version has none) and
+    ``upstream`` (``source`` or ``source@version``, as SBOM tools write it).
+    """
+    match package.type:
+        case "deb" | "rpm" | "apk":
+            return _operating_system(package, distribution)
+        case "npm":
+            scope, _, name = package.name.rpartition("/")
+        case "maven":
+            scope, _, name = package.name.rpartition(":")
+        case "golang":
+            scope, _, name = package.name.rpartition("/")
+        case "pypi":
+            scope, name = "", normalize("pypi", package.name)
+        case _:
+            scope, name = "", package.name
+    return _text(package.type, scope, name, package.version, {})
+
+
+def _operating_system(package: Package, distribution: Distribution | None) -> str:
+    version = package.version
+    qualifiers: dict[str, str] = {}
+    if package.arch:
+        qualifiers["arch"] = package.arch
+    if distribution:
+        parts = (distribution.id, distribution.version_id or distribution.codename)
+        qualifiers["distro"] = "-".join(part for part in parts if part)
+    if package.type == "rpm":
+        epoch, colon, rest = version.partition(":")
+        if colon:
+            version = rest
+            if epoch != "0":
+                qualifiers["epoch"] = epoch
+    if package.source_name:
+        parts = (package.source_name, package.source_version)
+        qualifiers["upstream"] = "@".join(part for part in parts if part)
+    return _text(package.type, distribution.id if distribution else "", package.name, version, qualifiers)
+
+
+def _text(kind: str, scope: str, name: str, version: str, qualifiers: dict[str, str]) -> str:
+    parts = [_quote(part) for part in (*scope.split("/"), name) if part]
+    text = f"pkg:{kind}/{'/'.join(parts)}"
+    if version:
+        text += "@" + _quote(version)
+    if qualifiers:
+        pairs = sorted((key, value) for key, value in qualifiers.items() if value)
+        text += "?" + "&".join(f"{key}={_quote(value)}" for key, value in pairs)
+    return text
+
+
+def _quote(text: str) -> str:
+    """Percent-encoded, but for letters, digits, ``.-_~`` and the colon, which the specification leaves."""
+    if text.isalnum() and text.isascii():
+        return text
+    return quote(text, safe=":", errors="replace")
