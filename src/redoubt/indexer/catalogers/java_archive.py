@@ -65,16 +65,16 @@ class ArchiveWalk:
             return
         members = self._members(archive, inside)
         self._name(archive, members, path, inside)
-        if self._spent():
-            return
         for member in members:
+            if self._archives < 0 or self._directories < 0:
+                return  # said where it happened
             if member.name.lower().endswith(self._suffixes) and member.size >= _SMALLEST_ZIP:
                 self._nested(archive, member, path, depth)
 
-    def _spent(self) -> bool:
-        return self._archives < 0 or self._directories < 0
-
     def _wanted(self, name: bytes) -> bool:
+        # Nearly every member is a class or a folder.
+        if name.endswith((b".class", b"/")):
+            return False
         return name == _MANIFEST or name.lower().endswith(self._endings)
 
     def _members(self, archive: ZipArchive, inside: str) -> list[Member]:

@@ -38,6 +38,8 @@ _CLASSIFIER = re.compile(
 _DASH_DIGIT = re.compile(r"-(?=\d)")
 _PLUGIN = re.compile(r"^([A-Za-z][\w-]*(?:\.[\w-]+)+)_(\d+\.\d+\.\d+.*)$")
 _GROUP = re.compile(r"^[A-Za-z][\w-]*(?:\.[A-Za-z_][\w-]*)+$")
+_VERSIONS = ("implementation-version", "bundle-version", "plugin-version", "specification-version")
+_ATTRIBUTES = frozenset({*_VERSIONS, "implementation-vendor-id", "bundle-symbolicname"})
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -89,17 +91,18 @@ def of_pom_path(path: str) -> tuple[str, str]:
 
 
 def main_section(manifest: bytes) -> dict[str, str]:
-    """The main attributes of a ``MANIFEST.MF`` (JAR File Specification, "Manifest Format"), names lower-cased.
+    """The attributes of a ``MANIFEST.MF`` that name and date it, from its main section, lower-cased.
 
-    A line that begins with a space continues the one before; an empty line ends the section.
+    A line that begins with a space continues the one before; an empty line ends the section (JAR File
+    Specification, "Manifest Format").
     """
     text = manifest.replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip(b"\n")
     section = text.split(b"\n\n", 1)[0].replace(b"\n ", b"").decode("utf-8", "replace")
     values: dict[str, str] = {}
     for line in section.split("\n"):
         key, colon, value = line.partition(":")
-        if colon:
-            values.setdefault(key.strip().lower(), _stated(value))
+        if colon and (key := key.strip().lower()) in _ATTRIBUTES:
+            values.setdefault(key, _stated(value))
     return values
 
 
@@ -112,14 +115,7 @@ def of_manifest(manifest: dict[str, str], path: str) -> Coordinates:
     be matched with the wrong advisories.
     """
     artifact, version = of_file_name(path)
-    version = version or next(
-        (
-            manifest[key]
-            for key in ("implementation-version", "bundle-version", "plugin-version", "specification-version")
-            if manifest.get(key)
-        ),
-        "",
-    )
+    version = version or next((manifest[key] for key in _VERSIONS if manifest.get(key)), "")
     vendor = manifest.get("implementation-vendor-id", "")
     symbolic = manifest.get("bundle-symbolicname", "").partition(";")[0].strip()
     group = vendor if _GROUP.match(vendor) else _group_of_bundle(symbolic, artifact)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from redoubt.indexer.catalogers import java_names
+from redoubt.indexer.catalogers.java_names import Coordinates
+
+
+@pytest.mark.parametrize(
+    ("path", "artifact", "version"),
+    [
+        ("lib/commons-io-2.11.0.jar", "commons-io", "2.11.0"),
+        ("commons-io.jar", "commons-io", ""),
+        ("guava-31.1-jre.jar", "guava", "31.1-jre"),
+        ("log4j-1.2-api-2.17.1.jar", "log4j-1.2-api", "2.17.1"),
+        ("scala-xml_2.13-1.2.0.jar", "scala-xml_2.13", "1.2.0"),
+        ("geronimo-annotation_1.3_spec-1.3.jar", "geronimo-annotation_1.3_spec", "1.3"),
+        ("spring-core-5.3.9.RELEASE.jar", "spring-core", "5.3.9.RELEASE"),
+        ("a-1.0-beta-2.jar", "a", "1.0-beta-2"),
+        ("a-1.0-20230101.123456-1.jar", "a", "1.0-20230101.123456-1"),
+        ("a-1.0-SNAPSHOT.jar", "a", "1.0-SNAPSHOT"),
+        ("a-2.0-sources.jar", "a", "2.0"),
+        (
+            "netty-transport-native-epoll-4.1.94.Final-linux-x86_64.jar",
+            "netty-transport-native-epoll",
+            "4.1.94.Final",
+        ),
+        ("org.eclipse.osgi_3.18.0.v20220516.jar", "org.eclipse.osgi", "3.18.0.v20220516"),
+        ("bcprov-jdk15on-1.70.jar", "bcprov-jdk15on", "1.70"),
+        ("-1.jar", "-1", ""),
+        ("h2-2.1.214.jar", "h2", "2.1.214"),
+        ("app.jar!/BOOT-INF/lib/core-1.jar", "core", "1"),
+        (".jar", ".jar", ""),
+    ],
+)
+def test_file_name_gives_artifact_and_version(path: str, artifact: str, version: str) -> None:
+    assert java_names.of_file_name(path) == (artifact, version)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"groupId=org.a\nartifactId=b\nversion=1.0\n", Coordinates("org.a", "b", "1.0")),
+        (
+            b"#c\r\n! d\r\ngroupId : org.a\r\nartifactId:b\r\nversion=1\\:0\r\n",
+            Coordinates("org.a", "b", "1:0"),
+        ),
+        (b"version=1.0", Coordinates("path.group", "path-artifact", "1.0")),
+        (b"version=${project.version}\ngroupId=${g}", Coordinates("path.group", "path-artifact", "")),
+        (b"\xff\xfe\0\0===", Coordinates("path.group", "path-artifact", "")),
+    ],
+)
+def test_properties_are_read_and_the_path_stands_in(data: bytes, expected: Coordinates) -> None:
+    path = "META-INF/maven/path.group/path-artifact/pom.properties"
+    assert java_names.of_properties(data, path) == expected
+
+
+def test_manifest_lines_are_joined_and_only_the_main_section_counts() -> None:
+    manifest = (
+        b"Manifest-Version: 1.0\r\nIMPLEMENTATION-version: 1.2\r\n .3\r\nBundle-SymbolicName: a.b;x\r\n =y\r\n"
+        b"\r\nName: other/\r\nImplementation-Vendor-Id: evil\r\n"
+    )
+    assert java_names.main_section(manifest) == {
+        "implementation-version": "1.2.3",
+        "bundle-symbolicname": "a.b;x=y",
+    }
+
+
+@pytest.mark.parametrize(
+    ("manifest", "path", "expected"),
+    [
+        ({"implementation-version": "2", "bundle-version": "3"}, "a.jar", ("", "a", "2")),
+        ({"implementation-version": "9"}, "a-1.jar", ("", "a", "1")),
+        ({"implementation-vendor-id": "org.x"}, "a-1.jar", ("org.x", "a", "1")),
+        ({"implementation-vendor-id": "Some Firm, Inc."}, "a-1.jar", ("", "a", "1")),
+        (
+            {"bundle-symbolicname": "org.apache.commons.lang3"},
+            "commons-lang3-3.jar",
+            ("org.apache.commons", "commons-lang3", "3"),
+        ),
+        (
+            {"bundle-symbolicname": "org.a.core.a-databind;singleton:=true"},
+            "a-databind-2.jar",
+            ("org.a.core", "a-databind", "2"),
+        ),
+        ({"bundle-symbolicname": "com.google.guava"}, "guava-31.jar", ("", "guava", "31")),
+    ],
+)
+def test_group_is_taken_only_where_it_is_certain(
+    manifest: dict[str, str], path: str, expected: tuple[str, str, str]
+) -> None:
+    assert java_names.of_manifest(manifest, path) == expected
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text(alphabet="ab-_.0123456789!/", max_size=60))
+def test_any_file_name_is_split_without_loss(name: str) -> None:
+    artifact, version = java_names.of_file_name(name + ".jar")
+    assert not version or version[0].isdigit()
+    assert artifact or not version
+
+
+def test_many_dashes_are_split_in_linear_steps() -> None:
+    name = "a" + "-1x" * 20_000
+    assert java_names.of_file_name(name + ".jar")[0].startswith("a")
