@@ -184,10 +184,9 @@ def _score_4(m: dict[str, str]) -> float:
     reach = (step["AV"], step["PR"], step["UI"])
     eq1 = 0 if not any(reach) else 2 if m["AV"] == "P" or all(reach) else 1
     eq2 = 1 if step["AC"] or step["AT"] else 0
+    eq36 = "10" if "H" in (m["VC"], m["VI"], m["VA"]) else "21"
     if m["VC"] == m["VI"] == "H":
         eq36 = "00"
-    else:
-        eq36 = "10" if "H" in (m["VC"], m["VI"], m["VA"]) else "21"
     eq4 = 1 if "H" in (m["SC"], m["SI"], m["SA"]) else 2
 
     # Steps below the most severe vectors of the same macro vector; these are 0, 1 or 3 steps from the top.

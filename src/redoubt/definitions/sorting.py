@@ -162,11 +162,10 @@ def _write(file: IO[bytes], items: Iterable[Record]) -> _Run:
 
 def _united(items: Iterable[Record], merge: Merge) -> Iterator[Record]:
     iterator = iter(items)
-    for key, value in iterator:
-        break
-    else:
+    first = next(iterator, None)
+    if first is None:
         return
-    values = [value]
+    key, values = first[0], [first[1]]
     for following, value in iterator:
         if following != key:
             yield key, values[0] if len(values) == 1 else merge(key, values)

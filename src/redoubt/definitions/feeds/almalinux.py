@@ -18,14 +18,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cmp_to_key
 
 import msgspec
 
 from redoubt.definitions.feeds import fields, osv
 from redoubt.definitions.feeds.files import Files
 from redoubt.definitions.feeds.interface import Item, Notes, SpoiltRecord
-from redoubt.definitions.feeds.ranges import FIXED, affected, compare, tidy
+from redoubt.definitions.feeds.ranges import FIXED, affected, least, tidy
 from redoubt.model import Advisory, Affected, AffectedRange, Severity
 
 _SUMMARY = re.compile(
@@ -35,7 +34,6 @@ _ECOSYSTEM = re.compile(r"AlmaLinux:(\d{1,3})")
 _MODULAR = ".module_el"
 
 ANY_MODULE, NO_MODULE = "*", "-"
-_compare_rpm = cmp_to_key(lambda a, b: compare("rpm", a, b))
 
 
 class AlmaLinuxFeed:
@@ -99,6 +97,7 @@ def _affected(record: osv.Record) -> tuple[Affected, ...]:
                     builds.setdefault((namespace, name, module), []).append(event.fixed)
     found: dict[tuple[str, str], list[AffectedRange]] = {}
     for (namespace, name, module), fixes in sorted(builds.items()):
-        first = min(sorted(fixes), key=_compare_rpm) if len(fixes) > 1 else fixes[0]
-        found.setdefault((namespace, name), []).append(affected("rpm", "", first, FIXED, module=module))
+        found.setdefault((namespace, name), []).append(
+            affected("rpm", "", least("rpm", fixes), FIXED, module=module)
+        )
     return tuple(Affected(namespace, name, tidy(ranges)) for (namespace, name), ranges in found.items())

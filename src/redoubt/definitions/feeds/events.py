@@ -8,7 +8,7 @@ version has to be below some ``limit`` where there is one. ``introduced`` ``0`` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cmp_to_key
 from itertools import groupby
 from typing import TypeAlias
@@ -16,8 +16,10 @@ from typing import TypeAlias
 import msgspec
 
 from redoubt.definitions.feeds.interface import SpoiltRecord
-from redoubt.definitions.feeds.ranges import FIXED, LAST, LIMIT, affected, compare, holds
+from redoubt.definitions.feeds.ranges import FIXED, LAST, LIMIT, Compare, affected, comparator
 from redoubt.model import AffectedRange, RangeFlag, Severity
+
+_INEXACT = int(RangeFlag.INEXACT)
 
 
 class Event(msgspec.Struct):
@@ -46,21 +48,15 @@ def ranges_of(
         raise SpoiltRecord("a range in which nothing is introduced")
     ends = [(event.fixed, FIXED) for event in events if event.fixed is not None]
     ends += [(event.last_affected, LAST) for event in events if event.last_affected is not None]
-    spans = _spans(scheme, starts, ends)
     limits = [event.limit for event in events if event.limit is not None]
-    if limits and "*" not in limits:
-        highest = max(limits, key=cmp_to_key(lambda a, b: compare(scheme, a, b)))
-        spans = [span for each in spans for span in _below(scheme, each, highest)]
+    bounded = limits and "*" not in limits
+    texts = {*starts, *(text for text, _ in ends), *(limits if bounded else ())}
+    compare = comparator(scheme, texts)
+    spans = _spans(compare, starts, ends)
+    if bounded:
+        highest = max(sorted(limits), key=cmp_to_key(compare))
+        spans = [span for each in spans for span in _below(compare, each, highest)]
     return [affected(scheme, lower, upper, end, severity=severity) for lower, upper, end in spans]
-
-
-def uncovered(scheme: str, listed: Iterable[str], ranges: Sequence[AffectedRange]) -> list[str]:
-    """Those of the ``listed`` versions that no range holds, sorted as text, each once."""
-    if any(not item.lower and not item.upper for item in ranges):
-        return []
-    return [
-        version for version in sorted(set(listed)) if not any(holds(scheme, item, version) for item in ranges)
-    ]
 
 
 def _simple(scheme: str, events: Sequence[Event], severity: Severity) -> AffectedRange | None:
@@ -80,7 +76,7 @@ def _simple(scheme: str, events: Sequence[Event], severity: Severity) -> Affecte
         found = affected(scheme, first.introduced, last.last_affected, LAST, severity=severity)
     else:
         return None
-    if not found.lower or (found.lower_key < found.upper_key and not found.flags & RangeFlag.INEXACT):
+    if not found.lower or (found.lower_key < found.upper_key and not found.flags & _INEXACT):
         return found
     return None
 
@@ -91,15 +87,21 @@ _Span: TypeAlias = tuple[str, str, str]
 _Point: TypeAlias = tuple[str, str]
 
 
-def _spans(scheme: str, starts: list[str], ends: list[_Point]) -> list[_Span]:
+def _spans(compare: Compare, starts: list[str], ends: list[_Point]) -> list[_Span]:
     """Walk the events in the order of versions.
 
     At one version, what is open ends before the next begins; what is not open begins before it ends.
     """
-    order = cmp_to_key(lambda a, b: _compare_points(scheme, a, b))
+
+    def order(a: _Point, b: _Point) -> int:
+        first_a, first_b = not a[1] and _is_start(a[0]), not b[1] and _is_start(b[0])
+        return first_b - first_a if first_a or first_b else compare(a[0], b[0])
+
+    place = cmp_to_key(order)
+    points = sorted([*((start, "") for start in sorted(starts)), *sorted(ends)], key=place)
     spans: list[_Span] = []
     lower: str | None = None
-    for _, group in groupby(sorted([(start, "") for start in starts] + sorted(ends), key=order), key=order):
+    for _, group in groupby(points, key=place):
         at = {kind: text for text, kind in group}
         if lower is not None:
             end = FIXED if FIXED in at else LAST if LAST in at else None
@@ -121,20 +123,11 @@ def _is_start(text: str) -> bool:
     return text in ("", "0")
 
 
-def _compare_points(scheme: str, a: _Point, b: _Point) -> int:
-    """Order of versions; an introduced ``0`` is before everything."""
-    first_a, first_b = not a[1] and _is_start(a[0]), not b[1] and _is_start(b[0])
-    if first_a or first_b:
-        return first_b - first_a
-    return compare(scheme, a[0], b[0])
-
-
-def _below(scheme: str, span: _Span, limit: str) -> list[_Span]:
+def _below(compare: Compare, span: _Span, limit: str) -> list[_Span]:
+    """The part of ``span`` below ``limit``: one span or none."""
     lower, upper, end = span
-    if not _is_start(lower) and compare(scheme, lower, limit) >= 0:
+    if not _is_start(lower) and compare(lower, limit) >= 0:
         return []
-    if upper:
-        order = compare(scheme, upper, limit)
-        if order < 0 or (order == 0 and end != LAST):
-            return [span]
+    if upper and compare(upper, limit) < (0 if end == LAST else 1):
+        return [span]
     return [(lower, limit, LIMIT)]

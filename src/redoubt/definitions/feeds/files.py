@@ -13,16 +13,19 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
 from redoubt.errors import LimitExceeded, UnreadableInput
 
 try:
-    from isal import isal_zlib as inflater
-except ImportError:  # pragma: no cover - isal has no wheels for some machines
-    inflater = zlib
+    from isal import isal_zlib as _inflate
+except ImportError:  # isal has no wheels for some machines
+    import zlib as _inflate  # type: ignore[no-redef]
+
+_INFLATE_ERRORS: tuple[type[Exception], ...] = (zlib.error, cast("type[Exception]", _inflate.error))
+_UNPACK_ERRORS: tuple[type[Exception], ...] = (*_INFLATE_ERRORS, struct.error, OverflowError)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +101,7 @@ class Files:
     def _gunzip(self, name: str, data: mmap.mmap) -> bytes:
         pieces: list[bytes] = []
         total = 0
-        inflate = inflater.decompressobj(wbits=31)
+        inflate = _inflate.decompressobj(wbits=31)
         try:
             for at in range(0, len(data), 1 << 16):
                 piece = inflate.decompress(data[at : at + (1 << 16)])
@@ -107,7 +110,7 @@ class Files:
                     raise LimitExceeded(f"{name} inflates to over {self._limits.plain} bytes; it is not read")
                 self._check_total(name, total, len(data))
                 pieces.append(piece)
-        except (zlib.error, inflater.error) as error:
+        except _INFLATE_ERRORS as error:
             raise UnreadableInput(f"{name} is not readable gzip ({error}); fetch it again") from None
         if not inflate.eof:
             raise UnreadableInput(f"{name} is truncated; fetch it again")
@@ -221,8 +224,8 @@ def _unpack(archive: str, data: mmap.mmap, member: _Member, limits: Limits) -> b
         start = member.at + _LOCAL.size + local[9] + local[10]
         content: bytes = data[start : start + member.packed]
         if member.method == _DEFLATED:
-            content = inflater.decompressobj(wbits=-15).decompress(content, member.size + 1)
-    except (struct.error, OverflowError, zlib.error, inflater.error):
+            content = _inflate.decompressobj(wbits=-15).decompress(content, member.size + 1)
+    except _UNPACK_ERRORS:
         raise UnreadableInput(f"{archive} is a damaged zip archive; fetch it again") from None
     if len(content) != member.size or zlib.crc32(content) != member.crc:
         raise UnreadableInput(f"{archive} has a member that does not match its checksum; fetch it again")

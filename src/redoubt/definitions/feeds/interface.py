@@ -34,7 +34,7 @@ class Notes:
 
     ``read`` counts the upstream's records that were looked at; ``spoilt`` those that could not be used,
     with the first few reasons in ``examples``; ``dropped`` those that were understood and left out, by
-    reason; ``newest`` is the time of the newest record, RFC 3339 in UTC, or empty.
+    reason.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,8 @@ class Notes:
         self.spoilt = 0
         self.examples: list[str] = []
         self.dropped: Counter[str] = Counter()
-        self.newest = ""
+        self._newest = ""
+        self._dated = 0
 
     def spoil(self, where: str, reason: object) -> None:
         """Count a record that cannot be used. ``where`` names it for people."""
@@ -55,8 +56,14 @@ class Notes:
         self.dropped[reason] += 1
 
     def dated(self, time: str) -> None:
-        """Remember ``time`` (RFC 3339 in UTC, or empty) where it is the newest yet."""
-        self.newest = max(self.newest, time)
+        """Note the time of a record: RFC 3339 in UTC, or empty for one that has none."""
+        self._newest = max(self._newest, time)
+        self._dated += 1 if time else -1
+
+    @property
+    def newest(self) -> str:
+        """The time of the newest record, or empty where most records have none: it would say nothing."""
+        return self._newest if self._dated > 0 else ""
 
 
 class Feed(Protocol):

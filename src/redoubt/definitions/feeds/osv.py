@@ -21,10 +21,10 @@ import msgspec
 
 from redoubt.definitions import cvss
 from redoubt.definitions.feeds import fields
-from redoubt.definitions.feeds.events import Event, ranges_of, uncovered
+from redoubt.definitions.feeds.events import Event, ranges_of
 from redoubt.definitions.feeds.files import Files
 from redoubt.definitions.feeds.interface import UNDECODABLE, Item, Notes, SpoiltRecord
-from redoubt.definitions.feeds.ranges import LAST, affected, tidy
+from redoubt.definitions.feeds.ranges import LAST, affected, tidy, uncovered
 from redoubt.model import Advisory, Affected, AffectedRange, Cvss, Severity, namespaces
 
 

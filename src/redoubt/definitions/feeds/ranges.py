@@ -5,14 +5,19 @@ Knows no upstream by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import lru_cache
+from functools import cmp_to_key, lru_cache
+from typing import TypeAlias
 
 from redoubt import versions
 from redoubt.definitions.feeds.interface import SpoiltRecord
 from redoubt.model import AffectedRange, RangeFlag, Severity, Status
 from redoubt.versions.ranges import bounds, within
+
+Compare: TypeAlias = Callable[[str, str], int]
+
+_INEXACT, _INCLUSIVE, _FIXED = int(RangeFlag.INEXACT), int(RangeFlag.INCLUSIVE), int(RangeFlag.FIXED)
 
 #: Longest version text taken from an upstream; real ones stay under 150.
 MAX_VERSION = 1024
@@ -41,17 +46,15 @@ def affected(
         if len(text) > MAX_VERSION or not text.isprintable():
             raise SpoiltRecord(f"not a version: {text[:80]!r}")
     found = bounds(scheme, lower, "" if end == LAST else upper, upper if end == LAST else "")
-    flags = RangeFlag(0)
-    if found.inexact:
-        flags |= RangeFlag.INEXACT
+    flags = _INEXACT if found.inexact else 0
     if found.inclusive:
-        flags |= RangeFlag.INCLUSIVE
+        flags |= _INCLUSIVE
     if upper and end == FIXED:
-        flags |= RangeFlag.FIXED
+        flags |= _FIXED
     return AffectedRange(
         lower_key=found.lower_key,
         upper_key=found.upper_key,
-        flags=int(flags),
+        flags=flags,
         lower=found.lower,
         upper=found.upper,
         status=status,
@@ -65,28 +68,53 @@ def tidy(ranges: Iterable[AffectedRange]) -> tuple[AffectedRange, ...]:
     return tuple(sorted(set(ranges)))
 
 
-def compare(scheme: str, a: str, b: str) -> int:
-    """Negative, zero or positive as ``a`` is below, equal to or above ``b``.
+def comparator(scheme: str, texts: Iterable[str]) -> Compare:
+    """Compares any two of ``texts``: below zero, zero, or above. Their keys are made once.
 
-    For sorting: what is outside the scheme's grammar comes after everything else, in the order of texts.
+    What is outside the scheme's grammar comes after everything else, in the order of texts.
     """
-    key_a, key_b = versions.lenient_key(scheme, a), versions.lenient_key(scheme, b)
-    if not (versions.is_exact(key_a) and versions.is_exact(key_b)):
-        with suppress(versions.InvalidVersion):
-            return versions.compare(scheme, a, b)
-    return (key_a > key_b) - (key_a < key_b)
+    keys = {text: versions.lenient_key(scheme, text) for text in texts}
+
+    def compare(a: str, b: str) -> int:
+        key_a, key_b = keys[a], keys[b]
+        if a != b and not (versions.is_exact(key_a) and versions.is_exact(key_b)):
+            with suppress(versions.InvalidVersion):
+                return versions.compare(scheme, a, b)
+        return (key_a > key_b) - (key_a < key_b)
+
+    return compare
 
 
-def holds(scheme: str, item: AffectedRange, version: str) -> bool:
-    """Whether ``version`` lies in a range."""
-    return within(
-        scheme,
-        version,
-        versions.lenient_key(scheme, version),
-        item.lower_key,
-        item.upper_key,
-        item.lower,
-        item.upper,
-        bool(item.flags & RangeFlag.INCLUSIVE),
-        bool(item.flags & RangeFlag.INEXACT),
-    )
+def greatest(scheme: str, texts: Iterable[str]) -> str:
+    """The highest of some versions; of equal ones the first in the order of texts."""
+    unique = sorted(set(texts))
+    return max(unique, key=cmp_to_key(comparator(scheme, unique))) if len(unique) > 1 else unique[0]
+
+
+def least(scheme: str, texts: Iterable[str]) -> str:
+    """The lowest of some versions; of equal ones the first in the order of texts."""
+    unique = sorted(set(texts))
+    return min(unique, key=cmp_to_key(comparator(scheme, unique))) if len(unique) > 1 else unique[0]
+
+
+def uncovered(scheme: str, listed: Iterable[str], ranges: Iterable[AffectedRange]) -> list[str]:
+    """Those of the ``listed`` versions that no range holds, sorted as text, each once."""
+    spans = [
+        (
+            item.lower_key,
+            item.upper_key,
+            item.lower,
+            item.upper,
+            bool(item.flags & _INCLUSIVE),
+            bool(item.flags & _INEXACT),
+        )
+        for item in ranges
+    ]
+    if any(not lower and not upper for _, _, lower, upper, _, _ in spans):
+        return []
+    left = []
+    for version in sorted(set(listed)):
+        key = versions.lenient_key(scheme, version)
+        if not any(within(scheme, version, key, *span) for span in spans):
+            left.append(version)
+    return left

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cmp_to_key, lru_cache
+from functools import lru_cache
 
 import msgspec
 
 from redoubt.definitions.feeds import fields
 from redoubt.definitions.feeds.files import Files
 from redoubt.definitions.feeds.interface import UNDECODABLE, Item, Notes, SpoiltRecord
-from redoubt.definitions.feeds.ranges import FIXED, affected, compare, tidy
+from redoubt.definitions.feeds.ranges import FIXED, affected, greatest, tidy
 from redoubt.errors import UnreadableInput
 from redoubt.model import Advisory, Affected, AffectedRange, Status
 
@@ -32,7 +32,6 @@ _CVE = re.compile(r"CVE[-_ ]+(\d{4})[-_](\d{4,19})(?!\d)", re.IGNORECASE)
 _OTHER = re.compile(
     r"(?:GHSA(?:-[0-9a-z]{4}){3}|[A-Z][A-Za-z]*(?:-[A-Za-z]+)*-\d[\w.-]*)(?![\w?])|wnpa-sec-[\d-]+\d"
 )
-_compare_apk = cmp_to_key(lambda a, b: compare("apk", a, b))
 
 
 class _File(msgspec.Struct):
@@ -145,4 +144,4 @@ def _range(versions: set[str]) -> AffectedRange:
     fixed = versions - {"0"}
     if not fixed:
         return affected("apk", status=Status.NOT_AFFECTED)
-    return affected("apk", "", max(sorted(fixed), key=_compare_apk), FIXED)
+    return affected("apk", "", greatest("apk", fixed), FIXED)
