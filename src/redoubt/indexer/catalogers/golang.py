@@ -2,7 +2,7 @@
 
 The build information is that of Go's debug/buildinfo: a 16-byte aligned header, and either two strings
 after it (Go 1.18 and later) or two pointers to strings (before). It lies in the section
-``.go.buildinfo``, in the first writable segment, so that it can be read while the file streams by; what
+``.go.buildinfo``, in a writable segment, so that it can be read while the file streams by; what
 cannot be is read by place. PE and Mach-O files are not read. It must not know how versions are compared.
 """
 
@@ -46,7 +46,7 @@ class GoCataloger:
         return True
 
     def reader(self, path: str, size: int) -> FileReader:
-        """A reader that looks at the file's head and at its first writable segment."""
+        """A reader that looks at the file's head and at its writable segments."""
         return _Reader(size)
 
     def catalog(self, path: str, content: Content) -> Catalog:
@@ -66,7 +66,7 @@ class GoCataloger:
 
 
 class _Reader:
-    """Collects the head, then looks for the build information in the first writable segment."""
+    """Collects the head, then looks for the build information in the writable segments."""
 
     __slots__ = ("_at", "_catalog", "_elsewhere", "_end", "_head", "_kept", "_next", "_size")
 
@@ -111,10 +111,11 @@ class _Reader:
         # A Go program whose build information does not turn up is read by place after all.
         self._elsewhere = header.segments_end > len(head) or _GO_NOTE in head or _GO_NOTE_BIG in head
         segments = header.segments(head[header.segments_at : header.segments_end])
-        first = next((segment for segment in segments if segment.writable), None)
-        if first is None:
+        writable = [segment for segment in segments if segment.writable]
+        if not writable:
             return False
-        self._next, self._end = first.offset, min(first.offset + first.size, self._size)
+        self._next = min(segment.offset for segment in writable)
+        self._end = min(max(segment.offset + segment.size for segment in writable), self._size)
         return True
 
     def _take(self, start: int, chunk: bytes | bytearray | memoryview) -> bool:

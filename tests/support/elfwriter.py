@@ -1,0 +1,97 @@
+"""Writes the smallest ELF files that carry Go build information, for tests: both classes, orders, formats."""
+
+from __future__ import annotations
+
+import struct
+
+MAGIC = b"\xff Go buildinf:"
+_FRAME = bytes(range(0x30, 0x40))
+_TEXT_AT = 0x1000
+
+
+def framed(modules: str) -> bytes:
+    """Module text between the 16 bytes that the linker puts around it; nothing if there is none."""
+    return _FRAME + modules.encode() + _FRAME if modules else b""
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*out, value))
+
+
+def inline(go: str, modules: str) -> bytes:
+    """Build information as Go 1.18 and later write it."""
+    mod = framed(modules)
+    header = MAGIC + bytes((8, 2)) + bytes(16)
+    return header + varint(len(go)) + go.encode() + varint(len(mod)) + mod
+
+
+def pointed(go: str, modules: str, address: int, *, wide: bool = True, big: bool = False) -> bytes:
+    """Build information as Go before 1.18 wrote it, to be loaded at ``address``."""
+    order, word = (">" if big else "<"), ("Q" if wide else "I")
+    size = 8 if wide else 4
+    mod = framed(modules)
+    strings_at = address + 32
+    texts_at = strings_at + 4 * size
+    header = (
+        MAGIC + bytes((size, int(big))) + struct.pack(f"{order}2{word}", strings_at, strings_at + 2 * size)
+    )
+    strings = struct.pack(f"{order}4{word}", texts_at, len(go), texts_at + len(go), len(mod))
+    return header.ljust(32, b"\0") + strings + go.encode() + mod
+
+
+def elf(
+    data: bytes,
+    *,
+    wide: bool = True,
+    big: bool = False,
+    text: int = 8192,
+    address: int = 0x500000,
+    section: bool = False,
+    writable: bool = True,
+    note: bool = False,
+) -> bytes:
+    """An executable of one text segment of ``text`` bytes and one writable segment that holds ``data``.
+
+    With ``section`` there is a section table after them that names ``.go.buildinfo``; with ``note`` a Go
+    build-ID note follows the headers.
+    """
+    order = ">" if big else "<"
+    data_at = (_TEXT_AT + text + 15) & ~15
+    head_size, segment_size, section_size = (64, 56, 64) if wide else (52, 32, 40)
+    names = b"\0.go.buildinfo\0.shstrtab\0"
+    names_at = data_at + len(data)
+    sections_at = names_at + len(names) if section else 0
+    ident = b"\x7fELF" + bytes((2 if wide else 1, 2 if big else 1, 1)) + bytes(9)
+    fields = "HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"
+    counts = (segment_size, 2, section_size, 3 if section else 0, 2 if section else 0)
+    head = ident + struct.pack(
+        order + fields, 2, 62, 1, 0x400000, head_size, sections_at, 0, head_size, *counts
+    )
+
+    def segment(flags: int, offset: int, place: int, size: int) -> bytes:
+        if wide:
+            return struct.pack(order + "IIQQQQQQ", 1, flags, offset, place, 0, size, size, 0x1000)
+        return struct.pack(order + "IIIIIIII", 1, offset, place, 0, size, size, flags, 0x1000)
+
+    head += segment(5, 0, 0x400000, _TEXT_AT + text)
+    head += segment(6 if writable else 4, data_at, address, len(data))
+    if note:
+        head += struct.pack(order + "3I", 4, 4, 4) + b"Go\0\0" + b"abcd"
+    body = head.ljust(_TEXT_AT, b"\0").ljust(data_at, b"\x90") + data
+    if section:
+
+        def described(name: int, offset: int, size: int) -> bytes:
+            values = (name, 1, 0, 0, offset, size, 0, 0, 0, 0)
+            return struct.pack(order + ("IIQQQQIIQQ" if wide else "10I"), *values)
+
+        body += (
+            names
+            + bytes(section_size)
+            + described(1, data_at, len(data))
+            + described(15, names_at, len(names))
+        )
+    return body
