@@ -13,13 +13,13 @@ import click
 F = TypeVar("F", bound=Callable[..., object])
 
 FORMATS = ("table", "json", "cyclonedx", "html")
-SEVERITIES = ("negligible", "low", "medium", "high", "critical")
+SEVERITIES = ("unknown", "negligible", "low", "medium", "high", "critical")
 _SUFFIXES = {".json": "json", ".html": "html", ".htm": "html", ".txt": "table", ".cdx": "cyclonedx"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType["timedelta"]):
     """``36h``, ``5d``, ``90m``, ``2w``."""
 
     name = "duration"
@@ -113,7 +113,7 @@ judging = together(
     click.option(
         "--fail-on",
         type=click.Choice(SEVERITIES, case_sensitive=False),
-        help="Exit with 1 if a finding is at least this severe.",
+        help="Exit with 1 if a finding is at least this severe; unknown: any finding.",
     ),
     click.option(
         "--fail-on-incomplete", is_flag=True, help="Exit with 3 if any part of the image could not be judged."

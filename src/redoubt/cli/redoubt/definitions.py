@@ -1,0 +1,441 @@
+"""``redoubt definitions``: build, carry, check and switch vulnerability definitions."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from redoubt.cli import settings
+from redoubt.cli.console import Console, clean
+from redoubt.cli.entry import HELP, LazyGroup, require
+from redoubt.cli.redoubt import options
+from redoubt.errors import DefinitionsError, UsageError
+
+if TYPE_CHECKING:
+    from redoubt.definitions.library import Library, Shelved
+
+_HERE = "redoubt.cli.redoubt.definitions"
+
+_COMMANDS = {
+    "import": (f"{_HERE}:import_", "Verify a bundle and make its definitions the active ones."),
+    "list": (f"{_HERE}:list_", "List the definitions on this machine."),
+    "info": (f"{_HERE}:info", "Show what definitions hold, and how old each source is."),
+    "verify": (f"{_HERE}:verify", "Read definitions whole and prove that they are undamaged."),
+    "rollback": (f"{_HERE}:rollback", "Make the definitions active that were so before."),
+    "prune": (f"{_HERE}:prune", "Remove old definitions."),
+    "build": (f"{_HERE}:build", "Build a bundle from upstream's feeds (where there is internet)."),
+    "keygen": (f"{_HERE}:keygen", "Make the keys that sign bundles."),
+    "trust": (f"{_HERE}:trust", "Say whose bundles are accepted."),
+}
+
+
+@click.group(cls=LazyGroup, commands_at=_COMMANDS, context_settings=HELP)
+def definitions() -> None:
+    """Build, carry, check and switch vulnerability definitions.
+
+    \b
+    Where there is internet:
+      redoubt definitions keygen --out keys                          once
+      redoubt definitions build --online --key keys --out today.zip  daily
+    Behind the gap:
+      redoubt definitions trust add root.json --channel main         once, the root.json of keygen
+      redoubt definitions import today.zip                           daily
+    """
+
+
+def _library(keep: int | None = None) -> Library:
+    from redoubt.definitions import library
+
+    return library.Library(settings.data_dir(), keep=keep or library.KEEP)
+
+
+@click.command("import", context_settings=HELP)
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--starter", is_flag=True, help="Import the dated starter definitions that came along with Redoubt."
+)
+@click.option(
+    "--allow-older", is_flag=True, help="Accept a bundle older than the last one of its channel; recorded."
+)
+@click.option(
+    "--keep", type=click.IntRange(min=1), help="How many definitions to keep, these included. Default: 3."
+)
+@options.quiet
+def import_(bundle: Path | None, starter: bool, allow_older: bool, keep: int | None, quiet: bool) -> None:
+    """Verify BUNDLE and make its definitions the active ones, in one step.
+
+    A bundle that is not signed by a trusted root, is damaged, or is older than the last one of its channel is
+    refused (exit code 4), and what was active stays active. Scans that are running keep the definitions
+    with which they began.
+    """
+    console = Console(quiet=quiet)
+    require((bundle is None) == starter, "name the bundle to import, or --starter")
+    if starter:
+        bundle = _starter()
+    assert bundle is not None
+    done = _library(keep).import_bundle(bundle, allow_older=allow_older)
+    manifest = done.entry.manifest
+    what = f"{_short(done.entry.digest)} of channel {manifest.channel}, built {manifest.created}"
+    if done.already_active:
+        console.done(f"Already active: definitions {what}")
+        return
+    console.done(f"Active now: definitions {what}")
+    if done.older:
+        console.warn(
+            "these are older than what this channel had before; --allow-older was given and recorded"
+        )
+    records = sum(source.records for source in manifest.sources)
+    console.done(f"{records:,} records from {sum(bool(s.records) for s in manifest.sources)} sources")
+    if starter:
+        console.notice(
+            "the starter is dated and meant for trying Redoubt out; see docs/definitions.md for your own"
+        )
+    for source in manifest.sources:
+        if source.state in ("stale", "missing"):
+            console.warn(f"source {source.name} is {source.state}: {source.detail}")
+
+
+@click.command("list", context_settings=HELP)
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+def list_(form: str) -> None:
+    """List the definitions on this machine, newest import first."""
+    shelved = _library().list()
+    if form == "json":
+        _print_json([_describe(item) for item in shelved])
+        return
+    if not shelved:
+        click.echo("No definitions are here yet; run `redoubt definitions import BUNDLE.zip`", err=True)
+        return
+    rows = [("ACTIVE", "DIGEST", "CHANNEL", "VERSION", "BUILT", "IMPORTED", "SIGNED")]
+    for item in shelved:
+        manifest = item.entry.manifest
+        rows.append(
+            (
+                "*" if item.active else "",
+                _short(item.entry.digest),
+                manifest.channel,
+                str(manifest.version),
+                manifest.created[:16],
+                item.entry.imported[:16],
+                "no" if item.entry.unsigned else "yes",
+            )
+        )
+    _print_columns(rows)
+
+
+@click.command(context_settings=HELP)
+@click.argument("digest", default="")
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+def info(digest: str, form: str) -> None:
+    """Show what the active definitions (or those of DIGEST) hold, and how old each source is."""
+    from redoubt.definitions import age as ages
+
+    library = _library()
+    shelved = library.info(digest)
+    if form == "json":
+        _print_json(_describe(shelved))
+        return
+    manifest = shelved.entry.manifest
+    with library.open(digest) if digest else library.open_active() as snapshot:
+        age = ages.judge(snapshot.info, datetime.now(UTC))
+        namespaces = snapshot.info.namespaces
+    click.echo(f"Digest    {shelved.entry.digest}{'  (active)' if shelved.active else ''}")
+    click.echo(f"Channel   {manifest.channel}, version {manifest.version}, built {manifest.created}")
+    click.echo(f"Signed    {'no' if shelved.entry.unsigned else 'yes'}; imported {shelved.entry.imported}")
+    click.echo(f"Age       {clean(age.message)}")
+    click.echo("")
+    ageing = {source.name: source.age for source in age.sources}
+    rows = [("SOURCE", "STATE", "RECORDS", "NEWEST RECORD", "AGE", "LICENCE")]
+    for source in manifest.sources:
+        days = f"{span.days} d" if (span := ageing.get(source.name)) is not None else "no dates"
+        rows.append(
+            (
+                source.name,
+                source.state,
+                f"{source.records:,}",
+                source.newest[:10] or "-",
+                days if source.records else "-",
+                source.licence,
+            )
+        )
+    _print_columns(rows, right={2})
+    click.echo("")
+    click.echo("Namespaces (package and advisory pairs):")
+    click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in sorted(namespaces.items())))
+
+
+@click.command(context_settings=HELP)
+@click.argument("digest", default="")
+def verify(digest: str) -> None:
+    """Read the active definitions (or those of DIGEST) whole and prove that they are undamaged."""
+    shelved = _library().verify(digest)
+    click.echo(f"Undamaged: {shelved.entry.digest}")
+
+
+@click.command(context_settings=HELP)
+@click.option("--to", metavar="DIGEST", default="", help="Which definitions. Default: those active before.")
+def rollback(to: str) -> None:
+    """Make the definitions active that were so before. Nothing is downloaded; running scans keep theirs."""
+    entry = _library().rollback(to)
+    click.echo(
+        f"Active now: {_short(entry.digest)} of channel {entry.manifest.channel}, built {entry.manifest.created}"
+    )
+
+
+@click.command(context_settings=HELP)
+@click.option(
+    "--keep", type=click.IntRange(min=1), help="How many to keep, the active ones included. Default: 3."
+)
+def prune(keep: int | None) -> None:
+    """Remove all but the newest definitions. The active ones always stay."""
+    gone = _library().prune(keep)
+    for entry in gone:
+        click.echo(f"Removed {_short(entry.digest)} of channel {entry.manifest.channel}")
+    if not gone:
+        click.echo("Nothing to remove")
+
+
+@click.command(context_settings=HELP)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new folder for them."
+)
+def keygen(out: Path) -> None:
+    """Make the keys that sign bundles: definitions.pem signs daily, root.pem is put away, root.json is handed out.
+
+    Nothing is ever overwritten.
+    """
+    from redoubt.definitions.keys import keygen as make
+
+    root = make(out, datetime.now(UTC))
+    click.echo(f"{out / 'root.pem'}         keep offline: it is needed to replace the other key")
+    click.echo(f"{out / 'definitions.pem'}  keep where bundles are built: definitions build --key {out}")
+    click.echo(f"{root}        carry behind the gap: definitions trust add root.json --channel main")
+
+
+@click.command(context_settings=HELP)
+@click.option(
+    "--mirror",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Read upstream's files from this folder (its layout: docs/sources.md).",
+)
+@click.option("--online", is_flag=True, help="Fetch upstream's files first, what has changed of them.")
+@click.option("--sources", help="Only these, separated by commas. Default: all that are there.")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="What to sign with: a folder of keygen, or a private key with root.json beside it.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The bundle to write."
+)
+@click.option("--channel", default="main", show_default=True, help="The channel that the bundle belongs to.")
+@click.option(
+    "--version", "number", type=click.IntRange(min=1), help="Ascends within a channel. Default: the time."
+)
+@click.option(
+    "--facts-only", is_flag=True, help="Leave out titles: identifiers, ranges, scores and links only."
+)
+@options.quiet
+def build(
+    mirror: Path | None,
+    online: bool,
+    sources: str | None,
+    key: Path,
+    out: Path,
+    channel: str,
+    number: int | None,
+    facts_only: bool,
+    quiet: bool,
+) -> None:
+    """Build a signed bundle out of upstream's feeds.
+
+    The same input gives the same definitions (digest), on any machine and at any time. A source that cannot be
+    read keeps its last good data and is named; it does not stop the others.
+    """
+    from redoubt.definitions import bundle, records, stream
+    from redoubt.definitions import mirror as mirrors
+    from redoubt.definitions.build import build as build_records
+    from redoubt.definitions.keys import load_key
+    from redoubt.definitions.sources import select
+
+    console = Console(quiet=quiet)
+    require(online != (mirror is not None), "say where from: --mirror DIR or --online")
+    bundle.require_channel(channel)
+    signing = load_key(key)
+    names = [name.strip() for name in sources.split(",") if name.strip()] if sources else None
+    chosen = select(names)
+    state = settings.cache_dir() / "sources"
+    now = datetime.now(UTC)
+    if online:
+        from redoubt import egress
+
+        with egress.client() as client, console.bars("fetching", "sources") as advance:
+            done = iter(range(len(chosen) + 1))
+            made = mirrors.online(
+                state / "mirror",
+                chosen,
+                client,
+                state=state,
+                now=now,
+                progress=lambda name: advance("sources", next(done), len(chosen)),
+            )
+    else:
+        assert mirror is not None
+        made = mirrors.Mirror(mirror, state=state)
+    with tempfile.TemporaryDirectory(prefix="redoubt-") as temporary:
+        with console.bars("reading", "sources") as advance:
+            built = build_records(
+                made,
+                names,
+                facts_only=facts_only,
+                progress=lambda name, at, total: advance("sources", at, total),
+                temporary=Path(temporary),
+            )
+        with built:
+            packed = Path(temporary) / "snapshot.kv.zst"
+            with packed.open("wb") as sink:
+                facts = stream.write(built.records(), sink)
+            manifest = bundle.Manifest(
+                channel=channel,
+                version=number or bundle.default_version(now),
+                created=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                digest=facts.digest,
+                schema=records.SCHEMA,
+                size=facts.size,
+                tool=f"redoubt {_version()}",
+                counts=facts.counts,
+                namespaces=built.namespaces,
+                sources=built.sources,
+            )
+            bundle.write_bundle(out, packed, manifest, [signing])
+        _tell_built(console, built.sources, built.readings)
+    console.done(f"{out}: {out.stat().st_size / 1e6:.1f} MB, channel {channel}, definitions {facts.digest}")
+
+
+def _tell_built(console: Console, sources: object, readings: object) -> None:
+    from redoubt.definitions.build import Reading
+    from redoubt.definitions.bundle import BundleSource
+
+    assert isinstance(sources, tuple)
+    assert isinstance(readings, tuple)
+    for source, reading in zip(sources, readings, strict=True):
+        assert isinstance(source, BundleSource)
+        assert isinstance(reading, Reading)
+        if source.state == "missing":
+            console.notice(f"{source.name}: {source.detail}")
+            continue
+        console.done(
+            f"{source.name:<14} {source.records:>8,} records, newest {source.newest[:10] or 'undated'}"
+        )
+        if source.state == "stale":
+            console.warn(f"{source.name} is stale: {source.detail}")
+        if reading.spoilt:
+            console.warn(f"{source.name}: {reading.spoilt} records could not be used ({reading.examples[0]})")
+
+
+_TRUST = {
+    "add": (f"{_HERE}:trust_add", "Accept bundles of a channel that a root vouches for."),
+    "list": (f"{_HERE}:trust_list", "List the trusted roots."),
+    "remove": (f"{_HERE}:trust_remove", "Stop accepting a channel's bundles."),
+}
+
+
+@click.group(cls=LazyGroup, commands_at=_TRUST, context_settings=HELP)
+def trust() -> None:
+    """Say whose bundles are accepted: roots, each for one channel."""
+
+
+@click.command("add", context_settings=HELP)
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--channel", required=True, help="The channel whose bundles it vouches for.")
+def trust_add(root: Path, channel: str) -> None:
+    """Accept the bundles of a channel that ROOT (a root.json of keygen) vouches for."""
+    added = _library().trust.add(root, channel)
+    click.echo(
+        f"Trusted for channel {added.channel}: root {added.fingerprint[:12]}, until {added.expires[:10]}"
+    )
+
+
+@click.command("list", context_settings=HELP)
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+def trust_list(form: str) -> None:
+    """List the trusted roots."""
+    roots = _library().trust.list()
+    if form == "json":
+        import msgspec
+
+        _print_json([msgspec.to_builtins(root) for root in roots])
+        return
+    rows = [("CHANNEL", "ROOT", "VERSION", "UNTIL", "ORIGIN")]
+    for root in roots:
+        origin = "came with Redoubt" if root.builtin else "added"
+        rows.append((root.channel, root.fingerprint[:12], str(root.version), root.expires[:10], origin))
+    _print_columns(rows)
+
+
+@click.command("remove", context_settings=HELP)
+@click.argument("channel")
+@click.argument("root", default="")
+def trust_remove(channel: str, root: str) -> None:
+    """Stop accepting the bundles of CHANNEL, or only those that ROOT (the start of its fingerprint) vouches for.
+
+    What was imported stays.
+    """
+    for removed in _library().trust.remove(channel, root):
+        click.echo(f"No longer trusted for channel {removed.channel}: root {removed.fingerprint[:12]}")
+
+
+def _starter() -> Path:
+    from redoubt.definitions.trust import STARTER_ROOT
+
+    path = STARTER_ROOT.with_name("starter.zip")
+    if not path.is_file():
+        raise DefinitionsError("this installation has no starter definitions; name a bundle")
+    return path
+
+
+def _describe(item: Shelved) -> dict[str, object]:
+    import msgspec
+
+    described: dict[str, object] = {
+        "active": item.active,
+        "imported": item.entry.imported,
+        "signed": not item.entry.unsigned,
+    }
+    manifest = msgspec.to_builtins(item.entry.manifest)
+    if not isinstance(manifest, dict):
+        raise UsageError("unreachable: a manifest is an object")
+    return described | manifest
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _print_columns(rows: Sequence[Sequence[str]], right: frozenset[int] | set[int] = frozenset()) -> None:
+    """Rows as aligned columns; the first is the heading."""
+    widths = [max(len(clean(row[i])) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            clean(cell).rjust(width) if i in right else clean(cell).ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
+
+
+def _version() -> str:
+    from redoubt import __version__
+
+    return __version__

@@ -1,0 +1,305 @@
+"""``redoubt scan``, ``index`` and ``match``: a target, a file or both ends of what lies between them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from redoubt.cli import settings
+from redoubt.cli.console import Console
+from redoubt.cli.entry import HELP, require
+from redoubt.cli.redoubt import options
+from redoubt.errors import (
+    EXIT_FINDINGS,
+    EXIT_UNREADABLE,
+    AccessDenied,
+    DefinitionsMissing,
+    DefinitionsStale,
+    UnreadableInput,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from redoubt.definitions.age import Age
+    from redoubt.definitions.snapshot import Snapshot
+    from redoubt.model import IndexReport, Platform, VulnerabilityReport
+
+#: Index reports larger than this are not read: a real one has about 300 bytes a package.
+_INDEX_LIMIT = 512 << 20
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a report goes and in which form."""
+
+    format: str
+    file: Path | None
+
+    def write(self, report: IndexReport | VulnerabilityReport, age: Age | None = None) -> None:
+        """Write the report; a file appears whole or not at all. Raises ``AccessDenied``."""
+        from redoubt import formats
+
+        message, stale = (age.message, age.stale) if age else ("", False)
+        if self.file is None:
+            formats.write(report, self.format, sys.stdout.buffer, age=message, stale=stale)
+            return
+        from redoubt.definitions import durable
+
+        data = formats.render(report, self.format, formats.Options(age=message, stale=stale))
+        with durable.writing(self.file):
+            durable.replace(self.file, data)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Which definitions, how old they may be, and what makes a pipeline stop."""
+
+    chosen: str | None
+    notice_after: timedelta
+    warn_after: timedelta
+    fail_on_stale: bool
+    fail_on: str | None
+    fail_on_incomplete: bool
+    only_fixed: bool
+
+    def open(self, stack: ExitStack, console: Console) -> tuple[Snapshot, Age]:
+        """The definitions, and what their age is today. Raises ``DefinitionsStale`` where asked to."""
+        from redoubt.definitions import age as ages
+        from redoubt.definitions.library import Library
+
+        library = Library(settings.data_dir())
+        try:
+            opened = library.open(self.chosen) if self.chosen else library.open_active()
+        except DefinitionsMissing as error:
+            if self.chosen:
+                raise
+            raise DefinitionsMissing(
+                f"{str(error).partition(';')[0]}; run `redoubt definitions import BUNDLE.zip`, "
+                "or `redoubt definitions import --starter` to try the dated ones that came along"
+            ) from None
+        snapshot = stack.enter_context(opened)
+        age = ages.judge(snapshot.info, datetime.now(UTC), notice=self.notice_after, warn=self.warn_after)
+        if age.stale and self.fail_on_stale:
+            raise DefinitionsStale(age.message)
+        if age.stale:
+            console.warn(age.message)
+        elif age.level is ages.Level.NOTICE:
+            console.notice(age.message)
+        return snapshot, age
+
+    def finish(self, report: VulnerabilityReport, output: Output, age: Age, console: Console) -> None:
+        """Write what is asked for, and leave with the exit code that it deserves."""
+        from redoubt.formats import summary
+        from redoubt.matcher import only_fixed
+        from redoubt.model import Severity
+
+        if self.only_fixed:
+            report = only_fixed(report)
+        output.write(report, age)
+        gaps = summary.gaps(report)
+        if output.format != "table" or output.file:
+            for line in gaps:
+                console.warn(line)
+            console.done(summary.verdict(report))
+        worst = summary.worst(report)
+        if self.fail_on and worst is not None and worst.rank >= Severity(self.fail_on.upper()).rank:
+            sys.stdout.flush()
+            raise click.exceptions.Exit(EXIT_FINDINGS)
+        if self.fail_on_incomplete and gaps:
+            raise click.exceptions.Exit(EXIT_UNREADABLE)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a target is looked at."""
+
+    platform: str | None
+    ca_file: Path | None
+    insecure: bool
+    username: str | None
+    password_stdin: bool
+    no_cache: bool
+    workers: int | None
+
+    def index(self, target: str, console: Console) -> IndexReport:
+        """The index report of ``target``."""
+        from redoubt.indexer.sources import SourceOptions, open_source
+
+        cache = None if self.no_cache else settings.cache_dir()
+        source_options = SourceOptions(
+            username=self.username or "",
+            password=self._password(),
+            ca_file=self.ca_file,
+            insecure=self.insecure,
+            blob_cache=cache / "blobs" if cache else None,
+        )
+        with open_source(target, options=source_options) as source:
+            from redoubt.indexer.sources.directory import DirectorySource
+
+            if isinstance(source, DirectorySource):
+                from redoubt.indexer.index import index_directory
+
+                require(not self.platform, "a folder has one platform, its own; leave --platform out")
+                return index_directory(source.root, target)
+            from redoubt.indexer.cache import LayerCache
+            from redoubt.indexer.index import index_image
+
+            resolved = source.resolve(_platform(self.platform))
+            with console.bars("layer") as advance:
+                return index_image(
+                    source,
+                    resolved,
+                    cache=LayerCache(cache / "layers") if cache else None,
+                    progress=lambda layer, done, total: advance(str(layer + 1), done, max(total, 0)),
+                    workers=self.workers or _workers(),
+                )
+
+    def _password(self) -> str:
+        require(
+            self.password_stdin == bool(self.username),
+            "--username and --password-stdin go together; a password is never an argument",
+        )
+        return sys.stdin.readline().rstrip("\r\n") if self.password_stdin else ""
+
+
+@click.command(context_settings=HELP)
+@click.argument("target")
+@options.output
+@options.judging
+@options.age
+@options.image
+@options.quiet
+def scan(target: str, quiet: bool, **given: object) -> None:
+    """Find the vulnerabilities of TARGET with the active definitions. Nothing but TARGET's registry is contacted.
+
+    \b
+    TARGET is one of
+      registry.local/shop:1.4        an image in a registry (also registry:NAME, docker://NAME)
+      shop.tar                       what `docker save` or `skopeo copy` wrote, recognised by content
+      docker-archive:PATH[:TAG]      the same, said aloud
+      oci-archive:PATH[:NAME]        an OCI layout in a tar
+      oci-dir:PATH[:NAME]            an OCI layout
+      dir:PATH                       an unpacked root file system
+
+    \b
+    redoubt scan shop.tar                                     a table on the terminal
+    redoubt scan shop.tar --output-file report.html           a page to hand on
+    redoubt scan shop.tar --fail-on high --only-fixed -o json for a pipeline
+    """
+    console = Console(quiet=quiet)
+    output, judging, look = _output(given), _judging(given), _look(given)
+    with ExitStack() as stack:
+        snapshot, age = judging.open(stack, console)
+        report = look.index(target, console)
+        from redoubt.matcher import match as match_report
+
+        judging.finish(match_report(report, snapshot), output, age, console)
+
+
+@click.command(context_settings=HELP)
+@click.argument("target")
+@options.output
+@options.image
+@options.quiet
+def index(target: str, quiet: bool, **given: object) -> None:
+    """List the packages of TARGET (see `redoubt scan --help` for its forms). Needs no definitions.
+
+    \b
+    redoubt index shop.tar                               a table on the terminal
+    redoubt index shop.tar --output-file shop.json       to match later, again and again
+    redoubt index shop.tar --output-file shop.cdx.json   a CycloneDX SBOM with a purl for every package
+    """
+    console = Console(quiet=quiet)
+    output, look = _output(given), _look(given)
+    report = look.index(target, console)
+    output.write(report)
+    if output.format != "table" or output.file:
+        from redoubt.formats import summary
+
+        for line in summary.index_gaps(report):
+            console.warn(line)
+
+
+@click.command("match", context_settings=HELP)
+@click.argument("index_file", metavar="INDEX.json", type=click.Path(path_type=Path, allow_dash=True))
+@options.output
+@options.judging
+@options.age
+@options.quiet
+def match(index_file: Path, quiet: bool, **given: object) -> None:
+    """Match an index made with `redoubt index -o json` against definitions. `-` reads standard input.
+
+    The image is not needed again: index once, match as often as definitions change.
+    """
+    console = Console(quiet=quiet)
+    output, judging = _output(given), _judging(given)
+    from redoubt.formats.json import read_index
+
+    report = read_index(_read(index_file), str(index_file))
+    with ExitStack() as stack:
+        snapshot, age = judging.open(stack, console)
+        from redoubt.matcher import match as match_report
+
+        judging.finish(match_report(report, snapshot), output, age, console)
+
+
+def _output(given: dict[str, object]) -> Output:
+    file = _taken(given, ("output_file",))["output_file"]
+    assert file is None or isinstance(file, Path)
+    form = given["format_"]
+    return Output(options.format_of(form if isinstance(form, str) else None, file), file)
+
+
+def _judging(given: dict[str, object]) -> Judging:
+    return Judging(**_taken(given, tuple(Judging.__dataclass_fields__)))  # type: ignore[arg-type]  # click's types
+
+
+def _look(given: dict[str, object]) -> Look:
+    return Look(**_taken(given, tuple(Look.__dataclass_fields__)))  # type: ignore[arg-type]  # click's types
+
+
+def _taken(given: dict[str, object], names: Sequence[str]) -> dict[str, object]:
+    return {name: given[name] for name in names}
+
+
+def _platform(text: str | None) -> Platform | None:
+    if not text:
+        return None
+    from redoubt.model import Platform
+
+    parts = text.split("/")
+    if len(parts) == 1:
+        parts = ["linux", *parts]
+    if not 2 <= len(parts) <= 3 or not all(parts):
+        raise UsageError(f"{text!r} is not a platform; write os/architecture, for example linux/arm64")
+    return Platform(*parts)
+
+
+def _workers() -> int:
+    import os
+
+    return max(2, min(os.cpu_count() or 2, 4))
+
+
+def _read(path: Path) -> bytes:
+    """A whole index report. Raises ``UnreadableInput`` or ``AccessDenied``."""
+    try:
+        if str(path) == "-":
+            data = sys.stdin.buffer.read(_INDEX_LIMIT + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(_INDEX_LIMIT + 1)
+    except PermissionError:
+        raise AccessDenied(f"{path}: permission denied") from None
+    except OSError as error:
+        raise UnreadableInput(f"{path}: {error.strerror}") from None
+    if len(data) > _INDEX_LIMIT:
+        raise UnreadableInput(f"{path}: larger than {_INDEX_LIMIT >> 20} MiB; this is no index report")
+    return data
