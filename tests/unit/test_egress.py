@@ -1,0 +1,347 @@
+"""The only door to the outside."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import hashlib
+import logging
+import sys
+import time
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from redoubt import egress
+from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, UnreadableInput, UsageError
+from support.web import Answer, Asked, Web, script
+
+SRC = Path(egress.__file__).parent
+QUICK = egress.Retry(attempts=3, first=0.001, longest=0.002)
+
+
+def client(**more: object) -> egress.Client:
+    defaults: dict[str, object] = {"retry": QUICK, "timeout": 2.0, "policy": egress.Policy()}
+    return egress.client(**(defaults | more))  # type: ignore[arg-type]
+
+
+def outside(tree: ast.AST) -> set[str]:
+    """What a module names that reaches other machines: clients' packages, and calls that open connections."""
+    packages = {
+        "socket",
+        "httpx",
+        "requests",
+        "urllib3",
+        "aiohttp",
+        "smtplib",
+        "ftplib",
+        "grpclib",
+        "telnetlib",
+    }
+    modules = {"urllib.request", "http.client", "xmlrpc.client"}
+    calls = {"open_connection", "create_connection", "urlopen", "urlretrieve", "open_unix_connection"}
+    found = set()
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Attribute) and node.attr in calls:
+            found.add(node.attr)
+        elif isinstance(node, ast.Name) and node.id in calls:
+            found.add(node.id)
+        found |= {n for n in names if n.partition(".")[0] in packages or n in modules}
+    return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import socket",
+        "from httpx import Client",
+        "import urllib.request as web",
+        "from urllib import request",
+        "def f():\n    from http.client import HTTPConnection",
+        "import asyncio\nasyncio.open_connection('a', 1)",
+        "urlopen('x')",
+        "loop.create_connection(p)",
+    ],
+)
+def test_the_check_sees_a_second_door(text: str) -> None:
+    assert outside(ast.parse(text))
+
+
+def test_nobody_else_opens_connections() -> None:
+    found = {
+        str(path.relative_to(SRC)): names
+        for path in sorted(SRC.rglob("*.py"))
+        if path != SRC / "egress.py" and (names := outside(ast.parse(path.read_bytes())))
+    }
+    assert found == {}
+
+
+def test_the_http_library_is_loaded_only_when_something_is_sent() -> None:
+    import subprocess
+
+    code = "import sys, redoubt.egress, redoubt.indexer.sources; print('httpx' in sys.modules, 'ssl' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_body_within_the_limit_is_given() -> None:
+    with Web(script(Answer(body=b"x" * 1000))) as web, client() as c:
+        assert c.get_bytes(web.url, 1000) == b"x" * 1000
+        assert web.asked[0].headers["user-agent"].startswith("redoubt/")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
+def test_body_over_the_limit_is_refused(headers: dict[str, str]) -> None:
+    with Web(script(Answer(body=b"x" * 1001, headers=headers))) as web, client() as c:
+        with pytest.raises(LimitExceeded, match="1001 bytes, more than the limit of 1000"):
+            c.get_bytes(web.url, 1000)
+
+
+def test_compressed_body_counts_as_unpacked(tmp_path: Path) -> None:
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    with Web(script(Answer(body=bomb, headers={"Content-Encoding": "gzip"}))) as web, client() as c:
+        with pytest.raises(LimitExceeded):
+            egress.download(c, web.url, tmp_path / "file", limit=1_000_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_answers_that_ask_to_come_back_are_repeated() -> None:
+    with (
+        Web(script(Answer(503), Answer(429, headers={"Retry-After": "0"}), Answer(body=b"ok"))) as web,
+        client() as c,
+    ):
+        assert c.get_bytes(web.url, 10) == b"ok"
+        assert len(web.asked) == 3
+
+
+def test_server_error_that_stays_is_a_network_error() -> None:
+    with Web(script(Answer(502))) as web, client() as c:
+        with pytest.raises(NetworkError, match="answered 502, 3 times"):
+            c.get_bytes(web.url, 10)
+
+
+def test_retry_after_longer_than_we_wait_is_said_and_not_waited_for() -> None:
+    with Web(script(Answer(429, headers={"Retry-After": "86400"}))) as web, client() as c:
+        with pytest.raises(NetworkError, match="asks to come back in 86400 seconds"):
+            c.get_bytes(web.url, 10)
+        assert len(web.asked) == 1
+
+
+def test_retry_after_may_be_a_date() -> None:
+    assert QUICK.delay(0, formatdate(time.time() + 60, usegmt=True)) == pytest.approx(60, abs=2)
+    assert QUICK.delay(0, formatdate(time.time() - 60, usegmt=True)) == 0
+    for nonsense in ("soon", "-5", "1e9", "\u0663", "Mon, 99 Foo 2020"):
+        assert 0 <= QUICK.delay(0, nonsense) <= QUICK.longest
+
+
+def test_waits_grow_and_stay_bounded() -> None:
+    retry = egress.Retry(first=1.0, longest=10.0)
+    assert 0.5 <= retry.delay(0) <= 1.0
+    assert 2.0 <= retry.delay(2) <= 4.0
+    assert 5.0 <= retry.delay(5000) <= 10.0
+
+
+def test_body_that_breaks_off_is_asked_for_again() -> None:
+    with Web(script(Answer(body=b"half", length=8), Answer(body=b"complete"))) as web, client() as c:
+        assert c.get_bytes(web.url, 100) == b"complete"
+
+
+def test_body_that_always_breaks_off_is_a_network_error() -> None:
+    with Web(script(Answer(body=b"half", length=8))) as web, client() as c:
+        with pytest.raises(NetworkError, match="broke off"):
+            c.get_bytes(web.url, 100)
+        assert len(web.asked) == 3
+
+
+def test_authorization_stays_with_its_host() -> None:
+    with Web(script(Answer(body=b"blob"))) as store:
+        to = {"Location": f"{store.url}/blob?signature=secret"}
+        with Web(
+            lambda a: Answer(307, headers=to) if a.path == "/b" else Answer(302, headers={"Location": "/b"})
+        ) as web:
+            with (
+                client() as c,
+                c.send(f"{web.url}/a", headers={"Authorization": "Bearer t", "Range": "bytes=5-"}) as r,
+            ):
+                assert r.read(100) == b"blob"
+                assert r.where == f"{store.url}/blob"
+            assert [asked.headers.get("authorization") for asked in web.asked] == ["Bearer t", "Bearer t"]
+        assert "authorization" not in store.asked[0].headers
+        assert store.asked[0].headers["range"] == "bytes=5-"
+        assert store.asked[0].path == "/blob?signature=secret"
+
+
+def test_redirects_end() -> None:
+    with Web(script(Answer(302, headers={"Location": "/again"}))) as web, client() as c:
+        with pytest.raises(NetworkError, match="redirected more than 5 times"):
+            c.get_bytes(web.url, 10)
+        assert len(web.asked) == egress.MAX_REDIRECTS + 1
+
+
+@pytest.mark.parametrize("place", ["ftp://127.0.0.1/x", "http://[bad", "file:///etc/passwd", "//:::/"])
+def test_redirect_to_nowhere_is_a_network_error(place: str) -> None:
+    with (
+        Web(script(Answer(302, headers={"Location": place}))) as web,
+        client() as c,
+        pytest.raises(NetworkError),
+    ):
+        c.get_bytes(web.url, 10)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "ftp://x/", "http://", "http://[::1", "http://a\x00b/", "file:///x"]
+)
+def test_unusable_address_is_a_network_error(url: str) -> None:
+    with client() as c, pytest.raises(NetworkError):
+        c.get_bytes(url, 10)
+
+
+def test_messages_hold_no_secret() -> None:
+    with Web(script(Answer(404))) as web, client() as c:
+        url = f"http://me:hunter2@{web.host}/path?token=hunter2#hunter2"
+        with pytest.raises(NetworkError) as caught:
+            c.get_bytes(url, 10)
+        assert str(caught.value) == f"{web.url}/path: answered 404"
+        with pytest.raises(NetworkError) as caught:
+            c.get_bytes(web.url, 10, headers={"Authorization": "Bearer hunter2\nX: y"})
+        assert "hunter2" not in str(caught.value)
+
+
+def test_the_librarys_log_is_silent(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with Web(script(Answer(body=b"x"))) as web, client() as c:
+        c.get_bytes(f"{web.url}/?signature=hunter2", 10, headers={"Authorization": "Bearer hunter2"})
+    assert "hunter2" not in caplog.text
+
+
+def test_cookies_are_not_kept() -> None:
+    with Web(script(Answer(headers={"Set-Cookie": "a=b; Path=/"}))) as web, client() as c:
+        c.get_bytes(web.url, 10)
+        c.get_bytes(web.url, 10)
+        assert "cookie" not in web.asked[1].headers
+
+
+def test_offline_mode_contacts_only_who_was_named() -> None:
+    with Web(script(Answer(body=b"x"))) as web:
+        with client(policy=egress.Policy(offline=True)) as c:
+            with pytest.raises(NetworkError, match=r"offline mode: 127\.0\.0\.1 was not named"):
+                c.get_bytes(web.url, 10)
+        assert web.asked == []
+        with client(policy=egress.Policy(offline=True).allowing("127.0.0.1")) as c:
+            assert c.get_bytes(web.url, 10) == b"x"
+
+
+def test_offline_mode_holds_for_redirects_too() -> None:
+    with Web(script(Answer(body=b"x"))) as other:
+        elsewhere = f"http://localhost:{other.host.partition(':')[2]}/"
+        with Web(script(Answer(302, headers={"Location": elsewhere}))) as web:
+            with client(policy=egress.Policy(offline=True).allowing("127.0.0.1")) as c:
+                with pytest.raises(NetworkError, match="offline mode: localhost"):
+                    c.get_bytes(web.url, 10)
+        assert other.asked == []
+
+
+@pytest.mark.parametrize(
+    ("value", "offline"), [("1", True), ("yes", True), ("TRUE", True), ("0", False), ("", False)]
+)
+def test_offline_mode_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, value: str, offline: bool
+) -> None:
+    monkeypatch.setenv("REDOUBT_OFFLINE", value)
+    monkeypatch.setenv("REDOUBT_ALLOWED_HOSTS", " A.example, b.example ,")
+    assert egress.Policy.from_environment() == egress.Policy(offline, frozenset({"a.example", "b.example"}))
+
+
+def test_proxy_of_the_environment_is_used_but_not_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with Web(script(Answer(body=b"direct"))) as web, Web(script(Answer(body=b"by proxy"))) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        with client() as c:
+            assert c.get_bytes("http://elsewhere.invalid/x", 10) == b"by proxy"
+            assert c.get_bytes(web.url, 10) == b"direct"
+        assert proxy.asked[0].path == "http://elsewhere.invalid/x"
+
+
+def test_unusable_proxy_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "gopher://user:hunter2@nowhere:1")
+    with pytest.raises(UsageError, match="proxy") as caught:
+        client()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_ca_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("not a certificate")
+    with pytest.raises(UnreadableInput, match="holds no certificate"):
+        client(ca_file=tmp_path / "ca.pem")
+    with pytest.raises(UnreadableInput, match="no such CA file"):
+        client(ca_file=tmp_path / "missing.pem")
+
+
+def test_download_replaces_the_file_and_says_what_it_is(tmp_path: Path) -> None:
+    body = b"records" * 1000
+    headers = {"ETag": '"v2"', "Last-Modified": "Sat, 01 Jan 2022 00:00:00 GMT", "Content-Encoding": "gzip"}
+    target = tmp_path / "feed"
+    target.write_bytes(b"old")
+    with Web(script(Answer(503), Answer(body=gzip.compress(body), headers=headers))) as web, client() as c:
+        done = egress.download(c, web.url, target, limit=10_000)
+    assert target.read_bytes() == body
+    assert done.changed
+    assert done.size == len(body)
+    assert done.sha256 == hashlib.sha256(body).hexdigest()
+    assert (done.etag, done.modified) == ('"v2"', "Sat, 01 Jan 2022 00:00:00 GMT")
+    assert [path.name for path in tmp_path.iterdir()] == ["feed"]
+
+
+def test_download_of_what_has_not_changed_leaves_the_file(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Answer:
+        known = (
+            asked.headers.get("if-none-match") == '"v1"' and asked.headers.get("if-modified-since") == "then"
+        )
+        return Answer(304) if known else Answer(body=b"new")
+
+    target = tmp_path / "feed"
+    target.write_bytes(b"old")
+    with Web(answer) as web, client() as c:
+        done = egress.download(c, web.url, target, limit=10, etag='"v1"', modified="then")
+        assert done == egress.Downloaded(changed=False, etag='"v1"', modified="then")
+        assert target.read_bytes() == b"old"
+        assert egress.download(c, web.url, target, limit=10, etag='"v0"').changed
+    assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (Answer(404), NetworkError),
+        (Answer(403), AccessDenied),
+        (Answer(304), NetworkError),
+        (Answer(body=b"x" * 11), LimitExceeded),
+        (Answer(body=b"x", length=9), NetworkError),
+        (Answer(body=b"not gzip", headers={"Content-Encoding": "gzip"}), NetworkError),
+    ],
+)
+def test_failed_download_leaves_the_old_file(tmp_path: Path, answer: Answer, error: type[Exception]) -> None:
+    target = tmp_path / "feed"
+    target.write_bytes(b"old")
+    with Web(script(answer)) as web, client() as c, pytest.raises(error):
+        egress.download(c, web.url, target, limit=10)
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["feed"]
+
+
+def test_crawling_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time is made to run: each look at the clock is ten seconds later."""
+    clock = iter(range(0, 10**9, 10))
+    with Web(script(Answer(body=b"x" * 300_000))) as web, client() as c, c.send(web.url) as response:
+        monkeypatch.setattr(egress, "_CRAWL", 10**9)
+        monkeypatch.setattr(egress.time, "monotonic", lambda: next(clock))
+        with pytest.raises(egress.ConnectionBroken, match="too slow"):
+            for _ in response.chunks():
+                pass
