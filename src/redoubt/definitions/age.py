@@ -60,6 +60,7 @@ def judge(info: DefinitionsInfo, now: datetime, *, notice: timedelta = NOTICE, w
 
     Older than ``notice`` is a notice, older than ``warn`` a warning; so is an age that cannot be known.
     """
+    now = now.astimezone(UTC)
     created = _instant(info.created)
     known: list[datetime] = []
     sources = []
