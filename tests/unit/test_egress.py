@@ -10,6 +10,7 @@ import sys
 import time
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -98,16 +99,22 @@ def test_body_within_the_limit_is_given() -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
 def test_body_over_the_limit_is_refused(headers: dict[str, str]) -> None:
-    with Web(script(Answer(body=b"x" * 1001, headers=headers))) as web, client() as c:
-        with pytest.raises(LimitExceeded, match="1001 bytes, more than the limit of 1000"):
-            c.get_bytes(web.url, 1000)
+    with (
+        Web(script(Answer(body=b"x" * 1001, headers=headers))) as web,
+        client() as c,
+        pytest.raises(LimitExceeded, match="1001 bytes, more than the limit of 1000"),
+    ):
+        c.get_bytes(web.url, 1000)
 
 
 def test_compressed_body_counts_as_unpacked(tmp_path: Path) -> None:
     bomb = gzip.compress(b"\0" * 50_000_000)
-    with Web(script(Answer(body=bomb, headers={"Content-Encoding": "gzip"}))) as web, client() as c:
-        with pytest.raises(LimitExceeded):
-            egress.download(c, web.url, tmp_path / "file", limit=1_000_000)
+    with (
+        Web(script(Answer(body=bomb, headers={"Content-Encoding": "gzip"}))) as web,
+        client() as c,
+        pytest.raises(LimitExceeded),
+    ):
+        egress.download(c, web.url, tmp_path / "file", limit=1_000_000)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -121,9 +128,12 @@ def test_answers_that_ask_to_come_back_are_repeated() -> None:
 
 
 def test_server_error_that_stays_is_a_network_error() -> None:
-    with Web(script(Answer(502))) as web, client() as c:
-        with pytest.raises(NetworkError, match="answered 502, 3 times"):
-            c.get_bytes(web.url, 10)
+    with (
+        Web(script(Answer(502))) as web,
+        client() as c,
+        pytest.raises(NetworkError, match="answered 502, 3 times"),
+    ):
+        c.get_bytes(web.url, 10)
 
 
 def test_retry_after_longer_than_we_wait_is_said_and_not_waited_for() -> None:
@@ -229,9 +239,11 @@ def test_cookies_are_not_kept() -> None:
 
 def test_offline_mode_contacts_only_who_was_named() -> None:
     with Web(script(Answer(body=b"x"))) as web:
-        with client(policy=egress.Policy(offline=True)) as c:
-            with pytest.raises(NetworkError, match=r"offline mode: 127\.0\.0\.1 was not named"):
-                c.get_bytes(web.url, 10)
+        with (
+            client(policy=egress.Policy(offline=True)) as c,
+            pytest.raises(NetworkError, match=r"offline mode: 127\.0\.0\.1 was not named"),
+        ):
+            c.get_bytes(web.url, 10)
         assert web.asked == []
         with client(policy=egress.Policy(offline=True).allowing("127.0.0.1")) as c:
             assert c.get_bytes(web.url, 10) == b"x"
@@ -241,9 +253,11 @@ def test_offline_mode_holds_for_redirects_too() -> None:
     with Web(script(Answer(body=b"x"))) as other:
         elsewhere = f"http://localhost:{other.host.partition(':')[2]}/"
         with Web(script(Answer(302, headers={"Location": elsewhere}))) as web:
-            with client(policy=egress.Policy(offline=True).allowing("127.0.0.1")) as c:
-                with pytest.raises(NetworkError, match="offline mode: localhost"):
-                    c.get_bytes(web.url, 10)
+            with (
+                client(policy=egress.Policy(offline=True).allowing("127.0.0.1")) as c,
+                pytest.raises(NetworkError, match="offline mode: localhost"),
+            ):
+                c.get_bytes(web.url, 10)
         assert other.asked == []
 
 
@@ -341,7 +355,7 @@ def test_crawling_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10**9, 10))
     with Web(script(Answer(body=b"x" * 300_000))) as web, client() as c, c.send(web.url) as response:
         monkeypatch.setattr(egress, "_CRAWL", 10**9)
-        monkeypatch.setattr(egress.time, "monotonic", lambda: next(clock))
+        monkeypatch.setattr(egress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
         with pytest.raises(egress.ConnectionBroken, match="too slow"):
             for _ in response.chunks():
                 pass
