@@ -88,14 +88,11 @@ class Judging:
         age = ages.judge(snapshot.info, datetime.now(UTC), notice=self.notice_after, warn=self.warn_after)
         if age.stale and self.fail_on_stale:
             raise DefinitionsStale(age.message)
-        if age.stale:
-            console.warn(age.message)
-        elif age.level is ages.Level.NOTICE:
-            console.notice(age.message)
         return snapshot, age
 
     def finish(self, report: VulnerabilityReport, output: Output, age: Age, console: Console) -> None:
         """Write what is asked for, and leave with the exit code that it deserves."""
+        from redoubt.definitions.age import Level
         from redoubt.formats import summary
         from redoubt.matcher import only_fixed
         from redoubt.model import Severity
@@ -103,6 +100,10 @@ class Judging:
         if self.only_fixed:
             report = only_fixed(report)
         output.write(report, age)
+        if age.stale:
+            console.warn(age.message)
+        elif age.level is Level.NOTICE:
+            console.notice(age.message)
         gaps = summary.gaps(report)
         if output.format != "table" or output.file:
             for line in gaps:
