@@ -22,8 +22,7 @@ class _Header(msgspec.Struct):
     """Enough of a document to say what it is."""
 
     schema: str | None = None
-    catalogers: msgspec.Raw | None = None
-    definitions: msgspec.Raw | None = None
+    definitions: msgspec.Raw = msgspec.Raw()
     bomFormat: str | None = None  # noqa: N815 - CycloneDX's own spelling
     spdxVersion: str | None = None  # noqa: N815 - SPDX's
 
@@ -61,7 +60,7 @@ def read_index(data: bytes, name: str = "index report") -> IndexReport:
         if header.bomFormat or header.spdxVersion:
             kind = "a CycloneDX" if header.bomFormat else "an SPDX"
             raise UnreadableInput(f"{name} is {kind} SBOM; give the JSON that `redoubt index -o json` writes")
-        if header.definitions is not None:
+        if bytes(header.definitions):
             raise UnreadableInput(f"{name} is a vulnerability report; give the index report it was made from")
         if header.schema is None:
             raise UnreadableInput(f"{name} is not an index report; `redoubt index -o json` writes one")

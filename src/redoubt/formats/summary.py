@@ -100,7 +100,7 @@ def blocks(report: VulnerabilityReport) -> list[Block]:
 
 def gaps(report: VulnerabilityReport) -> list[str]:
     """Lines for people on everything that could not be judged. Empty: all of it could."""
-    lines = [row.detail or f"{row.type}: {row.judged}" for row in report.coverage if _incomplete(row)]
+    lines = [row.detail or f"{row.type}: {row.judged}" for row in report.coverage if incomplete(row)]
     lines += [problem_line(problem) for problem in report.problems]
     if not report.package_count:
         lines.append("no packages were found in this image, so nothing could be judged")
@@ -137,5 +137,6 @@ def verdict(report: VulnerabilityReport) -> str:
     return f"No known vulnerabilities in {count(judged, 'package')}"
 
 
-def _incomplete(row: Coverage) -> bool:
+def incomplete(row: Coverage) -> bool:
+    """Whether some of a group's packages could not be judged."""
     return row.judged is not Judged.MATCHED or bool(row.unversioned or row.unidentified)

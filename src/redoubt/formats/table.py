@@ -232,6 +232,9 @@ def _block(page: _Page, block: Block, columns: _Columns) -> None:
     kind = f"  {first.type}  "
     advice, style = _advice(first)
     if page.width and _width(name.text + first.version + kind + advice) > page.width:
+        if _width(name.text) > page.width // 2:
+            page.hang([], name.text, _BOLD)
+            name = Span("  ")
         page.hang([name], f"{first.version}  {first.type}")
         page.hang([Span("  ")], advice, style)
     else:

@@ -1,0 +1,74 @@
+"""Package URLs: the specification's library agrees, part by part."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packageurl import PackageURL
+
+from redoubt.model import Distribution, Package, purl
+
+DEBIAN = Distribution(id="debian", version_id="11")
+ALMA = Distribution(id="almalinux", version_id="9.3")
+
+
+@pytest.mark.parametrize(
+    ("package", "system", "expected"),
+    [
+        (
+            Package(type="deb", name="libssl1.1", version="1:1.1.1n-0+deb11u3", arch="amd64", source_name="openssl"),
+            DEBIAN,
+            "pkg:deb/debian/libssl1.1@1:1.1.1n-0%2Bdeb11u3?arch=amd64&distro=debian-11&upstream=openssl",
+        ),
+        (
+            Package(type="deb", name="g++", version="4:10", source_name="gcc-defaults", source_version="1.190"),
+            None,
+            "pkg:deb/g%2B%2B@4:10?upstream=gcc-defaults%401.190",
+        ),
+        (
+            Package(type="rpm", name="vim", version="2:8.2-1.el9~x^y", arch="x86_64"),
+            ALMA,
+            "pkg:rpm/almalinux/vim@8.2-1.el9~x%5Ey?arch=x86_64&distro=almalinux-9.3&epoch=2",
+        ),
+        (Package(type="rpm", name="sed", version="0:4-1"), None, "pkg:rpm/sed@4-1"),
+        (Package(type="npm", name="@angular/core", version="17.0.0"), None, "pkg:npm/%40angular/core@17.0.0"),
+        (Package(type="npm", name="lodash", version=""), None, "pkg:npm/lodash"),
+        (Package(type="maven", name="org.x:core", version="1"), None, "pkg:maven/org.x/core@1"),
+        (Package(type="maven", name="core", version="1"), None, "pkg:maven/core@1"),
+        (Package(type="golang", name="stdlib", version="1.21.3"), None, "pkg:golang/stdlib@1.21.3"),
+        (
+            Package(type="golang", name="example.org/a/B", version="v1.0.0+incompatible"),
+            None,
+            "pkg:golang/example.org/a/B@v1.0.0%2Bincompatible",
+        ),
+        (Package(type="pypi", name="Zope.Interface_x", version="1!2"), None, "pkg:pypi/zope-interface-x@1%212"),
+        (
+            Package(type="apk", name="busybox", version="1.36-r0"),
+            Distribution(id="alpine", version_id="3.18.4"),
+            "pkg:apk/alpine/busybox@1.36-r0?distro=alpine-3.18.4",
+        ),
+    ],
+)  # fmt: skip
+def test_purls(package: Package, system: Distribution | None, expected: str) -> None:
+    assert purl.of_package(package, system) == expected
+
+
+_TEXT = st.text(
+    st.characters(exclude_categories=("Cs", "Cc", "Cf", "Zs", "Zl", "Zp")), min_size=1, max_size=12
+)
+
+
+@given(_TEXT, _TEXT, _TEXT, _TEXT)
+def test_any_text_is_quoted_as_the_library_does(name: str, version: str, arch: str, source: str) -> None:
+    name = name.replace("/", "") or "x"
+    package = Package(type="deb", name=name, version=version, arch=arch, source_name=source)
+    made = purl.of_package(package, DEBIAN)
+    parsed = PackageURL.from_string(made)
+    assert (parsed.namespace, parsed.name.lower()) == ("debian", name.lower())
+    assert parsed.version == version
+    assert parsed.qualifiers == {"arch": arch, "distro": "debian-11", "upstream": source}
+
+
+def test_what_is_not_text_is_still_a_purl() -> None:
+    assert purl.of_package(Package(type="npm", name="a\ud800", version="1")) == "pkg:npm/a%3F@1"
