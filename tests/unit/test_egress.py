@@ -252,12 +252,12 @@ def test_offline_mode_contacts_only_who_was_named() -> None:
 def test_offline_mode_holds_for_redirects_too() -> None:
     with Web(script(Answer(body=b"x"))) as other:
         elsewhere = f"http://localhost:{other.host.partition(':')[2]}/"
-        with Web(script(Answer(302, headers={"Location": elsewhere}))) as web:
-            with (
-                client(policy=egress.Policy(offline=True).allowing("127.0.0.1")) as c,
-                pytest.raises(NetworkError, match="offline mode: localhost"),
-            ):
-                c.get_bytes(web.url, 10)
+        with (
+            Web(script(Answer(302, headers={"Location": elsewhere}))) as web,
+            client(policy=egress.Policy(offline=True).allowing("127.0.0.1")) as c,
+            pytest.raises(NetworkError, match="offline mode: localhost"),
+        ):
+            c.get_bytes(web.url, 10)
         assert other.asked == []
 
 
