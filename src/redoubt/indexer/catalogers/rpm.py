@@ -6,17 +6,17 @@ unread. It must not know how a header is built (``rpm_header``) or what a module
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.indexer.catalogers import rpm_header
-from redoubt.indexer.catalogers.fields import Findings, clean, shown
+from redoubt.indexer.catalogers.fields import MAX_PACKAGES, Findings, clean, shown
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 from redoubt.model import ProblemKind
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
 
 _FOLDERS = (b"usr/lib/sysimage/rpm", b"var/lib/rpm", b"usr/share/rpm")
 _NAMES = (b"rpmdb.sqlite", b"rpmdb.sqlite-wal", b"Packages", b"Packages.db")
@@ -28,9 +28,9 @@ _BERKELEY_AT = 12
 _PIECE = 1 << 20
 #: Largest header that is read. The largest known (a kernel's, with its list of files) is a sixteenth.
 _MAX_HEADER = 32 << 20
-#: Steps of SQLite's machine that one database may cost, in units of the progress handler's 10,000.
-_MAX_STEPS = 2_000
-_SCHEMA = "SELECT type, rootpage, sql FROM sqlite_master WHERE name = 'Packages'"
+#: Steps of SQLite's machine that one database may cost, in thousands. A large one costs fifty.
+_MAX_STEPS = 20_000
+_PLAIN_TABLE = re.compile(rb"(?is)CREATE TABLE(?!.*\b(?:AS|GENERATED)\b)")
 
 
 class RpmCataloger:
@@ -78,18 +78,29 @@ def _database(content: Content, found: Findings) -> None:
 
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
+        if content.size < _claimed_size(content.read(0, 100)):
+            found.damaged("the rpm database is cut off")
         connection.deserialize(_without_wal(content))
         _harden(connection)
-        for blob in _blobs(connection, content.size):
-            _package(blob, found)
-            if found.full:
-                return
+        _check_table(connection)
+        _rows(connection, content.size, found)
     except LimitExceeded as error:
         found.problem(ProblemKind.LIMIT, str(error))
-    except (UnreadableInput, sqlite3.Error, MemoryError, OverflowError, ValueError) as error:
-        found.damaged(f"the rpm database is damaged: {shown(str(error))}")
+    except (UnreadableInput, sqlite3.Error, MemoryError, OverflowError) as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+            found.problem(ProblemKind.LIMIT, "the rpm database costs too much to read")
+        else:
+            found.damaged(f"the rpm database is damaged: {shown(str(error)) or 'too large a value'}")
     finally:
         connection.close()
+
+
+def _claimed_size(head: bytes) -> int:
+    """The size that the file's header gives, in bytes (file format, sections 1.3.2 and 1.3.7); 0 if it is stale."""
+    if len(head) < 100 or head[24:28] != head[92:96]:
+        return 0
+    page = int.from_bytes(head[16:18], "big")
+    return int.from_bytes(head[28:32], "big") * (page if page > 1 else 65536)
 
 
 def _without_wal(content: Content) -> bytearray:
@@ -115,7 +126,7 @@ def _harden(connection: sqlite3.Connection) -> None:
     for pragma in ("trusted_schema=OFF", "query_only=ON", "cell_size_check=ON", "mmap_size=0"):
         connection.execute(f"PRAGMA {pragma}")
     steps = iter(range(_MAX_STEPS))
-    connection.set_progress_handler(lambda: next(steps, None) is None, 10_000)
+    connection.set_progress_handler(lambda: next(steps, None) is None, 1000)
     connection.set_authorizer(
         lambda action, *_: (
             sqlite3.SQLITE_OK
@@ -125,26 +136,46 @@ def _harden(connection: sqlite3.Connection) -> None:
     )
 
 
-def _blobs(connection: sqlite3.Connection, size: int) -> Iterator[object]:
-    objects = connection.execute(_SCHEMA).fetchall()
+def _check_table(connection: sqlite3.Connection) -> None:
+    """Raises ``UnreadableInput`` unless ``Packages`` is a plain table: anything else runs what the file says."""
+    objects = connection.execute(
+        "SELECT type, rootpage, sql FROM sqlite_master WHERE name = 'Packages'"
+    ).fetchall()
     if len(objects) != 1:
         raise UnreadableInput("it has no table of packages")
     kind, root, sql = objects[0]
-    # A view or a virtual table would run what the file says; a plain table has a page of its own.
-    if (
-        kind != b"table"
-        or not root
-        or not isinstance(sql, bytes)
-        or not sql.upper().startswith(b"CREATE TABLE")
-    ):
+    plain = kind == b"table" and root and isinstance(sql, bytes) and _PLAIN_TABLE.match(sql)
+    if not plain:
         raise UnreadableInput("its packages are not in a plain table")
+    connection.execute("SELECT rowid, blob FROM Packages LIMIT 0")  # fails where they are not there
+
+
+def _rows(connection: sqlite3.Connection, size: int, found: Findings) -> None:
+    """Read row after row. A row that cannot be read is a problem; the next is read."""
+    import sqlite3
+
+    row = -(1 << 63)
     left = size
-    for (blob,) in connection.execute("SELECT blob FROM Packages"):
-        yield blob
-        # Pages may be hung up in the tree more than once: the rows are then larger than the file.
+    for _ in range(MAX_PACKAGES):
+        # Row numbers only ever go up, so pages that are hung up in a circle come to an end.
+        following = connection.execute(
+            "SELECT rowid FROM Packages WHERE rowid > ? LIMIT 1", (row,)
+        ).fetchone()
+        if following is None:
+            return
+        row = following[0]
+        try:
+            (blob,) = connection.execute("SELECT blob FROM Packages WHERE rowid = ?", (row,)).fetchone() or (
+                None,
+            )
+        except (sqlite3.DataError, sqlite3.DatabaseError, MemoryError) as error:
+            found.damaged(f"row {row} of the rpm database: {shown(str(error)) or 'too large'}")
+            continue
+        _package(blob, found)
         left -= len(blob) if isinstance(blob, (bytes, str)) else 0
         if left < 0:
             raise UnreadableInput("its rows share pages")
+    raise LimitExceeded(f"more than {MAX_PACKAGES:,} rows in the rpm database; the rest are not read")
 
 
 def _package(blob: object, found: Findings) -> None:

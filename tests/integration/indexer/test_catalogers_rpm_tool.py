@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from redoubt.indexer.catalogers.interface import FileContent
+from redoubt.indexer.catalogers.rpm import RpmCataloger
+from redoubt.model import Package, Problem
+
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("rpm") is None or shutil.which("rpmbuild") is None, reason="needs the Debian package rpm"
+    ),
+    pytest.mark.skipif(os.geteuid() != 0, reason="rpm --root needs root"),
+]
+
+SPEC = """
+Name: tiny
+Epoch: 2
+Version: 1.0
+Release: 3.el9
+Summary: A package for tests
+License: MIT
+Vendor: Example
+BuildArch: noarch
+{label}
+
+%description
+Nothing.
+
+%package libs
+Summary: Its libraries
+Version: 4.5
+
+%description libs
+Nothing.
+
+%files
+%files libs
+"""
+
+
+def install(root: Path, label: str) -> None:
+    (root / "tiny.spec").write_text(SPEC.format(label=label))
+    build = ["rpmbuild", "-bb", "--define", f"_topdir {root}/top", str(root / "tiny.spec")]
+    subprocess.run(build, check=True, capture_output=True)
+    files = [str(path) for path in sorted((root / "top/RPMS").rglob("*.rpm"))]
+    define = ["--define", "_db_backend sqlite", "--define", "_dbpath /var/lib/rpm"]
+    command = ["rpm", "--root", str(root / "root"), *define, "-i", "--nodeps", *files]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def read(file: Path) -> tuple[tuple[Package, ...], tuple[Problem, ...]]:
+    with file.open("rb") as opened:
+        content = FileContent(opened, file.stat().st_size)
+        catalog = RpmCataloger().catalog("var/lib/rpm/rpmdb.sqlite", content)
+    return catalog.packages, catalog.problems
+
+
+def test_database_of_the_real_tool_is_read(tmp_path: Path) -> None:
+    install(tmp_path, "ModularityLabel: tiny:1:20260101:abcdef")
+    packages, problems = read(tmp_path / "root/var/lib/rpm/rpmdb.sqlite")
+    assert problems == ()
+    assert sorted(packages, key=lambda package: package.name) == [
+        Package(
+            type="rpm", name="tiny", version="2:1.0-3.el9", arch="noarch", module="tiny:1", vendor="Example"
+        ),
+        Package(
+            type="rpm",
+            name="tiny-libs",
+            version="2:4.5-3.el9",
+            arch="noarch",
+            source_name="tiny",
+            source_version="1.0-3.el9",
+            module="tiny:1",
+            vendor="Example",
+        ),
+    ]
