@@ -60,7 +60,7 @@ class BundleSource(SourceInfo, frozen=True, kw_only=True, omit_defaults=True):
     etag: str = ""
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a bundle says of itself, for people.
 
     ``version`` ascends within a channel. ``size`` is the stream's, in bytes, uncompressed; ``counts`` is
@@ -161,6 +161,11 @@ def read_manifest(carrier: Carrier) -> tuple[Manifest, bytes]:
         raise DefinitionsRefused(f"this is not a definitions bundle (it holds no {MANIFEST})") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DefinitionsRefused(f"the bundle's {MANIFEST} is damaged ({error}); carry it again") from None
+    if manifest.format != FORMAT:
+        raise DefinitionsRefused(
+            f"the bundle has the format {manifest.format[:40]!r}, this Redoubt reads {FORMAT}; "
+            "install a newer Redoubt, or build it with the older one"
+        )
     if not _CHANNEL.fullmatch(manifest.channel):
         raise DefinitionsRefused(f"the bundle names no usable channel ({manifest.channel[:80]!r}); refused")
     return manifest, data

@@ -5,8 +5,8 @@ Everything is below one data folder:
 * ``definitions/state.json``: what is active, where each snapshot came from, what was accepted of each
   channel, and the history. It is replaced in one atomic step, and only that step changes what is active.
 * ``definitions/snapshots/<digest in hexadecimal>/``: one snapshot each, complete from its first moment.
-* ``definitions/tmp/``: work in progress. What is found there by the next writer is left from one that
-  died, and removed.
+* ``definitions/tmp/``: work in progress, of whoever holds the lock. What is found there by the next is
+  left from one that died, and removed.
 * ``definitions/lock``: held (``flock``) by whoever writes. Readers take no lock.
 * ``trust/``: see ``trust.py``.
 
@@ -246,20 +246,18 @@ class Library:
             _step("locked")
             yield state
         finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
             os.close(lock)
 
     @contextmanager
     def _verified(self, path: Path) -> Iterator[Verified]:
-        """The verified bundle at ``path``, with its stream in a folder of ours, removed at the end."""
-        work = self._temporary / f"bundle-{os.urandom(8).hex()}"
+        """The verified bundle at ``path``, with its stream in the temporary folder."""
+        work = self._temporary / "bundle"
         with durable.writing(work):
             work.mkdir()
-        try:
-            with open_carrier(path) as carrier:
-                manifest, _ = bundle.read_manifest(carrier)
-                yield bundle.verify_bundle(carrier, self.trust.roots(manifest.channel), work)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+        with open_carrier(path) as carrier:
+            manifest, _ = bundle.read_manifest(carrier)
+            yield bundle.verify_bundle(carrier, self.trust.roots(manifest.channel), work)
 
     def _shelve(self, verified: Verified) -> None:
         """See to it that the bundle's snapshot is on the shelf, undamaged."""
@@ -267,7 +265,7 @@ class Library:
         with suppress(DefinitionsError):
             snapshot.check(place, contents=True)
             return
-        draft = self._temporary / f"snapshot-{os.urandom(8).hex()}"
+        draft = self._temporary / "snapshot"
         with durable.writing(draft):
             draft.mkdir()
         self._store(verified, draft)
@@ -275,7 +273,7 @@ class Library:
             durable.sync_directory(draft)
             _step("snapshot-before")
             if place.exists():  # damaged: an undamaged one would have been left alone
-                place.rename(self._temporary / f"damaged-{os.urandom(8).hex()}")
+                place.rename(self._temporary / "damaged")
             draft.rename(place)
             durable.sync_directory(self._snapshots)
         _step("snapshot-after")
@@ -303,7 +301,7 @@ class Library:
             for place in self._snapshots.iterdir():
                 if place.name not in named:
                     # Out of sight in one step, then piece by piece.
-                    doomed = self._temporary / f"pruned-{os.urandom(8).hex()}"
+                    doomed = self._temporary / f"pruned-{place.name}"
                     place.rename(doomed)
                     _step("removing")
                     shutil.rmtree(doomed, ignore_errors=True)

@@ -75,7 +75,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class State(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of the shelf. ``entries`` is digest → entry, ``accepted`` by channel."""
 
     format: int = 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -172,10 +174,8 @@ def test_any_bytes_decode_or_are_refused(value):
         records.decode_namespaces,
         records.decode_schema,
     ):
-        try:
-            decode(value)
-        except DefinitionsRefused as error:
-            assert "\n" not in str(error)
+        with suppress(DefinitionsRefused):
+            assert decode(value) is not None
 
 
 @pytest.mark.parametrize("schema", ["1.0", "1.1", "1.999"])

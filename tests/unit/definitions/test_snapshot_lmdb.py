@@ -151,7 +151,7 @@ def test_stream_without_a_schema_is_refused(tmp_path):
     ],
 )
 def test_damaged_record_is_refused_when_written(tmp_path, bad):
-    contents = {key: value for key, value in [*sample_records(), bad]}
+    contents = dict([*sample_records(), bad])
     with pytest.raises(DefinitionsRefused) as caught:
         snapshot.create(tmp_path / "s", contents.items())
     assert "\n" not in str(caught.value)
