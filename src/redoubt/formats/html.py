@@ -160,8 +160,7 @@ def _head(kind: str, image: Image, distribution: Distribution | None) -> Markup:
 
 def _overview(report: VulnerabilityReport, counts: Summary) -> Markup:
     verdict = summary.verdict(report)
-    clean = not counts.total and not summary.gaps(report)
-    parts: list[Child] = [tag("p", verdict, class_="verdict good" if clean else "verdict")]
+    parts: list[Child] = [tag("p", verdict, class_="verdict good" if summary.clean(report) else "verdict")]
     if counts.total:
         tiles = [
             tag(

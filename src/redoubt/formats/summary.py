@@ -98,6 +98,11 @@ def blocks(report: VulnerabilityReport) -> list[Block]:
     return [Block(tuple(members), members[0].findings) for members in found]
 
 
+def clean(report: VulnerabilityReport) -> bool:
+    """Whether everything could be judged and nothing at all is known."""
+    return not (report.packages or report.left_out or gaps(report))
+
+
 def gaps(report: VulnerabilityReport) -> list[str]:
     """Lines for people on everything that could not be judged. Empty: all of it could."""
     lines = [row.detail or f"{row.type}: {row.judged}" for row in report.coverage if incomplete(row)]
@@ -123,8 +128,11 @@ def problem_line(problem: Problem) -> str:
 def verdict(report: VulnerabilityReport) -> str:
     """The one sentence that sums a report up, and never calls unjudged clean."""
     summary = summarize(report)
+    rest = f" ({count(report.left_out, 'finding')} without a fix left out)" if report.left_out else ""
     if summary.total:
-        return f"{count(summary.total, 'finding')} in {count(summary.packages, 'package')}"
+        return f"{count(summary.total, 'finding')} in {count(summary.packages, 'package')}{rest}"
+    if rest:
+        return f"No fixable vulnerabilities{rest}"
     judged = sum(
         row.packages - row.unversioned - row.unidentified
         for row in report.coverage

@@ -280,8 +280,7 @@ def _warnings(page: _Page, title: str, lines: list[str]) -> None:
 def _sum(page: _Page, report: VulnerabilityReport) -> None:
     counts = summary.summarize(report)
     page.line()
-    clean = not counts.total and not summary.gaps(report)
-    page.hang([], summary.verdict(report), _GOOD if clean else _BOLD)
+    page.hang([], summary.verdict(report), _GOOD if summary.clean(report) else _BOLD)
     if counts.total:
         spans = []
         for severity, number in counts.by_severity.items():

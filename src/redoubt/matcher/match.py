@@ -75,13 +75,17 @@ def match(report: IndexReport, snapshot: Snapshot) -> VulnerabilityReport:
 
 
 def only_fixed(report: VulnerabilityReport) -> VulnerabilityReport:
-    """The report without findings that no known version repairs."""
+    """The report without findings that no known version repairs; ``left_out`` counts these."""
     packages = []
+    left_out = report.left_out
     for package in report.packages:
         findings = tuple(item for item in package.findings if item.fixed_version)
+        left_out += len(package.findings) - len(findings)
         if findings:
             packages.append(msgspec.structs.replace(package, findings=findings, unfixed=0))
-    return msgspec.structs.replace(report, packages=tuple(sorted(packages, key=_package_order)))
+    return msgspec.structs.replace(
+        report, packages=tuple(sorted(packages, key=_package_order)), left_out=left_out
+    )
 
 
 class _Match:

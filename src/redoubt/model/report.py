@@ -98,7 +98,8 @@ class VulnerabilityReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     """Same index report, same definitions, same bytes. Holds no time of its own.
 
     ``packages`` are those with findings, in a stable order; ``package_count`` counts all that were
-    indexed. ``coverage`` says of every package type and namespace whether it could be judged.
+    indexed. ``coverage`` says of every package type and namespace whether it could be judged. ``left_out``
+    counts findings that somebody asked not to see (those without a fix).
     """
 
     schema: str = msgspec.field(default_factory=lambda: REPORT_SCHEMA)  # a plain default would be omitted
@@ -109,4 +110,5 @@ class VulnerabilityReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     definitions: DefinitionsInfo
     coverage: tuple[Coverage, ...] = ()
     packages: tuple[PackageFindings, ...] = ()
+    left_out: int = 0
     problems: tuple[Problem, ...] = ()

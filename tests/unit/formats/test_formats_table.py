@@ -120,6 +120,11 @@ def test_no_findings_is_never_the_answer_to_could_not_tell(
     assert said in table(report)
 
 
+def test_findings_left_out_on_request_do_not_make_an_image_clean() -> None:
+    report = VulnerabilityReport(image=IMAGE, definitions=DEFINITIONS, package_count=7, left_out=3)
+    assert "No fixable vulnerabilities (3 findings without a fix left out)" in table(report)
+
+
 def test_a_pipe_loses_nothing() -> None:
     places = tuple(Location(f"srv/{'deep/' * 40}{number}/x.jar", APP) for number in range(12))
     package = PackageFindings(

@@ -381,6 +381,7 @@ def test_only_fixed_keeps_what_can_be_repaired() -> None:
     report = only_fixed(match(index([pypi("a", "1"), pypi("b", "1")]), snapshot))
     assert [[item.id for item in found.findings] for found in report.packages] == [["CVE-2024-1000"]]
     assert report.packages[0].unfixed == 0
+    assert report.left_out == 2
 
 
 # Severity and scores
