@@ -423,7 +423,7 @@ def _reason(error: Exception) -> str:
     if (certificate := _certificate_failure(error)) is not None:
         return (
             f"its certificate is not trusted ({certificate});"
-            " name the file of the CA that signed it, or add that CA to the system's"
+            " name the file of the CA that signed it (--ca-file), or add that CA to the system's"
         )
     match error:
         case httpx.ConnectTimeout():

@@ -48,9 +48,10 @@ class Web:
                 for name, value in given.headers.items():
                     self.send_header(name, value)
                 length = len(given.body) if given.length is None else given.length
-                if given.status != 304:
+                chunked = "Transfer-Encoding" in given.headers
+                if given.status != 304 and not chunked:
                     self.send_header("Content-Length", str(length))
-                if length != len(given.body):
+                if length != len(given.body) or chunked:
                     self.close_connection = True
                 self.end_headers()
                 self.wfile.write(given.body)

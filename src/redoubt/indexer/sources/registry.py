@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -338,11 +339,11 @@ class _Session:
         if self._known:
             return AccessDenied(
                 f"{host}: the credentials do not allow pulling {repository};"
-                f" log in as a user who may, with 'docker login {host}' or 'podman login {host}'"
+                f" log in as a user who may ('docker login {host}', 'podman login {host}' or --username)"
             )
         return AccessDenied(
             f"{host}: wants credentials for {repository};"
-            f" log in with 'docker login {host}' or 'podman login {host}'"
+            f" log in with 'docker login {host}' or 'podman login {host}', or give --username"
         )
 
     def _must_be_200(self, response: egress.Response) -> None:
@@ -401,7 +402,8 @@ class _BlobCache:
             part.write_bytes(data)
             part.replace(path)
         except OSError:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
     @staticmethod
     def _path(folder: Path, digest: str) -> Path:
