@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, Memo
+from redoubt.versions.keys import NUMBERS, Memo, number
 
 _VERSION = re.compile(
     r"([0-9]+)((?:\.[0-9]+)*)([a-z]?)"
@@ -29,13 +29,13 @@ _RANKS |= {name: _POST + bytes((rank,)) for rank, name in enumerate(("cvs", "svn
 def _component(digits: str) -> bytes:
     if digits[0] == "0":
         return _NUMBER + b"\x01" + digits.encode("ascii") + b"\0"
-    return _NUMBER + b"\x02" + NUMBERS[digits]
+    return _NUMBER + b"\x02" + number(digits)
 
 
 def _suffix(text: str) -> bytes:
     name = text.rstrip("0123456789")
-    number = text[len(name) :]
-    return _RANKS[name[1:]] + (_SUFFIX_NUMBER + NUMBERS[number] if number else b"")
+    digits = text[len(name) :]
+    return _RANKS[name[1:]] + (_SUFFIX_NUMBER + number(digits) if digits else b"")
 
 
 _component_of = Memo(_component).__getitem__

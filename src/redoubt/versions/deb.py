@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, Memo
+from redoubt.versions.keys import NUMBERS, Memo, number
 
 _LARGEST_EPOCH = NUMBERS["2147483647"]
 _FORBIDDEN = re.compile("[ \t\0]")
@@ -40,7 +40,7 @@ _END = b"\x02"
 def _pair(text: str) -> bytes:
     """A run of non-digits, its end, and the number that follows (zero where there is none)."""
     word = text.rstrip("0123456789")
-    return word.encode("utf-8", "surrogatepass").translate(_ORDER) + _END + NUMBERS[text[len(word) :]]
+    return word.encode("utf-8", "surrogatepass").translate(_ORDER) + _END + number(text[len(word) :])
 
 
 _pair_of = Memo(_pair).__getitem__

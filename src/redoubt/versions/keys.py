@@ -35,16 +35,19 @@ class Memo(dict[str, bytes]):
         return encoded
 
 
-def _number(digits: str) -> bytes:
+def number(digits: str) -> bytes:
+    """ASCII digits of any count → bytes that order as the numbers do. No digits at all are zero.
+
+    The bytes delimit themselves, ignore leading zeros and never begin with 0xff.
+    """
     digits = digits.lstrip("0")
     if len(digits) < _LONG:
         return bytes((len(digits),)) + digits.encode("ascii")
     return bytes((_LONG,)) + len(digits).to_bytes(8, "big") + digits.encode("ascii")
 
 
-#: ASCII digits of any count → bytes that order as the numbers do. They delimit themselves, ignore leading
-#: zeros and never begin with 0xff. No digits at all are zero.
-NUMBERS = Memo(_number)
+#: ``number``, remembered: for digits that are no part of a larger remembered piece.
+NUMBERS = Memo(number)
 
 ZERO = NUMBERS["0"]
 

@@ -3,32 +3,35 @@
 Rules: "Version Order Specification" of the Maven POM reference, and ComparableVersion (3.8.7) where the two
 differ. Every text is a Maven version; here it must be printable ASCII and not empty.
 
-Its order is no order: ``5 < 5-jre < 5.0.0.RC1 < 5``. So no key can be exact for every version, and the
+Its order is no order: ``3.7 < 3.7-04 < 3.7.0.rc.2 < 3.7``. So no key can be exact for every version, and the
 versions that take part in such rings have inexact keys. How they are told apart: a version is a chain of
-lists (``-`` and every change between digits and letters open the next one), an item is a number or a word,
-and a comparison walks two chains until it meets different items at the same place. An item may also meet
-nothing, where one list ended: nothing equals 0, but stands below positive words and lists, which stand below
-0. What can be met at one place, in the order of the comparison:
+lists, each the last item of the one before (``-``, every change between digits and letters, and a word that
+digits or the end follow open the next one); the other items are numbers and words. A comparison walks both
+chains until it meets different items at the same place. It may also meet nothing, where one chain ended:
+nothing equals 0, but stands below some words and lists, which stand below 0. What can be met, in the order of
+the comparison:
 
     word below nothing (rc) < word equal to it (final) < word above it (jre) < next list < number
 
-The key puts *nothing* between the lists below it and the words above it. That is right as long as
+Keys put *nothing* between the lists below it and the words above it. That is right as long as
 
 - a word above nothing never meets a list below it: such a word must begin its list or follow a zero (after a
   zero no list can open), and no list begins with a list below nothing;
 - zeros are followed by something above nothing, so that they, too, are above it where they meet it;
 - no word that equals nothing is kept in the middle.
 
-Versions for which this holds are exact among each other; the rest (``1.0.0.RC1``, ``1.2.3.v2019``) is not.
+Versions for which this holds are exact among each other; the rest (``3.7.0.rc.2``, ``1.2.sp.1``,
+``0-SNAPSHOT``) are not.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import zip_longest
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, Memo, inexact
+from redoubt.versions.keys import ZERO, Memo, inexact, number
 
 _RUNS = re.compile(r"[0-9]+|[^0-9.\-]+|[.\-]").findall
 
@@ -42,7 +45,7 @@ _NOTHING = _RANKS[""]
 _UNKNOWN = b"\x17"
 _LIST = b"\x20"
 _NUMBER = b"\x60"
-_ZERO = _NUMBER + NUMBERS["0"]
+_ZERO = _NUMBER + ZERO
 
 # In keys, besides: the end of the last list, and what the list before ends with.
 _LIST_BELOW, _END, _WORD_ABOVE, _LIST_ABOVE = b"\x20", b"\x30", b"\x40", b"\x50"
@@ -54,88 +57,85 @@ def _word(text: str) -> bytes:
 
 
 _WORDS = Memo(_word)
-_NUMBER_ITEMS = Memo(lambda digits: _NUMBER + NUMBERS[digits])
+_NUMBER_ITEMS = Memo(lambda digits: _NUMBER + number(digits))
 
 
-def _parse(version: str) -> list[list[bytes]]:
-    """The chain of lists of items, normalised; every list but the last ends in ``_LIST``.
-
-    Normalised: items that equal nothing are gone from the end of each list, and so are empty lists, but
-    for those that hold the next one. Raises ``InvalidVersion``.
-    """
+def _parse(version: str) -> list[bytes]:
+    """The items of all lists in a row, ``_LIST`` where the next one opens. Raises ``InvalidVersion``."""
     if not version or not version.isascii() or not version.isprintable():
         raise InvalidVersion("maven", version)
     items: list[bytes] = []
-    chain = [items]
     runs = _RUNS(version.lower())
     after_item = False
-    for run, following in zip_longest(runs, runs[1:], fillvalue="."):
+    for run, following in zip_longest(runs, runs[1:], fillvalue=""):
         if run in ".-":
             if not after_item:
                 items.append(_ZERO)
-            opens = run == "-"
+            if run == "-":
+                items.append(_LIST)
         elif run[0].isdigit():
             items.append(_NUMBER_ITEMS[run])
-            opens = following not in ".-"
+            if following not in ".-":
+                items.append(_LIST)
+        elif following and following in ".-":
+            items.append(_WORDS[run])
         else:
-            opens = following[0].isdigit()
-            items.append(_WORDS[_BEFORE_DIGITS.get(run, run) if opens else run])
+            if items and items[-1] != _LIST:
+                items.append(_LIST)
+            items.append(_WORDS[_BEFORE_DIGITS.get(run, run) if following else run])
+            if following:
+                items.append(_LIST)
         after_item = run not in ".-"
-        if opens:
-            items = []
-            chain.append(items)
-    return _normalised(chain)
+    return _normalised(items)
 
 
-def _normalised(chain: list[list[bytes]]) -> list[list[bytes]]:
-    for depth in reversed(range(len(chain))):
-        items = chain[depth]
-        while items and items[-1] in (_NOTHING, _ZERO):
-            items.pop()
-        if depth + 1 < len(chain):
-            items.append(_LIST)
-        elif not items:
-            chain.pop()
-    return chain
+def _normalised(items: list[bytes]) -> list[bytes]:
+    """Without items that equal nothing at the end of each list, and without a last list that is empty."""
+    kept: list[bytes] = []
+    at_end = True
+    for item in reversed(items):
+        if item == _LIST:
+            at_end = True
+            if kept:
+                kept.append(item)
+        elif not at_end or item not in (_NOTHING, _ZERO):
+            at_end = False
+            kept.append(item)
+    kept.reverse()
+    return kept
 
 
-def _sign(item: bytes) -> int:
-    """Where a word or number stands against nothing."""
-    return 0 if item in (_NOTHING, _ZERO) else -1 if item < _NOTHING else 1
-
-
-def _against_nothing(item: bytes, chain: list[list[bytes]], depth: int) -> int:
-    """Where an item of ``chain[depth]`` stands against nothing: a list as its first item that differs."""
-    if item != _LIST:
-        return _sign(item)
-    signs = (_sign(inner) for items in chain[depth + 1 :] for inner in items if inner != _LIST)
-    return next(sign for sign in signs if sign)
+def _sign(items: Iterable[bytes]) -> int:
+    """Where a list stands against nothing: as its first item does that is not equal to it."""
+    differing = next((item for item in items if item not in (_NOTHING, _ZERO, _LIST)), _NOTHING)
+    return (differing > _NOTHING) - (differing < _NOTHING)
 
 
 def key(version: str) -> bytes:
     """Order-preserving bytes, or an inexact key where the order cannot be kept. Raises ``InvalidVersion``."""
-    chain = _parse(version)
+    items = _parse(version)
     parts: list[bytes] = []
-    for depth, items in enumerate(chain):
-        before = b""
-        for item in items:
-            if item >= _NUMBER:
-                parts.append(item)
-            elif item == _LIST:
-                # Its first item tells: where that is a list or a zero, what follows is above or inexact.
-                below = chain[depth + 1][0] < _NOTHING
-                if below and not before:
-                    return inexact(version)
-                parts.append(_LIST_BELOW if below else _LIST_ABOVE)
-            elif item < _NOTHING:
-                if before == _ZERO:
-                    return inexact(version)
-                parts.append(item)
-            else:
-                if item == _NOTHING or (before and before != _ZERO):
-                    return inexact(version)
-                parts.append(_WORD_ABOVE + item)
-            before = item
+    before = b""  # the item before in the same list
+    for item, following in zip_longest(items, items[1:], fillvalue=b""):
+        if item >= _NUMBER:
+            parts.append(item)
+        elif item == _LIST:
+            # Its first item tells: where that is a list or a zero, what follows is above or inexact.
+            below = following < _NOTHING
+            if below and not before:
+                return inexact(version)
+            parts.append(_LIST_BELOW if below else _LIST_ABOVE)
+            before = b""
+            continue
+        elif item < _NOTHING:
+            if before == _ZERO:
+                return inexact(version)
+            parts.append(item)
+        else:
+            if item == _NOTHING or (before and before != _ZERO):
+                return inexact(version)
+            parts.append(_WORD_ABOVE + item)
+        before = item
     parts.append(_END)
     return b"".join(parts)
 
@@ -143,14 +143,9 @@ def key(version: str) -> bytes:
 def compare(a: str, b: str) -> int:
     """-1, 0 or 1 as ComparableVersion says, rings included. Raises ``InvalidVersion``."""
     left, right = _parse(a), _parse(b)
-    for depth in range(max(len(left), len(right))):
-        # An empty item stands for nothing, where one side has ended.
-        for x, y in zip_longest(left[depth] if left else (), right[depth] if right else (), fillvalue=b""):
-            if x == y:
-                continue
-            if x and y:
-                return -1 if x < y else 1
-            order = _against_nothing(x, left, depth) if x else -_against_nothing(y, right, depth)
-            if order:
-                return order
-    return 0
+    for x, y in zip(left, right, strict=False):
+        if x != y:
+            return -1 if x < y else 1
+    if len(left) > len(right):
+        return _sign(left[len(right) :])
+    return -_sign(right[len(left) :])

@@ -9,21 +9,21 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, ZERO, Memo
+from redoubt.versions.keys import NUMBERS, ZERO, Memo, number
 
-# Letters are matched without case as Unicode has it, since `packaging` does.
+# White space may be Unicode's, letters are ASCII: without the inner flag, `poſt` would be read as `post`.
 _VERSION = re.compile(
     r"""
-    \s*+ v?
+    \s*+ (?ai: v?
     (?: ([0-9]++) ! )?
     ([0-9]++ (?: \.[0-9]++ )*+)
     (?: [-_.]? (alpha|a|beta|b|preview|pre|c|rc) [-_.]? ([0-9]++)? )?
     ( -([0-9]++) | [-_.]? (?:post|rev|r) [-_.]? ([0-9]++)? )?
     ( [-_.]? dev [-_.]? ([0-9]++)? )?
     (?: \+ ([a-z0-9]++ (?: [-_.] [a-z0-9]++ )*+) )?
-    \s*+
+    ) \s*+
     """,
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE,
 ).fullmatch
 _SEPARATORS = re.compile("[-_.]").split
 
@@ -45,11 +45,11 @@ _END, _TEXT, _NUMBER = b"\0", b"\x01", b"\x02"
 
 def _local_segment(text: str) -> bytes:
     if text.isdigit():
-        return _NUMBER + NUMBERS[text]
+        return _NUMBER + number(text)
     return _TEXT + text.encode() + b"\0"
 
 
-_component_of = Memo(lambda digits: b"\x01" + NUMBERS[digits]).__getitem__
+_component_of = Memo(lambda digits: b"\x01" + number(digits)).__getitem__
 _local_segment_of = Memo(_local_segment).__getitem__
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, Memo
+from redoubt.versions.keys import NUMBERS, Memo, number
 
 _TOKENS = re.compile("[0-9]+|[A-Za-z]+|[~^]").findall
 
@@ -26,7 +26,7 @@ def _token(text: str) -> bytes:
     if text == "^":
         return _CARET
     if text[0] <= "9":
-        return _NUMBER + NUMBERS[text]
+        return _NUMBER + number(text)
     return _LETTERS + text.encode("ascii") + b"\0"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, ZERO, Memo
+from redoubt.versions.keys import NUMBERS, ZERO, Memo, number
 
 _VERSION = re.compile(
     r"v?([0-9]++)(?:\.([0-9]++))?+(?:\.([0-9]++))?+"
@@ -23,7 +23,7 @@ _END, _NUMERIC, _TEXT, _RELEASE = b"\0", b"\x01", b"\x02", b"\x03"
 
 def _identifier(text: str) -> bytes:
     if text.isdigit():
-        return _NUMERIC + NUMBERS[text]
+        return _NUMERIC + number(text)
     return _TEXT + text.encode("ascii") + b"\0"
 
 

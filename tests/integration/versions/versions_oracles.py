@@ -1,0 +1,158 @@
+"""The real tools, each asked about many pairs in one process.
+
+An oracle takes pairs of versions and answers -1, 0 or 1 for each, or None where it refuses one of them.
+``missing`` names the Debian package that would have to be installed, if any.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+Pairs = Sequence[tuple[str, str]]
+Answers = list[int | None]
+
+_HERE = Path(__file__).parent
+_MAVEN = Path("/usr/share/java/maven3-artifact.jar")
+_GO_MODULES = Path("/usr/share/gocode")
+
+#: dpkg's exit codes: 0 the relation holds, 1 it does not, 2 a version was refused.
+_DPKG = """
+while IFS= read -r a && IFS= read -r b; do
+    dpkg --compare-versions "$a" lt "$b" 2>&-
+    case $? in
+        0) echo -1 ;;
+        1) if dpkg --compare-versions "$a" eq "$b" 2>&-; then echo 0; else echo 1; fi ;;
+        *) echo null ;;
+    esac
+done
+"""
+
+_RPM = """
+import json, rpm, sys
+def order(a, b):
+    try:
+        a, b = rpm.ver(a), rpm.ver(b)
+    except ValueError:
+        return None
+    return (a > b) - (a < b)
+print("\\n".join(map(json.dumps, (order(a, b) for a, b in json.load(sys.stdin)))))
+"""
+
+_NODE = """
+const semver = require(process.argv[1]);
+const pairs = JSON.parse(require('fs').readFileSync(0));
+for (const [a, b] of pairs) {
+  const [x, y] = [semver.clean(a), semver.clean(b)];
+  console.log(x === null || y === null ? 'null' : String(semver.compare(x, y)));
+}
+"""
+
+
+def _ask(command: list[str], question: str, **environment: str) -> Answers:
+    done = subprocess.run(
+        command,
+        input=question,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+        env={**os.environ, **environment},
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _lines(pairs: Pairs) -> str:
+    return "".join(f"{a}\t{b}\n" for a, b in pairs)
+
+
+def deb(pairs: Pairs) -> Answers:
+    """dpkg. Blanks in front keep ``-1`` from being read as an option; dpkg ignores them."""
+    return _ask(["sh", "-c", _DPKG], "".join(f" {a}\n {b}\n" for a, b in pairs))
+
+
+def rpm(pairs: Pairs) -> Answers:
+    """librpm, by Debian's own Python."""
+    return _ask(["/usr/bin/python3", "-c", _RPM], json.dumps(pairs))
+
+
+def pypi(pairs: Pairs) -> Answers:
+    """The ``packaging`` library."""
+
+    def order(a: str, b: str) -> int | None:
+        try:
+            x, y = Version(a), Version(b)
+        except InvalidVersion:
+            return None
+        return (x > y) - (x < y)
+
+    return [order(a, b) for a, b in pairs]
+
+
+def npm(pairs: Pairs) -> Answers:
+    """node-semver: ``clean``, then ``compare``."""
+    return _ask(
+        ["node", "-e", _NODE, "/usr/share/nodejs/semver"], json.dumps(pairs), NODE_PATH="/usr/share/nodejs"
+    )
+
+
+def maven(pairs: Pairs) -> Answers:
+    """ComparableVersion of Maven."""
+    java = [
+        "java",
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        str(_MAVEN),
+        str(_HERE / "MavenOrder.java"),
+    ]
+    return _ask(java, _lines(pairs))
+
+
+def golang(pairs: Pairs) -> Answers:
+    """golang.org/x/mod/semver, with the ``v`` that it insists on put in front where it lacks."""
+    run = ["go", "run", str(_HERE / "go_order.go")]
+    return _ask(
+        run,
+        _lines(pairs),
+        GO111MODULE="off",
+        GOPATH=str(_GO_MODULES),
+        GOFLAGS="",
+        GOCACHE="/tmp/redoubt-go-cache",
+    )
+
+
+ORACLES = {"deb": deb, "rpm": rpm, "pypi": pypi, "npm": npm, "maven": maven, "golang": golang, "semver": npm}
+
+
+def missing(scheme: str) -> str:
+    """The Debian package whose tool is not there, or an empty string."""
+    match scheme:
+        case "deb" if not shutil.which("dpkg"):
+            return "dpkg"
+        case "rpm":
+            python = Path("/usr/bin/python3")
+            if (
+                not python.exists()
+                or subprocess.run([python, "-c", "import rpm; rpm.ver"], capture_output=True).returncode
+            ):
+                return "python3-rpm"
+        case "npm" | "semver":
+            if not shutil.which("node") or not Path("/usr/share/nodejs/semver").exists():
+                return "node-semver"
+        case "maven":
+            if not shutil.which("javac"):
+                return "default-jdk-headless"
+            if not _MAVEN.exists():
+                return "libmaven3-core-java"
+        case "golang":
+            if not shutil.which("go"):
+                return "golang-go"
+            if not (_GO_MODULES / "src/golang.org/x/mod/semver").is_dir():
+                return "golang-golang-x-mod-dev"
+    return ""
