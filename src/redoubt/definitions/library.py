@@ -193,7 +193,7 @@ class Library:
 
     def _open(self, which: Callable[[State], Entry]) -> Snapshot:
         # Between reading the state and opening the file another process may prune: look again.
-        for _ in range(2):
+        for _ in range(10):
             entry = which(self._read())
             with suppress(DefinitionsMissing):
                 return Snapshot.open(self._place(entry.digest), entry.origin)

@@ -340,9 +340,7 @@ def check(directory: Path, *, contents: bool = False) -> Stamp:
         size = path.stat().st_size
         sha256 = file_sha256(path) if contents and size == stamp.size else stamp.sha256
     except FileNotFoundError:
-        raise DefinitionsMissing(
-            f"there are no definitions in {directory}; run `redoubt definitions import BUNDLE`"
-        ) from None
+        raise _missing(directory) from None
     except OSError as error:
         raise AccessDenied(f"cannot read definitions in {directory}: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -393,6 +391,8 @@ class _Store:
             self._plain_view = self._environment.begin(db=self._records, buffers=True)
             self._long_view = self._environment.begin(db=self._long, buffers=True)
         except lmdb.Error as error:
+            if not path.exists():  # pruned since its stamp was read
+                raise _missing(path.parent) from None
             raise DefinitionsError(f"cannot open definitions in {path.parent}: {error}") from None
         self.read: _Read = self._plain_view.get
         self.read_long: _Read = self._long_view.get
@@ -402,6 +402,8 @@ class _Store:
         with cls._guard:
             try:
                 status = path.stat()
+            except FileNotFoundError:
+                raise _missing(path.parent) from None
             except OSError as error:
                 raise AccessDenied(f"cannot read {path}: {error.strerror}") from None
             identity = (status.st_dev, status.st_ino)
@@ -472,6 +474,12 @@ def _array_head(count: int) -> bytes:
 def _unwritable(path: Path, error: lmdb.Error | OSError) -> AccessDenied:
     reason = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
     return AccessDenied(f"cannot write definitions to {path.parent}: {reason}; check space and permissions")
+
+
+def _missing(directory: Path) -> DefinitionsMissing:
+    return DefinitionsMissing(
+        f"there are no definitions in {directory}; run `redoubt definitions import BUNDLE`"
+    )
 
 
 def _damaged(directory: Path) -> DefinitionsError:
