@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -116,15 +117,15 @@ def maven(pairs: Pairs) -> Answers:
 
 def golang(pairs: Pairs) -> Answers:
     """golang.org/x/mod/semver, with the ``v`` that it insists on put in front where it lacks."""
-    run = ["go", "run", str(_HERE / "go_order.go")]
-    return _ask(
-        run,
-        _lines(pairs),
-        GO111MODULE="off",
-        GOPATH=str(_GO_MODULES),
-        GOFLAGS="",
-        GOCACHE="/tmp/redoubt-go-cache",
-    )
+    with tempfile.TemporaryDirectory() as cache:
+        return _ask(
+            ["go", "run", str(_HERE / "go_order.go")],
+            _lines(pairs),
+            GO111MODULE="off",
+            GOPATH=str(_GO_MODULES),
+            GOFLAGS="",
+            GOCACHE=cache,
+        )
 
 
 ORACLES = {"deb": deb, "rpm": rpm, "pypi": pypi, "npm": npm, "maven": maven, "golang": golang, "semver": npm}

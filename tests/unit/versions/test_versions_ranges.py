@@ -118,7 +118,7 @@ _SOME = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_SOME, _SOME | st.just(""), _SOME | st.just(""), st.booleans())
 def test_within_says_what_compare_says(version: str, lower: str, upper: str, inclusive: bool) -> None:
     lower = "" if lower == "0" else lower
