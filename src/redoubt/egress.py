@@ -13,12 +13,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import random
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -101,6 +99,8 @@ class Retry(msgspec.Struct, frozen=True):
         asked = _retry_after_seconds(retry_after)
         if asked is not None:
             return asked
+        import random
+
         whole: float = min(self.longest, self.first * 2.0 ** min(attempt, 16))
         return whole * random.uniform(0.5, 1.0)  # noqa: S311 (spreads load, hides nothing)
 
@@ -410,6 +410,8 @@ def _retry_after_seconds(text: str) -> float | None:
         return float(text[:9])
     if not text:
         return None
+    from email.utils import parsedate_to_datetime
+
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
