@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from redoubt.errors import AccessDenied, UnreadableInput
-from redoubt.indexer.dispatch import text
 from redoubt.indexer.limits import Limits, over_limit
+from redoubt.indexer.sinks import text
 from redoubt.indexer.tar import Sink, Visitor
 from redoubt.model import Problem, ProblemKind
 

@@ -1,45 +1,28 @@
 """Which member goes to which cataloger, and what a layer is remembered by.
 
 A visitor of the walk over one layer. What most members need is decided by a few dictionary look-ups on
-the base name; only a wanted file's bytes are kept, in memory while it is small and in an unlinked
-temporary file where it is not. It must not know how bytes reach it, nor about other layers.
+the base name; only a wanted file is given a sink. It must not know how bytes reach it, nor about other layers.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from io import FileIO
-from typing import NamedTuple, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
-import msgspec
 import zstandard
 
-from redoubt.indexer.catalogers.interface import (
-    Catalog,
-    Cataloger,
-    Content,
-    FileContent,
-    FileReader,
-    MemoryContent,
-    StreamCataloger,
-)
-from redoubt.indexer.limits import LayerRefused, Limits, over_limit
+from redoubt.indexer.again import Again, Demand
+from redoubt.indexer.catalogers.interface import Cataloger, Content, StreamCataloger
+from redoubt.indexer.limits import Limits, over_limit
 from redoubt.indexer.report import FileReport, LayerReport
+from redoubt.indexer.sinks import Collector, Stream, catalog, renamed, sparse, text, too_large
 from redoubt.indexer.tar import Sink
-from redoubt.model import Location, Problem, ProblemKind
+from redoubt.model import Problem, ProblemKind
 
-IN_MEMORY = 1 << 20  # a wanted file larger than this goes to a temporary file
 _NAMES_AT_ONCE = 4096
 _REFUSALS_TOLD = 20
 _OPAQUE = b".wh..opq"  # after the first ``.wh.``
 _RECORD = 256  # what keeping one path costs beyond its bytes, roughly
-
-
-def text(path: bytes) -> str:
-    """A path as the reports have it: UTF-8, with bytes that are not and line ends written as escapes."""
-    return path.decode("utf-8", "backslashreplace").replace("\n", "\\n")
 
 
 def ancestors(path: str) -> Iterator[str]:
@@ -47,14 +30,6 @@ def ancestors(path: str) -> Iterator[str]:
     while path:
         yield path
         path = path.rpartition("/")[0]
-
-
-class Demand(NamedTuple):
-    """A file to be collected in a second pass: for whom, shown as which path, kept under which."""
-
-    cataloger: Cataloger
-    shown: bytes
-    kept: bytes
 
 
 class Tables:
@@ -164,14 +139,14 @@ class Dispatch:
             if catalogers:
                 return self._collect(path, size, catalogers)
         if executable and size >= self._min_size:
-            return _Sniff(self, path, size, self._tables)
+            return Stream(self, path, size, self._tables.magic, self._tables.magic_length)
         return None
 
     def sparse(self, path: bytes) -> None:
         """A file with holes: said if it was wanted."""
         self._other(path)
         for cataloger in self._tables.by_name(path):
-            self.store(path, _sparse(cataloger, path))
+            self.store(path, sparse(cataloger, path))
 
     def directory(self, path: bytes) -> None:
         """A directory: takes the place of a file, here and in lower layers."""
@@ -201,7 +176,10 @@ class Dispatch:
         for report in reports:
             # A program is one under any name; a database only under its own.
             if wanting.pop(report.cataloger, None) or report.cataloger not in for_its_name:
-                self.store(path, _renamed(report, path))
+                self.store(path, renamed(report, path))
+        for member, cataloger in self._again.get(target, ()):
+            if cataloger.name not in wanting:
+                self.want_again(path, cataloger, member)
         for cataloger in wanting.values():
             self.want_again(path, cataloger, target)
 
@@ -232,7 +210,7 @@ class Dispatch:
     def catalog(self, path: bytes, content: Content, catalogers: Iterable[Cataloger]) -> None:
         """Ask each cataloger what a collected file says, and keep it."""
         for cataloger in catalogers:
-            self.store(path, ask(cataloger, path, partial(cataloger.catalog, text(path), content)))
+            self.store(path, catalog(cataloger, path, path, content))
 
     def want_again(self, path: bytes, cataloger: Cataloger, target: bytes) -> None:
         """What ``target`` holds is to be collected in a second pass, and kept as ``path``."""
@@ -323,251 +301,3 @@ class Dispatch:
         self._kept -= len(path) + _RECORD
         if self._kept < 0:
             raise over_limit("wanted files and whiteouts that take too much memory")
-
-
-class Again:
-    """The visitor of a second pass: named members are collected, named links noted, nothing else."""
-
-    def __init__(
-        self, demands: Mapping[bytes, Sequence[Demand]], link_paths: frozenset[bytes] = frozenset()
-    ) -> None:
-        self._demands = demands
-        self._link_paths = link_paths
-        self.files: dict[bytes, list[FileReport]] = {}  # by member
-        self.links: dict[bytes, bytes] = {}
-
-    def regular(self, path: bytes, size: int, executable: bool) -> Sink | None:
-        """A sink where the file was named."""
-        self._gone(path)
-        fitting = []
-        for demand in self._demands.get(path, ()):
-            if size <= demand.cataloger.wanted.max_size:
-                fitting.append(demand)
-            else:
-                self._store(path, too_large(demand.cataloger, demand.kept, size))
-        if not fitting:
-            return None
-
-        def catalog(content: Content) -> None:
-            for demand in fitting:
-                question = partial(demand.cataloger.catalog, text(demand.shown), content)
-                self._store(path, ask(demand.cataloger, demand.kept, question))
-
-        return Collector(size, catalog)
-
-    def symlink(self, path: bytes, target: bytes) -> None:
-        """Noted where it was asked for."""
-        self._gone(path)
-        if path in self._link_paths:
-            self.links[path] = target
-
-    def hardlink(self, path: bytes, target: bytes) -> None:
-        """Noted like a symlink where it was asked for."""
-        self.symlink(path, b"/" + target)
-
-    def sparse(self, path: bytes) -> None:
-        """Said where the file was named."""
-        self._gone(path)
-        for demand in self._demands.get(path, ()):
-            self._store(path, _sparse(demand.cataloger, demand.kept))
-
-    def special(self, path: bytes) -> None:
-        """Nothing to collect."""
-        self._gone(path)
-
-    def directory(self, path: bytes) -> None:
-        """Nothing to collect."""
-        self._gone(path)
-
-    def whiteout(self, folder: bytes, name: bytes) -> None:
-        """Was noted in the first pass."""
-
-    def refuse(self, kind: ProblemKind, path: bytes, message: str) -> None:
-        """Was told in the first pass."""
-
-    def report(self, diff_id: str) -> LayerReport:
-        """What was found, to be laid over the layer's first report."""
-        return LayerReport(
-            diff_id=diff_id,
-            digest="",
-            size=0,
-            unpacked_size=0,
-            entries=0,
-            files=tuple(report for reports in self.files.values() for report in reports),
-            links={text(path): text(target) for path, target in self.links.items()},
-        )
-
-    def _gone(self, path: bytes) -> None:
-        self.files.pop(path, None)
-        self.links.pop(path, None)
-
-    def _store(self, path: bytes, report: FileReport) -> None:
-        self.files.setdefault(path, []).append(report)
-
-
-class Collector:
-    """A sink that gathers a whole file and then hands it on."""
-
-    def __init__(self, size: int, done: Callable[[Content], None]) -> None:
-        self._size = size
-        self._done = done
-        self._pieces: list[bytes] = []
-        self._file: FileIO | None = None
-        if size > IN_MEMORY:
-            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed by finish or abandon
-
-    def feed(self, chunk: bytes | memoryview) -> bool:
-        """More of the file."""
-        if self._file is None:
-            self._pieces.append(bytes(chunk))
-        else:
-            while chunk:
-                chunk = memoryview(chunk)[self._file.write(chunk) :]
-        return True
-
-    def finish(self) -> None:
-        """The file is whole."""
-        if self._file is None:
-            self._done(MemoryContent(b"".join(self._pieces)))
-            return
-        with self._file:
-            self._done(FileContent(self._file, self._size))
-
-    def abandon(self) -> None:
-        """The archive broke off."""
-        if self._file is not None:
-            self._file.close()
-
-
-class _Sniff:
-    """A sink for an executable: looks at its first bytes, then feeds the readers of its format."""
-
-    def __init__(self, dispatch: Dispatch, path: bytes, size: int, tables: Tables) -> None:
-        self._dispatch = dispatch
-        self._path = path
-        self._size = size
-        self._tables = tables
-        self._head = b""
-        self._readers: dict[StreamCataloger, FileReader | FileReport] | None = None
-
-    def feed(self, chunk: bytes | memoryview) -> bool:
-        """The next bytes; False as soon as no reader wants more."""
-        if self._readers is None:
-            missing = self._tables.magic_length - len(self._head)
-            if len(chunk) < missing:
-                self._head += bytes(chunk)
-                return True
-            head = self._head + bytes(chunk[:missing])
-            self._readers = {
-                cataloger: self._open(cataloger)
-                for magic, cataloger in self._tables.magic
-                if head.startswith(magic)
-                and self._size >= cataloger.wanted.min_size
-                and cataloger.accepts(self._path)
-            }
-            if not self._readers:
-                return False
-            if self._head:
-                self._feed(self._head)
-        return self._feed(chunk)
-
-    def _open(self, cataloger: StreamCataloger) -> FileReader | FileReport:
-        if self._size > cataloger.wanted.max_size:
-            return too_large(cataloger, self._path, self._size)
-        try:
-            return cataloger.reader(text(self._path), self._size)
-        except Exception as error:  # noqa: BLE001 - see ``ask``
-            return _failed(cataloger, self._path, error)
-
-    def _feed(self, chunk: bytes | memoryview) -> bool:
-        more = False
-        assert self._readers is not None
-        for cataloger, reader in self._readers.items():
-            if isinstance(reader, FileReport):
-                continue
-            try:
-                more |= reader.feed(chunk)
-            except Exception as error:  # noqa: BLE001 - see ``ask``
-                self._readers[cataloger] = _failed(cataloger, self._path, error)
-        return more
-
-    def finish(self) -> None:
-        """Keep what the readers found; a file that said nothing is not kept: its name is enough."""
-        for cataloger, reader in (self._readers or {}).items():
-            if isinstance(reader, FileReport):
-                self._dispatch.store(self._path, reader)
-                continue
-            again = False
-
-            def finished(reader: FileReader = reader) -> Catalog:
-                nonlocal again
-                catalog = reader.finish()
-                again = catalog is None
-                return catalog or Catalog()
-
-            report = ask(cataloger, self._path, finished)
-            if again:
-                self._dispatch.want_again(self._path, cataloger, self._path)
-            elif report.packages or report.problems:
-                self._dispatch.store(self._path, report)
-
-    def abandon(self) -> None:
-        """The archive broke off: nothing to release."""
-
-
-def ask(cataloger: Cataloger, path: bytes, question: Callable[[], Catalog]) -> FileReport:
-    """What a cataloger says of a file. The one place where any exception is caught.
-
-    Catalogers read hostile bytes. One that fails despite its contract costs its file, with a problem
-    that says so, and never the image.
-    """
-    try:
-        catalog = question()
-    except LayerRefused:
-        raise
-    except Exception as error:  # noqa: BLE001 - the reason is above
-        return _failed(cataloger, path, error)
-    problems = tuple(
-        msgspec.structs.replace(problem, path=problem.path or text(path), cataloger=cataloger.name)
-        for problem in catalog.problems
-    )
-    return FileReport(text(path), cataloger.name, catalog.packages, problems, catalog.distribution)
-
-
-def too_large(cataloger: Cataloger, path: bytes, size: int) -> FileReport:
-    """The report of a file over its cataloger's limit."""
-    limit = cataloger.wanted.max_size
-    return _problem(cataloger, path, ProblemKind.LIMIT, f"{size:,} bytes; the limit is {limit:,}")
-
-
-def _sparse(cataloger: Cataloger, path: bytes) -> FileReport:
-    return _problem(cataloger, path, ProblemKind.UNSUPPORTED, "a sparse file is not read")
-
-
-def _failed(cataloger: Cataloger, path: bytes, error: Exception) -> FileReport:
-    message = f"could not be read: {type(error).__name__}: {error}"[:300]
-    return _problem(cataloger, path, ProblemKind.DAMAGED, message)
-
-
-def _problem(cataloger: Cataloger, path: bytes, kind: ProblemKind, message: str) -> FileReport:
-    problem = Problem(kind=kind, message=message, path=text(path), cataloger=cataloger.name)
-    return FileReport(text(path), cataloger.name, problems=(problem,))
-
-
-def _renamed(report: FileReport, path: bytes) -> FileReport:
-    """The same file under another name."""
-    old, new = report.path, text(path)
-
-    def moved(place: str) -> str:
-        return new + place[len(old) :] if place.startswith(old) else place
-
-    packages = tuple(
-        msgspec.structs.replace(
-            package, locations=tuple(Location(moved(place.path), place.layer) for place in package.locations)
-        )
-        for package in report.packages
-    )
-    problems = tuple(
-        msgspec.structs.replace(problem, path=moved(problem.path)) for problem in report.problems
-    )
-    return FileReport(new, report.cataloger, packages, problems, report.distribution)

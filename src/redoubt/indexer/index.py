@@ -16,10 +16,11 @@ from typing import BinaryIO, Protocol
 
 from redoubt.errors import UnreadableInput
 from redoubt.indexer import layers
+from redoubt.indexer.again import Again, Demand
 from redoubt.indexer.cache import LayerCache, fingerprint
 from redoubt.indexer.catalogers.interface import Cataloger
 from redoubt.indexer.directory import look_at, walk_directory
-from redoubt.indexer.dispatch import Again, Demand, Dispatch, Tables, ancestors
+from redoubt.indexer.dispatch import Dispatch, Tables, ancestors
 from redoubt.indexer.limits import LayerRefused, Limits
 from redoubt.indexer.merge import Merged, Missing, lay_over, named
 from redoubt.indexer.report import LayerReport

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import BinaryIO, Protocol
 
 from redoubt.errors import LimitExceeded, UnreadableInput
-from redoubt.indexer.dispatch import Again, Demand, Dispatch, Tables
+from redoubt.indexer.again import Again, Demand
+from redoubt.indexer.dispatch import Dispatch, Tables
 from redoubt.indexer.inflate import TAR_CHUNK, inflater
 from redoubt.indexer.limits import LayerRefused, Limits, damaged, over_limit
 from redoubt.indexer.report import LayerReport
@@ -178,6 +179,8 @@ def _read(
             chunk = head
             while chunk:
                 done.size += len(chunk)
+                if done.size > limits.unpacked_size:
+                    raise over_limit(f"more than {limits.unpacked_size:,} bytes")
                 source.advance(len(chunk))
                 stored_hash.update(chunk)
                 yield chunk
@@ -207,14 +210,23 @@ def _walk_all(
 ) -> None:
     """Walk, then read on to the end: digests are of all the bytes."""
 
+    broken = False
+
     def flushed() -> Iterator[bytes]:
+        nonlocal broken
+        broken = True  # unless a chunk comes, or the regular end
         for chunk in chunks:
+            broken = False
             between()
             yield chunk
+            broken = True
+        broken = False
 
     try:
         walk(flushed(), visitor, limits)
     except LayerRefused as refused:
+        if broken:  # not the tar: what carries it
+            raise
         done.problems.append(Problem(kind=refused.kind, message=str(refused)))
     for _ in chunks:
         pass

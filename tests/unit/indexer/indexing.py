@@ -72,7 +72,7 @@ class Lines:
     """A cataloger whose database is ``db/list``: a line is ``NAME VERSION``, or ``!`` to fail.
 
     ``db/id`` names the distribution; a large executable that begins with ``#GO`` is streamed and is one
-    package, except that ``#GO again`` asks to be read by place.
+    package, except that ``#GO again`` and ``#GO keep`` are read by place.
     """
 
     name = "lines"
@@ -102,7 +102,7 @@ class Lines:
             if line == "!":
                 raise ValueError("a line that fails")
             if line:
-                name, _, version = line.removeprefix("#GO again ").partition(" ")
+                name, _, version = line.removeprefix("#GO again ").removeprefix("#GO keep ").partition(" ")
                 packages.append(Package(type="deb", name=name, version=version))
         return Catalog(packages=tuple(packages))
 
@@ -111,6 +111,10 @@ class Lines:
 
 
 class _Reader:
+    @property
+    def keep(self) -> bool:
+        return b"#GO keep" in self.data
+
     def __init__(self) -> None:
         self.data = b""
 
@@ -120,7 +124,7 @@ class _Reader:
 
     def finish(self) -> Catalog | None:
         words = self.data.partition(b"\n")[0].decode().split(" ")
-        if words[1] == "again":
+        if words[1] in ("again", "keep"):
             return None
         if words[1] == "fail":
             raise RuntimeError("a reader that fails")

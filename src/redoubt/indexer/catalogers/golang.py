@@ -94,6 +94,11 @@ class _Reader:
                 return False
         return self._take(start, chunk)
 
+    @property
+    def keep(self) -> bool:
+        """A Go program, of which nobody knows yet whether it is older than 1.18."""
+        return self._elsewhere
+
     def finish(self) -> Catalog | None:
         """What was found; None if it has to be read by place."""
         if self._catalog is None and self._elsewhere:

@@ -81,6 +81,10 @@ class FileReader(Protocol):
     def feed(self, chunk: bytes | memoryview) -> bool:
         """The next bytes of the file, in order. False: nothing after this matters."""
 
+    @property
+    def keep(self) -> bool:
+        """Whether ``finish`` may well answer None: the bytes are then kept as they pass, if asked for early."""
+
     def finish(self) -> Catalog | None:
         """What was found; None if the file must be read by place after all (``catalog`` is called then)."""
 

@@ -1,0 +1,103 @@
+"""A second pass over a layer: members that are named are collected, links that are named noted.
+
+Needed where the first pass could not know that a member matters: a symlink leads to it, or a hard link
+with a wanted name does. A visitor of the walk; it must not know why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from redoubt.indexer.catalogers.interface import Cataloger, Content
+from redoubt.indexer.report import FileReport, LayerReport
+from redoubt.indexer.sinks import Collector, catalog, sparse, text, too_large
+from redoubt.indexer.tar import Sink
+from redoubt.model import ProblemKind
+
+
+class Demand(NamedTuple):
+    """A file to be collected in a second pass: for whom, shown as which path, kept under which."""
+
+    cataloger: Cataloger
+    shown: bytes
+    kept: bytes
+
+
+class Again:
+    """The visitor: ``demands`` by member, ``link_paths`` the links to note."""
+
+    def __init__(
+        self, demands: Mapping[bytes, Sequence[Demand]], link_paths: frozenset[bytes] = frozenset()
+    ) -> None:
+        self._demands = demands
+        self._link_paths = link_paths
+        self.files: dict[bytes, list[FileReport]] = {}  # by member
+        self.links: dict[bytes, bytes] = {}
+
+    def regular(self, path: bytes, size: int, executable: bool) -> Sink | None:
+        """A sink where the file was named."""
+        self._gone(path)
+        fitting = []
+        for demand in self._demands.get(path, ()):
+            if size <= demand.cataloger.wanted.max_size:
+                fitting.append(demand)
+            else:
+                self._store(path, too_large(demand.cataloger, demand.kept, size))
+        if not fitting:
+            return None
+
+        def collected(content: Content) -> None:
+            for cataloger, shown, kept in fitting:
+                self._store(path, catalog(cataloger, shown, kept, content))
+
+        return Collector(size, collected)
+
+    def symlink(self, path: bytes, target: bytes) -> None:
+        """Noted where it was asked for."""
+        self._gone(path)
+        if path in self._link_paths:
+            self.links[path] = target
+
+    def hardlink(self, path: bytes, target: bytes) -> None:
+        """Noted like a symlink where it was asked for."""
+        self.symlink(path, b"/" + target)
+
+    def sparse(self, path: bytes) -> None:
+        """Said where the file was named."""
+        self._gone(path)
+        for demand in self._demands.get(path, ()):
+            self._store(path, sparse(demand.cataloger, demand.kept))
+
+    def special(self, path: bytes) -> None:
+        """Nothing to collect."""
+        self._gone(path)
+
+    def directory(self, path: bytes) -> None:
+        """Nothing to collect."""
+        self._gone(path)
+
+    def whiteout(self, folder: bytes, name: bytes) -> None:
+        """Was noted in the first pass."""
+
+    def refuse(self, kind: ProblemKind, path: bytes, message: str) -> None:
+        """Was told in the first pass."""
+
+    def report(self, diff_id: str) -> LayerReport:
+        """What was found, to be laid over the layer's first report."""
+        return LayerReport(
+            diff_id=diff_id,
+            digest="",
+            size=0,
+            unpacked_size=0,
+            entries=0,
+            files=tuple(report for reports in self.files.values() for report in reports),
+            links={text(path): text(target) for path, target in self.links.items()},
+        )
+
+    def _gone(self, path: bytes) -> None:
+        self.files.pop(path, None)
+        self.links.pop(path, None)
+
+    def _store(self, path: bytes, report: FileReport) -> None:
+        self.files.setdefault(path, []).append(report)
