@@ -6,12 +6,13 @@ CVSS; then the same of the other records of the flaw; then NVD (``docs/matching.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from redoubt.matcher.group import Group, Hit
 from redoubt.matcher.interface import Snapshot
 from redoubt.model import (
+    Advisory,
     AdvisoryReference,
     AffectedRange,
     CveRecord,
@@ -27,7 +28,12 @@ from redoubt.model import (
 #: Where sources differ about a flaw, the first of these that any of them says stands.
 _STATUS_ORDER = {status: place for place, status in enumerate(Status)} | {Status.UNDER_INVESTIGATION: 99}
 
+#: As plain numbers: this runs once a finding, and flags of an ``IntFlag`` are slow.
+_INCLUSIVE = int(RangeFlag.INCLUSIVE)
+_FIXED = int(RangeFlag.FIXED)
+
 _T = TypeVar("_T")
+_Ordered = TypeVar("_Ordered", str, Cvss)
 
 
 class Scores:
@@ -45,35 +51,59 @@ class Scores:
     def epss(self, identifiers: Iterable[str]) -> Epss | None:
         """The highest score among some CVEs."""
         scores = _known(identifiers, self._epss, self._snapshot.epss)
-        return max(scores, key=lambda score: (score.probability, score.percentile), default=None)
+        return max(scores, key=lambda score: (score.probability, score.percentile)) if scores else None
 
 
 def finding(group: Group, fixed: str, namespace: str, scores: Scores) -> Finding:
     """The finding of one group. ``fixed`` is the version that repairs it, or empty."""
+    hits = group.hits
+    advisory = hits[0].advisory if len(hits) == 1 else _united(hits)
     cves = scores.cves(group.cves)
-    advisories = [hit.advisory for hit in group.hits]
-    severity, severity_source = _severity(group.hits, cves)
-    published = [advisory.published for advisory in advisories if advisory.published]
-    links = {link for advisory in advisories for link in (advisory.url, *advisory.references) if link}
-    url = _first(advisory.url for advisory in advisories)
+    severity, severity_source = _severity(hits, cves)
+    cvss = advisory.cvss
+    if cves or len(cvss) > 1:
+        cvss = _merged([cvss, *[record.cvss for record in cves]])
+    references = advisory.references
+    if references:
+        references = tuple(sorted(set(references) - {advisory.url}))
     return Finding(
         id=group.id,
-        status=_status(group.hits),
+        status=_status(hits),
         severity=severity,
         severity_source=severity_source,
-        title=_first(advisory.title for advisory in advisories),
+        title=advisory.title,
         fixed_version=fixed,
-        fixing_advisory=_fixing_advisory(group, fixed),
+        fixing_advisory=_fixing_advisory(group, fixed) if fixed else "",
         aliases=group.aliases,
-        cvss=tuple(sorted({score for record in advisories for score in record.cvss} | _scores(cves))),
-        cwes=tuple(sorted({cwe for advisory in advisories for cwe in advisory.cwes})),
-        kev=_kev(cves),
-        epss=scores.epss(group.cves),
-        url=url,
-        published=min(published, default=""),
-        references=tuple(sorted(links - {url})),
+        cvss=cvss,
+        cwes=_merged([advisory.cwes]),
+        kev=_kev(cves) if cves else None,
+        epss=scores.epss(group.cves) if group.cves else None,
+        url=advisory.url,
+        published=advisory.published,
+        references=references,
         namespace=namespace,
-        advisories=_references(group.hits),
+        advisories=_references(hits),
+    )
+
+
+def _united(hits: list[Hit]) -> Advisory:
+    """What several records of a flaw say together: the first words, all scores and links, the first day."""
+    advisories = [hit.advisory for hit in hits]
+    return Advisory(
+        id=advisories[0].id,
+        source=advisories[0].source,
+        title=_first([advisory.title for advisory in advisories]),
+        cvss=_merged([advisory.cvss for advisory in advisories]),
+        cwes=_merged([advisory.cwes for advisory in advisories]),
+        references=_merged(
+            [
+                *[advisory.references for advisory in advisories],
+                tuple(advisory.url for advisory in advisories if advisory.url),
+            ]
+        ),
+        url=_first([advisory.url for advisory in advisories]),
+        published=min([advisory.published for advisory in advisories if advisory.published], default=""),
     )
 
 
@@ -91,62 +121,65 @@ def _cvss_version(vector: str) -> str:
 
 def _severity(hits: list[Hit], cves: list[CveRecord]) -> tuple[Severity, str]:
     for hit in hits:
-        own = max((item.severity for item in hit.found), key=lambda severity: severity.rank)
-        for said in (own, hit.advisory.severity):
-            if said is not Severity.UNKNOWN:
-                return said, hit.advisory.source
-        severity, source = severity_of(hit.advisory.cvss)
-        if source:
-            return severity, source
+        advisory, found = hit.advisory, hit.found
+        own = found[0].severity if len(found) == 1 else _worst([item.severity for item in found])
+        if own is not Severity.UNKNOWN:
+            return own, advisory.source
+        if advisory.severity is not Severity.UNKNOWN:
+            return advisory.severity, advisory.source
+        if advisory.cvss:
+            return severity_of(advisory.cvss)
+    if not cves:
+        return Severity.UNKNOWN, ""
     rated = [record.severity for record in cves if record.severity is not Severity.UNKNOWN]
     if rated:
-        return max(rated, key=lambda severity: severity.rank), "nvd"
-    return severity_of(tuple(sorted(_scores(cves))))
+        return _worst(rated), "nvd"
+    return severity_of(_merged([record.cvss for record in cves]))
 
 
-def _scores(cves: list[CveRecord]) -> set[Cvss]:
-    return {score for record in cves for score in record.cvss}
+def _worst(severities: Sequence[Severity]) -> Severity:
+    return max(severities, key=lambda severity: severity.rank)
 
 
 def _status(hits: list[Hit]) -> Status:
-    return min((item.status for hit in hits for item in hit.found), key=_STATUS_ORDER.__getitem__)
+    if len(hits) == 1 and len(hits[0].found) == 1:
+        return hits[0].found[0].status
+    said = {item.status for hit in hits for item in hit.found}
+    return min(said, key=_STATUS_ORDER.__getitem__)
 
 
 def _kev(cves: list[CveRecord]) -> KnownExploited | None:
     listed = [record.kev for record in cves if record.kev]
-    return min(listed, key=lambda kev: (kev.added, kev.due, kev.ransomware), default=None)
+    return min(listed, key=lambda kev: (kev.added, kev.due, kev.ransomware)) if listed else None
 
 
 def _fixing_advisory(group: Group, fixed: str) -> str:
     """The erratum that brings the version which repairs the flaw."""
     for hit in group.hits:
-        if (
-            hit.advisory.cves
-            and hit.advisory.id != group.id
-            and any(item.upper == fixed for item in hit.found)
-        ):
-            return hit.advisory.id if fixed else ""
+        if hit.advisory.cves and hit.advisory.id != group.id:
+            for item in hit.found:
+                if item.upper == fixed:
+                    return hit.advisory.id
     return ""
 
 
 def _references(hits: list[Hit]) -> tuple[AdvisoryReference, ...]:
-    return tuple(
-        sorted(
-            AdvisoryReference(
-                ref=hit.ref,
-                url=hit.advisory.url,
-                range=_range(item),
-                fixed=item.upper if item.flags & RangeFlag.FIXED else "",
-                status=item.status,
-            )
-            for hit in hits
-            for item in hit.found
+    made = [
+        AdvisoryReference(
+            ref=hit.ref,
+            url=hit.advisory.url,
+            range=_range(item),
+            fixed=item.upper if item.flags & _FIXED else "",
+            status=item.status,
         )
-    )
+        for hit in hits
+        for item in hit.found
+    ]
+    return tuple(sorted(made) if len(made) > 1 else made)
 
 
 def _range(item: AffectedRange) -> str:
-    inclusive = bool(item.flags & RangeFlag.INCLUSIVE)
+    inclusive = item.flags & _INCLUSIVE
     if inclusive and item.lower and item.lower == item.upper:
         return f"= {item.lower}"
     bounds = []
@@ -155,6 +188,13 @@ def _range(item: AffectedRange) -> str:
     if item.upper:
         bounds.append(f"{'<=' if inclusive else '<'} {item.upper}")
     return ", ".join(bounds) or "any version"
+
+
+def _merged(parts: list[tuple[_Ordered, ...]]) -> tuple[_Ordered, ...]:
+    """All items of some tuples, sorted, each once."""
+    if len(parts) == 1 and len(parts[0]) < 2:
+        return parts[0]
+    return tuple(sorted({item for part in parts for item in part}))
 
 
 def _first(texts: Iterable[str]) -> str:

@@ -45,12 +45,24 @@ def names(advisory: Advisory) -> tuple[str, ...]:
     return advisory.cves or (advisory.id, *advisory.aliases)
 
 
-def group(hits: Iterable[Hit], not_affected: frozenset[str]) -> list[Group]:
+def group(hits: list[Hit], not_affected: frozenset[str]) -> list[Group]:
     """Hits of one package in one namespace, one group a flaw, in no particular but a stable order.
 
     ``not_affected`` are names of flaws that the namespace's own records explicitly deny: a group all of
     whose CVEs (all of whose names, where it has none) are denied is left out.
     """
+    members: dict[str, tuple[set[str], list[Hit]]] = {}
+    if not any(hit.advisory.aliases or hit.advisory.cves for hit in hits):
+        for hit in hits:  # most distributions: every record is one flaw under one name
+            members.setdefault(hit.advisory.id, ({hit.advisory.id}, []))[1].append(hit)
+    else:
+        members = _related(hits)
+    groups = [_group(ids, group_hits, not_affected) for ids, group_hits in members.values()]
+    return [item for item in groups if item is not None]
+
+
+def _related(hits: list[Hit]) -> dict[str, tuple[set[str], list[Hit]]]:
+    """Names and records of each flaw, by one of its names."""
     mentions: list[tuple[tuple[str, ...], Hit]] = []
     for hit in hits:
         if hit.advisory.cves:
@@ -63,27 +75,34 @@ def group(hits: Iterable[Hit], not_affected: frozenset[str]) -> list[Group]:
         group_ids, group_hits = members.setdefault(_find(roots, ids[0]), (set(), []))
         group_ids.update(ids)
         group_hits.append(hit)
-    groups = [_group(ids, group_hits, not_affected) for ids, group_hits in members.values()]
-    return [item for item in groups if item is not None]
+    return members
 
 
 def _group(ids: set[str], hits: list[Hit], not_affected: frozenset[str]) -> Group | None:
-    cves = sorted((name for name in ids if is_cve(name)), key=_cve_number)
-    left = [name for name in cves if name not in not_affected]
+    if len(ids) == len(hits) == 1:
+        (name,) = ids
+        only = (name,) if is_cve(name) else ()
+        return None if name in not_affected else Group(name, (), only, hits)
+    cves = [name for name in ids if is_cve(name)]
     if cves:
+        cves.sort(key=_cve_number)
+        left = [name for name in cves if name not in not_affected]
         if not left:
             return None
         identifier = left[0]
     else:
         if not not_affected.isdisjoint(ids):
             return None
-        identifier = min(hit.advisory.id for hit in hits)
-    aliases = tuple(name for name in (*cves, *sorted(ids.difference(cves))) if name != identifier)
-    unique = {hit.ref: hit for hit in hits}
-    ordered = sorted(
-        unique.values(), key=lambda hit: (hit.advisory.id != identifier, bool(hit.advisory.cves), hit.ref)
-    )
-    return Group(identifier, aliases, tuple(cves), ordered)
+        identifier = min([hit.advisory.id for hit in hits])
+    aliases: tuple[str, ...] = ()
+    if len(ids) > 1:
+        aliases = tuple(name for name in (*cves, *sorted(ids.difference(cves))) if name != identifier)
+    if len(hits) > 1:
+        unique = {hit.ref: hit for hit in hits}
+        hits = sorted(
+            unique.values(), key=lambda hit: (hit.advisory.id != identifier, bool(hit.advisory.cves), hit.ref)
+        )
+    return Group(identifier, aliases, tuple(cves), hits)
 
 
 def _cve_number(identifier: str) -> tuple[int, int]:

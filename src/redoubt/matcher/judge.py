@@ -116,6 +116,11 @@ def smallest_fix(records: Sequence[tuple[Ranges, list[AffectedRange]]], package:
     one source believes 1.4 is repaired and another says 1.5, it is 1.5. Where they contradict each
     other without end, it is the smallest.
     """
+    if len(records) == 1 and len(records[0][1]) == 1:
+        only = records[0][1][0]
+        plain = only.flags & (_INEXACT | _INCLUSIVE | _FIXED) == _FIXED and package.version.exact
+        if plain and only.status not in _HARMLESS:
+            return _upper(only)  # nine in ten: it holds the version, so its end is above it
     candidates: list[Point] = []
     judges: list[Ranges] = []
     for ranges, found in records:
@@ -159,10 +164,12 @@ def has_fix(ranges: Ranges, package: Installed) -> bool:
 
 
 def reaches(ranges: Ranges, version: Point, package: Installed) -> bool:
-    """Whether any range ends above ``version``, so that it or a later one may be affected."""
+    """Whether any range ends at ``version`` or above, so that it or a later one may be affected."""
     for item in ranges:
-        upper = Point(item.upper, item.upper_key, versions.is_exact(item.upper_key))
-        if not item.upper or _compare(package.scheme, upper, version) >= 0:
+        if version.exact and not item.flags & _INEXACT:
+            if not item.upper_key or item.upper_key >= version.key:
+                return True
+        elif not item.upper or _compare(package.scheme, _upper(item), version) >= 0:
             return True
     return False
 
@@ -185,7 +192,7 @@ def _above(
     for item in found:
         if not item.upper:
             return None
-        uppers.append(Point(item.upper, item.upper_key, versions.is_exact(item.upper_key)))
+        uppers.append(_upper(item))
     top = largest(scheme, uppers)
     fixed = {item.upper for item in found if item.flags & _FIXED and not item.flags & _INCLUSIVE}
     if top.text in fixed and _compare(scheme, top, current) > 0:
@@ -207,9 +214,13 @@ def _fixes(ranges: Iterable[AffectedRange], package: Installed) -> Iterator[Poin
             continue
         if not applies(item, package):
             continue
-        fix = Point(item.upper, item.upper_key, versions.is_exact(item.upper_key))
+        fix = _upper(item)
         if _compare(package.scheme, fix, installed) > 0:
             yield fix
+
+
+def _upper(item: AffectedRange) -> Point:
+    return Point(item.upper, item.upper_key, versions.is_exact(item.upper_key))
 
 
 def _ascending(scheme: str, points: Iterable[Point]) -> list[Point]:

@@ -147,7 +147,7 @@ class _Match:
             for item, fix in zip(groups, fixes, strict=True)
             if fix
             for hit in item.hits
-            if judge.has_fix(hit.ranges, package)
+            if len(item.hits) == 1 or judge.has_fix(hit.ranges, package)
         }
         hopeless = {hit.ref for item in groups for hit in item.hits} - fixable.keys()
         others = [

@@ -20,7 +20,7 @@ class Severity(enum.StrEnum):
     @property
     def rank(self) -> int:
         """0 for ``UNKNOWN`` up to 5 for ``CRITICAL``."""
-        return _RANKS[self.value]
+        return _RANKS[self]
 
 
 _RANKS = {name: rank for rank, name in enumerate(Severity.__members__)}
