@@ -225,6 +225,6 @@ def _ascending(records: Iterable[Record]) -> Iterator[Record]:
 
 def _compressor(level: int) -> zstandard.ZstdCompressor:
     parameters = zstandard.ZstdCompressionParameters.from_level(
-        level, window_log=WINDOW_LOG, write_checksum=True, threads=2
+        level, window_log=WINDOW_LOG, write_checksum=True, threads=2, job_size=16 << 20
     )
     return zstandard.ZstdCompressor(compression_params=parameters)
