@@ -72,10 +72,16 @@ class Mirror:
 
     def kept(self, source: Source) -> list[tuple[str, Path]]:
         """The same, for the last files that could be read."""
-        return _find(self._kept / source.name, source) if self._kept else []
+        if self._kept is None:
+            return []
+        # The older copy is there alone only where a process ended between two renames of ``keep``.
+        return _find(self._kept / source.name, source) or _find(self._kept / f".{source.name}.old", source)
 
     def keep(self, source: Source, files: Iterable[tuple[str, Path]]) -> None:
-        """Remember ``files`` as readable. They replace what was kept in one step; same files cost nothing."""
+        """Remember ``files`` as readable. They replace what was kept; same files cost nothing.
+
+        A process that ends in between leaves the older copy or the newer one, never a mixture.
+        """
         if self._kept is None:
             return
         place = self._kept / source.name
@@ -84,6 +90,8 @@ class Mirror:
             return
         with durable.writing(place):
             draft, old = place.with_name(f".{source.name}.new"), place.with_name(f".{source.name}.old")
+            if old.exists() and not place.exists():
+                old.replace(place)
             for leftover in (draft, old):
                 shutil.rmtree(leftover, ignore_errors=True)
             for path, file in files:

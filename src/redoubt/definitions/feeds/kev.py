@@ -42,7 +42,8 @@ class KevFeed:
                 catalogue = _decode_catalogue(data)
             except UNDECODABLE as error:
                 raise UnreadableInput(f"{where} is not the KEV catalogue: {error}") from None
-            notes.dated(fields.time(catalogue.dateReleased))
+            if released := fields.time(catalogue.dateReleased):
+                notes.dated(released)
             for raw in catalogue.vulnerabilities:
                 notes.read += 1
                 try:

@@ -30,7 +30,8 @@ from redoubt.model import Advisory, Affected, AffectedRange, Status
 
 _CVE = re.compile(r"CVE[-_ ]+(\d{4})[-_](\d{4,19})(?!\d)", re.IGNORECASE)
 _OTHER = re.compile(
-    r"(?:GHSA(?:-[0-9a-z]{4}){3}|[A-Z][A-Za-z]*(?:-[A-Za-z]+)*-\d[\w.-]*)(?![\w?])|wnpa-sec-[\d-]+\d"
+    r"(?<![\w-])(?:GHSA(?:-[0-9a-z]{4}){3}|wnpa-sec-[\d-]+\d|(?!CVE\b)[A-Z][A-Za-z]*-[\w.-]*\d)(?![\w?])",
+    re.ASCII,
 )
 
 

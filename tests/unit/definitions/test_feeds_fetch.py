@@ -1,0 +1,124 @@
+"""Filling a mirror folder from servers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from redoubt import egress
+from redoubt.definitions.build import build
+from redoubt.definitions.mirror import Mirror, fetch, online
+from redoubt.definitions.sources import Download, Source
+from support.feeds import FIXTURES, source_named
+from support.web import Answer, Asked, Web
+
+NOW = datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC)
+KEV = (FIXTURES / "kev" / "known_exploited_vulnerabilities.json").read_bytes()
+
+
+@pytest.fixture
+def client() -> egress.Client:
+    return egress.client(policy=egress.Policy(), retry=egress.Retry(attempts=1), timeout=5)
+
+
+def at(source: Source, url: str, **changes: object) -> Source:
+    moved = tuple(Download(path, f"{url}/{path}") for path, _ in source.downloads)
+    return source._replace(downloads=moved, **changes)  # type: ignore[arg-type]
+
+
+def test_files_are_fetched_once_and_then_only_asked_about(tmp_path: Path, client: egress.Client) -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.headers.get("if-none-match") == '"one"':
+            return Answer(304)
+        return Answer(body=KEV, headers={"ETag": '"one"', "Last-Modified": "Thu, 01 Jan 2099 00:00:00 GMT"})
+
+    with Web(answer) as web, client:
+        source = at(source_named("kev"), web.url)
+        first = fetch(source, tmp_path, client, now=NOW)
+        again = fetch(source, tmp_path, client, now=NOW.replace(hour=9))
+    assert (first.changed, first.detail, again.changed, again.detail) == (1, "", 0, "")
+    assert web.asked[1].headers["if-modified-since"] == "Thu, 01 Jan 2099 00:00:00 GMT"
+    mirror = Mirror(tmp_path)
+    assert [path for path, _ in mirror.files(source)] == ["kev/known_exploited_vulnerabilities.json"]
+    assert mirror.fetched(source) == ("2099-01-02T09:04:05Z", '"one"')
+    assert [path.name for path in tmp_path.rglob("*") if path.name.endswith(".part")] == []
+
+
+def test_a_file_that_vanished_from_the_folder_is_fetched_again(tmp_path: Path, client: egress.Client) -> None:
+    with (
+        Web(
+            lambda asked: Answer(304 if "if-none-match" in asked.headers else 200, KEV, {"ETag": '"x"'})
+        ) as web,
+        client,
+    ):
+        source = at(source_named("kev"), web.url)
+        fetch(source, tmp_path, client)
+        (tmp_path / "kev" / "known_exploited_vulnerabilities.json").unlink()
+        assert fetch(source, tmp_path, client).changed == 1
+    assert len(Mirror(tmp_path).files(source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(500), "answered 500"),
+        (Answer(404), "answered 404"),
+        (Answer(body=b"x" * 100_000), "limit"),
+        (Answer(body=KEV[:50], length=len(KEV)), "broke off"),
+    ],
+)
+def test_a_failed_fetch_leaves_what_was_there_and_says_why(
+    tmp_path: Path, client: egress.Client, answer: Answer, reason: str
+) -> None:
+    file = tmp_path / "kev" / "known_exploited_vulnerabilities.json"
+    file.parent.mkdir()
+    file.write_bytes(KEV)
+    with Web(lambda _: answer) as web, client:
+        mirror = online(tmp_path, [at(source_named("kev"), web.url, limit=50_000)], client)
+    assert reason in mirror.fetches["kev"].detail
+    assert file.read_bytes() == KEV
+    with build(mirror, ["kev"]) as built:
+        assert built.sources[0].state == "stale"
+        assert reason in built.sources[0].detail
+
+
+def test_one_file_of_many_that_cannot_be_had_does_not_stop_the_rest(
+    tmp_path: Path, client: egress.Client
+) -> None:
+    data = (FIXTURES / "alpine" / "v3.20" / "main.json").read_bytes()
+    with Web(lambda asked: Answer(body=data) if "v3.20/main" in asked.path else Answer(404)) as web, client:
+        source = at(source_named("alpine"), web.url)
+        told: list[str] = []
+        mirror = online(tmp_path / "new" / "folder", [source], client, progress=told.append)
+    assert told == ["alpine"]
+    assert mirror.fetches["alpine"].changed == 1
+    assert (
+        f"and {len(source.downloads) - 2} more of {len(source.downloads)} files"
+        in mirror.fetches["alpine"].detail
+    )
+    with build(mirror, ["alpine"]) as built:
+        assert built.sources[0].state == "stale"
+        assert built.namespaces == {"alpine:v3.20": 9}
+
+
+def test_fetched_data_that_cannot_be_read_falls_back_to_what_was_kept(
+    tmp_path: Path, client: egress.Client
+) -> None:
+    bodies = [KEV, b"<html>maintenance</html>"]
+    with Web(lambda _: Answer(body=bodies.pop(0))) as web, client:
+        source = at(source_named("kev"), web.url)
+        states = []
+        for _ in range(2):
+            mirror = online(tmp_path / "folder", [source], client, state=tmp_path / "state", now=NOW)
+            with build(mirror, ["kev"]) as built:
+                states.append(built.sources[0].state)
+                assert built.infos[0].records == 2
+                assert built.sources[0].fetched == "2099-01-02T03:04:05Z"
+    assert states == ["fresh", "stale"]
+
+
+def test_notes_of_a_folder_that_are_damaged_are_forgotten(tmp_path: Path) -> None:
+    (tmp_path / ".fetched.json").write_text('{"kev": 7}')
+    assert Mirror(tmp_path).fetched(source_named("kev")) == ("", "")
