@@ -14,6 +14,7 @@ This module knows nothing of upstream shapes, compression, signatures or databas
 from __future__ import annotations
 
 import gc
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from redoubt.definitions import records
+from redoubt.definitions import durable, records
 from redoubt.definitions.bundle import BundleSource
 from redoubt.definitions.feeds.files import Files, Limits
 from redoubt.definitions.feeds.interface import Item, Notes
@@ -116,12 +117,12 @@ def build(
     temporary: Path | None = None,
     registry: Iterable[Source] | None = None,
 ) -> Built:
-    """Read the sources named (all of the registry by default) out of ``mirror``.
+    """Read the sources named (all by default) out of ``mirror``; or those of ``registry``, where given.
 
     ``facts_only`` leaves out titles. ``budget`` bounds the bytes of records in memory; what is beyond goes
     to files in ``temporary``. Raises ``UnreadableInput`` where a source that was named is absent or the
-    folder holds none at all, ``DefinitionsError`` where none of those that are there could be read, and
-    ``UsageError`` for unknown names.
+    folder holds none at all, ``DefinitionsError`` where none of those that are there could be read,
+    ``UsageError`` for unknown names, and ``AccessDenied`` where temporary files or copies cannot be written.
     """
     chosen = tuple(registry) if registry is not None else select(sources)
     if sources is not None:
@@ -194,10 +195,10 @@ class _Attempt:
         if files := mirror.files(source):
             try:
                 info, reading, part = self._read(files)
-                mirror.keep(source, files)
-            except RedoubtError as error:
+            except UnreadableInput as error:
                 detail = str(error)
             else:
+                mirror.keep(source, files)
                 fresh = "unchanged" if fetch and not fetch.changed else "fresh"
                 return self._state(info, "stale" if detail else fresh, detail), reading, part
         elif not detail:
@@ -205,7 +206,7 @@ class _Attempt:
         if kept := mirror.kept(source):
             try:
                 info, reading, part = self._read(kept)
-            except RedoubtError as error:
+            except UnreadableInput as error:
                 detail += f"; nor can what was kept be read: {error}"
             else:
                 return self._state(info, "stale", f"{detail}; used what was kept"), reading, part
@@ -219,7 +220,8 @@ class _Attempt:
     def _read(self, paths: list[tuple[str, Path]]) -> tuple[SourceInfo, Reading, Sorted]:
         source = self._source
         files, notes = Files(paths, self._limits), Notes()
-        with Sorter(merge, budget=self._budget[0], temporary=self._temporary) as sorter:
+        place = self._temporary or Path(tempfile.gettempdir())
+        with durable.writing(place), Sorter(merge, budget=self._budget[0], temporary=place) as sorter:
             for item in source.feed.read(files, source.name, notes, facts_only=self._facts_only):
                 try:
                     encoded = _encode(item)

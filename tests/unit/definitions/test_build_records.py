@@ -14,7 +14,7 @@ from redoubt.definitions import records, stream
 from redoubt.definitions.build import Built, build, merge
 from redoubt.definitions.mirror import Fetch, Mirror
 from redoubt.definitions.sources import SOURCES
-from redoubt.errors import DefinitionsError, UnreadableInput, UsageError
+from redoubt.errors import AccessDenied, DefinitionsError, UnreadableInput, UsageError
 from redoubt.model import Advisory, AffectedRange, CveRecord, Cvss, Epss, KnownExploited, Severity
 from support.data import ROOT
 from support.feeds import FIXTURES, fixture_mirror, write_zip
@@ -68,6 +68,15 @@ def test_spilling_to_disk_does_not_change_the_digest(tmp_path: Path) -> None:
     for budget in (0, 4000, 40_000):
         assert digest(mirror, budget=budget, temporary=spill) == digest(mirror)
     assert list(spill.iterdir()) == []
+
+
+def test_no_room_for_temporary_files_or_copies_is_said_and_stops_the_build(tmp_path: Path) -> None:
+    mirror = fixture_mirror(tmp_path / "mirror", ["debian"])
+    with pytest.raises(AccessDenied, match=r"cannot write to .*gone"):
+        build(Mirror(mirror), budget=0, temporary=tmp_path / "gone")
+    (tmp_path / "state").write_text("a file where a folder should be")
+    with pytest.raises(AccessDenied, match=r"cannot write to .*state"):
+        build(Mirror(mirror, state=tmp_path / "state"))
 
 
 @pytest.mark.parametrize("seed", ["0", "4711"])
