@@ -125,6 +125,19 @@ def test_archive_with_a_comment_that_looks_like_its_end_is_read() -> None:
     assert found(read(out.getvalue())) == [("org.a:core", "1.0", "")]
 
 
+def test_comment_full_of_false_ends_is_given_up_soon() -> None:
+    class Counting(MemoryContent):
+        reads = 0
+
+        def read(self, offset: int, length: int) -> bytes:
+            self.reads += 1
+            return super().read(offset, length)
+
+    content = Counting(b"x" * 100_000 + b"PK\5\6" * 16_000)
+    assert kinds(JavaCataloger().catalog("x.jar", content)) == [ProblemKind.DAMAGED]
+    assert content.reads < 500
+
+
 def test_only_a_little_of_a_large_archive_is_read() -> None:
     class Counting(MemoryContent):
         total = 0

@@ -36,6 +36,8 @@ _LOCATOR = struct.Struct("<4sIQI")
 _LENGTHS = struct.Struct("<3H")
 _ENTRY_SIZE = 46
 _MAX_COMMENT = 0xFFFF
+#: Places that look like the end record and are tried: a comment may hold the signature, but not for ever.
+_MAX_ENDS = 64
 _PIECE = 1 << 16
 #: Deflate cannot do better than 1032:1 (a 258-byte match in two bits); what claims more lies.
 _MAX_RATIO = 1040
@@ -195,7 +197,10 @@ def _find_end(content: Content) -> tuple[int, int, int]:
     tail_at = max(0, content.size - _END.size - _MAX_COMMENT)
     tail = content.read(tail_at, content.size - tail_at)
     found = len(tail)
-    while (found := tail.rfind(b"PK\5\6", 0, found)) >= 0:
+    for _ in range(_MAX_ENDS):
+        found = tail.rfind(b"PK\5\6", 0, found)
+        if found < 0:
+            break
         if found + _END.size > len(tail):
             continue
         size, offset = struct.unpack_from("<2I", tail, found + 12)
