@@ -9,6 +9,7 @@ one warm process, best and median; the formats on the report that comes out.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -43,6 +44,8 @@ def run(mirror: Path = DATA) -> dict[str, object]:
         with snapshot.Snapshot.open(Path(folder, "s")) as definitions:
             known = _known(definitions)
             small, large = _index(known, 1), _index(known, 100)
+            gc.collect()
+            gc.freeze()  # a scan's process does not hold what this one was made from
             report = match(small, definitions)
             best, median = _measured(lambda: match(small, definitions), _RUNS)
             many, _ = _measured(lambda: match(large, definitions), 1)
@@ -95,7 +98,9 @@ def _index(known: dict[str, list[tuple[str, list[str]]]], times: int) -> IndexRe
     packages: dict[tuple[str, ...], Package] = {}
     for namespace, share in _MIX.items():
         kind = _TYPES.get(namespace, namespace)
-        for number in range(share * times):
+        wanted, number = len(packages) + share * times, 0
+        while len(packages) < wanted:
+            number += 1
             name, texts = chance.choice(known[namespace])
             version = chance.choice(texts)
             if number % 2:

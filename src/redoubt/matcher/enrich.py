@@ -44,11 +44,11 @@ class Scores:
         self._cves: dict[str, CveRecord | None] = {}
         self._epss: dict[str, Epss | None] = {}
 
-    def cves(self, identifiers: Iterable[str]) -> list[CveRecord]:
+    def cves(self, identifiers: tuple[str, ...]) -> list[CveRecord]:
         """The records of those CVEs that have one."""
         return _known(identifiers, self._cves, self._snapshot.cve)
 
-    def epss(self, identifiers: Iterable[str]) -> Epss | None:
+    def epss(self, identifiers: tuple[str, ...]) -> Epss | None:
         """The highest score among some CVEs."""
         scores = _known(identifiers, self._epss, self._snapshot.epss)
         return max(scores, key=lambda score: (score.probability, score.percentile)) if scores else None

@@ -164,10 +164,12 @@ def has_fix(ranges: Ranges, package: Installed) -> bool:
 
 
 def reaches(ranges: Ranges, version: Point, package: Installed) -> bool:
-    """Whether any range ends at ``version`` or above, so that it or a later one may be affected."""
+    """Whether any range may hold ``version`` or a higher one."""
+    key = version.key
     for item in ranges:
         if version.exact and not item.flags & _INEXACT:
-            if not item.upper_key or item.upper_key >= version.key:
+            upper = item.upper_key
+            if not upper or upper > key or (upper == key and item.flags & _INCLUSIVE):
                 return True
         elif not item.upper or _compare(package.scheme, _upper(item), version) >= 0:
             return True

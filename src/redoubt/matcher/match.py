@@ -142,24 +142,24 @@ class _Match:
         if not points:
             return ""
         start = judge.largest(package.scheme, points)
+        reaching = {ref: ranges for ref, ranges in entries if judge.reaches(ranges, start, package)}
+        if not reaching:  # nearly always: the highest fix is above everything known
+            return start.text
         fixable = {
-            hit.ref: hit.ranges
+            hit.ref
             for item, fix in zip(groups, fixes, strict=True)
             if fix
             for hit in item.hits
             if len(item.hits) == 1 or judge.has_fix(hit.ranges, package)
         }
-        hopeless = {hit.ref for item in groups for hit in item.hits} - fixable.keys()
-        others = [
+        hopeless = {hit.ref for item in groups for hit in item.hits} - fixable
+        every = [
             ranges
-            for ref, ranges in entries
-            if ref not in hopeless
-            and (
-                ref in fixable
-                or (judge.reaches(ranges, start, package) and not self._advisory(ref).withdrawn)
-            )
+            for ref, ranges in reaching.items()
+            if ref not in hopeless and not self._advisory(ref).withdrawn
         ]
-        best = judge.settle(start, others, package) or judge.settle(start, list(fixable.values()), package)
+        own = [ranges for ref, ranges in reaching.items() if ref in fixable]
+        best = judge.settle(start, every, package) or judge.settle(start, own, package)
         return best.text if best else ""
 
     def _advisory(self, ref: str) -> Advisory:
