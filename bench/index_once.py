@@ -7,11 +7,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-import msgspec  # noqa: E402
+import msgspec
 
-from redoubt.indexer.cache import LayerCache  # noqa: E402
-from redoubt.indexer.index import index_image  # noqa: E402
-from redoubt.indexer.sources import open_source  # noqa: E402
+from redoubt.indexer.cache import LayerCache
+from redoubt.indexer.index import index_image
+from redoubt.indexer.sources import open_source
 
 
 def main() -> None:

@@ -55,9 +55,8 @@ class Tables:
             for database in wanted.databases:
                 self.databases.setdefault(database, []).append(cataloger)
         self.folders = tuple(self.directories)
-        self.magic_length = max((len(magic) for magic, _ in self.magic), default=0)
-        smallest = [cataloger.wanted.min_size for _, cataloger in self.magic]
-        self.min_size = max(min(smallest, default=1 << 62), self.magic_length, 1)
+        smallest = [max(cataloger.wanted.min_size, len(magic)) for magic, cataloger in self.magic]
+        self.min_size = min(smallest, default=1 << 62)
         self.link_paths = frozenset(part.encode() for path in self.databases for part in ancestors(path))
 
     def by_name(self, path: bytes) -> list[Cataloger]:
@@ -139,7 +138,7 @@ class Dispatch:
             if catalogers:
                 return self._collect(path, size, catalogers)
         if executable and size >= self._min_size:
-            return Stream(self, path, size, self._tables.magic, self._tables.magic_length)
+            return Stream(self, path, size, self._tables.magic)
         return None
 
     def sparse(self, path: bytes) -> None:

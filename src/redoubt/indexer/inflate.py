@@ -26,7 +26,7 @@ _ERRORS: tuple[type[Exception], ...] = (zlib.error,)
 if igzip_lib is not None:
     _ERRORS += (igzip_lib.IsalError,)
 
-TAR_CHUNK = 512 << 10
+TAR_CHUNK = 1 << 20
 _FEW = 16 << 10
 _MEMBERS = 4_000_000  # of one gzip stream; eStargz has one for each file
 _WINDOW = 128 << 20  # of zstd: what ``zstd --long`` goes to

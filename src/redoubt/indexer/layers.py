@@ -25,7 +25,7 @@ from redoubt.indexer.sources.interface import LayerBlob
 from redoubt.indexer.tar import Visitor, walk
 from redoubt.model import Problem, ProblemKind
 
-STORED_CHUNK = 128 << 10
+STORED_CHUNK = 256 << 10
 _AHEAD = 4  # chunks that may wait for a hash thread
 
 

@@ -25,6 +25,7 @@ from redoubt.indexer.catalogers.interface import (
 from redoubt.indexer.report import FileReport
 from redoubt.model import Location, Problem, ProblemKind
 
+_HEAD = 4096  # bytes of a program by which a reader knows whether it may need them all
 IN_MEMORY = 1 << 20  # a wanted file larger than this goes to a temporary file
 
 
@@ -130,13 +131,12 @@ class Stream:
     """
 
     def __init__(
-        self, keeper: Keeper, path: bytes, size: int, magic: list[tuple[bytes, StreamCataloger]], length: int
+        self, keeper: Keeper, path: bytes, size: int, magic: list[tuple[bytes, StreamCataloger]]
     ) -> None:
         self._keeper = keeper
         self._path = path
         self._size = size
         self._magic = magic
-        self._length = length  # of the longest magic
         self._head = b""
         self._streams: list[_Streamed] | None = None
         self._kept: FileIO | None = None
@@ -144,12 +144,12 @@ class Stream:
     def feed(self, chunk: bytes | memoryview) -> bool:
         """The next bytes; False as soon as nobody wants more."""
         if self._streams is None:
-            if len(self._head) + len(chunk) < self._length:
+            if len(self._head) + len(chunk) < min(self._size, _HEAD):
                 self._head += bytes(chunk)
                 return True
             if self._head:
                 chunk = self._head + bytes(chunk)
-            self._streams = self._readers(bytes(chunk[: self._length]))
+            self._streams = self._readers(bytes(chunk[:_HEAD]))
             self._pass_on(chunk)
             if any(stream.may_need_all for stream in self._streams):
                 self._kept = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed by ``abandon``
