@@ -6,7 +6,8 @@ files: not on the machine, the time, an archive's packing or the order of its me
 
 What shares a key is merged so: of an advisory the newest ``modified`` wins (then the greater bytes); the
 ranges of an advisory in a package are united; of a CVE's facts each source's stay. An EPSS score keeps the
-later date, then the higher score.
+later date, then the higher score. The CVSS of an advisory about one CVE is also kept with that CVE, under the
+name of its source, so that records which rate nothing (Go's, most of Python's) are not left unrated.
 
 This module knows nothing of upstream shapes, compression, signatures or databases.
 """
@@ -232,7 +233,8 @@ class _Attempt:
                     sorter.add(key, value)
             _require_sound(source, notes)
             part = sorter.finish(keep=self._budget[1])
-        count = sum(part.groups[kind] for kind in (records.ADVISORY, records.CVE, records.EPSS))
+        # Advisories with a score add to what is known of their CVE; they are one record all the same.
+        count = part.groups[records.ADVISORY] or part.groups[records.CVE] + part.groups[records.EPSS]
         reading = Reading(
             name=source.name,
             read=notes.read,
@@ -280,11 +282,19 @@ def _encode(item: Item) -> list[records.Record]:
         assert isinstance(second, tuple)
         encoded = [records.advisory(first)]
         encoded += (records.affected(one.namespace, one.name, first.ref, one.ranges) for one in second)
+        if first.cvss and (cve := _only_cve(first)):
+            encoded.append(records.cve(cve, CveRecord(cvss=first.cvss)))
         return encoded
     if isinstance(second, CveRecord):
         return [records.cve(first, second)]
     assert isinstance(second, Epss)
     return [records.epss(first, second)]
+
+
+def _only_cve(advisory: Advisory) -> str:
+    """The one CVE that an advisory is about, so that its score is that CVE's; empty for several or none."""
+    names = {name for name in (advisory.id, *advisory.aliases) if name.startswith("CVE-")}
+    return names.pop() if len(names) == 1 and not advisory.cves else ""
 
 
 def _require_sound(source: Source, notes: Notes) -> None:

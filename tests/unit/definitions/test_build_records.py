@@ -293,3 +293,26 @@ def test_of_two_scores_the_later_stays() -> None:
     key, old = records.epss("CVE-2099-0001", Epss(0.9, 0.9, "2099-01-01"))
     _, new = records.epss("CVE-2099-0001", Epss(0.1, 0.1, "2099-01-02"))
     assert merge(key, sorted([old, new])) == new
+
+
+def test_a_score_of_one_source_is_kept_with_the_cve_for_records_that_rate_nothing(tmp_path: Path) -> None:
+    vector = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
+
+    def record(identifier: str, aliases: list[str]) -> bytes:
+        ranges = [{"type": "SEMVER", "events": [{"introduced": "0"}]}]
+        affected = [{"package": {"ecosystem": "Bitnami", "name": "thing"}, "ranges": ranges}]
+        rated = [{"type": "CVSS_V3", "score": vector}]
+        text = {"id": identifier, "modified": "2099-01-01T00:00:00Z", "aliases": aliases, "severity": rated}
+        return json.dumps(text | {"affected": affected}).encode()
+
+    mirror = tmp_path / "mirror"
+    members = {
+        "a.json": record("BIT-1", ["CVE-2099-0001"]),
+        "b.json": record("BIT-2", ["CVE-2099-0002", "CVE-2099-0003"]),
+    }
+    write_zip(mirror / "osv" / "Bitnami" / "all.zip", members)
+    with build(Mirror(mirror)) as built:
+        found = dict(built.records())
+    assert records.decode_cve(found[b"cCVE-2099-0001"]).cvss == (Cvss("osv-bitnami", vector, 9.8),)
+    assert b"cCVE-2099-0002" not in found, "a score of two flaws together is neither's"
+    assert [info.records for info in built.infos] == [2]
