@@ -15,21 +15,20 @@ from __future__ import annotations
 import hashlib
 import heapq
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Protocol, TypeAlias
+from typing import TypeAlias
 
 import lmdb
 import msgspec
 
 from redoubt.definitions import records, stream
+from redoubt.definitions.mapped import LONG, LONGEST_KEY, RECORDS, MappedFile, decode_long, missing
 from redoubt.definitions.records import Ranges, Record, Stored
 from redoubt.errors import (
     AccessDenied,
     DefinitionsError,
-    DefinitionsMissing,
     DefinitionsRefused,
 )
 from redoubt.model import Advisory, CveRecord, DefinitionsInfo, Epss
@@ -37,21 +36,14 @@ from redoubt.model import Advisory, CveRecord, DefinitionsInfo, Epss
 DATA = "snapshot.lmdb"
 STAMP = "snapshot.json"
 
-#: LMDB's own limit. A longer key is stored under its SHA-256, in a table of its own.
-_LONGEST_KEY = 511
 _COMMIT = 64 << 20
 _FLUSH = 1 << 20
 #: What all records of one package may take together, in bytes.
 _LONGEST_GROUP = 256 << 20
 _FREE_SPACE = 64 << 20
 
-_RECORDS = b"records"
-_LONG = b"long"
-
 _Group: TypeAlias = list[tuple[str, Ranges]]
 _decode_group = msgspec.msgpack.Decoder(_Group)
-_decode_raw_group = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]])
-_decode_long = msgspec.msgpack.Decoder(tuple[bytes, bytes])
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -85,7 +77,9 @@ class SnapshotWriter:
         self._directory = directory
         self._path = directory / DATA
         self._schema = ""
-        self._group: bytes | None = None
+        #: ``a`` namespace NUL name NUL of the group that is being collected; empty: none is.
+        self._package = b""
+        #: Head, ref and value of each of its records.
         self._members: list[bytes] = []
         self._group_size = 0
         self._pending: list[Record] = []
@@ -103,8 +97,8 @@ class SnapshotWriter:
                 max_dbs=2,
                 mode=0o644,
             )
-            self._records = self._environment.open_db(_RECORDS)
-            self._long = self._environment.open_db(_LONG)
+            self._records = self._environment.open_db(RECORDS)
+            self._long = self._environment.open_db(LONG)
             self._transaction = self._environment.begin(write=True)
         except lmdb.Error as error:
             raise _unwritable(self._path, error) from None
@@ -123,24 +117,26 @@ class SnapshotWriter:
 
         Raises ``DefinitionsRefused`` where a record is damaged, ``AccessDenied`` where the disk is full.
         """
-        group, members = self._group, self._members
+        package, size, members = self._package, self._group_size, self._members
         for key, value in batch:
-            if key[0] == 0x61:  # a
-                package, ref = _split(key)
-                if package != group:
+            if not (package and key.startswith(package)):
+                if package:
                     self._end_group()
-                    group, members = package, []
-                    self._group, self._members = group, members
-                members += (b"\x92", _text(ref), value)
-                self._group_size += len(value)
-                if self._group_size > _LONGEST_GROUP:
-                    raise DefinitionsRefused("definitions hold one package with too many records; refused")
-            else:
-                if group is not None:
-                    self._end_group()
-                    group, members = None, []
-                self._check(key, value)
-                self._put(key, value)
+                    package, size = b"", 0
+                if key[0] != 0x61:  # a
+                    self._check(key, value)
+                    self._put(key, value)
+                    continue
+                package, members = _package_of(key), []
+                self._package, self._members = package, members
+            ref = key[len(package) :]
+            if not ref or b"\0" in ref:
+                raise DefinitionsRefused(f"definitions hold a damaged key ({key[:80]!r}); build them again")
+            members += (_PAIR_HEADS[len(ref)] if len(ref) < 256 else _pair_head(len(ref)), ref, value)
+            size += len(value)
+        self._group_size = size
+        if size > _LONGEST_GROUP:
+            raise DefinitionsRefused("definitions hold one package with too many records; refused")
 
     def finish(self, digest: str) -> Stamp:
         """Commit, flush to the disk, and stamp the file as holding the stream of ``digest``."""
@@ -169,7 +165,7 @@ class SnapshotWriter:
         return stamp
 
     def _end_group(self) -> None:
-        if self._group is None:
+        if not self._package:
             return
         value = _array_head(len(self._members) // 3) + b"".join(self._members)
         try:
@@ -178,8 +174,8 @@ class SnapshotWriter:
             raise DefinitionsRefused(
                 f"definitions hold a damaged record ({error}); build them again"
             ) from None
-        self._put(self._group, value)
-        self._group, self._members, self._group_size = None, [], 0
+        self._put(self._package[:-1], value)
+        self._package, self._members, self._group_size = b"", [], 0
 
     def _check(self, key: bytes, value: bytes) -> None:
         match key[:1]:
@@ -199,7 +195,7 @@ class SnapshotWriter:
                     records.decode_namespaces(value)
 
     def _put(self, key: bytes, value: bytes) -> None:
-        if len(key) > _LONGEST_KEY:
+        if len(key) > LONGEST_KEY:
             hashed = hashlib.sha256(key).digest()
             try:
                 self._transaction.put(hashed, _encode((key, value)), db=self._long)
@@ -244,8 +240,8 @@ class Snapshot:
     by threads.
     """
 
-    def __init__(self, store: _Store, stamp: Stamp, origin: Origin) -> None:
-        self._store: _Store | None = store
+    def __init__(self, store: MappedFile, stamp: Stamp, origin: Origin) -> None:
+        self._store: MappedFile | None = store
         self._stamp = stamp
         self._read = store.read
         self._read_long = store.read_long
@@ -270,7 +266,7 @@ class Snapshot:
         written, ``DefinitionsRefused`` where its schema is too new, ``AccessDenied``.
         """
         stamp = check(directory)
-        store = _Store.open(directory / DATA)
+        store = MappedFile.open(directory / DATA)
         try:
             return cls(store, stamp, origin or Origin())
         except BaseException:
@@ -280,7 +276,12 @@ class Snapshot:
     def affected(self, namespace: str, name: str) -> list[tuple[str, Ranges]]:
         """Every advisory's ranges for a package, by ``ref`` ascending; ``name`` normalised."""
         value = self._get(f"a{namespace}\0{name}".encode(errors="replace"))
-        return _decode_group.decode(value) if value is not None else []
+        if value is None:
+            return []
+        try:
+            return _decode_group.decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise _damaged(self._stamp.digest) from None
 
     def advisory(self, ref: str) -> Advisory | None:
         """The advisory that ``ref`` (``source/id``) names."""
@@ -320,12 +321,15 @@ class Snapshot:
     def _get(self, key: bytes) -> Stored | None:
         if self._store is None:
             raise DefinitionsError("these definitions were closed")
-        if len(key) <= _LONGEST_KEY:
-            return self._read(key)
-        value = self._read_long(hashlib.sha256(key).digest())
+        try:
+            if len(key) <= LONGEST_KEY:
+                return self._read(key)
+            value = self._read_long(hashlib.sha256(key).digest())
+        except lmdb.Error:
+            raise _damaged(self._stamp.digest) from None
         if value is None:
             return None
-        stored, rest = _decode_long.decode(value)
+        stored, rest = decode_long.decode(value)
         return rest if stored == key else None
 
 
@@ -340,7 +344,7 @@ def check(directory: Path, *, contents: bool = False) -> Stamp:
         size = path.stat().st_size
         sha256 = file_sha256(path) if contents and size == stamp.size else stamp.sha256
     except FileNotFoundError:
-        raise _missing(directory) from None
+        raise missing(directory) from None
     except OSError as error:
         raise AccessDenied(f"cannot read definitions in {directory}: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -369,98 +373,24 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class _Read(Protocol):
-    def __call__(self, key: bytes, /) -> memoryview | None: ...
-
-
-class _Store:
-    """A mapped file, shared by all snapshots open on it: LMDB maps a file once per process."""
-
-    _open: ClassVar[dict[tuple[int, int], _Store]] = {}
-    _guard = threading.Lock()
-
-    def __init__(self, path: Path, identity: tuple[int, int]) -> None:
-        self._identity = identity
-        self._users = 0
-        try:
-            self._environment = lmdb.open(
-                str(path), subdir=False, readonly=True, lock=False, create=False, max_dbs=2
-            )
-            self._records = self._environment.open_db(_RECORDS, create=False)
-            self._long = self._environment.open_db(_LONG, create=False)
-            self._plain_view = self._environment.begin(db=self._records, buffers=True)
-            self._long_view = self._environment.begin(db=self._long, buffers=True)
-        except lmdb.Error as error:
-            if not path.exists():  # pruned since its stamp was read
-                raise _missing(path.parent) from None
-            raise DefinitionsError(f"cannot open definitions in {path.parent}: {error}") from None
-        self.read: _Read = self._plain_view.get
-        self.read_long: _Read = self._long_view.get
-
-    @classmethod
-    def open(cls, path: Path) -> _Store:
-        with cls._guard:
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                raise _missing(path.parent) from None
-            except OSError as error:
-                raise AccessDenied(f"cannot read {path}: {error.strerror}") from None
-            identity = (status.st_dev, status.st_ino)
-            store = cls._open.get(identity)
-            if store is None:
-                store = cls._open[identity] = cls(path, identity)
-            store._users += 1
-            return store
-
-    def release(self) -> None:
-        with self._guard:
-            self._users -= 1
-            if self._users == 0:
-                del self._open[self._identity]
-                self._plain_view.abort()
-                self._long_view.abort()
-                self._environment.close()
-
-    def plain(self) -> Iterator[Record]:
-        with self._environment.begin(db=self._records, buffers=True) as view, view.cursor() as cursor:
-            for key, value in cursor:
-                yield from _ungroup(bytes(key), bytes(value))
-
-    def long(self) -> Iterator[Record]:
-        # These are few: no real name is as long. Sorted in memory, by key alone until each one's turn.
-        with self._environment.begin(db=self._long, buffers=True) as view:
-            with view.cursor() as cursor:
-                order = sorted((_decode_long.decode(value)[0], bytes(hashed)) for hashed, value in cursor)
-            for key, hashed in order:
-                value = view.get(hashed)
-                if value is not None:
-                    yield from _ungroup(key, _decode_long.decode(value)[1])
-
-
-def _ungroup(key: bytes, value: bytes) -> Iterator[Record]:
-    if key[:1] != records.AFFECTED:
-        yield key, value
-        return
-    for ref, ranges in _decode_raw_group.decode(value):
-        yield key + b"\0" + ref.encode(), bytes(ranges)
-
-
-def _split(key: bytes) -> tuple[bytes, bytes]:
-    package, separator, ref = key.rpartition(b"\0")
-    if not separator or not ref or package.count(b"\0") != 1:
+def _package_of(key: bytes) -> bytes:
+    """An ``a`` key up to and with its second NUL."""
+    end = key.find(b"\0", key.find(b"\0") + 1) + 1
+    if not 0 < key.find(b"\0") < end - 1:
         raise DefinitionsRefused(f"definitions hold a damaged key ({key[:80]!r}); build them again")
-    return package, ref
+    return key[:end]
 
 
-def _text(text: bytes) -> bytes:
-    """``text``, which is UTF-8, as MessagePack."""
-    size = len(text)
+def _pair_head(size: int) -> bytes:
+    """The MessagePack before a ref of ``size`` bytes, the first of two items."""
     if size < 32:
-        return bytes((0xA0 | size,)) + text
+        return bytes((0x92, 0xA0 | size))
     if size < 256:
-        return b"\xd9" + bytes((size,)) + text
-    return b"\xda" + size.to_bytes(2, "big") + text
+        return bytes((0x92, 0xD9, size))
+    return b"\x92\xda" + size.to_bytes(2, "big")
+
+
+_PAIR_HEADS = tuple(_pair_head(size) for size in range(256))
 
 
 def _array_head(count: int) -> bytes:
@@ -476,13 +406,7 @@ def _unwritable(path: Path, error: lmdb.Error | OSError) -> AccessDenied:
     return AccessDenied(f"cannot write definitions to {path.parent}: {reason}; check space and permissions")
 
 
-def _missing(directory: Path) -> DefinitionsMissing:
-    return DefinitionsMissing(
-        f"there are no definitions in {directory}; run `redoubt definitions import BUNDLE`"
-    )
-
-
-def _damaged(directory: Path) -> DefinitionsError:
+def _damaged(what: Path | str) -> DefinitionsError:
     return DefinitionsError(
-        f"the definitions in {directory} are damaged; import their bundle again, or `redoubt definitions rollback`"
+        f"the definitions {what} are damaged; import their bundle again, or `redoubt definitions rollback`"
     )

@@ -6,6 +6,8 @@ import threading
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from redoubt.definitions import records, snapshot, stream
 from redoubt.definitions.snapshot import Origin, Snapshot, SnapshotWriter
@@ -191,6 +193,16 @@ def test_changed_byte_is_found_by_verify(place):
         snapshot.verify(place)
 
 
+def test_damage_that_is_met_when_reading_is_said(place):
+    path = place / snapshot.DATA
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x92\xabosv/PYSEC-1")
+    data[at] = 0xC1
+    path.write_bytes(data)
+    with Snapshot.open(place) as definitions, pytest.raises(DefinitionsError, match="damaged; import"):
+        definitions.affected("pypi", "shop")
+
+
 def test_stamp_that_names_another_digest_is_found_by_verify(place):
     stamp = msgspec.json.decode((place / snapshot.STAMP).read_bytes())
     stamp["digest"] = "sha256:" + "0" * 64
@@ -279,3 +291,31 @@ def test_unfinished_snapshot_is_not_one(tmp_path):
 
 def _advisory():
     return records.decode_advisory("osv/1", msgspec.msgpack.encode(["LOW", "long"]))
+
+
+hostile_keys = st.builds(
+    lambda prefix, rest: prefix + rest,
+    st.sampled_from([b"a", b"a", b"a", b"c", b"e", b"m", b"v", b"z", b"A"]),
+    st.one_of(
+        st.binary(max_size=12), st.text("xy\0/é", max_size=9).map(str.encode), st.just(b"x\0y\0" + b"r" * 600)
+    ),
+)
+hostile_values = st.one_of(
+    st.binary(max_size=12),
+    st.sampled_from([b"\x90", b"\x80", b"\x93\x01\x02\xa0", records.affected("x", "y", "z", [span("1")])[1]]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(contents=st.dictionaries(hostile_keys, hostile_values, max_size=8))
+def test_whatever_is_written_comes_back_or_was_refused(tmp_path_factory, contents):
+    directory = tmp_path_factory.mktemp("hostile") / "s"
+    contents = {**contents, b"mschema": b"\xa31.0"}
+    try:
+        snapshot.create(directory, contents.items())
+    except DefinitionsRefused:
+        with pytest.raises(DefinitionsMissing):
+            Snapshot.open(directory)
+        return
+    with Snapshot.open(directory) as definitions:
+        assert list(definitions.records()) == sorted(contents.items())
