@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_PATIENCE = 0.5  # seconds before a bar is worth drawing
 
 #: ``advance(task, done, total)``: ``done`` and ``total`` in bytes or records; total 0 where unknown.
 Advance = Callable[[str, int, int], None]
@@ -40,38 +48,80 @@ class Console:
 
     @contextmanager
     def bars(self, title: str, unit: str = "bytes") -> Iterator[Advance]:
-        """Draw a bar per task while the body runs, if this is a terminal. ``unit``: ``bytes`` or a noun."""
+        """Draw a bar per task while the body runs, if this is a terminal and it takes long enough to matter.
+
+        ``unit``: ``bytes``, or the noun of what is counted. May be advanced from several threads.
+        """
         if not self._progress:
             yield lambda task, done, total: None
             return
-        from rich.console import Console as RichConsole
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            MofNCompleteColumn,
-            Progress,
-            TaskID,
-            TextColumn,
-            TimeElapsedColumn,
-        )
-
-        amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(24), amount, TimeElapsedColumn())
-        tasks: dict[str, TaskID] = {}
-        with Progress(*columns, console=RichConsole(stderr=True), transient=True) as progress:
-
-            def advance(task: str, done: int, total: int) -> None:
-                if task not in tasks:
-                    tasks[task] = progress.add_task(f"{title} {clean(task)}", total=total or None)
-                progress.update(tasks[task], completed=done, total=total or None)
-
-            yield advance
+        bars = _Bars(title, unit)
+        try:
+            yield bars.advance
+        finally:
+            bars.close()
 
     def _say(self, label: str, message: str) -> None:
         self._echo(f"{label} {clean(message)}")
 
     def _echo(self, line: str) -> None:
         click.echo(line, err=True, color=False if os.environ.get("NO_COLOR") else None)
+
+
+class _Bars:
+    """Bars that appear once the work has taken a moment; until then not even rich is imported."""
+
+    def __init__(self, title: str, unit: str) -> None:
+        self._title = title
+        self._unit = unit
+        self._due = time.monotonic() + _PATIENCE
+        self._lock = threading.Lock()
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._closed = False
+
+    def advance(self, task: str, done: int, total: int) -> None:
+        """Move one bar."""
+        with self._lock:
+            if self._closed or (self._progress is None and time.monotonic() < self._due):
+                return
+            if self._progress is None:
+                self._progress = self._begin()
+            if task not in self._tasks:
+                self._tasks[task] = self._progress.add_task(
+                    f"{self._title} {clean(task)}", total=total or None
+                )
+            self._progress.update(self._tasks[task], completed=done, total=total or None)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        with self._lock:
+            self._closed = True
+            if self._progress is not None:
+                self._progress.stop()
+
+    def _begin(self) -> Progress:
+        from rich.console import Console as RichConsole
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        amount = DownloadColumn() if self._unit == "bytes" else MofNCompleteColumn()
+        progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(24),
+            amount,
+            TimeElapsedColumn(),
+            console=RichConsole(stderr=True),
+            transient=True,
+        )
+        progress.start()
+        return progress
 
 
 def clean(text: str) -> str:

@@ -25,6 +25,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 import redoubt
+from redoubt.egress import failures
+from redoubt.egress.failures import ConnectionBroken as ConnectionBroken
+from redoubt.egress.failures import Unreachable as Unreachable
+from redoubt.egress.failures import Untrusted as Untrusted
 from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, UnreadableInput, UsageError
 
 if TYPE_CHECKING:
@@ -47,18 +51,6 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 T = TypeVar("T")
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-
-
-class ConnectionBroken(NetworkError):
-    """The connection ended, or stood still, before the body did. What was read so far is usable."""
-
-
-class Unreachable(NetworkError):
-    """Nobody answers there, or not in TLS where that was asked for."""
-
-
-class Untrusted(NetworkError):
-    """Somebody answers there, with a certificate that nobody vouches for."""
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -144,7 +136,7 @@ class Response:
                         raise ConnectionBroken(f"{self.where}: too slow")
                     waited, got = 0.0, 0
         except self._library.TransportError as error:
-            raise ConnectionBroken(f"{self.where}: {_reason(error)}") from error
+            raise ConnectionBroken(f"{self.where}: {failures.reason(error)}") from error
         except self._library.DecodingError as error:
             raise ConnectionBroken(f"{self.where}: the body is damaged") from error
 
@@ -213,8 +205,8 @@ class Client:
             try:
                 response = self._follow(url, method, headers or {}, form)
             except self._library.TransportError as error:
-                if last or not _passes(error):
-                    raise _failure(error)(f"{scrub(url)}: {_reason(error)}") from error
+                if last or not failures.passes(error):
+                    raise failures.failure(error)(f"{scrub(url)}: {failures.reason(error)}") from error
                 wait = retry.delay(attempt)
             else:
                 if response.status not in _PASSING:
@@ -240,7 +232,7 @@ class Client:
             try:
                 inner = self._inner.send(request, stream=True)
             except (self._library.RemoteProtocolError, self._library.InvalidURL) as error:
-                if isinstance(error, self._library.TransportError) and not _bad_location(error):
+                if isinstance(error, self._library.TransportError) and not failures.bad_location(error):
                     raise
                 raise NetworkError(f"{scrub(str(request.url))}: redirected to an unusable address") from error
             if inner.status_code not in _REDIRECTS or inner.next_request is None:
@@ -416,65 +408,6 @@ def _retry_after_seconds(text: str) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def _reason(error: Exception) -> str:
-    """Why a connection failed, in words that hold nothing of what was sent."""
-    import httpx
-
-    if (certificate := _certificate_failure(error)) is not None:
-        return (
-            f"its certificate is not trusted ({certificate});"
-            " name the file of the CA that signed it (--ca-file), or add that CA to the system's"
-        )
-    match error:
-        case httpx.ConnectTimeout():
-            return "no answer to connecting; timed out"
-        case httpx.TimeoutException():
-            return "timed out"
-        case httpx.ConnectError():
-            return f"cannot connect ({error})"
-        case httpx.ProxyError():
-            return "the proxy refused"
-        case httpx.UnsupportedProtocol():
-            return "neither http nor https"
-        case httpx.ReadError() | httpx.RemoteProtocolError() | httpx.WriteError():
-            return "the connection broke off"
-        case _:
-            return "the request failed"
-
-
-def _certificate_failure(error: BaseException | None) -> str | None:
-    import ssl
-
-    for _ in range(8):
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return error.verify_message or "verification failed"
-        if error is None:
-            return None
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _failure(error: Exception) -> type[NetworkError]:
-    import httpx
-
-    if _certificate_failure(error) is not None:
-        return Untrusted
-    return Unreachable if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else NetworkError
-
-
-def _passes(error: Exception) -> bool:
-    """Whether trying again can help."""
-    import httpx
-
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
-        return False
-    return _certificate_failure(error) is None
-
-
-def _bad_location(error: Exception) -> bool:
-    return "location" in str(error).lower()
 
 
 def _trust(ca_file: Path | None, insecure: bool) -> ssl.SSLContext:

@@ -1,0 +1,79 @@
+"""Why a connection failed, in our errors and in words that hold nothing of what was sent.
+
+Translates the HTTP library's exceptions; makes no connection.
+"""
+
+from __future__ import annotations
+
+from redoubt.errors import NetworkError
+
+
+class ConnectionBroken(NetworkError):
+    """The connection ended, or stood still, before the body did. What was read so far is usable."""
+
+
+class Unreachable(NetworkError):
+    """Nobody answers there, or not in TLS where that was asked for."""
+
+
+class Untrusted(NetworkError):
+    """Somebody answers there, with a certificate that nobody vouches for."""
+
+
+def reason(error: Exception) -> str:
+    """Why a connection failed, in words that hold nothing of what was sent."""
+    import httpx
+
+    if (certificate := _certificate_failure(error)) is not None:
+        return (
+            f"its certificate is not trusted ({certificate});"
+            " name the file of the CA that signed it (--ca-file), or add that CA to the system's"
+        )
+    match error:
+        case httpx.ConnectTimeout():
+            return "no answer to connecting; timed out"
+        case httpx.TimeoutException():
+            return "timed out"
+        case httpx.ConnectError():
+            return f"cannot connect ({error})"
+        case httpx.ProxyError():
+            return "the proxy refused"
+        case httpx.UnsupportedProtocol():
+            return "neither http nor https"
+        case httpx.ReadError() | httpx.RemoteProtocolError() | httpx.WriteError():
+            return "the connection broke off"
+        case _:
+            return "the request failed"
+
+
+def _certificate_failure(error: BaseException | None) -> str | None:
+    import ssl
+
+    for _ in range(8):
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message or "verification failed"
+        if error is None:
+            return None
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def failure(error: Exception) -> type[NetworkError]:
+    import httpx
+
+    if _certificate_failure(error) is not None:
+        return Untrusted
+    return Unreachable if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else NetworkError
+
+
+def passes(error: Exception) -> bool:
+    """Whether trying again can help."""
+    import httpx
+
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+        return False
+    return _certificate_failure(error) is None
+
+
+def bad_location(error: Exception) -> bool:
+    return "location" in str(error).lower()
