@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -76,27 +77,32 @@ def run(*, runs: int = RUNS, syft_runs: int = SYFT_RUNS) -> dict[str, object]:
 def compare(target: str, syft: str) -> dict[str, object]:
     """Packages as (type, name, version), ours against Syft's."""
     report = json.loads(_measured([sys.executable, str(ROOT / "bench" / "index_once.py"), target])[2])
-    ours = {(p["type"], p["name"], p["version"]) for p in report["packages"]}
-    theirs = set()
+    ours = {_alike(p["type"], p["name"], p["version"]): p["locations"][0][0] for p in report["packages"]}
+    theirs = {}
     for artifact in json.loads(_measured(_syft(syft, target))[2])["artifacts"]:
         kind = _TYPES.get(artifact["type"], artifact["type"])
-        theirs.add((kind, _as_ours(kind, artifact), artifact["version"]))
+        place = artifact["locations"][0]["path"].lstrip("/")
+        theirs[_alike(kind, artifact["name"], artifact["version"])] = place
     return {
         "ours": dict(sorted(Counter(kind for kind, _, _ in ours).items())),
         "syft": dict(sorted(Counter(kind for kind, _, _ in theirs).items())),
-        "only_syft": sorted(map(list, theirs - ours)),
-        "only_ours": sorted(map(list, ours - theirs)),
+        "only_syft": [[*package, theirs[package]] for package in sorted(theirs.keys() - ours.keys())],
+        "only_ours": [[*package, ours[package]] for package in sorted(ours.keys() - theirs.keys())],
     }
 
 
-def _as_ours(kind: str, artifact: dict[str, object]) -> str:
-    """Syft names a jar by its artifact alone; the group is in its purl."""
-    name = str(artifact["name"])
+def _alike(kind: str, name: str, version: str) -> tuple[str, str, str]:
+    """A package in a form in which both scanners write it the same.
+
+    Syft names a jar by its artifact alone, and the standard library's version with ``go`` before it.
+    """
     if kind == "maven":
-        parts = str(artifact.get("purl", "")).removeprefix("pkg:maven/").partition("@")[0].split("/")
-        if len(parts) == 2:
-            return ":".join(parts)
-    return name
+        name = name.rpartition(":")[2]
+    elif kind == "pypi":
+        name = re.sub(r"[-_.]+", "-", name).lower()
+    elif kind == "golang":
+        version = version.removeprefix("go").replace("(devel)", "").replace("UNKNOWN", "")
+    return kind, name, version
 
 
 def _syft(syft: str, target: str) -> list[str]:
