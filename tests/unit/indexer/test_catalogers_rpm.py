@@ -119,6 +119,13 @@ def test_packages_that_are_not_a_plain_table_are_refused(statements: list[str]) 
     assert kinds(catalog) == [ProblemKind.DAMAGED]
 
 
+def test_schema_that_is_not_text_is_damaged() -> None:
+    data = rpmwriter.database([], rpmwriter.PACKAGES).replace(b"CREATE TABLE", b"CREATE T\xff\xff\xff\xff")
+    damaged = data.replace(b"'Packages'", b"'\xff\xff\xff\xffages'")
+    for content in (data, damaged):
+        assert kinds(read(content)) == [ProblemKind.DAMAGED]
+
+
 def test_column_that_would_be_computed_is_refused() -> None:
     data = rpmwriter.database(
         [], rpmwriter.PACKAGES, "DROP TABLE Packages", "CREATE TABLE Packages (a, blob AS (zeroblob(a)))",

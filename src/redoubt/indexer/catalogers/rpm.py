@@ -86,13 +86,19 @@ def _database(content: Content, found: Findings) -> None:
         _rows(connection, content.size, found)
     except LimitExceeded as error:
         found.problem(ProblemKind.LIMIT, str(error))
-    except (UnreadableInput, sqlite3.Error, MemoryError, OverflowError) as error:
+    except (UnreadableInput, sqlite3.Error, MemoryError, OverflowError, UnicodeDecodeError) as error:
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
             found.problem(ProblemKind.LIMIT, "the rpm database costs too much to read")
         else:
-            found.damaged(f"the rpm database is damaged: {shown(str(error)) or 'too large a value'}")
+            found.damaged(f"the rpm database is damaged: {_reason(error)}")
     finally:
         connection.close()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "text that is not text"  # SQLite quotes the file in its message, and Python cannot decode it
+    return shown(str(error)) or "a value that is too large"
 
 
 def _claimed_size(head: bytes) -> int:
@@ -168,8 +174,8 @@ def _rows(connection: sqlite3.Connection, size: int, found: Findings) -> None:
             (blob,) = connection.execute("SELECT blob FROM Packages WHERE rowid = ?", (row,)).fetchone() or (
                 None,
             )
-        except (sqlite3.DataError, sqlite3.DatabaseError, MemoryError) as error:
-            found.damaged(f"row {row} of the rpm database: {shown(str(error)) or 'too large'}")
+        except (sqlite3.DatabaseError, MemoryError, UnicodeDecodeError) as error:
+            found.damaged(f"row {row} of the rpm database: {_reason(error)}")
             continue
         _package(blob, found)
         left -= len(blob) if isinstance(blob, (bytes, str)) else 0
