@@ -268,7 +268,15 @@ def _block(block: Block) -> Markup:
         class_="name",
     )
     scored = any(item.epss for item in block.findings)
-    heads = ["Severity", "Flaw", "CVSS", "EPSS" if scored else "", "Fixed in", "What is known"]
+    rated = any(item.cvss for item in block.findings)
+    heads = [
+        "Severity",
+        "Flaw",
+        "CVSS" if rated else "",
+        "EPSS" if scored else "",
+        "Fixed in",
+        "What is known",
+    ]
     return tag(
         "article",
         tag("header", name, *lines),

@@ -231,14 +231,16 @@ def _block(page: _Page, block: Block, columns: _Columns) -> None:
     name = Span((first.source_name or first.name) + " ", _BOLD)
     kind = f"  {first.type}  "
     advice, style = _advice(first)
-    if page.width and _width(name.text + first.version + kind + advice) > page.width:
-        if _width(name.text) > page.width // 2:
-            page.hang([], name.text, _BOLD)
-            name = Span("  ")
-        page.hang([name], f"{first.version}  {first.type}")
-        page.hang([Span("  ")], advice, style)
-    else:
+    title = _width(name.text + first.version + kind)
+    if page.width is None or title + _width(advice) <= page.width:
         page.line(name, Span(first.version), Span(kind, _DIM), Span(advice, style))
+    else:
+        if title <= page.width:
+            page.line(name, Span(first.version), Span(kind, _DIM))
+        else:
+            page.hang([], name.text, _BOLD)
+            page.hang([Span("  ")], f"{first.version}{kind}")
+        page.hang([Span("  ")], advice, style)
     installed = [item.name + (f" ({item.arch})" if item.arch else "") for item in block.packages]
     if first.type in SYSTEM_TYPES:
         if len(installed) > 1 or first.source_name:
