@@ -11,7 +11,8 @@ help: ## List the targets
 
 $(VENV)/.installed: pyproject.toml uv.lock
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
-	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(VENV) $(BIN)/uv sync --quiet --inexact --frozen
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(VENV) UV_COMPILE_BYTECODE=1 $(BIN)/uv sync --quiet --inexact --frozen
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 .PHONY: setup

@@ -1,0 +1,212 @@
+"""`make bench`: every measurement, written to docs/benchmarks.md with the machine it was made on.
+
+    python bench/run.py
+
+Needs the advisory data that ``REDOUBT_SHARED`` names (``../shared`` by default) for the build and the
+match; what cannot be measured here is left out, and the page says so.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "scripts")]
+
+import index as index_bench
+import make_image
+import versions as versions_bench
+
+DATA = Path(os.environ.get("REDOUBT_SHARED", ROOT.parent / "shared")) / "data"
+REDOUBT = str(Path(sys.executable).with_name("redoubt"))
+ROXCTL = str(Path(sys.executable).with_name("roxctl"))
+# Installed programs have their bytecode; a machine that forbids writing it measures the compiler instead.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def main() -> None:
+    page = [
+        "# Benchmarks",
+        "",
+        f"Written by `make bench` on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}: {_machine()}. "
+        "Warm page cache; medians. Nothing on this page is asserted by a test.",
+        "",
+    ]
+    page += _index_section(index_bench.run())
+    page += _again_section()
+    page += _definitions_section()
+    page += _versions_section()
+    page += _start_section()
+    (ROOT / "docs" / "benchmarks.md").write_text("\n".join(page) + "\n", "utf-8")
+    print("\n".join(page))
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    return f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB, Linux, Python {platform.python_version()}"
+
+
+def _index_section(result: dict[str, object]) -> list[str]:
+    image = result["image"]
+    assert isinstance(image, dict)
+    lines = [
+        "## Cold index of a large image",
+        "",
+        "A Debian root with Python, npm, Java and Go packages in uneven layers (`bench/make_image.py`): "
+        + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in image.items())
+        + ". Every run is a process of its own. The floor is what cannot be avoided: igzip and both SHA-256 sums on "
+        "two threads for gzip layers, one SHA-256 for plain ones. Syft 1.18.1 ran in the same session.",
+        "",
+        "| form | Redoubt | memory | floor | times floor | Syft | Syft memory | faster than Syft | index again |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, label in (("oci", "OCI layout, gzip"), ("archive", "docker archive, plain")):
+        row = result[name]
+        assert isinstance(row, dict)
+        lines.append(
+            f"| {label} | {row['seconds']:.2f} s | {row['megabytes']:.0f} MB | {row['floor_seconds']:.2f} s "
+            f"| {row['times_floor']} | {_or(row, 'syft_seconds', '.1f', ' s')} | {_or(row, 'syft_megabytes', '.0f', ' MB')} "
+            f"| {_or(row, 'times_faster_than_syft', '.1f', ' ×')} | {row['again_seconds']:.2f} s |"
+        )
+    lines.append("")
+    packages = result.get("packages")
+    if isinstance(packages, dict):
+        lines += ["Packages against Syft's (type, name, version):", ""]
+        for key, value in packages.items():
+            shown = f"{len(value)}" if isinstance(value, list) else str(value)
+            lines.append(f"- {key.replace('_', ' ')}: {shown}")
+        lines += ["", "The differences are explained in [catalogers.md](catalogers.md).", ""]
+    return lines
+
+
+def _or(row: dict[str, object], key: str, form: str, unit: str) -> str:
+    value = row.get(key)
+    return "not measured" if value is None else f"{value:{form}}{unit}"
+
+
+def _again_section() -> list[str]:
+    """`redoubt scan` of the same image a second time, from an archive and from a registry if there is one."""
+    layout, archive = make_image.make()
+    lines = [
+        "## `redoubt scan` again",
+        "",
+        "The whole command, process start included, on the image above.",
+        "",
+    ]
+    lines += ["| target | seconds |", "|---|---|"]
+    with tempfile.TemporaryDirectory() as home:
+        environment = os.environ | {"REDOUBT_DATA_DIR": f"{home}/data", "REDOUBT_CACHE_DIR": f"{home}/cache"}
+        subprocess.run([REDOUBT, "definitions", "import", "--starter", "-q"], env=environment, check=True)
+        lines.append(f"| docker archive | {_scan(str(archive), environment):.2f} |")
+        lines.append(f"| OCI layout | {_scan(str(layout), environment):.2f} |")
+        try:
+            sys.path.insert(0, str(ROOT / "tests"))
+            lines.append(
+                f"| registry (Debian's docker-registry, loopback) | {_from_registry(archive, environment):.2f} |"
+            )
+        except (FileNotFoundError, ImportError) as error:
+            lines.append(f"| registry | not measured: {error} |")
+    return [*lines, ""]
+
+
+def _scan(target: str, environment: dict[str, str], *options: str) -> float:
+    command = [REDOUBT, "scan", target, "-q", "-o", "json", *options]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    return _timed(command, environment, runs=7)
+
+
+def _from_registry(archive: Path, environment: dict[str, str]) -> float:
+    from support.registry import start_registry
+
+    with tempfile.TemporaryDirectory() as folder, start_registry(Path(folder)) as registry:
+        name = f"{registry.address}/bench/image:1"
+        push = [
+            "skopeo",
+            "copy",
+            "--quiet",
+            "--dest-tls-verify=false",
+            f"docker-archive:{archive}",
+            f"docker://{name}",
+        ]
+        subprocess.run(push, check=True)
+        return _scan(name, environment)
+
+
+def _definitions_section() -> list[str]:
+    lines = ["## Definitions", ""]
+    if not DATA.is_dir():
+        return [*lines, "Not measured: the advisory data is not here.", ""]
+    import match as match_bench
+
+    with tempfile.TemporaryDirectory() as home:
+        environment = os.environ | {"REDOUBT_DATA_DIR": f"{home}/data", "REDOUBT_CACHE_DIR": f"{home}/cache"}
+        keys, out = f"{home}/keys", f"{home}/bundle.zip"
+        subprocess.run([REDOUBT, "definitions", "keygen", "--out", keys], check=True, capture_output=True)
+        build = [REDOUBT, "definitions", "build", "--mirror", str(DATA), "--key", keys, "--out", out, "-q"]
+        seconds = _timed(build, environment, runs=3)
+        size = Path(out).stat().st_size / 1e6
+        trust = [REDOUBT, "definitions", "trust", "add", f"{keys}/root.json", "--channel", "main"]
+        subprocess.run(trust, env=environment, check=True, capture_output=True)
+        take = _timed([REDOUBT, "definitions", "import", out, "-q"], environment, runs=1)
+    result = match_bench.run(DATA)
+    return [
+        *lines,
+        "| what | figure |",
+        "|---|---|",
+        f"| a signed bundle from all of the mirror's data, the whole command | {seconds:.1f} s, {size:.1f} MB |",
+        f"| importing it, the whole command | {take:.1f} s |",
+        f"| match of 1,000 packages, warm | {result['match_ms_median']} ms ({result['findings']:,} findings) |",
+        f"| match of 100,000 packages | {result['match_100k_seconds']} s |",
+        "",
+    ]
+
+
+def _versions_section() -> list[str]:
+    lines = [
+        "## Version keys",
+        "",
+        "Keys a second on one core. *Repeating*: versions that share pieces, as real ones do; ",
+    ]
+    lines[-1] += "*distinct*: no number occurs twice."
+    lines += ["", "| scheme | repeating | distinct |", "|---|---|---|"]
+    for scheme, rates in versions_bench.run().items():
+        lines.append(f"| {scheme} | {rates['repeating']:,} | {rates['distinct']:,} |")
+    return [*lines, ""]
+
+
+def _start_section() -> list[str]:
+    lines = ["## Start", "", "| command | milliseconds |", "|---|---|"]
+    for words in ([REDOUBT, "--help"], [ROXCTL, "version"], [REDOUBT, "scan", "--help"]):
+        name = " ".join([Path(words[0]).name, *words[1:]])
+        lines.append(f"| `{name}` | {_timed(words, dict(os.environ), runs=15) * 1000:.0f} |")
+    return lines
+
+
+def _timed(command: list[str], environment: dict[str, str], runs: int) -> float:
+    """The median wall time of a command, in seconds."""
+    times = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()
