@@ -9,7 +9,6 @@ one warm process, best and median; the formats on the report that comes out.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import random
@@ -33,7 +32,7 @@ DATA = Path(os.environ.get("REDOUBT_SHARED", ROOT.parent / "shared")) / "data"
 _MIX = {"debian:11": 500, "pypi": 200, "npm": 150, "maven": 100, "golang": 50}
 _TYPES = {"debian:11": "deb"}
 _DEBIAN = Distribution(id="debian", version_id="11", codename="bullseye")
-_RUNS = 15
+_RUNS = 40
 
 
 def run(mirror: Path = DATA) -> dict[str, object]:
@@ -43,11 +42,10 @@ def run(mirror: Path = DATA) -> dict[str, object]:
             snapshot.create(Path(folder, "s"), built.records())
         with snapshot.Snapshot.open(Path(folder, "s")) as definitions:
             known = _known(definitions)
-            small, large = _index(known, 1), _index(known, 100)
-            gc.collect()
-            gc.freeze()  # a scan's process does not hold what this one was made from
+            small = _index(known, 1)
             report = match(small, definitions)
             best, median = _measured(lambda: match(small, definitions), _RUNS)
+            large = _index(known, 100)
             many, _ = _measured(lambda: match(large, definitions), 1)
             return {
                 "packages": report.package_count,

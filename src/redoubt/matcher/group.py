@@ -51,14 +51,23 @@ def group(hits: list[Hit], not_affected: frozenset[str]) -> list[Group]:
     ``not_affected`` are names of flaws that the namespace's own records explicitly deny: a group all of
     whose CVEs (all of whose names, where it has none) are denied is left out.
     """
-    members: dict[str, tuple[set[str], list[Hit]]] = {}
-    if not any(hit.advisory.aliases or hit.advisory.cves for hit in hits):
-        for hit in hits:  # most distributions: every record is one flaw under one name
-            members.setdefault(hit.advisory.id, ({hit.advisory.id}, []))[1].append(hit)
-    else:
-        members = _related(hits)
-    groups = [_group(ids, group_hits, not_affected) for ids, group_hits in members.values()]
-    return [item for item in groups if item is not None]
+    if any(hit.advisory.aliases or hit.advisory.cves for hit in hits):
+        related = [_group(ids, members, not_affected) for ids, members in _related(hits).values()]
+        return [item for item in related if item is not None]
+    # Most distributions: every record is one flaw under one name.
+    named: dict[str, list[Hit]] = {}
+    for hit in hits:
+        named.setdefault(hit.advisory.id, []).append(hit)
+    return [
+        Group(
+            name,
+            (),
+            (name,) if is_cve(name) else (),
+            sorted(members, key=_ref) if len(members) > 1 else members,
+        )
+        for name, members in named.items()
+        if name not in not_affected
+    ]
 
 
 def _related(hits: list[Hit]) -> dict[str, tuple[set[str], list[Hit]]]:
@@ -79,10 +88,6 @@ def _related(hits: list[Hit]) -> dict[str, tuple[set[str], list[Hit]]]:
 
 
 def _group(ids: set[str], hits: list[Hit], not_affected: frozenset[str]) -> Group | None:
-    if len(ids) == len(hits) == 1:
-        (name,) = ids
-        only = (name,) if is_cve(name) else ()
-        return None if name in not_affected else Group(name, (), only, hits)
     cves = [name for name in ids if is_cve(name)]
     if cves:
         cves.sort(key=_cve_number)
@@ -103,6 +108,10 @@ def _group(ids: set[str], hits: list[Hit], not_affected: frozenset[str]) -> Grou
             unique.values(), key=lambda hit: (hit.advisory.id != identifier, bool(hit.advisory.cves), hit.ref)
         )
     return Group(identifier, aliases, tuple(cves), hits)
+
+
+def _ref(hit: Hit) -> str:
+    return hit.ref
 
 
 def _cve_number(identifier: str) -> tuple[int, int]:
