@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import ociwriter  # noqa: E402
+import ociwriter
 
 BENCH = ROOT / ".bench"
 OCI = BENCH / "image"

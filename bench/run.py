@@ -135,16 +135,7 @@ def _from_registry(archive: Path, environment: dict[str, str]) -> float:
     from support.registry import start_registry
 
     with tempfile.TemporaryDirectory() as folder, start_registry(Path(folder)) as registry:
-        name = f"{registry.address}/bench/image:1"
-        push = [
-            "skopeo",
-            "copy",
-            "--quiet",
-            "--dest-tls-verify=false",
-            f"docker-archive:{archive}",
-            f"docker://{name}",
-        ]
-        subprocess.run(push, check=True)
+        name = registry.push(f"docker-archive:{archive}", "bench/image:1")
         return _scan(name, environment)
 
 

@@ -88,7 +88,9 @@ def test_a_threshold_decides_the_exit_code_and_nothing_else(
     target = image.write_docker_archive(tmp_path / "image.tar")
     plain = redoubt("scan", target, "-o", "json").stdout
     assert redoubt("scan", target, "-o", "json", "--fail-on", "high", code=1).stdout == plain
-    redoubt("scan", target, "--fail-on", "critical", code=0)
+    milder = ImageWriter().add([LODASH]).write_docker_archive(tmp_path / "milder.tar")
+    redoubt("scan", milder, "--fail-on", "high", code=1)
+    redoubt("scan", milder, "--fail-on", "critical", code=0)
     clean = ImageWriter().add(
         [Entry("srv/node_modules/none/package.json", b'{"name":"none","version":"1.0.0"}')]
     )
@@ -121,6 +123,20 @@ def test_a_damaged_database_is_named_and_the_rest_is_found(redoubt: Cli, tmp_pat
         ("damaged", "var/lib/rpm/rpmdb.sqlite")
     ]
     assert ("npm", "lodash", "4.17.15", "CVE-2020-8203") in findings(report)
+
+
+def test_a_layer_that_cannot_be_read_is_never_a_success(
+    redoubt: Cli, image: ImageWriter, tmp_path: Path
+) -> None:
+    target = image.write_oci_dir(tmp_path / "image")
+    blobs = sorted((target / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
+    layer = next(path for path in blobs if path.read_bytes()[:2] == b"\x1f\x8b")
+    data = bytearray(layer.read_bytes())
+    data[-9] ^= 1
+    layer.write_bytes(data)
+    report = json.loads(redoubt("scan", target, "-o", "json", code=3).stdout)
+    assert [problem["kind"] for problem in report["problems"]] == ["damaged"]
+    redoubt("index", target, code=3)
 
 
 def test_index_then_match_equals_scan(redoubt: Cli, image: ImageWriter, tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ class Judging:
         if self.fail_on and worst is not None and worst.rank >= Severity(self.fail_on.upper()).rank:
             sys.stdout.flush()
             raise click.exceptions.Exit(EXIT_FINDINGS)
-        if self.fail_on_incomplete and gaps:
+        if (self.fail_on_incomplete and gaps) or _unread(report):
+            sys.stdout.flush()
             raise click.exceptions.Exit(EXIT_UNREADABLE)
 
 
@@ -226,6 +227,9 @@ def index(target: str, quiet: bool, **given: object) -> None:
 
         for line in summary.index_gaps(report):
             console.warn(line)
+    if _unread(report):
+        sys.stdout.flush()
+        raise click.exceptions.Exit(EXIT_UNREADABLE)
 
 
 @click.command("match", context_settings=HELP)
@@ -264,6 +268,11 @@ def _judging(given: dict[str, object]) -> Judging:
 
 def _look(given: dict[str, object]) -> Look:
     return Look(**_taken(given, tuple(Look.__dataclass_fields__)))  # type: ignore[arg-type]  # click's types
+
+
+def _unread(report: IndexReport | VulnerabilityReport) -> bool:
+    """Whether a whole layer, or the image, could not be read: then the report is not one of the image."""
+    return any(not problem.path for problem in report.problems)
 
 
 def _taken(given: dict[str, object], names: Sequence[str]) -> dict[str, object]:
