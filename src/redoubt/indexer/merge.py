@@ -21,7 +21,7 @@ from redoubt.indexer.report import FileReport, LayerReport
 from redoubt.model import Distribution, Location, Package, Problem
 
 _HOPS = 40  # as many symlinks as Linux follows
-_STEPS = 4096  # path components looked at while following them
+_STEPS = 512  # path components looked at while following them
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
 _Sighting = tuple[tuple[str, ...], tuple[Location, ...]]  # identity, place inside the file
@@ -102,6 +102,7 @@ class _View:
     def __init__(self) -> None:
         self._root: dict[str, object] = {}
         self._linked = False
+        self._real_folders: dict[str, str | None] = {}  # what ``real`` said, while links stay as they are
         self._interesting: set[bytes] = set()  # paths in the tree and above; a leaf's also with a slash
 
     # --- applying a layer
@@ -115,10 +116,12 @@ class _View:
         before = {path: node for path in files if isinstance(node := self._at(path), _File)}
         for report in reports:
             self._remove(report)
+        self._real_folders.clear()
         for report in reports:
             for path, target in report.links.items():
                 self._put(self._real_parent(path), _Link(target))
                 self._linked = True
+                self._real_folders.clear()
         if self._linked:
             files = {self._real_parent(path): said for path, said in files.items()}
         for path, said in files.items():
@@ -136,7 +139,8 @@ class _View:
         for path in report.whiteouts:
             self._delete(self._real_parent(path))
         for path in report.opaques:
-            node = self._at(self.real(path) or "")
+            real = self.real(path)
+            node = None if real is None else self._at(real)
             if isinstance(node, dict):
                 node.clear()
         for lines in named(report):
@@ -228,7 +232,9 @@ class _View:
         if not self._linked:
             return path
         folder, _, name = path.rpartition("/")
-        real = self.real(folder)
+        if folder not in self._real_folders:
+            self._real_folders[folder] = self.real(folder)
+        real = self._real_folders[folder]
         if real is None:
             return path
         return f"{real}/{name}" if real else name

@@ -22,9 +22,8 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
 
     ``diff_id`` and ``digest`` are computed, not claimed. ``whiteouts`` are the paths removed (without
     ``.wh.``), ``opaques`` the directories whose lower content is hidden. ``links`` maps each symlink on
-    the way to a package database to its target, as written. ``names`` is zstd of the newline-joined
-    paths of every entry that is not a directory: what they cover in lower layers is gone.
-    ``wants_again`` are paths that need a second pass (a followed link's target, an old Go binary).
+    the way to a package database to its target, as written. ``names`` is zstd of the paths of all
+    entries, a line each, a directory's with a slash at its end: what they cover in lower layers is gone.
     ``problems`` are of the layer as a whole (truncated, a limit).
     """
 
@@ -38,5 +37,4 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     opaques: tuple[str, ...] = ()
     links: dict[str, str] = {}
     names: bytes = b""
-    wants_again: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()

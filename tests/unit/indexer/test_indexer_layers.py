@@ -281,7 +281,7 @@ def test_programs_are_streamed_if_executable_large_enough_and_of_the_magic() -> 
 def test_a_program_to_be_read_by_place_was_kept_or_is_collected_in_a_second_pass(
     word: str, passes: int
 ) -> None:
-    name = "n" * 2000  # so long that it comes in several chunks
+    name = "n" * 9000  # more than a reader is shown at first
     program = f"#GO {word} {name} 1\n".encode()
     tar = layer_tar(
         [Entry("bin/old", program, 0o755), hardlink("bin/new", "bin/old"), Entry("db/list", b"a 1")]

@@ -239,6 +239,11 @@ def test_links_in_circles_and_to_nothing_find_nothing() -> None:
     assert found([symlink("db", "/" + "../" * 1300)]) == {}
 
 
+def test_an_opaque_folder_behind_a_circle_of_links_hides_nothing() -> None:
+    lower = [db("a 1", path="x/db/list"), symlink("db", "etc"), symlink("etc", "db")]
+    assert found(lower, [opaque("db")]) == {"a 1": ["x/db/list@0"]}
+
+
 def test_a_link_that_is_covered_is_not_followed() -> None:
     real = db("a 1", path="data/store")
     assert found([real, symlink(DB, "../data/store")], [db("b 1")]) == {"b 1": ["db/list@1"]}
