@@ -15,7 +15,7 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -171,13 +171,15 @@ def read_manifest(carrier: Carrier) -> tuple[Manifest, bytes]:
     return manifest, data
 
 
-def verify_bundle(carrier: Carrier, roots: Sequence[bytes], work: Path) -> Verified:
-    """Verify a bundle with the ``roots`` trusted for the channel that it claims.
+def verify_bundle(carrier: Carrier, trusted: Callable[[str], Sequence[bytes]], work: Path) -> Verified:
+    """Verify a bundle with the roots that ``trusted`` gives for the channel that it claims.
 
     ``work`` is an empty folder of ours; the verified stream is left in it. Raises ``DefinitionsRefused``
     with the reason, ``AccessDenied`` where ``work`` cannot be written.
     """
+    # Read once: a bundle that is exchanged meanwhile must not claim one channel here and another below.
     manifest, described = read_manifest(carrier)
+    roots = trusted(manifest.channel)
     if not roots:
         raise DefinitionsRefused(
             f"no root is trusted for channel {manifest.channel}; get its root.json from those who build it "

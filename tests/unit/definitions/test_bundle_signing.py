@@ -42,7 +42,7 @@ def test_same_input_gives_the_same_bytes(site):
 def test_verification_gives_what_was_signed_and_the_stream(site, tmp_path):
     path = site.bundle(9)
     with open_carrier(path) as carrier:
-        verified = bundle.verify_bundle(carrier, [site.root.read_bytes()], tmp_path)
+        verified = bundle.verify_bundle(carrier, lambda channel: [site.root.read_bytes()], tmp_path)
     assert verified.version == 9
     assert (verified.facts.channel, verified.facts.created) == ("site", "2026-11-22T00:00:00Z")
     assert verified.stream.read_bytes() == (site.folder / "site-9.zip.zst").read_bytes()
