@@ -239,14 +239,18 @@ class Library:
         try:
             with durable.writing(self._root):
                 fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                with durable.writing(self._root):
+                    shutil.rmtree(self._temporary, ignore_errors=True)
+                    self._temporary.mkdir(exist_ok=True)
+                state = self._read()
+                self._sweep(state)
+                _step("locked")
+                yield state
+            finally:
+                # Only here: whoever gives up waiting must leave the work of the one at work alone.
                 shutil.rmtree(self._temporary, ignore_errors=True)
-                self._temporary.mkdir(exist_ok=True)
-            state = self._read()
-            self._sweep(state)
-            _step("locked")
-            yield state
         finally:
-            shutil.rmtree(self._temporary, ignore_errors=True)
             os.close(lock)
 
     @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import zipfile
 
 import pytest
 
 from redoubt.definitions import carrier
-from redoubt.errors import DefinitionsMissing, DefinitionsRefused
+from redoubt.errors import AccessDenied, DefinitionsMissing, DefinitionsRefused
 from support.definitions_bundles import NOW, Site
 
 
@@ -40,3 +42,22 @@ def test_bundle_that_changes_its_channel_meanwhile_is_refused(tmp_path, monkeypa
         library.import_bundle(folder, now=NOW)
     with pytest.raises(DefinitionsMissing):
         library.info()
+
+
+def test_giving_up_waiting_for_the_lock_leaves_the_work_of_its_holder_alone(tmp_path, monkeypatch):
+    site = Site(tmp_path)
+    path, library = site.bundle(1), site.library()
+    flock = fcntl.flock
+
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    def another_one_tries(step):
+        if step == "verified":
+            monkeypatch.setattr(fcntl, "flock", refused)
+            with pytest.raises(AccessDenied, match="No locks available"):
+                site.library().prune()
+            monkeypatch.setattr(fcntl, "flock", flock)
+
+    monkeypatch.setattr("redoubt.definitions.library._step", another_one_tries)
+    assert library.import_bundle(path, now=NOW).entry.manifest.version == 1
