@@ -92,13 +92,18 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle whose signatures hold. ``stream`` is the verified copy of its compressed stream."""
+    """A bundle whose signatures hold. ``stream`` is the verified copy of its compressed stream.
+
+    ``anchor`` is the trusted root that led there, ``root`` the newest that took its place on the way.
+    """
 
     facts: Facts
     version: int
     manifest: Manifest
     stream: Path
     stream_size: int
+    anchor: bytes
+    root: bytes
 
 
 def default_version(now: datetime) -> int:
@@ -186,9 +191,10 @@ def verify_bundle(carrier: Carrier, trusted: Callable[[str], Sequence[bytes]], w
             f"and run `redoubt definitions trust add ROOT --channel {manifest.channel}`"
         )
     refusal = DefinitionsRefused("the bundle could not be verified")
-    for number, root in enumerate(roots):
+    for number, anchor in enumerate(roots):
+        place = work / f"metadata-{number}"
         try:
-            version, target = _verify_metadata(carrier, root, work / f"metadata-{number}", manifest.channel)
+            version, target = _verify_metadata(carrier, anchor, place, manifest.channel)
             break
         except DefinitionsRefused as error:
             refusal = error
@@ -197,7 +203,15 @@ def verify_bundle(carrier: Carrier, trusted: Callable[[str], Sequence[bytes]], w
     facts = _signed_facts(target, version, manifest, described)
     stream = work / TARGET
     _copy_target(carrier, target, stream)
-    return Verified(facts=facts, version=version, manifest=manifest, stream=stream, stream_size=target.length)
+    return Verified(
+        facts=facts,
+        version=version,
+        manifest=manifest,
+        stream=stream,
+        stream_size=target.length,
+        anchor=anchor,
+        root=(place / "root.json").read_bytes(),
+    )
 
 
 def _signed_facts(target: TargetFile, version: int, manifest: Manifest, described: bytes) -> Facts:

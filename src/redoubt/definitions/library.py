@@ -260,7 +260,10 @@ class Library:
         with durable.writing(work):
             work.mkdir()
         with open_carrier(path) as carrier:
-            yield bundle.verify_bundle(carrier, self.trust.roots, work)
+            verified = bundle.verify_bundle(carrier, self.trust.roots, work)
+        # Before anything else, as TUF says: a key that was replaced must not sign another bundle here.
+        self.trust.advance(verified.facts.channel, verified.anchor, verified.root)
+        yield verified
 
     def _shelve(self, verified: Verified) -> None:
         """See to it that the bundle's snapshot is on the shelf, undamaged."""

@@ -100,6 +100,23 @@ class TrustStore:
             )
         return tuple(removed)
 
+    def advance(self, channel: str, old: bytes, new: bytes) -> None:
+        """Trust ``new``, which a verified bundle brought, in the place of ``old``, which signed it.
+
+        TUF specification 5.3.8: what was replaced counts no more, even if a later bundle leaves the new root
+        out. The built-in root stays as it is. Raises ``AccessDenied``.
+        """
+        if new == old or channel == STARTER_CHANNEL:
+            return
+        before, after = (
+            self._directory / channel / f"{hashlib.sha256(data).hexdigest()}{_SUFFIX}" for data in (old, new)
+        )
+        with durable.writing(before.parent):
+            # Over the old one first: at no moment do both count, or neither.
+            durable.replace(before, new)
+            before.rename(after)
+            durable.sync_directory(before.parent)
+
     def list(self) -> tuple[TrustedRoot, ...]:
         """Every trusted root, by channel."""
         roots = []

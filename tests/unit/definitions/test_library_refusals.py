@@ -477,33 +477,6 @@ def test_what_is_signed_but_incomplete_is_refused(refuse, built, good, tmp_path,
     refuse(path, "what is signed in the bundle is incomplete")
 
 
-def test_rotated_root_is_followed(built, good, tmp_path):
-    """A root replaced by its own keys' next version lets the new key sign, on shelves that know the old root."""
-    from securesystemslib.signer import CryptoSigner
-    from tuf.api.metadata import Metadata, Root
-
-    (tmp_path / "new").mkdir()
-    fresh = Site(tmp_path / "new")
-    old = Metadata[Root].from_bytes(built.root.read_bytes())
-    rotated = Metadata[Root].from_bytes(fresh.root.read_bytes())
-    rotated.signed.version = 2
-    for folder, first in ((built.folder, True), (fresh.folder, False)):
-        signer = CryptoSigner(_private(folder / "keys" / "root.pem"))
-        rotated.sign(signer, append=not first)
-    assert old.signed.version == 1
-    good = members(fresh.bundle(9))
-    del good["metadata/1.root.json"]
-    good["metadata/2.root.json"] = rotated.to_bytes()
-    library = built.library("rotating")
-    assert library.import_bundle(rezip(tmp_path / "b.zip", good), now=NOW).entry.manifest.version == 9
-
-
-def _private(path):
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    return load_pem_private_key(path.read_bytes(), None)
-
-
 def _zstd(raw):
     import zstandard
 
