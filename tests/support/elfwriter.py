@@ -43,6 +43,25 @@ def pointed(go: str, modules: str, address: int, *, wide: bool = True, big: bool
     return header.ljust(32, b"\0") + strings + go.encode() + mod
 
 
+def relocated(go: str, modules: str, address: int, *, big: bool = False) -> tuple[bytes, int]:
+    """The older format as a position-independent program has it, and where its dynamic section begins.
+
+    Its pointers are nonsense in the file: only the relocations know them.
+    """
+    order = ">" if big else "<"
+    whole = pointed(go, modules, address, big=big)
+    entries = [(address, address + 16, 8)]  # an address that stands there without being relocated
+    for at in (16, 24, 32, 48):
+        (target,) = struct.unpack_from(order + "Q", whole, at)
+        entries.append((address + at, target, 1027))
+    table = b"".join(struct.pack(order + "QQQ", place, kind, target) for place, target, kind in entries)
+    info = bytearray(whole.ljust((len(whole) + 15) & ~15, b"\0"))
+    for at in (16, 24, 32, 48):
+        struct.pack_into(order + "Q", info, at, 0x400000 if at > 24 else 0)
+    dynamic = struct.pack(order + "6Q", 7, address + len(info), 8, len(table), 0, 0)
+    return bytes(info) + table + dynamic, len(info) + len(table)
+
+
 def elf(
     data: bytes,
     *,
@@ -53,11 +72,14 @@ def elf(
     section: bool = False,
     writable: bool = True,
     note: bool = False,
+    room: int = 0,
+    dynamic: int = -1,
 ) -> bytes:
     """An executable of one text segment of ``text`` bytes and one writable segment that holds ``data``.
 
     With ``section`` there is a section table after them that names ``.go.buildinfo``; with ``note`` a Go
-    build-ID note follows the headers.
+    build-ID note follows the headers. The writable segment has ``room`` more bytes in memory than in the file,
+    and its dynamic section begins at ``dynamic``.
     """
     order = ">" if big else "<"
     data_at = (_TEXT_AT + text + 15) & ~15
@@ -67,18 +89,20 @@ def elf(
     sections_at = names_at + len(names) if section else 0
     ident = b"\x7fELF" + bytes((2 if wide else 1, 2 if big else 1, 1)) + bytes(9)
     fields = "HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"
-    counts = (segment_size, 2, section_size, 3 if section else 0, 2 if section else 0)
+    counts = (segment_size, 2 if dynamic < 0 else 3, section_size, 3 if section else 0, 2 if section else 0)
     head = ident + struct.pack(
         order + fields, 2, 62, 1, 0x400000, head_size, sections_at, 0, head_size, *counts
     )
 
-    def segment(flags: int, offset: int, place: int, size: int) -> bytes:
+    def segment(kind: int, flags: int, offset: int, place: int, size: int, room: int = 0) -> bytes:
         if wide:
-            return struct.pack(order + "IIQQQQQQ", 1, flags, offset, place, 0, size, size, 0x1000)
-        return struct.pack(order + "IIIIIIII", 1, offset, place, 0, size, size, flags, 0x1000)
+            return struct.pack(order + "IIQQQQQQ", kind, flags, offset, place, 0, size, size + room, 0x1000)
+        return struct.pack(order + "IIIIIIII", kind, offset, place, 0, size, size + room, flags, 0x1000)
 
-    head += segment(5, 0, 0x400000, _TEXT_AT + text)
-    head += segment(6 if writable else 4, data_at, address, len(data))
+    head += segment(1, 5, 0, 0x400000, _TEXT_AT + text)
+    head += segment(1, 6 if writable else 4, data_at, address, len(data), room)
+    if dynamic >= 0:
+        head += segment(2, 6, data_at + dynamic, address + dynamic, len(data) - dynamic)
     if note:
         head += struct.pack(order + "3I", 4, 4, 4) + b"Go\0\0" + b"abcd"
     body = head.ljust(_TEXT_AT, b"\0").ljust(data_at, b"\x90") + data

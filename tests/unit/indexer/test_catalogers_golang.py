@@ -65,6 +65,48 @@ def test_older_format_is_read_by_place(wide: bool, big: bool) -> None:
     assert found(by_place(data)) == [("stdlib", "1.17.2"), *EXPECTED[1:]]
 
 
+@pytest.mark.parametrize("big", [False, True])
+def test_pointers_that_only_relocations_know_are_found_there(big: bool) -> None:
+    info, dynamic = elfwriter.relocated("go1.15.9", MODULES, 0x500000, big=big)
+    data = elfwriter.elf(info, big=big, dynamic=dynamic)
+    assert stream(data) is None
+    assert found(by_place(data)) == [("stdlib", "1.15.9"), *EXPECTED[1:]]
+
+
+def test_pointer_that_needs_another_programs_symbol_is_none() -> None:
+    info, dynamic = elfwriter.relocated("go1.15.9", MODULES, 0x500000)
+    named = info.replace(struct.pack("<QQ", 0x500010, 1027), struct.pack("<QQ", 0x500010, 7 << 32 | 257))
+    assert named != info
+    data = elfwriter.elf(named, dynamic=dynamic)
+    assert [problem.kind for problem in by_place(data).problems] == [ProblemKind.DAMAGED]
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_program_built_without_modules_has_its_standard_library(wide: bool) -> None:
+    info = elfwriter.pointed("go1.15.9", "", 0x500000, wide=wide)
+    size = 8 if wide else 4
+    # As linkers write it: the second string is a variable that was never set, and has no place in the file.
+    unset = (0x500000 + len(info)).to_bytes(size, "little")
+    info = info[: 16 + size] + unset + info[16 + 2 * size :]
+    assert found(by_place(elfwriter.elf(info, wide=wide, room=2 * size))) == [("stdlib", "1.15.9")]
+    short = by_place(elfwriter.elf(info, wide=wide, room=2 * size - 1))
+    assert [problem.kind for problem in short.problems] == [ProblemKind.DAMAGED]
+
+
+def test_text_that_is_no_release_is_damaged() -> None:
+    catalog = by_place(elfwriter.elf(elfwriter.inline("\x7fELF\x02\x01", MODULES)))
+    assert catalog.packages == ()
+    assert [problem.kind for problem in catalog.problems] == [ProblemKind.DAMAGED]
+
+
+@pytest.mark.parametrize("size", [0, 23, 1 << 25, 1 << 62, (1 << 64) - 1])
+@pytest.mark.parametrize("at", [0, 0x400000, 0x500000, (1 << 64) - 8])
+def test_lying_relocation_table_is_damaged_at_worst(at: int, size: int) -> None:
+    info, dynamic = elfwriter.relocated("go1.15.9", MODULES, 0x500000)
+    data = elfwriter.elf(info[:dynamic] + struct.pack("<4Q", 7, at, 8, size), dynamic=dynamic, room=1 << 62)
+    assert by_place(data).packages == ()
+
+
 @pytest.mark.parametrize("piece", [1, 7, 16, 4095, 1 << 20])
 def test_pieces_of_any_size_give_the_same(piece: int) -> None:
     data = elfwriter.elf(bytes(4096 * 3 + 16) + INLINE + bytes(5000), text=100)
@@ -160,7 +202,9 @@ def test_truncation_at_any_length_never_raises() -> None:
 @given(st.data())
 def test_mutated_program_never_raises(data: st.DataObject) -> None:
     old = elfwriter.pointed("go1.17.2", MODULES, 0x500000)
-    whole = bytearray(elfwriter.elf(data.draw(st.sampled_from([INLINE, old])), text=16, section=True))
+    independent, dynamic = elfwriter.relocated("go1.15.9", MODULES, 0x500000)
+    info, dynamic = data.draw(st.sampled_from([(INLINE, -1), (old, -1), (independent, dynamic)]))
+    whole = bytearray(elfwriter.elf(info, text=16, section=True, dynamic=dynamic))
     interesting = [*range(200), *range(0x1010, 0x1090), *range(len(whole) - 230, len(whole))]
     for _ in range(data.draw(st.integers(1, 6))):
         place = data.draw(st.sampled_from(interesting))

@@ -16,16 +16,21 @@ MAGIC = b"\x7fELF"
 _MAX_SECTIONS = 1024
 _MAX_SEGMENTS = 256
 _MAX_NAMES = 1 << 20
-_LOAD = 1
+LOAD = 1
+DYNAMIC = 2
 _WRITABLE = 2
 
 
 class Segment(NamedTuple):
-    """A part of the file that is loaded: where it lies in the file and in memory."""
+    """A part of the file that matters when it is loaded: where it lies in the file and in memory.
+
+    ``room`` is its size in memory; what the file does not hold of it is zero when the program starts.
+    """
 
     offset: int
     address: int
     size: int
+    room: int
     writable: bool
 
 
@@ -47,9 +52,9 @@ class Elf(NamedTuple):
         """Where the program header table ends in the file."""
         return self.segments_at + self.segment_size * self.segment_count
 
-    def segments(self, table: bytes) -> list[Segment]:
-        """The loaded segments, from the bytes of the program header table; as far as it goes."""
-        layout = struct.Struct(self.order + ("IIQQQQ" if self.wide else "IIIIIII"))
+    def segments(self, table: bytes, wanted: int = LOAD) -> list[Segment]:
+        """The segments of one type, from the bytes of the program header table; as far as it goes."""
+        layout = struct.Struct(self.order + ("IIQQQQQ" if self.wide else "IIIIIII"))
         found = []
         for number in range(min(self.segment_count, _MAX_SEGMENTS)):
             at = number * self.segment_size
@@ -57,11 +62,11 @@ class Elf(NamedTuple):
                 break
             fields = layout.unpack_from(table, at)
             if self.wide:
-                kind, flags, offset, address, _, size = fields
+                kind, flags, offset, address, _, size, room = fields
             else:
-                kind, offset, address, _, size, _, flags = fields
-            if kind == _LOAD:
-                found.append(Segment(offset, address, size, bool(flags & _WRITABLE)))
+                kind, offset, address, _, size, room, flags = fields
+            if kind == wanted:
+                found.append(Segment(offset, address, size, room, bool(flags & _WRITABLE)))
         return found
 
     def section(self, content: Content, name: bytes) -> tuple[int, int] | None:

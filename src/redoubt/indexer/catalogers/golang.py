@@ -1,17 +1,19 @@
 """Go programs: the modules and the Go release that the linker wrote into an ELF executable.
 
 The build information is that of Go's debug/buildinfo: a 16-byte aligned header, and either two strings
-after it (Go 1.18 and later) or two pointers to strings (before). It lies in the section
+after it (Go 1.18 and later) or two pointers to strings (before). Programs built without modules, as Debian's
+are, leave the second string empty. It lies in the section
 ``.go.buildinfo``, in a writable segment, so that it can be read while the file streams by; what
 cannot be is read by place. PE and Mach-O files are not read. It must not know how versions are compared.
 """
 
 from __future__ import annotations
 
-import struct
+from typing import Literal
 
 from redoubt.indexer.catalogers import elf
-from redoubt.indexer.catalogers.elf import Elf, Segment
+from redoubt.indexer.catalogers.elf import Elf
+from redoubt.indexer.catalogers.elf_memory import Memory
 from redoubt.indexer.catalogers.fields import Findings, clean, shown
 from redoubt.indexer.catalogers.interface import Catalog, Content, FileReader, Wanted
 from redoubt.model import ProblemKind
@@ -38,7 +40,7 @@ class GoCataloger:
     """ELF executables of at least 128 KB: the smallest Go program is eight times that, packed three."""
 
     name = "golang"
-    version = 1
+    version = 2
     wanted = Wanted(magic=(elf.MAGIC,), min_size=128 << 10, max_size=4 << 30)
 
     def accepts(self, path: bytes) -> bool:
@@ -58,10 +60,10 @@ class GoCataloger:
             return Catalog()
         if packed := _packed(head):
             return packed
-        segments = header.segments(content.read(header.segments_at, min(header.segments_end, 1 << 16)))
+        segments = content.read(header.segments_at, min(header.segments_end, 1 << 16))
         place = _place(content, header, segments)
         if place >= 0:
-            _by_place(content, segments, place, found)
+            _by_place(content, Memory(content, header, segments), place, found)
         return found.catalog()
 
 
@@ -165,11 +167,11 @@ def _packed(head: bytes) -> Catalog | None:
     return found.catalog()
 
 
-def _place(content: Content, header: Elf, segments: list[Segment]) -> int:
+def _place(content: Content, header: Elf, segments: bytes) -> int:
     """Where build information begins: in its section, else in a writable segment; -1 if in neither."""
     section = header.section(content, b".go.buildinfo")
     ranges = [section] if section else []
-    ranges += [(segment.offset, segment.size) for segment in segments if segment.writable]
+    ranges += [(part.offset, part.size) for part in header.segments(segments) if part.writable]
     for offset, size in ranges:
         kept = b""
         end = min(offset + size, content.size)
@@ -215,54 +217,43 @@ def _inline(data: bytes) -> tuple[bytes, bytes] | None:
     return strings[0], strings[1]
 
 
-def _by_place(content: Content, segments: list[Segment], place: int, found: Findings) -> None:
+def _by_place(content: Content, memory: Memory, place: int, found: Findings) -> None:
     head = content.read(place, _HEADER)
     if _is_inline(head):
         strings = _inline(content.read(place, _MAX_MODULES + _MAX_GO_VERSION))
     else:
-        strings = _pointed(content, segments, head)
+        strings = _pointed(memory, head, memory.address(place))
     if strings is None:
         found.damaged(_CUT_OFF)
     else:
         _modules(*strings, found)
 
 
-def _pointed(content: Content, segments: list[Segment], head: bytes) -> tuple[bytes, bytes] | None:
+def _pointed(memory: Memory, head: bytes, place: int) -> tuple[bytes, bytes] | None:
     """The strings that the header's two pointers lead to, each by way of a Go string (pointer, length)."""
     if len(head) < _HEADER or head[14] not in (4, 8):
         return None
-    order = ">" if head[15] & _BIG_ENDIAN else "<"
-    pair = struct.Struct(order + ("QQ" if head[14] == 8 else "II"))
+    size = head[14]
+    order: Literal["big", "little"] = "big" if head[15] & _BIG_ENDIAN else "little"
     strings = []
-    for pointer, limit in zip(pair.unpack_from(head, 16), (_MAX_GO_VERSION, _MAX_MODULES), strict=True):
-        if pointer == 0:
-            strings.append(b"")
-            continue
-        descriptor = _at_address(content, segments, pointer, pair.size)
-        if len(descriptor) < pair.size:
-            return None
-        address, length = pair.unpack(descriptor)
-        text = _at_address(content, segments, address, length) if length <= limit else b""
-        if len(text) < length:
+    for number, limit in enumerate((_MAX_GO_VERSION, _MAX_MODULES)):
+        string = memory.pointer(place + 16 + number * size)
+        raw = memory.read(string + size, size) if string else bytes(size)
+        length = int.from_bytes(raw, order)
+        text = memory.read(memory.pointer(string), length) if 0 < length <= limit else b""
+        if len(raw) < size or len(text) < length:
             return None
         strings.append(text)
     return strings[0], strings[1]
 
 
-def _at_address(content: Content, segments: list[Segment], address: int, length: int) -> bytes:
-    for segment in segments:
-        if segment.address <= address < segment.address + segment.size:
-            offset = address - segment.address
-            return content.read(segment.offset + offset, min(length, segment.size - offset))
-    return b""
-
-
 def _modules(go: bytes, framed: bytes, found: Findings) -> None:
     """List the standard library and every module. Lines are tab-separated: what, path, version, checksum."""
-    if not go:
+    release = clean(go)
+    if not release or len(release) < len(go.strip()):
         found.damaged(_CUT_OFF)
         return
-    found.add("golang", "stdlib", _go_version(clean(go)))
+    found.add("golang", "stdlib", _go_version(release))
     modules: list[tuple[str, str]] = []
     for line in framed[_FRAME:-_FRAME].decode("utf-8", "replace").split("\n"):
         what, _, rest = line.partition("\t")

@@ -1,4 +1,6 @@
-"""Installed npm packages: each package's own ``package.json`` directly under ``node_modules``.
+"""Installed npm packages: each package's own ``package.json`` directly under a folder of modules.
+
+Such folders are every ``node_modules`` and those that Debian puts on Node's path for the whole system.
 
 It must not know about lock files or about an application's own manifest, which say what was asked for
 and not what is there.
@@ -14,7 +16,10 @@ from redoubt.indexer.catalogers.fields import Findings, clean
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 
 # A name begins with neither a dot nor an underscore (npm's rules for "name" in package.json).
-_OWN_MANIFEST = re.compile(rb"(?:^|/)node_modules/(?:@[^/]+/)?[^@._/][^/]*/package\.json$")
+_OWN_MANIFEST = re.compile(
+    rb"(?:^|/)(?:node_modules|usr/(?:share|lib(?:/[^/]+-linux-[^/]+)?)/nodejs)"
+    rb"/(?:@[^/]+/)?[^@._/][^/]*/package\.json$"
+)
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -32,7 +37,7 @@ class NpmCataloger:
     """``node_modules/NAME/package.json`` and ``node_modules/@SCOPE/NAME/package.json``, at any depth."""
 
     name = "npm"
-    version = 1
+    version = 2
     wanted = Wanted(names=frozenset({b"package.json"}), max_size=16 << 20)
 
     def accepts(self, path: bytes) -> bool:
