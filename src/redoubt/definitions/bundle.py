@@ -126,6 +126,8 @@ def write_bundle(out: Path, stream: Path, manifest: Manifest, keys: Sequence[Sig
     Raises ``UsageError`` where the keys don't suffice for their root, ``AccessDenied``.
     """
     require_channel(manifest.channel)
+    if out.exists() and not out.is_file():
+        raise UsageError(f"{out} is not a file and is not replaced by a bundle; name another")
     if not 0 < manifest.version <= _LARGEST_VERSION:
         raise UsageError(f"{manifest.version} is not a bundle's version; use a positive whole number")
     described = msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2) + b"\n"

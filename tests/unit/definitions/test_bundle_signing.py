@@ -52,6 +52,17 @@ def test_version_ascends_with_time():
     assert bundle.default_version(NOW) == 20261122120000
 
 
+def test_what_is_no_file_is_not_replaced_by_a_bundle(site, tmp_path):
+    """Whoever builds as root and tries ``--out /dev/null`` must not lose that device."""
+    with open_carrier(site.bundle(10)) as carrier:
+        manifest, _ = bundle.read_manifest(carrier)
+    out = tmp_path / "pipe"
+    os.mkfifo(out)
+    with pytest.raises(UsageError, match="is not a file"):
+        bundle.write_bundle(out, site.folder / "site-10.zip.zst", manifest, [site.key])
+    assert out.is_fifo()
+
+
 def test_failed_writing_leaves_the_old_bundle_and_nothing_else(site, tmp_path):
     path = site.bundle(10, name="kept.zip")
     before, listing = path.read_bytes(), sorted(site.folder.iterdir())
