@@ -47,7 +47,7 @@ Ranges: TypeAlias = tuple[AffectedRange, ...]
 _T = TypeVar("_T")
 
 
-class _AdvisoryValue(msgspec.Struct, frozen=True, array_like=True):
+class _AdvisoryValue(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """An advisory without what its key says. The order is the format's: add at the end only."""
 
     severity: Severity = Severity.UNKNOWN
@@ -63,7 +63,7 @@ class _AdvisoryValue(msgspec.Struct, frozen=True, array_like=True):
     withdrawn: str = ""
 
 
-class _EpssValue(msgspec.Struct, frozen=True, array_like=True):
+class _EpssValue(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Scores as whole units where they are such, else as they are."""
 
     probability: int | float

@@ -7,7 +7,8 @@ finds the words for every other case.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from redoubt.model import Coverage, DefinitionsInfo, Distribution, Judged, Package, namespaces
 
@@ -15,7 +16,7 @@ from redoubt.model import Coverage, DefinitionsInfo, Distribution, Judged, Packa
 _NO_VERSION = frozenset({"", "(devel)"})
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """Where the packages of one type belong. ``scheme`` is empty unless they are ``MATCHED``."""
 
     namespace: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from redoubt.matcher.judge import Ranges
 from redoubt.model import Advisory, AffectedRange
@@ -17,7 +18,7 @@ from redoubt.model import Advisory, AffectedRange
 _CVE = re.compile(r"CVE-(\d{4})-(\d{4,19})")
 
 
-class Hit(NamedTuple):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """An advisory whose ``found`` ranges (of all its ``ranges``) hold the installed version."""
 
     ref: str
@@ -26,7 +27,7 @@ class Hit(NamedTuple):
     found: list[AffectedRange]
 
 
-class Group(NamedTuple):
+class Group(msgspec.Struct, frozen=True, gc=False):
     """One flaw. ``hits`` are in order of authority: the record named like the flaw, others, errata."""
 
     id: str

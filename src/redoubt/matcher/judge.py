@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cmp_to_key
-from typing import NamedTuple
+
+import msgspec
 
 from redoubt import versions
 from redoubt.model import AffectedRange, RangeFlag, Status
@@ -29,7 +30,7 @@ _ANY_ARCH = frozenset({"", "noarch", "all"})
 _HARMLESS = frozenset({Status.NOT_AFFECTED, Status.UNDER_INVESTIGATION})
 
 
-class Point(NamedTuple):
+class Point(msgspec.Struct, frozen=True, gc=False):
     """One version: its text, its key, and whether the key alone may decide."""
 
     text: str
@@ -37,7 +38,7 @@ class Point(NamedTuple):
     exact: bool
 
 
-class Installed(NamedTuple):
+class Installed(msgspec.Struct, frozen=True, gc=False):
     """All of a package that decides a match. ``name`` is the name that is looked up, normalised."""
 
     namespace: str

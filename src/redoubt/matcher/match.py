@@ -8,7 +8,6 @@ told in ``docs/matching.md``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -32,7 +31,7 @@ from redoubt.model import (
 )
 
 
-class _Judgement(NamedTuple):
+class _Judgement(msgspec.Struct, frozen=True, gc=False):
     """What is known of one package at one version, wherever and however often it is installed."""
 
     findings: tuple[Finding, ...]

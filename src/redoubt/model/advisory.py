@@ -45,7 +45,7 @@ class RangeFlag(enum.IntFlag):
     FIXED = 4  # the upper bound is a version that fixes (and not merely where the range ends)
 
 
-class AffectedRange(msgspec.Struct, frozen=True, array_like=True, order=True):
+class AffectedRange(msgspec.Struct, frozen=True, gc=False, array_like=True, order=True):
     """Versions from ``lower`` (inclusive) up to ``upper`` (exclusive unless ``INCLUSIVE``).
 
     ``lower_key`` and ``upper_key`` are ``versions.key`` of the texts; empty text and key mean open.
@@ -65,7 +65,7 @@ class AffectedRange(msgspec.Struct, frozen=True, array_like=True, order=True):
     severity: Severity = Severity.UNKNOWN
 
 
-class Affected(msgspec.Struct, frozen=True):
+class Affected(msgspec.Struct, frozen=True, gc=False):
     """The ranges of one advisory in one package of one namespace; ``name`` is normalised."""
 
     namespace: str
@@ -73,7 +73,7 @@ class Affected(msgspec.Struct, frozen=True):
     ranges: tuple[AffectedRange, ...]
 
 
-class Cvss(msgspec.Struct, frozen=True, array_like=True, order=True):
+class Cvss(msgspec.Struct, frozen=True, gc=False, array_like=True, order=True):
     """A CVSS vector, who gave it, and the base score (0.0-10.0) that follows from it."""
 
     source: str
@@ -95,7 +95,7 @@ class Cvss(msgspec.Struct, frozen=True, array_like=True, order=True):
         return Severity.LOW if self.score > 0.0 else Severity.NEGLIGIBLE
 
 
-class Advisory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Advisory(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One record of one source.
 
     ``ref`` is ``source/id`` and unique in a snapshot. ``aliases`` are other names of the same flaw;
@@ -124,7 +124,7 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{self.source}/{self.id}"
 
 
-class KnownExploited(msgspec.Struct, frozen=True, omit_defaults=True):
+class KnownExploited(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """CISA's word that a CVE is exploited: dates as ``YYYY-MM-DD``."""
 
     added: str
@@ -132,7 +132,7 @@ class KnownExploited(msgspec.Struct, frozen=True, omit_defaults=True):
     ransomware: bool = False
 
 
-class CveRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+class CveRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What is known about a CVE whichever package it is in: scores of NVD, and KEV."""
 
     kev: KnownExploited | None = None
@@ -140,7 +140,7 @@ class CveRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     severity: Severity = Severity.UNKNOWN
 
 
-class Epss(msgspec.Struct, frozen=True, array_like=True):
+class Epss(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """FIRST's estimate that a CVE is exploited within 30 days: both 0.0-1.0, ``date`` ``YYYY-MM-DD``."""
 
     probability: float

@@ -22,7 +22,7 @@ class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
 
-class Layer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Layer(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One layer of an image. ``digest`` names the bytes as stored (compressed), ``diff_id`` as a tar.
 
     Both are ``sha256:…`` and verified against the bytes; ``size`` is the stored size in bytes.
@@ -45,7 +45,7 @@ class ProblemKind(enum.StrEnum):
     HOSTILE = "hostile"  # a layer that tries to escape or to exhaust
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):
+class Problem(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, order=True):
     """Something in the image that could not be read. What it hides is unknown, and that is said."""
 
     kind: ProblemKind

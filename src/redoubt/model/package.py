@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Location(msgspec.Struct, frozen=True, order=True, array_like=True):
+class Location(msgspec.Struct, frozen=True, gc=False, order=True, array_like=True):
     """Where a package was found.
 
     ``path`` is slash-separated, relative to the image's root, without a leading slash. A member of an
@@ -18,7 +18,7 @@ class Location(msgspec.Struct, frozen=True, order=True, array_like=True):
     layer: str = ""
 
 
-class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Package(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One installed package, of one version and architecture.
 
     ``type`` is the purl type: ``deb rpm apk pypi npm maven golang``.

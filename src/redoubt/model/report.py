@@ -23,7 +23,7 @@ class Judged(enum.StrEnum):
     UNSUPPORTED_ECOSYSTEM = "unsupported_ecosystem"
 
 
-class Coverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Coverage(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What became of one group of packages. ``packages`` counts them; ``unversioned`` those without a
     usable version and ``unidentified`` those whose full name is not known (a jar that names no group),
     neither of which can be judged. ``detail`` is a line for people where something is missing.
@@ -38,7 +38,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str = ""
 
 
-class AdvisoryReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):
+class AdvisoryReference(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, order=True):
     """A record that a finding rests on, and the range of it that the version fell into.
 
     ``range`` is for people: ``>= 1.0, < 1.4``. ``fixed`` is empty where the record names no fix.
@@ -51,7 +51,7 @@ class AdvisoryReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     status: Status = Status.AFFECTED
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Finding(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One flaw in one package. ``id`` is a CVE where there is one, else the record's own id.
 
     ``fixing_advisory`` is the vendor's notice that carries the fix (``ALSA-…``), where it is not ``id``.
@@ -77,7 +77,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     advisories: tuple[AdvisoryReference, ...] = ()
 
 
-class PackageFindings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PackageFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The findings of one package. ``upgrade`` is the smallest version that fixes every fixable one;
     empty where none is fixable. ``unfixed`` counts findings without a fix.
     """
