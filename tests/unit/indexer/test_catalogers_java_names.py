@@ -86,12 +86,60 @@ def test_manifest_lines_are_joined_and_only_the_main_section_counts() -> None:
             ("org.a.core", "a-databind", "2"),
         ),
         ({"bundle-symbolicname": "com.google.guava"}, "guava-31.jar", ("", "guava", "31")),
+        (
+            {"implementation-vendor-id": "org.apache", "bundle-symbolicname": "org.apache.commons.io"},
+            "commons-io-2.11.0.jar",
+            ("commons-io", "commons-io", "2.11.0"),
+        ),
+        (
+            {"implementation-vendor-id": "org.apache", "bundle-symbolicname": "org.apache.commons.text"},
+            "commons-text-1.9.jar",
+            ("org.apache.commons", "commons-text", "1.9"),
+        ),
+        ({"implementation-vendor-id": "org.apache"}, "thing-1.jar", ("", "thing", "1")),
+        (
+            {"bundle-symbolicname": "org.apache.tomcat-embed-core"},
+            "app.jar!/BOOT-INF/lib/tomcat-embed-core-9.0.50.jar",
+            ("org.apache.tomcat.embed", "tomcat-embed-core", "9.0.50"),
+        ),
+        ({"bundle-symbolicname": "org.apache.my-thing"}, "my-thing-1.jar", ("", "my-thing", "1")),
+        ({}, "spring-beans-5.3.9.jar", ("org.springframework", "spring-beans", "5.3.9")),
+        ({}, "spring-boot-starter-2.5.0.jar", ("org.springframework.boot", "spring-boot-starter", "2.5.0")),
+        ({}, "spring-unheard-of-1.jar", ("", "spring-unheard-of", "1")),
+        (
+            {"implementation-title": "spring-core", "implementation-version": "4.3.30.RELEASE"},
+            "spring3-core-3.x.jar",
+            ("org.springframework", "spring-core", "4.3.30.RELEASE"),
+        ),
+        ({"implementation-title": "Some Prose"}, "a-1.x.jar", ("", "a", "")),
     ],
 )
 def test_group_is_taken_only_where_it_is_certain(
     manifest: dict[str, str], path: str, expected: tuple[str, str, str]
 ) -> None:
     assert java_names.of_manifest(manifest, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("root/.m2/repository/org/a/b-c/core/1.0/core-1.0.jar", ("org.a.b-c", "core", "1.0")),
+        ("usr/share/maven-repo/a/b-2/1/b-2-1-linux.jar", ("a", "b-2", "1")),
+        ("x/files-2.1/org.a/core/1.0/0123abc/core-1.0.jar", ("org.a", "core", "1.0")),
+        ("root/.m2/repository/org/a/core/1.0/other-1.0.jar", ("", "other", "1.0")),
+        ("root/.m2/repository/org/a/core/1.1/core-1.0.jar", ("", "core", "1.0")),
+        ("repository/core/1.0/core-1.0.jar", ("", "core", "1.0")),
+        ("repository/org/a/w/1/w-1.war!/WEB-INF/lib/b-2.jar", ("", "b", "2")),
+        ("my-repository/org/a/core/1.0/core-1.0.jar", ("", "core", "1.0")),
+    ],
+)
+def test_repository_says_group_artifact_and_version(path: str, expected: tuple[str, str, str]) -> None:
+    assert java_names.of_manifest({}, path) == expected
+
+
+def test_path_of_many_repositories_is_searched_in_bounded_steps() -> None:
+    path = "repository/" * 350 + "a/1/b-1.jar"
+    assert java_names.of_manifest({}, path) == ("", "b", "1")
 
 
 @settings(max_examples=80, deadline=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from redoubt.indexer.catalogers import java_groups
 from redoubt.indexer.catalogers.fields import clean
 
 
@@ -39,7 +40,12 @@ _DASH_DIGIT = re.compile(r"-(?=\d)")
 _PLUGIN = re.compile(r"^([A-Za-z][\w-]*(?:\.[\w-]+)+)_(\d+\.\d+\.\d+.*)$")
 _GROUP = re.compile(r"^[A-Za-z][\w-]*(?:\.[A-Za-z_][\w-]*)+$")
 _VERSIONS = ("implementation-version", "bundle-version", "plugin-version", "specification-version")
-_ATTRIBUTES = frozenset({*_VERSIONS, "implementation-vendor-id", "bundle-symbolicname"})
+_ATTRIBUTES = frozenset(
+    {*_VERSIONS, "implementation-title", "implementation-vendor-id", "bundle-symbolicname"}
+)
+# "3.x" names a series. "org.apache" is a vendor, not a group.
+_SERIES = re.compile(r"(?:\d+\.)+[xX]$")
+_NO_GROUP = frozenset({"org.apache"})
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -109,17 +115,27 @@ def main_section(manifest: bytes) -> dict[str, str]:
 def of_manifest(manifest: dict[str, str], path: str) -> Coordinates:
     """What the archive itself is called where no ``pom.properties`` says so.
 
-    The artifact and the version come from the file's name; a version that it lacks from the manifest.
-    The group comes from ``Implementation-Vendor-Id`` or from ``Bundle-SymbolicName`` where that is one
+    A Maven repository or Gradle's cache say all three by the path. Else the artifact and the version come from
+    the file's name, and a version that it lacks from the manifest. The group comes from the short list of
+    ``java_groups``, from ``Implementation-Vendor-Id``, or from ``Bundle-SymbolicName`` where that is one
     the maven-bundle-plugin makes of a group and this artifact, else it stays unknown: a wrong group would
     be matched with the wrong advisories.
     """
+    if placed := java_groups.of_place(path):
+        return Coordinates(*map(clean, placed))
     artifact, version = of_file_name(path)
+    if _SERIES.match(version):
+        version = ""
     version = version or next((manifest[key] for key in _VERSIONS if manifest.get(key)), "")
-    vendor = manifest.get("implementation-vendor-id", "")
-    symbolic = manifest.get("bundle-symbolicname", "").partition(";")[0].strip()
-    group = vendor if _GROUP.match(vendor) else _group_of_bundle(symbolic, artifact)
-    return Coordinates(group, clean(artifact), version)
+    # A file that was renamed may have its artifact for a title, among titles that are prose.
+    for name in (artifact, manifest.get("implementation-title", "")):
+        if group := java_groups.known(name):
+            return Coordinates(group, clean(name), version)
+    group = manifest.get("implementation-vendor-id", "")
+    if not _GROUP.match(group) or group in _NO_GROUP:
+        symbolic = manifest.get("bundle-symbolicname", "").partition(";")[0].strip()
+        group = _group_of_bundle(symbolic, artifact)
+    return Coordinates("" if group in _NO_GROUP else group, clean(artifact), version)
 
 
 def same_artifact(one: str, other: str) -> bool:

@@ -1,0 +1,92 @@
+"""Groups of Java libraries whose archives do not say them: Ant and Gradle leave no ``pom.properties``.
+
+Two kinds of evidence: where a build tool keeps the archive, and a short list of widely used libraries that
+live under one group on Maven Central. A name that has had several (``groovy``, ``asm``, ``okhttp``) is
+not listed: a wrong group would be matched with the wrong advisories. It must not know about archives.
+"""
+
+from __future__ import annotations
+
+import re
+
+# A local Maven repository keeps GROUP/AS/FOLDERS/ARTIFACT/VERSION/ARTIFACT-VERSION….jar
+# ("Repository Layout - Final"); Gradle's cache keeps GROUP/ARTIFACT/VERSION/HASH/….jar.
+_REPOSITORY = re.compile(
+    r"(?:^|/)(?:repository|maven-repo)/((?:[\w-]+/)+)([\w.-]+)/([^/]+)/\2-\3[-.][^/]+$", re.ASCII
+)
+_GRADLE = re.compile(r"/files-2\.1/([\w.-]+)/([\w.-]+)/([^/]+)/[0-9a-f]+/[^/]+$", re.ASCII)
+
+_BY_GROUP = {
+    "com.beust": "jcommander",
+    "com.google.inject": "guice",
+    "com.google.inject.extensions": """guice-assistedinject guice-grapher guice-jmx guice-jndi guice-multibindings
+        guice-persist guice-servlet guice-spring guice-struts2 guice-throwingproviders""",
+    "com.h2database": "h2",
+    "com.mysql": "mysql-connector-j",
+    "com.squareup.okio": "okio okio-jvm",
+    "io.projectreactor": "reactor-core",
+    "io.projectreactor.netty": "reactor-netty-core reactor-netty-http",
+    "mysql": "mysql-connector-java",
+    "org.apache.kafka": "kafka-clients kafka-streams connect-api connect-runtime",
+    "org.apache.solr": "solr-core solr-solrj",
+    "org.apache.tomcat": """tomcat-annotations-api tomcat-api tomcat-catalina tomcat-catalina-ha tomcat-coyote
+        tomcat-dbcp tomcat-el-api tomcat-jasper tomcat-jasper-el tomcat-jaspic-api tomcat-jdbc tomcat-jni
+        tomcat-jsp-api tomcat-juli tomcat-servlet-api tomcat-tribes tomcat-util tomcat-util-scan
+        tomcat-websocket tomcat-websocket-api""",
+    "org.elasticsearch": "elasticsearch",
+    "org.freemarker": "freemarker",
+    "org.jdom": "jdom2",
+    "org.jetbrains.kotlin": "kotlin-stdlib kotlin-stdlib-common kotlin-stdlib-jdk7 kotlin-stdlib-jdk8 kotlin-reflect",
+    "org.mongodb": """bson mongo-java-driver mongodb-driver mongodb-driver-core mongodb-driver-reactivestreams
+        mongodb-driver-sync""",
+    "org.mozilla": "rhino",
+    "org.quartz-scheduler": "quartz",
+    "org.springframework": """spring-aop spring-aspects spring-beans spring-context spring-context-indexer
+        spring-context-support spring-core spring-core-test spring-expression spring-instrument spring-jcl
+        spring-jdbc spring-jms spring-messaging spring-orm spring-oxm spring-r2dbc spring-test spring-tx
+        spring-web spring-webflux spring-webmvc spring-webmvc-portlet spring-websocket""",
+    "org.springframework.boot": "spring-boot",
+    "org.springframework.security": """spring-security-acl spring-security-aspects spring-security-cas
+        spring-security-config spring-security-core spring-security-crypto spring-security-data
+        spring-security-ldap spring-security-messaging spring-security-oauth2-client
+        spring-security-oauth2-core spring-security-oauth2-jose spring-security-oauth2-resource-server
+        spring-security-openid spring-security-remoting spring-security-rsocket
+        spring-security-saml2-service-provider spring-security-taglibs spring-security-test
+        spring-security-web""",
+    "xalan": "xalan serializer",
+    "xerces": "xercesImpl",
+}
+# Apache Commons' oldest components are groups of their own, whatever their bundles are called.
+_COMMONS = """beanutils chain cli codec collections configuration daemon dbcp dbutils digester discovery el
+    fileupload httpclient io jelly jexl jxpath lang launcher logging modeler net pool validator"""
+_BY_ARTIFACT = {
+    artifact: group for group, artifacts in _BY_GROUP.items() for artifact in artifacts.split()
+} | {f"commons-{name}": f"commons-{name}" for name in _COMMONS.split()}
+_FAMILIES = (
+    ("spring-boot-", "org.springframework.boot"),
+    ("tomcat-embed-", "org.apache.tomcat.embed"),
+    ("akka-", "com.typesafe.akka"),
+    ("grpc-", "io.grpc"),
+    ("lucene-", "org.apache.lucene"),
+    ("micrometer-", "io.micrometer"),
+    *(
+        (f"{name}-jdk", "org.bouncycastle")
+        for name in ("bcprov", "bcpkix", "bcpg", "bcmail", "bctls", "bcutil")
+    ),
+)
+
+
+def of_place(path: str) -> tuple[str, str, str] | None:
+    """Group, artifact and version that a Maven repository or Gradle's cache keeps an archive under."""
+    if match := _REPOSITORY.search(path):
+        return match[1].rstrip("/").replace("/", "."), match[2], match[3]
+    if match := _GRADLE.search(path):
+        return match[1], match[2], match[3]
+    return None
+
+
+def known(artifact: str) -> str:
+    """The one group that a widely used artifact lives under; empty for any other."""
+    if group := _BY_ARTIFACT.get(artifact):
+        return group
+    return next((group for prefix, group in _FAMILIES if artifact.startswith(prefix)), "")
