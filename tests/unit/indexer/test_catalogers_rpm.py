@@ -86,7 +86,7 @@ def test_damaged_header_is_a_problem_and_the_next_is_read() -> None:
     [
         (bytes(12) + b"\x61\x15\x06\0" + bytes(500), ProblemKind.UNSUPPORTED),
         (bytes(12) + b"\0\x06\x15\x61" + bytes(500), ProblemKind.UNSUPPORTED),
-        (b"RpmP" + bytes(500), ProblemKind.UNSUPPORTED),
+        (b"RpmP" + bytes(500), ProblemKind.DAMAGED),
         (b"\x37\x7f\x06\x82" + bytes(500), ProblemKind.UNSUPPORTED),
         (b"", ProblemKind.DAMAGED),
         (b"any other file", ProblemKind.DAMAGED),

@@ -1,7 +1,7 @@
-"""rpm packages: the SQLite database that rpm 4.16 and later keeps.
+"""rpm packages, out of any of the databases that rpm keeps: here the SQLite database of 4.16 and later.
 
-The two older databases (Berkeley DB's ``Packages``, ndb's ``Packages.db``) are recognised and said to be
-unread. It must not know how a header is built (``rpm_header``) or what a module stream means.
+It must not know how a header is built (``rpm_header``), how Berkeley DB (``rpm_bdb``) and ndb (``rpm_ndb``)
+lay out theirs, or what a module stream means.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from redoubt.errors import LimitExceeded, UnreadableInput
-from redoubt.indexer.catalogers import rpm_header
+from redoubt.indexer.catalogers import rpm_bdb, rpm_header, rpm_ndb
 from redoubt.indexer.catalogers.fields import MAX_PACKAGES, Findings, clean, shown
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 from redoubt.model import ProblemKind
@@ -22,12 +22,8 @@ _FOLDERS = (b"usr/lib/sysimage/rpm", b"var/lib/rpm", b"usr/share/rpm")
 _NAMES = (b"rpmdb.sqlite", b"rpmdb.sqlite-wal", b"Packages", b"Packages.db")
 _SQLITE = b"SQLite format 3\0"
 _WAL = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
-_NDB = b"RpmP"
-_BERKELEY = (b"\x61\x15\x06\0", b"\0\x06\x15\x61", b"\x62\x31\x05\0", b"\0\x05\x31\x62")
-_BERKELEY_AT = 12
 _PIECE = 1 << 20
-#: Largest header that is read. The largest known (a kernel's, with its list of files) is a sixteenth.
-_MAX_HEADER = 32 << 20
+_MAX_HEADER = rpm_header.MAX_BLOB
 #: Steps of SQLite's machine that one database may cost, in thousands. A large one costs fifty.
 _MAX_STEPS = 20_000
 _PLAIN_TABLE = re.compile(rb"(?is)CREATE TABLE(?!.*\b(?:AS|GENERATED)\b)")
@@ -37,7 +33,7 @@ class RpmCataloger:
     """``rpmdb.sqlite``, ``Packages`` and ``Packages.db`` in the three folders where rpm keeps them."""
 
     name = "rpm"
-    version = 1
+    version = 2
     wanted = Wanted(
         names=frozenset(_NAMES),
         databases=tuple(
@@ -56,13 +52,15 @@ class RpmCataloger:
     def catalog(self, path: str, content: Content) -> Catalog:
         """Every package but ``gpg-pubkey``, which is a key and not a package."""
         found = Findings()
-        head = content.read(0, 16)
+        head = content.read(0, rpm_bdb.HEAD)
         if head == _SQLITE:
             _database(content, found)
-        elif head[_BERKELEY_AT:] in _BERKELEY:
-            found.problem(ProblemKind.UNSUPPORTED, "rpm's Berkeley DB database is not read yet")
-        elif head.startswith(_NDB):
-            found.problem(ProblemKind.UNSUPPORTED, "rpm's ndb database is not read yet")
+        elif rpm_bdb.recognised(head):
+            for blob in rpm_bdb.headers(content, found):
+                _package(blob, found)
+        elif head.startswith(rpm_ndb.MAGIC):
+            for blob in rpm_ndb.headers(content, found):
+                _package(blob, found)
         elif head.startswith(_WAL):
             found.problem(
                 ProblemKind.UNSUPPORTED,

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from redoubt.errors import UnreadableInput
 
+#: Largest header that is read, in bytes. The largest known (a kernel's, with its list of files) is a sixteenth.
+MAX_BLOB = 32 << 20
 # rpm refuses larger ones itself (hdrblobInit's limits).
 _MAX_ENTRIES = 0xFFFF
 _MAX_STORE = 0x0FFFFFFF
