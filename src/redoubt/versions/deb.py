@@ -15,7 +15,6 @@ from redoubt.versions.invalid import InvalidVersion
 from redoubt.versions.keys import NUMBERS, Memo, number
 
 _LARGEST_EPOCH = NUMBERS["2147483647"]
-_FORBIDDEN = re.compile("[ \t\0]")
 _PAIRS = re.compile("[^0-9]*[0-9]*").findall
 
 
@@ -46,6 +45,16 @@ def _pair(text: str) -> bytes:
 _pair_of = Memo(_pair).__getitem__
 
 
+def _part(text: str) -> bytes:
+    """An upstream version or a revision."""
+    # The last match is empty: an end of run and a zero, which closes the part.
+    return b"".join(map(_pair_of, _PAIRS(text)))
+
+
+#: Most packages of a release share a few revisions.
+_revision_of = Memo(_part).__getitem__
+
+
 def key(version: str) -> bytes:
     """Order-preserving bytes of ``[epoch:]upstream[-revision]``. Raises ``InvalidVersion``."""
     text = version.strip(" \t")
@@ -61,7 +70,6 @@ def key(version: str) -> bytes:
     upstream, hyphen, revision = rest.rpartition("-")
     if not hyphen:
         upstream, revision = rest, "0"
-    if not upstream or not revision or _FORBIDDEN.search(rest):
+    if not upstream or not revision or " " in rest or "\t" in rest or "\0" in rest:
         raise InvalidVersion("deb", version)
-    # The last match of each part is empty: an end of run and a zero, which closes the part.
-    return epoch + b"".join(map(_pair_of, _PAIRS(upstream))) + b"".join(map(_pair_of, _PAIRS(revision)))
+    return epoch + _part(upstream) + _revision_of(revision)
