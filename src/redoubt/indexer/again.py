@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from redoubt.indexer.catalogers.interface import Cataloger, Content
-from redoubt.indexer.report import FileReport, LayerReport
+from redoubt.indexer.limits import Limits, over_limit
+from redoubt.indexer.report import FileReport, LayerReport, weight
 from redoubt.indexer.sinks import Collector, catalog, sparse, text, too_large
 from redoubt.indexer.tar import Sink
-from redoubt.model import ProblemKind
+from redoubt.model import Problem, ProblemKind
 
 
 class Demand(NamedTuple):
@@ -25,12 +26,17 @@ class Demand(NamedTuple):
 
 
 class Again:
-    """The visitor: ``demands`` by member, ``link_paths`` the links to note."""
+    """The visitor: ``demands`` by member, ``link_paths`` the links to note, ``kept`` the bytes this may take."""
 
     def __init__(
-        self, demands: Mapping[bytes, Sequence[Demand]], link_paths: frozenset[bytes] = frozenset()
+        self,
+        demands: Mapping[bytes, Sequence[Demand]],
+        link_paths: frozenset[bytes] = frozenset(),
+        *,
+        kept: int = Limits().kept,
     ) -> None:
         self._demands = demands
+        self._kept = kept
         self._link_paths = link_paths
         self.files: dict[bytes, list[FileReport]] = {}  # by member
         self.links: dict[bytes, bytes] = {}
@@ -83,7 +89,7 @@ class Again:
     def refuse(self, kind: ProblemKind, path: bytes, message: str) -> None:
         """Was told in the first pass."""
 
-    def report(self, diff_id: str) -> LayerReport:
+    def report(self, diff_id: str, problems: Sequence[Problem] = ()) -> LayerReport:
         """What was found, to be laid over the layer's first report."""
         return LayerReport(
             diff_id=diff_id,
@@ -93,6 +99,7 @@ class Again:
             entries=0,
             files=tuple(report for reports in self.files.values() for report in reports),
             links={text(path): text(target) for path, target in self.links.items()},
+            problems=tuple(problems),
         )
 
     def _gone(self, path: bytes) -> None:
@@ -100,4 +107,7 @@ class Again:
         self.links.pop(path, None)
 
     def _store(self, path: bytes, report: FileReport) -> None:
+        self._kept -= weight(report)
+        if self._kept < 0:
+            raise over_limit("packages that take too much memory")
         self.files.setdefault(path, []).append(report)

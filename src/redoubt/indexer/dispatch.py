@@ -14,7 +14,7 @@ import zstandard
 from redoubt.indexer.again import Again, Demand
 from redoubt.indexer.catalogers.interface import Cataloger, Content, StreamCataloger
 from redoubt.indexer.limits import Limits, over_limit
-from redoubt.indexer.report import FileReport, LayerReport
+from redoubt.indexer.report import RECORD, FileReport, LayerReport, weight
 from redoubt.indexer.sinks import Collector, Stream, catalog, renamed, sparse, text, too_large
 from redoubt.indexer.tar import Sink
 from redoubt.model import Problem, ProblemKind
@@ -22,7 +22,7 @@ from redoubt.model import Problem, ProblemKind
 _NAMES_AT_ONCE = 4096
 _REFUSALS_TOLD = 20
 _OPAQUE = b".wh..opq"  # after the first ``.wh.``
-_RECORD = 256  # what keeping one path costs beyond its bytes, roughly
+_FOLDER = 64  # what knowing one folder costs beyond its path, roughly
 
 
 def ancestors(path: str) -> Iterator[str]:
@@ -185,12 +185,12 @@ class Dispatch:
     def whiteout(self, folder: bytes, name: bytes) -> None:
         """A path, or (opaque) what lower layers have in a folder, is gone."""
         if name == _OPAQUE:
-            self._spend(folder)
+            self._spend(len(folder) + RECORD)
             self.opaques.append(folder)
         elif name in (b"", b".", b".."):
             self.refuse(ProblemKind.HOSTILE, folder + b"/.wh." + name, "a whiteout of no name")
         elif not name.startswith(b".wh."):  # aufs keeps its own books under .wh..wh.
-            self._spend(folder)
+            self._spend(len(folder) + RECORD)
             self.whiteouts.append(folder + b"/" + name if folder else name)
 
     def refuse(self, kind: ProblemKind, path: bytes, message: str) -> None:
@@ -203,6 +203,7 @@ class Dispatch:
 
     def store(self, path: bytes, report: FileReport) -> None:
         """Keep what a file said."""
+        self._spend(weight(report))
         self._touch(path)
         self.files.setdefault(path, []).append(report)
 
@@ -213,6 +214,7 @@ class Dispatch:
 
     def want_again(self, path: bytes, cataloger: Cataloger, target: bytes) -> None:
         """What ``target`` holds is to be collected in a second pass, and kept as ``path``."""
+        self._spend(len(target) + RECORD)
         self._touch(path)
         self._again.setdefault(path, []).append((target, cataloger))
 
@@ -277,8 +279,7 @@ class Dispatch:
         inside = [p for table in (self.files, self.links, self._again) for p in table if p.startswith(below)]
         for inner in inside:
             self._forget(inner)
-        self._kept -= 64 * (len(self.files) + len(self.links) + len(self._again))
-        self._spend(path)
+        self._spend(len(path) + 64 * (len(self.files) + len(self.links) + len(self._again)))
 
     def _forget(self, path: bytes) -> bool:
         was = self.files.pop(path, None), self.links.pop(path, None), self._again.pop(path, None)
@@ -286,17 +287,18 @@ class Dispatch:
 
     def _keep_link(self, path: bytes, target: bytes) -> None:
         if len(target) <= self._limits.path_length:
+            self._spend(len(target) + RECORD)
             self._touch(path)
             self.links[path] = target
 
     def _touch(self, path: bytes) -> None:
-        self._spend(path)
         touched = self._touched
         while path and path not in touched:
+            self._spend(len(path) + _FOLDER)  # a path of thousands of folders is kept thousands of times
             touched.add(path)
             path = path.rpartition(b"/")[0]
 
-    def _spend(self, path: bytes) -> None:
-        self._kept -= len(path) + _RECORD
+    def _spend(self, size: int) -> None:
+        self._kept -= size
         if self._kept < 0:
-            raise over_limit("wanted files and whiteouts that take too much memory")
+            raise over_limit("packages, wanted files and whiteouts that take too much memory")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from redoubt.errors import UnreadableInput
+from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.indexer import layers
 from redoubt.indexer.again import Again, Demand
 from redoubt.indexer.cache import LayerCache, fingerprint
@@ -23,7 +23,7 @@ from redoubt.indexer.directory import look_at, walk_directory
 from redoubt.indexer.dispatch import Dispatch, Tables, ancestors
 from redoubt.indexer.limits import LayerRefused, Limits
 from redoubt.indexer.merge import Merged, Missing, lay_over, named
-from redoubt.indexer.report import LayerReport
+from redoubt.indexer.report import LayerReport, layer_weight
 from redoubt.indexer.sources.interface import ImageSource, LayerBlob, ResolvedImage
 from redoubt.model import Image, IndexReport, Layer, Problem, ProblemKind
 
@@ -79,7 +79,7 @@ def index_directory(
     try:
         walk_directory(root, dispatch, limits, problems)
         if demands := dispatch.demands():
-            again = Again(demands)
+            again = Again(demands, kept=limits.kept)
             look_at(root, demands, again)
             dispatch.take_up(again)
     except LayerRefused as refused:
@@ -116,6 +116,8 @@ class _ImageJob:
         self._limits = limits
         self._workers = workers
         self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._left = limits.kept_of_image
         self._mark = fingerprint(tables.catalogers)
         # A layer may be in an image twice: it is read once.
         self._blobs: dict[_Key, tuple[int, LayerBlob]] = {}
@@ -158,6 +160,17 @@ class _ImageJob:
     # --- one layer
 
     def _layer(self, number: int, blob: LayerBlob) -> LayerReport:
+        """A layer's report, counted. Raises ``LimitExceeded`` where all of them take too much memory."""
+        report = self._looked_at(number, blob)
+        size = layer_weight(report)
+        with self._lock:
+            self._left -= size
+            if self._left < 0:
+                # Of the image and not of one layer: which one comes last is chance.
+                raise LimitExceeded(f"{self._resolved.image.reference}: its layers hold too much to remember")
+        return report
+
+    def _looked_at(self, number: int, blob: LayerBlob) -> LayerReport:
         """From the cache where its bytes are known to be the same, else read."""
         if blob.foreign_urls:
             return layers.failed(blob, ProblemKind.UNSUPPORTED, "the layer is kept elsewhere and not fetched")

@@ -103,8 +103,9 @@ def index_layer(source: LayerBytes, blob: LayerBlob, tables: Tables, limits: Lim
         done = _read(source, blob, dispatch, limits, dispatch.names.flush)
         demands = dispatch.demands()
         if demands:
-            again = Again(demands)
-            _read(source, blob, again, limits)
+            again = Again(demands, kept=limits.kept)
+            more = _read(source, blob, again, limits)
+            done.problems += [problem for problem in more.problems if problem not in done.problems]
             dispatch.take_up(again)
         return dispatch.report(done.diff_id, done.digest, done.size, done.unpacked, done.problems)
 
@@ -119,11 +120,11 @@ def collect(
     limits: Limits,
 ) -> LayerReport:
     """A further pass over a layer that was read before: only files and links that are named."""
-    again = Again(demands, link_paths)
+    again = Again(demands, link_paths, kept=limits.kept)
 
     def work() -> LayerReport:
-        _read(source, blob, again, limits)
-        return again.report(blob.diff_id)
+        done = _read(source, blob, again, limits)
+        return again.report(blob.diff_id, done.problems)
 
     return _or_refused(blob, work)
 

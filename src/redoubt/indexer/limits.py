@@ -13,7 +13,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ``members`` counts tar headers, extension headers included. ``ratio`` (unpacked to stored) is judged
     only past ``ratio_from`` unpacked bytes: small files of zeros are common and harmless.
     ``header_size`` bounds one pax or GNU extension header. ``kept`` bounds what is remembered of a
-    layer's names: paths of wanted files, whiteouts and links.
+    layer: packages, problems, paths of wanted files, whiteouts and links; its names, compressed, once more.
+    ``kept_of_image`` bounds that of all layers together.
     """
 
     members: int = 4_000_000
@@ -22,7 +23,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ratio: int = 250
     ratio_from: int = 100 << 20
     header_size: int = 1 << 20
-    kept: int = 64 << 20
+    kept: int = 128 << 20
+    kept_of_image: int = 768 << 20
 
 
 class LayerRefused(Exception):

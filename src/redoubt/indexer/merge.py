@@ -78,7 +78,7 @@ def lay_over(
     packages, more = _collected(view.files())
     return Merged(
         packages=packages,
-        problems=tuple(sorted(problems + more)),
+        problems=tuple(sorted({*problems, *more})),  # what a layer's second pass says again is said once
         distribution=view.distribution(),
         missing=tuple(view.missing(databases)),
     )
@@ -156,7 +156,9 @@ class _View:
     def _at(self, path: str) -> object:
         node: object = self._root
         for part in path.split("/") if path else ():
-            node = node.get(part) if isinstance(node, dict) else None
+            if not isinstance(node, dict):
+                return None
+            node = node.get(part)
         return node
 
     def _delete(self, path: str) -> None:
@@ -214,6 +216,10 @@ class _View:
                 continue
             parent = nodes[-1]
             node = parent.get(part) if isinstance(parent, dict) else None
+            if node is None and ".." not in waiting:  # nothing is known from here on: no link can follow
+                done.append(part)
+                done.extend(part for part in reversed(waiting) if part not in ("", "."))
+                break
             if not isinstance(node, _Link):
                 done.append(part)
                 nodes.append(node)

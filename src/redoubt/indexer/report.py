@@ -38,3 +38,34 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str] = {}
     names: bytes = b""
     problems: tuple[Problem, ...] = ()
+
+
+#: What keeping one thing costs beyond its text, roughly, in bytes.
+RECORD = 256
+
+
+def weight(report: FileReport) -> int:
+    """How much memory keeping a file's report takes, roughly, in bytes."""
+    return len(report.path) + RECORD + sum(map(_package, report.packages)) + _problems(report.problems)
+
+
+def layer_weight(report: LayerReport) -> int:
+    """The same for a layer's report."""
+    paths = (*report.whiteouts, *report.opaques, *report.links, *report.links.values())
+    return (
+        len(report.names)
+        + sum(map(weight, report.files))
+        + sum(map(len, paths))
+        + len(paths) * RECORD
+        + _problems(report.problems)
+    )
+
+
+def _package(package: Package) -> int:
+    size = RECORD + len(package.name) + len(package.version) + len(package.arch) + len(package.vendor)
+    size += len(package.source_name) + len(package.source_version) + len(package.module)
+    return size + sum(len(place.path) for place in package.locations)
+
+
+def _problems(problems: tuple[Problem, ...]) -> int:
+    return sum(RECORD + len(problem.path) + len(problem.message) for problem in problems)

@@ -69,3 +69,9 @@ def test_mutated_database_never_raises(place: int, noise: bytes) -> None:
     whole = MUSL + b"\n" + SSL
     for package in read(whole[:place] + noise + whole[place + len(noise) :]).packages:
         assert package.name.isprintable()
+
+
+def test_file_of_nothing_but_damage_is_given_up() -> None:
+    catalog = ApkCataloger().catalog("lib/apk/db/installed", MemoryContent(b"a\n\n" * 100_000))
+    assert len(catalog.problems) == 21
+    assert catalog.problems[-1].message == "1,000 further problems; the rest was given up"

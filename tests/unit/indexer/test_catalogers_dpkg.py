@@ -155,3 +155,9 @@ def test_mutated_database_never_raises(data: st.DataObject) -> None:
     for package in read(bytes(whole)).packages:
         assert package.name
         assert package.version
+
+
+def test_file_of_nothing_but_damage_is_given_up() -> None:
+    catalog = DpkgCataloger().catalog("var/lib/dpkg/status", MemoryContent(b"a\n\n" * 100_000))
+    assert len(catalog.problems) == 21
+    assert catalog.problems[-1].message == "1,000 further problems; the rest was given up"

@@ -14,7 +14,7 @@ import pytest
 from indexing import Lines, Memory, digest
 
 from ociwriter import Entry, ImageWriter, hardlink, layer_tar, symlink, whiteout
-from redoubt.errors import AccessDenied, NetworkError, UnreadableInput
+from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, UnreadableInput
 from redoubt.indexer.cache import LayerCache
 from redoubt.indexer.index import index_image
 from redoubt.indexer.limits import Limits
@@ -144,6 +144,16 @@ def test_what_an_archive_lacks_is_a_problem_of_its_layer(error: Exception, at_op
     report = index(Failing(error, at_open=at_open))
     assert names(report) == ["a 1", "b 1", "c 1", "g 1"]
     assert [problem.kind for problem in report.problems] == [ProblemKind.DAMAGED]
+
+
+def test_layers_that_together_would_fill_the_memory_are_refused() -> None:
+    tars = [
+        layer_tar([Entry("db/list", b"".join(b"p%d %d\n" % (n, layer) for n in range(100)))])
+        for layer in range(9)
+    ]
+    with pytest.raises(LimitExceeded, match="layers hold too much"):
+        index(gzipped(tars), limits=Limits(kept_of_image=100_000))
+    assert index(gzipped(tars)).problems == ()
 
 
 def test_a_foreign_layer_is_said_and_not_fetched() -> None:

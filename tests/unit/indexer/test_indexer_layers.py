@@ -219,6 +219,33 @@ def test_names_that_would_fill_the_memory_are_stopped() -> None:
     assert kinds(report) == [ProblemKind.LIMIT]
 
 
+def test_a_path_of_very_many_folders_counts_as_all_of_them() -> None:
+    """Every folder above a wanted file is known by its path: 2,000 of them are megabytes, not bytes."""
+    tar = layer_tar(Entry(f"d{n}/{'a/' * 1500}db/list", b"a 1") for n in range(3))
+    assert kinds(indexed(tar, limits=Limits(kept=4 << 20))) == [ProblemKind.LIMIT]
+    assert kinds(indexed(tar, limits=Limits(kept=8 << 20))) == []
+
+
+def test_packages_that_would_fill_the_memory_are_stopped() -> None:
+    lines = "".join(f"{'n' * 100}{n} 1\n" for n in range(200)).encode()
+    tar = layer_tar(
+        [Entry("db/list", lines), *(hardlink(f"x{n}/db/list", "db/list") for n in range(20))]  # a copy each
+    )
+    assert kinds(indexed(tar, limits=Limits(kept=400_000))) == [ProblemKind.LIMIT]
+    assert kinds(indexed(tar)) == []
+
+
+def test_packages_of_a_second_pass_that_would_fill_the_memory_are_stopped() -> None:
+    lines = "".join(f"{'n' * 100}{n} 1\n" for n in range(200)).encode()
+    tar = layer_tar(
+        entry
+        for n in range(20)
+        for entry in (Entry(f"store/{n}", lines), hardlink(f"x{n}/db/list", f"store/{n}"))
+    )
+    assert kinds(indexed(tar, limits=Limits(kept=400_000))) == [ProblemKind.LIMIT]
+    assert len(names(indexed(tar))) == 4_000
+
+
 def test_many_refused_members_are_counted_not_listed() -> None:
     tar = layer_tar(Entry(f"../x{n}", b"") for n in range(500))
     report = indexed(tar)

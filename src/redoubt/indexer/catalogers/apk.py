@@ -49,4 +49,6 @@ class ApkCataloger:
             else:
                 missing = "version (V:)" if name else "name (P:)"
                 found.damaged(f"record {number} ({shown(name) or 'no name'}) has no {missing}")
+            if found.full:
+                break
         return found.catalog()

@@ -38,7 +38,7 @@ class DpkgCataloger:
         found = Findings()
         divided = "/status.d/" in path
         for number, paragraph in enumerate(paragraphs(content), 1):
-            if not _record(paragraph, number, divided, found):
+            if not _record(paragraph, number, divided, found) or found.full:
                 break
         return found.catalog()
 

@@ -14,6 +14,8 @@ MAX_FIELD = 1024
 MAX_PACKAGES = 200_000
 #: Most problems kept for one file; the rest are counted.
 MAX_PROBLEMS = 20
+#: A file with more is not what its name says, and reading on would only take time.
+MAX_COUNTED = 1_000
 
 
 def clean(raw: bytes | str) -> str:
@@ -34,7 +36,10 @@ def shown(raw: bytes | str) -> str:
 
 
 class Findings:
-    """Collects what one file says, each package once, in the order of the file."""
+    """Collects what one file says, each package once, in the order of the file.
+
+    ``full``: nothing more is taken, and who reads record by record may stop.
+    """
 
     __slots__ = ("_dropped", "_packages", "_problems", "distribution", "full")
 
@@ -86,6 +91,7 @@ class Findings:
             self._problems.append(Problem(kind=kind, message=message))
         else:
             self._dropped += 1
+            self.full = self.full or self._dropped >= MAX_COUNTED
 
     def damaged(self, message: str) -> None:
         """A ``DAMAGED`` problem."""
@@ -95,5 +101,7 @@ class Findings:
         """Everything collected."""
         problems = tuple(self._problems)
         if self._dropped:
-            problems += (Problem(kind=ProblemKind.DAMAGED, message=f"{self._dropped:,} further problems"),)
+            given_up = "; the rest was given up" if self._dropped >= MAX_COUNTED else ""
+            message = f"{self._dropped:,} further problems{given_up}"
+            problems += (Problem(kind=ProblemKind.DAMAGED, message=message),)
         return Catalog(tuple(self._packages), problems, self.distribution)
