@@ -178,7 +178,7 @@ def test_a_report_file_is_written_whole_in_the_form_its_name_says(
     assert all(
         component["purl"].startswith("pkg:") for component in components if component["type"] == "library"
     )
-    redoubt("scan", target, "--output-file", tmp_path / "no" / "such" / "folder.json", code=5)
+    redoubt("scan", target, "--output-file", tmp_path / "no" / "such" / "folder.json", code=2)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -65,7 +65,9 @@ class Console:
         self._echo(f"{label} {clean(message)}")
 
     def _echo(self, line: str) -> None:
-        click.echo(line, err=True, color=False if os.environ.get("NO_COLOR") else None)
+        # A report is worth as much where nobody hears what is said beside it.
+        with suppress(OSError):
+            click.echo(line, err=True, color=False if os.environ.get("NO_COLOR") else None)
 
 
 class _Bars:
@@ -126,4 +128,11 @@ class _Bars:
 
 def clean(text: str) -> str:
     """One printable line: names out of images and files must not steer a terminal."""
-    return "".join(c if c.isprintable() else "�" for c in " ".join(text.split()))
+    return "".join(
+        c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
+
+
+def size(number: int) -> str:
+    """Bytes for people: ``14 KB``, ``7.2 MB``."""
+    return f"{number / 1e6:.1f} MB" if number >= 1e6 else f"{max(1, round(number / 1e3))} KB"

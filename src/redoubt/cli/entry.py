@@ -6,17 +6,32 @@ command does.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, cast
 
 import click
 
 from redoubt import __version__
-from redoubt.errors import EXIT_CREDENTIALS, EXIT_UNREADABLE, EXIT_USAGE, RedoubtError, UsageError
+from redoubt.errors import (
+    EXIT_CREDENTIALS,
+    EXIT_UNREADABLE,
+    EXIT_USAGE,
+    AccessDenied,
+    RedoubtError,
+    UsageError,
+)
+
+_EXIT_INTERRUPTED = 130
+
+#: No more can be written there. Answered like a folder that may not be written.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -51,13 +66,70 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, but an unknown command is answered with the nearest known one."""
+        if ctx.resilient_parsing:  # completion: whatever is there so far is right
+            return super().resolve_command(ctx, args)
         if args and not args[0].startswith("-") and args[0] not in self.commands_at:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], self.commands_at, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; see '{ctx.command_path} --help'"
+            hint = _meant(args[0], self.commands_at) or f"; see '{ctx.command_path} --help'"
             raise click.UsageError(f"no such command '{args[0]}'{hint}", ctx)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None:
+            _check_configured(ctx, self, name, command)
+            _check_environment(ctx, name, command)
+        return name, command, rest
+
+
+def _check_configured(ctx: click.Context, group: LazyGroup, name: str, command: click.Command) -> None:
+    """Refuse what the configuration says of ``name`` and cannot mean: a typing error must not open a gate."""
+    tables = ctx.default_map or {}
+    path = ctx.find_root().obj
+    for key in tables:
+        if str(key).replace("_", "-") not in group.commands_at:
+            raise UsageError(f"{path}: no command '{key}'{_meant(str(key), group.commands_at)}")
+    table = tables.get(name, {})
+    where = " ".join([*ctx.command_path.split()[1:], name])
+    if not isinstance(table, dict):
+        raise UsageError(
+            f"{path}: '{name}' is a command; write its options below [{where.replace(' ', '.')}]"
+        )
+    if isinstance(command, click.Group):
+        return
+    known = {option.name: option for option in command.params if isinstance(option, click.Option)}
+    for key, value in table.items():
+        option = known.get(key)
+        if option is None:
+            written = key.replace("_", "-")
+            meant = _meant(written, [str(each).replace("_", "-") for each in known])
+            raise UsageError(f"{path}: '{where}' has no option '{written}'{meant}")
+        wanted = (bool,) if option.is_flag else (str, int, float)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and not option.is_flag):
+            raise UsageError(
+                f"{path}: '{key.replace('_', '-')}' of '{where}' wants "
+                f"{'true or false' if option.is_flag else 'text in quotes, or a number'}"
+            )
+
+
+def _check_environment(ctx: click.Context, name: str, command: click.Command) -> None:
+    """Warn of variables that look like options of this command and are none.
+
+    No more than a warning: Kubernetes sets variables named after services.
+    """
+    if isinstance(command, click.Group):
+        return
+    prefix = f"{ctx.auto_envvar_prefix}_{name.upper()}_"
+    known = [f"{prefix}{str(option.name).upper()}" for option in command.params]
+    for variable in sorted(os.environ):
+        if variable.startswith(prefix) and variable not in known:
+            _say(
+                click.style("warning:", fg="yellow", bold=True),
+                f"{variable} is no option{_meant(variable, known)}",
+            )
+
+
+def _meant(text: str, known: Iterable[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(text, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -69,15 +141,15 @@ def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 def run(command: click.Command, name: str) -> NoReturn:
     """Run a CLI and leave the process with the exit code that ``docs/exit-codes.md`` promises."""
-    defaults = _configuration(name)
+    _open_missing_streams()
     try:
-        code = command.main(
-            prog_name=name, standalone_mode=False, auto_envvar_prefix=name.upper(), default_map=defaults
-        )
+        code = _invoke(command, name)
     except click.exceptions.Exit as leave:
         _leave(leave.exit_code)
-    except click.Abort:
-        _leave(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        with suppress(OSError):
+            click.echo(error.format_message(), err=True)
+        _leave(EXIT_USAGE)
     except click.UsageError as error:
         where = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
         message = error.format_message().rstrip(".")
@@ -92,53 +164,101 @@ def run(command: click.Command, name: str) -> NoReturn:
         _fail(name, str(error), error.exit_code)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _leave(0)
-    except KeyboardInterrupt:
-        _leave(130)
-    except PermissionError as error:
-        _fail(name, f"{error.filename}: permission denied; check who owns it", EXIT_CREDENTIALS)
+    except (KeyboardInterrupt, click.Abort):
+        # A second Ctrl-C must not interrupt the leaving.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _leave(_EXIT_INTERRUPTED)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(name, f"{where}{error.strerror or error}", EXIT_UNREADABLE)
+        _fail(name, *_told(error))
+    except MemoryError:
+        _fail(name, "out of memory; give this process more", EXIT_UNREADABLE)
     _leave(code if isinstance(code, int) else 0)
 
 
+def _invoke(command: click.Command, name: str) -> object:
+    """What ``command.main`` does, but for its habit of ending a process whose reader went away with 1."""
+    if instruction := os.environ.get(variable := f"_{name.upper()}_COMPLETE"):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(command, {}, name, variable, instruction)
+    path, tables = _configuration(name)
+    with command.make_context(
+        name, sys.argv[1:], auto_envvar_prefix=name.upper(), default_map=tables, obj=path
+    ) as ctx:
+        return cast(object, command.invoke(ctx))
+
+
+def _told(error: OSError) -> tuple[str, int]:
+    """The line and the exit code for an error of the operating system that no command expected."""
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    if isinstance(error, PermissionError):
+        return f"{where}permission denied; check who owns it", EXIT_CREDENTIALS
+    if error.errno in _NO_ROOM:
+        return f"{where}cannot write: {error.strerror}; check space and permissions", EXIT_CREDENTIALS
+    return f"{where}{error.strerror or error}", EXIT_UNREADABLE
+
+
+def _open_missing_streams() -> None:
+    """Standard streams that were closed (`>&-`) lead nowhere, rather than into the next file we open."""
+    for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # until the end
+
+
 def _fail(name: str, message: str, code: int) -> NoReturn:
-    label = click.style("error:", fg="red", bold=True)
-    colour = False if os.environ.get("NO_COLOR") else None
-    line = "".join(c if c.isprintable() else " " for c in " ".join(message.split()))
-    click.echo(f"{name}: {label} {line}", err=True, color=colour)
+    _say(f"{name}: {click.style('error:', fg='red', bold=True)}", message)
     _leave(code)
+
+
+def _say(label: str, message: str) -> None:
+    """One line on standard error; that it cannot be written changes nothing else."""
+    line = "".join(c if c.isprintable() else " " for c in " ".join(message.split()))
+    with suppress(OSError):
+        click.echo(f"{label} {line}", err=True, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def _leave(code: int) -> NoReturn:
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        # What is still in the buffer must not be tried again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno in _NO_ROOM and not code:
+            _fail("redoubt", *_told(error))
     sys.exit(code)
 
 
-def _configuration(name: str) -> dict[str, object]:
+def _configuration(name: str) -> tuple[Path | None, dict[str, object]]:
     """``REDOUBT_CONFIG`` or ``~/.config/redoubt/config.toml``: a table per command, weaker than the environment.
 
-    ``[scan] fail-on = "high"`` stands for ``--fail-on high``.
+    ``[scan] fail-on = "high"`` stands for ``--fail-on high``. The path is None where there is no such file.
     """
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
-    given = os.environ.get(f"{name.upper()}_CONFIG")
+    given = os.environ.get(variable := f"{name.upper()}_CONFIG")
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111  # a user without a home has no such file
     path = Path(given) if given else Path(base) / name / "config.toml"
-    if not given and not path.is_file():
-        return {}
+    try:
+        text = path.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not given:
+            return None, {}
+        raise UsageError(f"{path}: {error.strerror}; check {variable}") from None
+    except PermissionError:
+        if not given:
+            # Another user's home (`sudo -u`): there is no configuration of ours in it.
+            return None, {}
+        raise AccessDenied(f"{path}: permission denied; check {variable}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not valid TOML: it is not UTF-8") from None
     import tomllib
 
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        _fail(name, f"{path}: {error.strerror}; check {name.upper()}_CONFIG", EXIT_USAGE)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        _fail(name, f"{path}: not valid TOML: {error}", EXIT_USAGE)
-    return cast(dict[str, object], _underscored(tables))
+        tables = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from None
+    return path, cast(dict[str, object], _underscored(tables))
 
 
 def _underscored(value: object) -> object:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from redoubt.errors import UsageError
+
 
 def data_dir() -> Path:
     """Definitions and trusted roots: ``REDOUBT_DATA_DIR``, else XDG's data folder. May not exist yet."""
@@ -19,4 +21,9 @@ def cache_dir() -> Path:
 def _folder(own: str, xdg: str, default: str) -> Path:
     if given := os.environ.get(own):
         return Path(given)
-    return Path(os.environ.get(xdg) or Path(default).expanduser()) / "redoubt"
+    if not (base := os.environ.get(xdg)):
+        try:
+            base = str(Path(default).expanduser())
+        except RuntimeError:
+            raise UsageError(f"this user has no home folder; set {own}") from None
+    return Path(base) / "redoubt"

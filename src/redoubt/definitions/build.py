@@ -32,7 +32,7 @@ from redoubt.definitions.feeds.interface import Item, Notes
 from redoubt.definitions.mirror import Mirror
 from redoubt.definitions.sorting import Sorted, Sorter, merged
 from redoubt.definitions.sources import Source, select
-from redoubt.errors import DefinitionsError, RedoubtError, UnreadableInput
+from redoubt.errors import DefinitionsError, NetworkError, RedoubtError, UnreadableInput
 from redoubt.model import Advisory, CveRecord, Epss, SourceInfo
 
 #: Name of the source, how many sources are done, and how many there are.
@@ -122,7 +122,8 @@ def build(
 
     ``facts_only`` leaves out titles. ``budget`` bounds the bytes of records in memory; what is beyond goes
     to files in ``temporary``. Raises ``UnreadableInput`` where a source that was named is absent or the
-    folder holds none at all, ``DefinitionsError`` where none of those that are there could be read,
+    folder holds none at all, ``DefinitionsError`` where none of those that are there could be read
+    (``NetworkError`` where none could be fetched),
     ``UsageError`` for unknown names, and ``AccessDenied`` where temporary files or copies cannot be written.
     """
     chosen = tuple(registry) if registry is not None else select(sources)
@@ -325,5 +326,7 @@ def _nothing(mirror: Mirror, states: list[BundleSource]) -> RedoubtError:
         return UnreadableInput(
             f"{mirror.folder} holds the files of no source; see docs/sources.md for how a mirror is laid out"
         )
+    if mirror.fetches and all(state.name in mirror.fetches for state in failed):
+        return NetworkError(f"no source could be fetched: {failed[0].name}: {failed[0].detail}")
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     return DefinitionsError(f"no source could be read: {failed[0].name}: {failed[0].detail}{more}")

@@ -133,6 +133,8 @@ def read_small(path: Path) -> bytes:
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             data = file.read(_LIMIT + 1)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise UnreadableInput(f"cannot read {path}: {error.strerror}") from None
     except OSError as error:
         raise AccessDenied(f"cannot read {path}: {error.strerror}") from None
     if data is None or len(data) > _LIMIT:

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -124,26 +125,40 @@ def online(
 ) -> Mirror:
     """Fetch ``sources`` into ``folder`` and give it as a mirror. A source that fails does not stop others.
 
-    ``progress`` is told each source's name as its turn comes.
+    ``progress`` is told each source's name as its turn comes. A host that does not answer is not asked
+    for another file.
     """
-    fetches = {}
+    fetches: dict[str, Fetch] = {}
+    silent: set[str] = set()
     for source in sources:
         if progress:
             progress(source.name)
-        fetches[source.name] = fetch(source, folder, client, now=now)
+        fetches[source.name] = fetch(source, folder, client, now=now, silent=silent)
     return Mirror(folder, state=state, identity="online", fetches=fetches)
 
 
-def fetch(source: Source, folder: Path, client: egress.Client, *, now: datetime | None = None) -> Fetch:
+def fetch(
+    source: Source,
+    folder: Path,
+    client: egress.Client,
+    *,
+    now: datetime | None = None,
+    silent: set[str] | None = None,
+) -> Fetch:
     """Bring the files of ``source`` in ``folder`` up to date; what the servers call unchanged stays.
 
     Each file is replaced in one step once it is whole; one that cannot be had stays as it was, and
-    ``detail`` says why. Raises ``AccessDenied`` where the folder cannot be written.
+    ``detail`` says why. ``silent`` are hosts that are not asked; those that do not answer join them. Raises ``AccessDenied`` where the folder cannot be written.
     """
     changed, troubles = 0, []
+    silent = set() if silent is None else silent
     notes = _read_notes(folder) if folder.is_dir() else {}
     checked = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for path, url in source.downloads:
+        host = urlsplit(url).netloc
+        if host in silent:
+            troubles.append(f"{host} does not answer")
+            continue
         to = folder / path
         known = notes.get(path)
         if known is None or known.url != url or not to.is_file():
@@ -156,6 +171,8 @@ def fetch(source: Source, folder: Path, client: egress.Client, *, now: datetime 
                 )
             except RedoubtError as error:
                 troubles.append(str(error))
+                if isinstance(error, egress.Unreachable):
+                    silent.add(host)
                 continue
             changed += got.changed
             notes[path] = FetchedFile(url, checked, got.etag, got.modified)

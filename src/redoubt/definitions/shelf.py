@@ -12,7 +12,7 @@ import msgspec
 
 from redoubt.definitions.bundle import Manifest, Verified
 from redoubt.definitions.snapshot import Origin
-from redoubt.errors import DefinitionsMissing, DefinitionsRefused, UnreadableInput, UsageError
+from redoubt.errors import DefinitionsMissing, DefinitionsRefused, UsageError
 
 #: Events that are remembered.
 _HISTORY = 1000
@@ -95,11 +95,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     def find(self, digest: str) -> Entry:
         """The entry whose digest begins so, with or without ``sha256:``.
 
-        Raises ``UnreadableInput``, ``UsageError`` where more than one does, ``DefinitionsMissing``.
+        Raises ``UsageError`` for what is no digest and where more than one does, ``DefinitionsMissing``.
         """
         match = _DIGEST.fullmatch(digest)
         if match is None:
-            raise UnreadableInput(
+            raise UsageError(
                 f"{digest[:80]!r} is not a digest; give at least six of its hexadecimal digits"
             )
         found = [entry for name, entry in self.entries.items() if name.startswith(f"sha256:{match[1]}")]

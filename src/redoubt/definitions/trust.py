@@ -1,8 +1,7 @@
 """Which roots are trusted for which channel: one small file each, below ``trust/`` in the data folder.
 
-The demo root that ships with the starter definitions is trusted for the channel ``starter`` and no other;
-its private key is not a secret, so it cannot be added for any other channel, nor another root for
-``starter``. Reads files; verifies nothing but that a root is a root.
+The demo root that ships with the starter definitions is trusted for the channel ``starter`` and no other:
+it cannot be added for any other channel, nor another root for ``starter``. Reads files; verifies nothing but that a root is a root.
 """
 
 from __future__ import annotations
@@ -72,8 +71,8 @@ class TrustStore:
             raise UsageError(f"{root} expired on {parsed.expires:%Y-%m-%d}; get the current one")
         if _keys(data) & self._starter_keys():
             raise UsageError(
-                f"{root} is the demo root, whose key is no secret: it is trusted for channel "
-                f"{STARTER_CHANNEL} only; make your own with `redoubt definitions keygen`"
+                f"{root} is the demo root, which is trusted for channel {STARTER_CHANNEL} only; "
+                "make your own with `redoubt definitions keygen`"
             )
         fingerprint = hashlib.sha256(data).hexdigest()
         folder = self._directory / channel

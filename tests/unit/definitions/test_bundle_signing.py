@@ -127,7 +127,7 @@ def test_root_key_does_not_sign_bundles(site):
 def test_key_without_its_own_root_is_refused(site, tmp_path):
     pem = (site.folder / "keys" / "definitions.pem").read_bytes()
     (tmp_path / "definitions.pem").write_bytes(pem)
-    with pytest.raises(AccessDenied, match=r"root\.json"):
+    with pytest.raises(UnreadableInput, match=r"root\.json"):
         keys.load_key(tmp_path)
     other = keys.keygen(tmp_path / "other", NOW)
     (tmp_path / "root.json").write_bytes(other.read_bytes())
@@ -172,7 +172,7 @@ def test_damaged_root_beside_a_key_is_said(site, tmp_path, content):
 
 
 def test_missing_key_is_said(tmp_path):
-    with pytest.raises(AccessDenied, match="cannot read"):
+    with pytest.raises(UnreadableInput, match="cannot read"):
         keys.load_key(tmp_path / "absent.pem")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from redoubt import egress
 from redoubt.definitions.build import build
 from redoubt.definitions.mirror import Mirror, fetch, online
 from redoubt.definitions.sources import Download, Source
+from redoubt.errors import NetworkError
 from support.feeds import FIXTURES, source_named
 from support.web import Answer, Asked, Web
 
@@ -101,6 +103,29 @@ def test_one_file_of_many_that_cannot_be_had_does_not_stop_the_rest(
     with build(mirror, ["alpine"]) as built:
         assert built.sources[0].state == "stale"
         assert built.namespaces == {"alpine:v3.20": 9}
+
+
+def test_a_host_that_does_not_answer_is_asked_once_and_named_by_each_of_its_sources(
+    tmp_path: Path, client: egress.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Web(lambda _: Answer()) as web:
+        gone = web.url  # nobody listens there any more once the server is closed
+    asked: list[str] = []
+    send = egress.Client.send
+
+    def counted(self: egress.Client, url: str, **given: Any) -> egress.Response:
+        asked.append(url)
+        return send(self, url, **given)
+
+    monkeypatch.setattr(egress.Client, "send", counted)
+    with client:
+        sources = [at(source_named("alpine"), gone), at(source_named("kev"), gone)]
+        mirror = online(tmp_path, sources, client)
+    assert len(asked) == 1
+    assert "cannot connect" in mirror.fetches["alpine"].detail
+    assert "does not answer" in mirror.fetches["kev"].detail
+    with pytest.raises(NetworkError, match="no source could be fetched: alpine"):
+        build(mirror, registry=sources)
 
 
 def test_fetched_data_that_cannot_be_read_falls_back_to_what_was_kept(

@@ -237,7 +237,7 @@ def test_digest_that_is_not_here_is_said(library, built):
         library.open("0123456789ab")
     with pytest.raises(UnreadableInput, match="there is no file"):
         library.open("no-such-bundle.zip")
-    with pytest.raises(UnreadableInput, match="not a digest"):
+    with pytest.raises(UsageError, match="not a digest"):
         library.rollback("x" * 1000)
 
 

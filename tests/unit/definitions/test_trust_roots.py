@@ -67,7 +67,7 @@ def test_nobody_changes_who_is_trusted_for_starter(store, roots, tmp_path):
 
 
 def test_demo_root_is_not_added_for_another_channel(store, roots):
-    with pytest.raises(UsageError, match="no secret"):
+    with pytest.raises(UsageError, match="channel starter only"):
         store.add(roots[0], "site", now=NOW)
     assert store.roots("site") == ()
 
@@ -117,7 +117,7 @@ def test_private_key_in_place_of_a_root_is_said(store, roots):
 
 
 def test_missing_root_file_is_said(store, tmp_path):
-    with pytest.raises(AccessDenied, match="No such file"):
+    with pytest.raises(UnreadableInput, match="No such file"):
         store.add(tmp_path / "absent", "site", now=NOW)
 
 

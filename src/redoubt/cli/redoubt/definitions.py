@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +14,17 @@ from typing import TYPE_CHECKING
 import click
 
 from redoubt.cli import settings
-from redoubt.cli.console import Console, clean
+from redoubt.cli.console import Console, clean, size
 from redoubt.cli.entry import HELP, LazyGroup, require
 from redoubt.cli.redoubt import options
 from redoubt.errors import DefinitionsError, UsageError
 
 if TYPE_CHECKING:
+    from redoubt.definitions.build import Reading
+    from redoubt.definitions.bundle import BundleSource
     from redoubt.definitions.library import Library, Shelved
+    from redoubt.definitions.mirror import Mirror
+    from redoubt.definitions.sources import Source
 
 _HERE = "redoubt.cli.redoubt.definitions"
 
@@ -101,11 +108,11 @@ def import_(bundle: Path | None, starter: bool, allow_older: bool, keep: int | N
 
 
 @click.command("list", context_settings=HELP)
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
-def list_(form: str) -> None:
+@options.listing
+def list_(output: str) -> None:
     """List the definitions on this machine, newest import first."""
     shelved = _library().list()
-    if form == "json":
+    if output == "json":
         _print_json([_describe(item) for item in shelved])
         return
     if not shelved:
@@ -130,14 +137,14 @@ def list_(form: str) -> None:
 
 @click.command(context_settings=HELP)
 @click.argument("digest", default="")
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
-def info(digest: str, form: str) -> None:
+@options.listing
+def info(digest: str, output: str) -> None:
     """Show what the active definitions (or those of DIGEST) hold, and how old each source is."""
     from redoubt.definitions import age as ages
 
     library = _library()
     shelved = library.info(digest)
-    if form == "json":
+    if output == "json":
         _print_json(_describe(shelved))
         return
     manifest = shelved.entry.manifest
@@ -166,7 +173,15 @@ def info(digest: str, form: str) -> None:
     _print_columns(rows, right={2})
     click.echo("")
     click.echo("Namespaces (package and advisory pairs):")
-    click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in sorted(namespaces.items())))
+    listed = ", ".join(
+        f"{name} {count:,}".replace(" ", "\N{NO-BREAK SPACE}") for name, count in sorted(namespaces.items())
+    )
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**6
+    click.echo(
+        textwrap.fill(
+            listed, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+        ).replace("\N{NO-BREAK SPACE}", " ")
+    )
 
 
 @click.command(context_settings=HELP)
@@ -235,9 +250,7 @@ def keygen(out: Path) -> None:
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The bundle to write."
 )
 @click.option("--channel", default="main", show_default=True, help="The channel that the bundle belongs to.")
-@click.option(
-    "--version", "number", type=click.IntRange(min=1), help="Ascends within a channel. Default: the time."
-)
+@click.option("--version", type=click.IntRange(min=1), help="Ascends within a channel. Default: the time.")
 @click.option(
     "--facts-only", is_flag=True, help="Leave out titles: identifiers, ranges, scores and links only."
 )
@@ -249,7 +262,7 @@ def build(
     key: Path,
     out: Path,
     channel: str,
-    number: int | None,
+    version: int | None,
     facts_only: bool,
     quiet: bool,
 ) -> None:
@@ -263,31 +276,20 @@ def build(
     from redoubt.definitions.build import build as build_records
     from redoubt.definitions.keys import load_key
     from redoubt.definitions.sources import select
+    from redoubt.definitions.trust import STARTER_CHANNEL
 
     console = Console(quiet=quiet)
     require(online != (mirror is not None), "say where from: --mirror DIR or --online")
     bundle.require_channel(channel)
+    require(
+        channel != STARTER_CHANNEL, f"channel {STARTER_CHANNEL} belongs to the built-in root; name another"
+    )
     signing = load_key(key)
     names = [name.strip() for name in sources.split(",") if name.strip()] if sources else None
     chosen = select(names)
     state = settings.cache_dir() / "sources"
     now = datetime.now(UTC)
-    if online:
-        from redoubt import egress
-
-        with egress.client() as client, console.bars("fetching", "sources") as advance:
-            done = iter(range(len(chosen) + 1))
-            made = mirrors.online(
-                state / "mirror",
-                chosen,
-                client,
-                state=state,
-                now=now,
-                progress=lambda name: advance("sources", next(done), len(chosen)),
-            )
-    else:
-        assert mirror is not None
-        made = mirrors.Mirror(mirror, state=state)
+    made = mirrors.Mirror(mirror, state=state) if mirror else _fetched(chosen, state, now, console)
     with tempfile.TemporaryDirectory(prefix="redoubt-") as temporary:
         with console.bars("reading", "sources") as advance:
             built = build_records(
@@ -303,7 +305,7 @@ def build(
                 facts = stream.write(built.records(), sink)
             manifest = bundle.Manifest(
                 channel=channel,
-                version=number or bundle.default_version(now),
+                version=version or bundle.default_version(now),
                 created=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 digest=facts.digest,
                 schema=records.SCHEMA,
@@ -314,21 +316,43 @@ def build(
                 sources=built.sources,
             )
             bundle.write_bundle(out, packed, manifest, [signing])
-        _tell_built(console, built.sources, built.readings)
-    console.done(f"{out}: {out.stat().st_size / 1e6:.1f} MB, channel {channel}, definitions {facts.digest}")
+        absent = set() if online else {source.name for source in chosen if not made.files(source)}
+        _tell_built(console, built.sources, built.readings, absent)
+    console.done(f"{out}: {size(out.stat().st_size)}, channel {channel}, definitions {facts.digest}")
 
 
-def _tell_built(console: Console, sources: object, readings: object) -> None:
-    from redoubt.definitions.build import Reading
-    from redoubt.definitions.bundle import BundleSource
+def _fetched(chosen: Sequence[Source], state: Path, now: datetime, console: Console) -> Mirror:
+    """Upstream's files, brought up to date. Warns of each source that could not be had if none could."""
+    from redoubt import egress
+    from redoubt.definitions import mirror as mirrors
 
-    assert isinstance(sources, tuple)
-    assert isinstance(readings, tuple)
+    retry = egress.Retry(attempts=4)
+    with egress.client(retry=retry) as client, console.bars("fetching", "sources") as advance:
+        done = iter(range(len(chosen) + 1))
+        made = mirrors.online(
+            state / "mirror",
+            chosen,
+            client,
+            state=state,
+            now=now,
+            progress=lambda name: advance("sources", next(done), len(chosen)),
+        )
+    if not any(made.files(source) or made.kept(source) for source in chosen):
+        for name, fetch in made.fetches.items():
+            console.warn(f"{name}: {fetch.detail}")
+    return made
+
+
+def _tell_built(
+    console: Console, sources: Sequence[BundleSource], readings: Sequence[Reading], absent: set[str]
+) -> None:
+    left_out = [source.name for source in sources if source.name in absent and source.state == "missing"]
+    if left_out:
+        console.notice(f"not in the mirror folder, and so not in the bundle: {', '.join(left_out)}")
     for source, reading in zip(sources, readings, strict=True):
-        assert isinstance(source, BundleSource)
-        assert isinstance(reading, Reading)
         if source.state == "missing":
-            console.notice(f"{source.name}: {source.detail}")
+            if source.name not in absent:
+                console.warn(f"{source.name} is not in the bundle: {source.detail}")
             continue
         console.done(
             f"{source.name:<14} {source.records:>8,} records, newest {source.newest[:10] or 'undated'}"
@@ -363,11 +387,11 @@ def trust_add(root: Path, channel: str) -> None:
 
 
 @click.command("list", context_settings=HELP)
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
-def trust_list(form: str) -> None:
+@options.listing
+def trust_list(output: str) -> None:
     """List the trusted roots."""
     roots = _library().trust.list()
-    if form == "json":
+    if output == "json":
         import msgspec
 
         _print_json([msgspec.to_builtins(root) for root in roots])

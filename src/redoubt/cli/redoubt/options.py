@@ -52,7 +52,6 @@ output = together(
     click.option(
         "-o",
         "--output",
-        "format_",
         type=click.Choice(FORMATS),
         help="Form of the report. Default: by the suffix of --output-file, else a table.",
     ),
@@ -61,6 +60,15 @@ output = together(
         type=click.Path(path_type=Path, dir_okay=False),
         help="Write the report here instead of to standard output.",
     ),
+)
+
+listing = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Form of the list.",
 )
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="No notices and no progress; warnings stay.")
@@ -121,7 +129,6 @@ judging = together(
     click.option("--only-fixed", is_flag=True, help="Leave out what no known version repairs."),
     click.option(
         "--definitions",
-        "chosen",
         metavar="FILE|DIR|DIGEST",
         help="Definitions to use instead of the active ones. A bundle is verified like an import.",
     ),

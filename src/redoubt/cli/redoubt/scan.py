@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from redoubt.errors import (
     AccessDenied,
     DefinitionsMissing,
     DefinitionsStale,
+    NetworkError,
     UnreadableInput,
     UsageError,
 )
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from redoubt.definitions.age import Age
     from redoubt.definitions.snapshot import Snapshot
     from redoubt.model import IndexReport, Platform, VulnerabilityReport
+
+_STARTER = "starter definitions: dated, facts only, for trying out"
 
 #: Index reports larger than this are not read: a real one has about 300 bytes a package.
 _INDEX_LIMIT = 512 << 20
@@ -42,26 +46,46 @@ class Output:
     format: str
     file: Path | None
 
-    def write(self, report: IndexReport | VulnerabilityReport, age: Age | None = None) -> None:
-        """Write the report; a file appears whole or not at all. Raises ``AccessDenied``."""
+    def check(self) -> None:
+        """Find out before the work whether the report can be put down. Raises ``UsageError``, ``AccessDenied``."""
+        if self.file is None:
+            return
+        folder = self.file.parent
+        require(folder.is_dir(), f"there is no folder {folder} to write {self.file.name} into; make it first")
+        if not os.access(folder if _replaceable(self.file) else self.file, os.W_OK):
+            raise AccessDenied(f"cannot write to {self.file}: permission denied")
+
+    def write(
+        self, report: IndexReport | VulnerabilityReport, age: Age | None = None, notices: tuple[str, ...] = ()
+    ) -> None:
+        """Write the report; a file appears whole or not at all. Raises ``AccessDenied``.
+
+        A reader that goes away early (`| head`) changes nothing, least of all the exit code.
+        """
         from redoubt import formats
 
         message, stale = (age.message, age.stale) if age else ("", False)
         if self.file is None:
-            formats.write(report, self.format, sys.stdout.buffer, age=message, stale=stale)
+            with suppress(BrokenPipeError):
+                formats.write(
+                    report, self.format, sys.stdout.buffer, age=message, stale=stale, notices=notices
+                )
             return
         from redoubt.definitions import durable
 
-        data = formats.render(report, self.format, formats.Options(age=message, stale=stale))
-        with durable.writing(self.file):
-            durable.replace(self.file, data)
+        data = formats.render(report, self.format, formats.Options(age=message, stale=stale, notices=notices))
+        with durable.writing(self.file), suppress(BrokenPipeError):
+            if _replaceable(self.file):
+                durable.replace(self.file.resolve(), data)
+            else:
+                self.file.write_bytes(data)
 
 
 @dataclass(frozen=True)
 class Judging:
     """Which definitions, how old they may be, and what makes a pipeline stop."""
 
-    chosen: str | None
+    definitions: str | None
     notice_after: timedelta
     warn_after: timedelta
     fail_on_stale: bool
@@ -74,11 +98,12 @@ class Judging:
         from redoubt.definitions import age as ages
         from redoubt.definitions.library import Library
 
+        require(self.definitions != "", "--definitions is empty; leave it out for the active ones")
         library = Library(settings.data_dir())
         try:
-            opened = library.open(self.chosen) if self.chosen else library.open_active()
+            opened = library.open(self.definitions) if self.definitions else library.open_active()
         except DefinitionsMissing as error:
-            if self.chosen:
+            if self.definitions:
                 raise
             raise DefinitionsMissing(
                 f"{str(error).partition(';')[0]}; run `redoubt definitions import BUNDLE.zip`, "
@@ -99,7 +124,11 @@ class Judging:
 
         if self.only_fixed:
             report = only_fixed(report)
-        output.write(report, age)
+        notices = (_STARTER,) if report.definitions.channel == "starter" else ()
+        output.write(report, age, notices)
+        if output.format != "table" or output.file:
+            for notice in notices:
+                console.notice(notice)
         if age.stale:
             console.warn(age.message)
         elif age.level is Level.NOTICE:
@@ -142,7 +171,7 @@ class Look:
             insecure=self.insecure,
             blob_cache=cache / "blobs" if cache else None,
         )
-        with open_source(target, options=source_options) as source:
+        with _explained(target), open_source(target, options=source_options) as source:
             from redoubt.indexer.sources.directory import DirectorySource
 
             if isinstance(source, DirectorySource):
@@ -197,6 +226,7 @@ def scan(target: str, quiet: bool, **given: object) -> None:
     """
     console = Console(quiet=quiet)
     output, judging, look = _output(given), _judging(given), _look(given)
+    output.check()
     with ExitStack() as stack:
         snapshot, age = judging.open(stack, console)
         report = look.index(target, console)
@@ -220,6 +250,7 @@ def index(target: str, quiet: bool, **given: object) -> None:
     """
     console = Console(quiet=quiet)
     output, look = _output(given), _look(given)
+    output.check()
     report = look.index(target, console)
     output.write(report)
     if output.format != "table" or output.file:
@@ -245,6 +276,7 @@ def match(index_file: Path, quiet: bool, **given: object) -> None:
     """
     console = Console(quiet=quiet)
     output, judging = _output(given), _judging(given)
+    output.check()
     from redoubt.formats.json import read_index
 
     report = read_index(_read(index_file), str(index_file))
@@ -258,7 +290,7 @@ def match(index_file: Path, quiet: bool, **given: object) -> None:
 def _output(given: dict[str, object]) -> Output:
     file = _taken(given, ("output_file",))["output_file"]
     assert file is None or isinstance(file, Path)
-    form = given["format_"]
+    form = given["output"]
     return Output(options.format_of(form if isinstance(form, str) else None, file), file)
 
 
@@ -273,6 +305,24 @@ def _look(given: dict[str, object]) -> Look:
 def _unread(report: IndexReport | VulnerabilityReport) -> bool:
     """Whether a whole layer, or the image, could not be read: then the report is not one of the image."""
     return any(not problem.path for problem in report.problems)
+
+
+@contextmanager
+def _explained(target: str) -> Iterator[None]:
+    """Say of a bare word that failed as an image of Docker Hub's why it was taken for one."""
+    try:
+        yield
+    except (NetworkError, AccessDenied) as error:
+        host, slash, _ = target.partition("/")
+        if slash and ("." in host or ":" in host or host == "localhost"):
+            raise
+        reason = f"nothing of the name {target} lies here, so it was looked for on docker.io"
+        raise type(error)(f"{error}; {reason}") from None
+
+
+def _replaceable(file: Path) -> bool:
+    """Whether ``file`` is a file or nothing yet: a device or a pipe is written to, never replaced."""
+    return file.is_file() or not file.exists()
 
 
 def _taken(given: dict[str, object], names: Sequence[str]) -> dict[str, object]:
@@ -293,8 +343,6 @@ def _platform(text: str | None) -> Platform | None:
 
 
 def _workers() -> int:
-    import os
-
     return max(2, min(os.cpu_count() or 2, 4))
 
 
