@@ -105,6 +105,14 @@ def test_manifest_lines_are_joined_and_only_the_main_section_counts() -> None:
         ({"bundle-symbolicname": "org.apache.my-thing"}, "my-thing-1.jar", ("", "my-thing", "1")),
         ({}, "spring-beans-5.3.9.jar", ("org.springframework", "spring-beans", "5.3.9")),
         ({}, "spring-boot-starter-2.5.0.jar", ("org.springframework.boot", "spring-boot-starter", "2.5.0")),
+        ({}, "dom4j-1.6.1.jar", ("dom4j", "dom4j", "1.6.1")),
+        ({}, "dom4j-2.1.1.jar", ("org.dom4j", "dom4j", "2.1.1")),
+        ({}, "dom4j.jar", ("", "dom4j", "")),
+        (
+            {"bundle-symbolicname": "org.objectweb.asm.tree"},
+            "asm-tree-9.1.jar",
+            ("org.ow2.asm", "asm-tree", "9.1"),
+        ),
         ({}, "spring-unheard-of-1.jar", ("", "spring-unheard-of", "1")),
         (
             {"implementation-title": "spring-core", "implementation-version": "4.3.30.RELEASE"},

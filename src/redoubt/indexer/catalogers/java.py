@@ -18,7 +18,7 @@ class JavaCataloger:
     """Files named like Java archives, wherever they lie."""
 
     name = "java"
-    version = 2
+    version = 3
     wanted = Wanted(
         extensions=frozenset(extension.encode() for extension in _ALWAYS_ZIP + _SOMETIMES_ZIP),
         max_size=4 << 30,

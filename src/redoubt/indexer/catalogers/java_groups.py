@@ -1,8 +1,8 @@
 """Groups of Java libraries whose archives do not say them: Ant and Gradle leave no ``pom.properties``.
 
 Two kinds of evidence: where a build tool keeps the archive, and a short list of widely used libraries that
-live under one group on Maven Central. A name that has had several (``groovy``, ``asm``, ``okhttp``) is
-not listed: a wrong group would be matched with the wrong advisories. It must not know about archives.
+live under one group on Maven Central, or moved from one to another at a major version. No other is guessed:
+a wrong group would be matched with the wrong advisories. It must not know about archives.
 """
 
 from __future__ import annotations
@@ -62,6 +62,23 @@ _COMMONS = """beanutils chain cli codec collections configuration daemon dbcp db
 _BY_ARTIFACT = {
     artifact: group for group, artifacts in _BY_GROUP.items() for artifact in artifacts.split()
 } | {f"commons-{name}": f"commons-{name}" for name in _COMMONS.split()}
+# From that major version on they are in the second group.
+_MOVED = {
+    artifact: move
+    for artifacts, move in {
+        "asm asm-all asm-analysis asm-commons asm-tree asm-util asm-xml": (4, "asm", "org.ow2.asm"),
+        "dom4j": (2, "dom4j", "org.dom4j"),
+        "groovy groovy-all groovy-json groovy-sql groovy-templates groovy-xml": (
+            4,
+            "org.codehaus.groovy",
+            "org.apache.groovy",
+        ),
+        "okhttp okhttp-urlconnection": (3, "com.squareup.okhttp", "com.squareup.okhttp3"),
+        "retrofit": (2, "com.squareup.retrofit", "com.squareup.retrofit2"),
+    }.items()
+    for artifact in artifacts.split()
+}
+_MAJOR = re.compile(r"\d{1,9}", re.ASCII)
 _FAMILIES = (
     ("spring-boot-", "org.springframework.boot"),
     ("tomcat-embed-", "org.apache.tomcat.embed"),
@@ -85,8 +102,11 @@ def of_place(path: str) -> tuple[str, str, str] | None:
     return None
 
 
-def known(artifact: str) -> str:
-    """The one group that a widely used artifact lives under; empty for any other."""
+def known(artifact: str, version: str) -> str:
+    """The group that this version of a widely used artifact lives under; empty for any other."""
     if group := _BY_ARTIFACT.get(artifact):
         return group
+    if artifact in _MOVED and (major := _MAJOR.match(version)):
+        since, before, after = _MOVED[artifact]
+        return after if int(major[0]) >= since else before
     return next((group for prefix, group in _FAMILIES if artifact.startswith(prefix)), "")

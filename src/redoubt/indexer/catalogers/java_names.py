@@ -129,7 +129,7 @@ def of_manifest(manifest: dict[str, str], path: str) -> Coordinates:
     version = version or next((manifest[key] for key in _VERSIONS if manifest.get(key)), "")
     # A file that was renamed may have its artifact for a title, among titles that are prose.
     for name in (artifact, manifest.get("implementation-title", "")):
-        if group := java_groups.known(name):
+        if group := java_groups.known(name, version):
             return Coordinates(group, clean(name), version)
     group = manifest.get("implementation-vendor-id", "")
     if not _GROUP.match(group) or group in _NO_GROUP:
