@@ -1,6 +1,8 @@
 """Coverage-guided fuzzing of the catalogers that read binary formats. Needs atheris.
 
-    python tests/fuzz/fuzz_catalogers.py {rpm-header,rpm-database,java,golang} [-max_total_time=60] [CORPUS]
+    python tests/fuzz/fuzz_catalogers.py TARGET [-max_total_time=60] [CORPUS]
+
+Targets: rpm-header, rpm-database (SQLite), rpm-bdb, rpm-ndb, java, golang.
 
 What may not happen: an exception that a cataloger does not answer for, a hang, or output that is not clean.
 Arguments after the target are libFuzzer's. Without a corpus, well-formed seeds are made first.
@@ -27,7 +29,7 @@ with atheris.instrument_imports(include=["redoubt.indexer.catalogers"]):
     from redoubt.indexer.catalogers.java import JavaCataloger
     from redoubt.indexer.catalogers.rpm import RpmCataloger
 
-from support import elfwriter, rpmwriter  # noqa: E402
+from support import elfwriter, rpmolddb, rpmwriter  # noqa: E402
 
 
 def _check(catalog: Catalog) -> None:
@@ -82,9 +84,16 @@ def _jar() -> bytes:
 
 def _seeds(target: str) -> list[bytes]:
     header = rpmwriter.header(name="a", epoch=1, version="1", release="1", source_rpm="a-1-1.src.rpm")
+    large = rpmwriter.header(name="b", version="1", release="1", vendor="v" * 2000)
     return {
         "rpm-header": [header],
         "rpm-database": [rpmwriter.database([header])],
+        "rpm-bdb": [
+            rpmolddb.berkeley([header, large, header]),
+            rpmolddb.berkeley([large, header], big=True, kind=rpmolddb.UNSORTED),
+            rpmolddb.berkeley([large, header], 1024, checksum=True),
+        ],
+        "rpm-ndb": [rpmolddb.ndb([header, large]), rpmolddb.ndb([header], slot_pages=2)],
         "java": [_jar()],
         "golang": [
             elfwriter.elf(elfwriter.inline("go1.21", "mod\ta\tv1\n"), text=16, section=True),
@@ -97,6 +106,8 @@ def _seeds(target: str) -> list[bytes]:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "rpm-header": _rpm_header,
     "rpm-database": _rpm_database,
+    "rpm-bdb": _rpm_database,
+    "rpm-ndb": _rpm_database,
     "java": _java,
     "golang": _golang,
 }

@@ -122,7 +122,8 @@ def test_chain_that_leads_astray_costs_its_header_only(following: int) -> None:
         database.pages[5] = bytes(page)
 
     catalog = broken(lead_astray)
-    assert "p0" in names(catalog) and "p1" not in names(catalog)
+    assert "p0" in names(catalog)
+    assert "p1" not in names(catalog)
     assert ProblemKind.DAMAGED in kinds(catalog)
 
 
