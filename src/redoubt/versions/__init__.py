@@ -20,7 +20,9 @@ from redoubt.versions.keys import INEXACT, inexact
 __all__ = ["SCHEMES", "InvalidVersion", "compare", "is_exact", "key", "lenient_key"]
 
 #: Every scheme has a module of its name here, with ``key`` and, where keys may be inexact, ``compare``.
-SCHEMES = frozenset({"apk", "deb", "golang", "maven", "npm", "pypi", "rpm", "semver"})
+SCHEMES = frozenset(
+    {"apk", "composer", "deb", "gem", "golang", "jvm", "maven", "npm", "nuget", "pypi", "rpm", "semver"}
+)
 
 
 class _Scheme(NamedTuple):

@@ -27,7 +27,8 @@ def _identifier(text: str) -> bytes:
     return _TEXT + text.encode("ascii") + b"\0"
 
 
-_identifier_of = Memo(_identifier).__getitem__
+#: One pre-release identifier as bytes, numbers below words; ASCII letters, digits and hyphens.
+identifier = Memo(_identifier).__getitem__
 
 
 def ordered(major: str, minor: str | None, patch: str | None, prerelease: str | None) -> bytes:
@@ -38,7 +39,7 @@ def ordered(major: str, minor: str | None, patch: str | None, prerelease: str | 
     core = NUMBERS[major] + (NUMBERS[minor] if minor else ZERO) + (NUMBERS[patch] if patch else ZERO)
     if prerelease is None:
         return core + _RELEASE
-    return core + b"".join(map(_identifier_of, prerelease.split("."))) + _END
+    return core + b"".join(map(identifier, prerelease.split("."))) + _END
 
 
 def key(version: str) -> bytes:

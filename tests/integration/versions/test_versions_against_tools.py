@@ -19,6 +19,10 @@ COUNTS = {
     "maven": 20_000,
     "golang": 20_000,
     "semver": 20_000,
+    "gem": 20_000,
+    "composer": 20_000,
+    "nuget": 20_000,
+    "jvm": 20_000,
 }
 
 _TOOLCHAIN = re.compile(r"go\d|[\d.]+(alpha|beta|rc)\d")
@@ -39,7 +43,20 @@ def _deliberately_different(scheme: str, a: str, b: str) -> bool:
         case "golang":
             # Toolchains' own names are versions here.
             return any(_TOOLCHAIN.match(text) for text in (a, b))
-        case "npm" | "semver":
+        case "composer":
+            # No aliases, no blanks inside, numbers whole, and STABLE is stable.
+            return any(
+                " " in text.strip()
+                or (re.search(r"(?i)stable", text) and "stable" not in text)
+                or re.search(r"[1-9]\d{18}", text)
+                for text in (a, b)
+            )
+        case "jvm":
+            # Old names (1.8.0_312), zeros at the end and numbers above 2**31 are versions here.
+            return any(
+                re.match(r"1(\.|$)|\d+u", text) or re.search(r"\.0(?![.\d])|\d{10}", text) for text in (a, b)
+            )
+        case "npm" | "semver" | "nuget":
             # Numbers are compared whole here; JavaScript rounds those above 2**53.
             return any(
                 len(run) > 15 for text in (a, b) for run in text.replace("-", ".").split(".") if run.isdigit()
@@ -50,9 +67,9 @@ def _deliberately_different(scheme: str, a: str, b: str) -> bool:
 def _askable(scheme: str, text: str) -> bool:
     if scheme == "maven":
         return bool(text) and text.isascii() and text.isprintable()
-    if scheme == "golang":
+    if scheme in ("golang", "jvm"):
         return "\n" not in text and "\r" not in text
-    if scheme == "semver":
+    if scheme in ("semver", "nuget"):
         # Wider than the tool by intent, so only its own grammar is asked about.
         return text[:1].isdigit() and text.isascii() and " " not in text
     return bool(text) if scheme == "deb" else True
@@ -71,7 +88,7 @@ def test_every_pair_is_ordered_as_the_tool_orders_it(scheme: str) -> None:
     answers = oracles.ORACLES[scheme](pairs)
 
     assert len(answers) == len(pairs)
-    if scheme == "semver":
+    if scheme in ("semver", "nuget"):
         compared = [(pair, answer) for pair, answer in zip(pairs, answers, strict=True) if answer is not None]
     else:
         compared = list(zip(pairs, answers, strict=True))
@@ -79,4 +96,4 @@ def test_every_pair_is_ordered_as_the_tool_orders_it(scheme: str) -> None:
         (a, b, answer, _ours(scheme, a, b)) for (a, b), answer in compared if _ours(scheme, a, b) != answer
     ]
     assert not wrong, f"{len(wrong)} of {len(compared)}: {wrong[:10]}"
-    assert sum(answer is not None for _, answer in compared) > len(pairs) // 4, "the tool refused too much"
+    assert sum(answer is not None for _, answer in compared) > len(pairs) // 5, "the tool refused too much"

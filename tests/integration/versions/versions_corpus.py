@@ -10,6 +10,7 @@ import gzip
 import json
 import os
 import random
+import re
 import zipfile
 from collections.abc import Iterator
 from itertools import combinations_with_replacement
@@ -26,6 +27,10 @@ TRAPS = {
     "maven": ["1", "1.0", "1.0.0", "1-0", "1.ga", "1-ga", "1.0.Final", "1-FINAL", "1.release", "1-SNAPSHOT", "1.0-SNAPSHOT", "1.0.SNAPSHOT", "1.0-alpha", "1.0-alpha-1", "1.0-alpha1", "1.0a1", "1.0a", "1.0-a1", "1.0-a-1", "1.0b2", "1.0-beta2", "1.0m3", "1.0-milestone-3", "1.0.M3", "1.0-rc1", "1.0-cr1", "1.0.CR1", "1.0.RC1", "1.0-RC-1", "1.0rc", "1.0-sp", "1.0-sp1", "1.0.SP1", "1-1", "1.1", "1-1.1", "1.1-1", "1-01", "1-jre", "1-android", "31.1-jre", "31.1-android", "3.7.0.rc.2", "3.7.0.Final", "3.7.0-04", "3.7", "3.7.0", "5.0.0.RC1", "5.0.0.RELEASE", "9.4.11.v20180605", "9.4.11-alpha", "9.4.11", "1.foo", "1-foo", "1.foo.1", "1.foo-1", "1.0.0.foo.1", "0-SNAPSHOT", "0", "0.0.1", "r03", "Brixton.SR1", "Finchley.RELEASE", "1.2.sp.1", "1.0.alpha", "1.sp", "1..1", "1.-1", "1-.1", "1--1", "-1", ".1", "-", ".", "--", "1-", "1.", "1.0-", "1.0.-", "a", "1a", "1a1", "a1b2", "1x1", "1.0.0.Final-redhat-1", "1.0.0.Final-redhat-00001", "1.0+1", "1_0", "1.0.1_01", "20040616", "1.2147483648", "1.999999999", "1.1000000000", "1.9223372036854775808", "1.999999999999999999", "1.1000000000000000000", "1.00000000000000000001", "2.0.0.alpha-1", "1.2.3-4-5-6-7", "1-1-1-1", "1.x.y.z", "final", "ga", "sp", "rc.1", "1.ga.1", "1-ga-1", "1-ga.1", "1.0.ga.0-ga"],
     "golang": ["v1.0.0", "1.0.0", "v1.0", "1.0", "v1", "1", "v1.0.0-rc.1", "v1.0.0-rc.2", "v1.0.0-rc1", "v1.0.0-rc.10", "v1.0.0-0", "v1.0.0-pre", "v1.0.0+incompatible", "v2.0.0+incompatible", "v2.0.0", "v1.0.0+a.b", "v0.0.0-20191109021931-daa7c04131f5", "v0.0.0-20191109021930-daa7c04131f5", "v1.2.4-0.20191109021931-daa7c04131f5", "v1.2.4", "v1.2.3", "v1.2.4-rc.1.0.20191109021931-daa7c04131f5", "v1.2.4-rc.1", "v01.0.0", "v1.00.0", "v1.0.0-01", "v1.0.0-01a", "v1.0.0-a..b", "v1.0.0-", "v1.0.0+", "v1.0.0+a..b", "v1.0-rc.1", "v1.0+a", "V1.0.0", "vv1.0.0", "v1.0.0.0", "v", "v1.", "v18446744073709551617.0.0", "v18446744073709551616.0.0", "1.22.0-0", "1.21.0-rc.2", "latest", "v1.0.0-A", "v1.0.0-a", "v1.0.0--", "v1.0.0-0-"],
     "semver": ["1.0.0", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0+b", "1.0.0-rc.1+b", "1.2.0", "1.10.0", "1.9.0", "2.0.0-0", "2.0.0-A", "2.0.0-a", "2.0.0--", "2.0.0-0-", "0.0.0", "0.0.0-0"],
+    "gem": ["1", "1.0", "1.0.0", "01", "0", "0.0", "1.a", "1.0.a", "1.0.0.a", "1.a.0", "1.a.1", "1.0.a.1", "1.a.0.b", "1.a.0.0.b", "1.a.0.0.1", "1.a.0.1", "1.a.1.0", "1.a.b", "1.A", "1.Z", "1.a1", "1.a01", "1.a10", "1.1a", "1a", "1a1", "1.0a", "1.rc1", "1.rc.1", "1.0.0.rc1", "1.0.0-rc1", "1.0.0-x86_64", "1.0.0-java", "1.16.0-x86-mingw32", "1.0.0.pre.java", "1-", "1-1", "1-1-1", "1.0-a", "1..1", "1.", ".1", "-1", "a", "a.1", "", " ", " 1.0 ", "1.0\n", "1 .0", "1_0", "1.0_1", "1.é", "v1", "1.10", "1.9", "1.18446744073709551617", "1.18446744073709551616", "2.0.0.beta.2", "2.0.0.beta2", "2.0.0.beta10", "1.0.1", "1.0.0.1", "1.0.0.0.a.0.0", "1.0.--", "1.0--1", "1.0-.1", "1.0+b"],
+    "composer": ["1", "1.0", "1.0.0", "1.0.0.0", "1.0.0.0.0", "v1", "V1.0", "01.0", "1.0-dev", "1.0.x-dev", "1.x-dev", "1.X-dev", "1.*-dev", "1.0dev", "1.0.dev", "1.0-alpha", "1.0a", "1.0a1", "1.0alpha1", "1.0-alpha.1", "1.0-alpha-1", "1.0-alpha1.2", "1.0_beta", "1.0b2", "1.0-beta2", "1.0-beta0", "1.0-beta", "1.0-RC", "1.0-rc1", "1.0RC1", "1.0.RC.1", "1.0-c1", "1.0-p1", "1.0-pl1", "1.0-patch1", "1.0-patch", "1.0-patch1-dev", "1.0-beta1-dev", "1.0-beta-dev", "1.0-stable", "1.0-stable-dev", "1.0-stable1", "1.0@dev", "1.0@stable", "1.0@RC", "1.0@foo", "1.0+b", "1.0-beta+b.1", "1.0+b+c", "1.0+", "+b", "dev-master", "dev-1.0", "DEV-foo", "master", "trunk", "Master", "dev-", "foo-dev", "x-dev", "", " 1.0 ", "1.0\t", "1 .0", "2010-01-02", "2010.01.02", "20100102", "2010-01-02-beta", "20100102-dev", "20100102.1", "201001021530", "2010-01-02-10-20-30", "2010-01-02.5", "20100102-203040", "20100102.203040-p1", "99999.1", "100000.1", "123456", "123456-dev", "1.18446744073709551616.0", "1.0-foo", "1.0-1", "1.0-1-dev", "1..0", "1.", ".1", "1.0.", "1.0-", "1-dev-", "1.9999999", "1.9999999.9999999.9999999-dev", "latest", "*", "1.*", "é", "1.0 as 2.0", "0", "0.0.0.0-dev", "3.0.0-beta10", "3.0.0-beta9", "1.2.3.4-beta1.2-3"],
+    "nuget": ["1.0.0", "1.0.0-alpha", "1.0.0-Alpha", "1.0.0-ALPHA.1", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-Beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0-RC.1+b", "1.0.0+b", "1.10.0", "1.9.0", "2.0.0-0", "2.0.0-A", "2.0.0-a", "2.0.0--", "2.0.0-0-", "2.0.0-Z", "2.0.0-z0", "0.0.0", "0.0.0-0", "1.0.0-", "1.0.0+", "1.0.0-a..b", "1.0.0-a_b", "2147483647.0.0"],
+    "jvm": ["9", "11", "11.0.1", "11.0.13", "11.0.13+8", "11.0.13+9", "11.0.13+8-LTS", "11.0.13-ea", "11.0.13-ea+8", "11.0.13-internal", "11.0.13-1", "11.0.13-2", "11.0.13-10", "11.0.13-01", "11.0.13-ea1", "11.0.13-EA", "11.0.9.1", "11.0.9.1+1", "11.0.9", "11.0.10", "17", "17-ea", "17-ea+35", "17+35", "17+35-2724", "17+-opt", "17-ea+-opt", "17-ea-opt", "17+", "17-", "17+08", "17+0", "17.0.1", "17.0.1.0.1", "17.0.0.0.1", "17.0.15+6-Debian-1deb12u1", "17.0.01", "017", "0", "0.1", "17..1", "17.", ".17", "", " 17", "17 ", "17_1", "17.x", "17u1", "v17", "21.0.1+12-LTS", "21.0.1+12-LTS-29", "21-loom+7-60", "22.0.2-a.b", "22.0.2+5-a.b", "17+5+6", "17é", "99999"],
 }  # fmt: skip
 
 #: Scheme → the pieces that invented versions are made of, and by which real ones are changed.
@@ -43,6 +48,10 @@ PIECES = {
     ],
     "golang": [*"0123456789.-+aAzZv", "-rc.1", "-0.", ".0", ".10", "+incompatible", "20191109021931-daa7c04131f5", "00"],
     "semver": [*"0123456789.-+aAzZ", "-rc.1", "-0", ".0", ".10", "-alpha", ".beta", "+b.1"],
+    "gem": [*"0123456789aAbZz....-", ".0", ".0.0", ".a", ".rc1", ".beta", ".pre", "10", "00", ".A", " "],
+    "composer": ["0", "1", "2", "10", *([".0", ".1", ".2", ".10"] * 2), ".x", "-dev", "-beta", "beta", "-RC1", "a1", "-p1", "patch", "pl", "stable", ".1", "@dev", "+b", "2010", "01", "-01", "v", "-", "_"],
+    "nuget": ["1", "2", "10", "-", "aA", "-rc.1", "-0", ".0", "-Alpha", ".BETA", ".10", "-x.y", "a", "Z", "+b.1"],
+    "jvm": ["1", "2", "10", ".1", ".0.1", ".10", "-ea", "-internal", "+8", "+35", "-LTS", "-1", "-10", "EA", "+-x"],
 }  # fmt: skip
 PIECES["apk"] = [
     *"0123456789.ab~",
@@ -59,7 +68,10 @@ PIECES["apk"] = [
     "00",
 ]
 
-_STARTS = {"npm": "1.2.3", "semver": "1.2.3", "golang": "v1.2.3"}
+#: A line of ``patched_versions`` or ``unaffected_versions``.
+_REQUIREMENT = re.compile(r"""^ *- *["']?((?:~>|[<>=!]=?) *[0-9][^"'#\n]*?)["']? *$""", re.MULTILINE).findall
+
+_STARTS = {"npm": "1.2.3", "semver": "1.2.3", "golang": "v1.2.3", "nuget": "1.2.3", "jvm": "11.0.13"}
 
 
 def _ecosystem(name: str) -> Iterator[str]:
@@ -89,6 +101,20 @@ def _debian() -> Iterator[str]:
 
 
 @functools.cache
+def gem_requirements() -> tuple[str, ...]:
+    """Every requirement of ruby-advisory-db, sorted, each once. Its YAML is simple enough for one pattern."""
+    archive = SHARED / "ruby" / "ruby-advisory-db.zip"
+    if not archive.exists():
+        return ()
+    found: set[str] = set()
+    with zipfile.ZipFile(archive) as records:
+        for member in records.namelist():
+            if "/gems/" in member and member.endswith(".yml"):
+                found.update(_REQUIREMENT(records.read(member).decode()))
+    return tuple(sorted(found))
+
+
+@functools.cache
 def real(scheme: str) -> tuple[str, ...]:
     """Every version of the shared advisory data, sorted, each once; empty where the data is not there."""
     if not SHARED.is_dir():
@@ -106,6 +132,12 @@ def real(scheme: str) -> tuple[str, ...]:
             versions.update(_ecosystem(names[scheme]))
         case "semver":
             versions.update(_ecosystem("crates.io"), _ecosystem("Bitnami"))
+        case "composer" | "nuget":  # not theirs, but of the same shape
+            versions.update(_ecosystem("crates.io"), _ecosystem("Bitnami"))
+        case "gem":
+            versions.update(
+                version for text in gem_requirements() for version in re.findall(r"[0-9][^\s,]*", text)
+            )
     return tuple(sorted(versions - {""}))
 
 

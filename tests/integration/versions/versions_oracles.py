@@ -22,6 +22,7 @@ Answers = list[int | None]
 _HERE = Path(__file__).parent
 _MAVEN = Path("/usr/share/java/maven3-artifact.jar")
 _GO_MODULES = Path("/usr/share/gocode")
+_COMPOSER = Path("/usr/share/php/Composer/Semver/autoload.php")
 
 #: dpkg's exit codes: 0 the relation holds, 1 it does not, 2 a version was refused.
 _DPKG = """
@@ -52,6 +53,28 @@ const pairs = JSON.parse(require('fs').readFileSync(0));
 for (const [a, b] of pairs) {
   const [x, y] = [semver.clean(a), semver.clean(b)];
   console.log(x === null || y === null ? 'null' : String(semver.compare(x, y)));
+}
+"""
+
+_RUBY = """
+require 'json'
+JSON.parse($stdin.read).each do |a, b|
+  x, y = [a, b].map { |text| Gem::Version.correct?(text) && !text.strip.empty? ? Gem::Version.new(text) : nil }
+  puts((x && y ? x <=> y : nil).to_json)
+end
+"""
+
+_PHP = """
+require $argv[1];
+$parser = new Composer\\Semver\\VersionParser();
+foreach (json_decode(stream_get_contents(STDIN)) as [$a, $b]) {
+    try {
+        [$x, $y] = [$parser->normalize($a), $parser->normalize($b)];
+        $branch = str_starts_with($x, 'dev-') || str_starts_with($y, 'dev-');
+        echo $branch ? 'null' : version_compare($x, $y), "\\n";
+    } catch (UnexpectedValueException $error) {
+        echo "null\\n";
+    }
 }
 """
 
@@ -128,7 +151,28 @@ def golang(pairs: Pairs) -> Answers:
         )
 
 
+def gem(pairs: Pairs) -> Answers:
+    """RubyGems' ``Gem::Version``; the empty text, which it takes for 0, is answered as refused."""
+    return _ask(["ruby", "-e", _RUBY], json.dumps(pairs))
+
+
+def composer(pairs: Pairs) -> Answers:
+    """composer/semver's ``normalize``, then PHP's ``version_compare``; branches are answered as refused."""
+    return _ask(["php", "-r", _PHP, str(_COMPOSER)], json.dumps(pairs))
+
+
+def nuget(pairs: Pairs) -> Answers:
+    """node-semver on small letters: the part of NuGet's rules that is Semantic Versioning."""
+    return npm([(a.lower(), b.lower()) for a, b in pairs])
+
+
+def jvm(pairs: Pairs) -> Answers:
+    """Java's ``Runtime.Version``, without build and what follows it."""
+    return _ask(["java", "-XX:TieredStopAtLevel=1", str(_HERE / "JavaOrder.java")], _lines(pairs))
+
+
 ORACLES = {"deb": deb, "rpm": rpm, "pypi": pypi, "npm": npm, "maven": maven, "golang": golang, "semver": npm}
+ORACLES |= {"gem": gem, "composer": composer, "nuget": nuget, "jvm": jvm}
 
 
 def missing(scheme: str) -> str:
@@ -143,7 +187,7 @@ def missing(scheme: str) -> str:
                 or subprocess.run([python, "-c", "import rpm; rpm.ver"], capture_output=True).returncode
             ):
                 return "python3-rpm"
-        case "npm" | "semver":
+        case "npm" | "semver" | "nuget":
             if not shutil.which("node") or not Path("/usr/share/nodejs/semver").exists():
                 return "node-semver"
         case "maven":
@@ -156,4 +200,13 @@ def missing(scheme: str) -> str:
                 return "golang-go"
             if not (_GO_MODULES / "src/golang.org/x/mod/semver").is_dir():
                 return "golang-golang-x-mod-dev"
+        case "gem" if not shutil.which("ruby"):
+            return "ruby"
+        case "composer":
+            if not shutil.which("php"):
+                return "php-cli"
+            if not _COMPOSER.exists():
+                return "php-composer-semver"
+        case "jvm" if not shutil.which("javac"):
+            return "default-jdk-headless"
     return ""

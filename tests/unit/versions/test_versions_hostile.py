@@ -37,6 +37,12 @@ HUGE = {
     "toolchain": "go1." + "2" * LARGE + "rc1",
     "unknown words": "foo." * (LARGE // 4),
     "surrogates": "1." + "\udcff" * LARGE,
+    "modifiers": "1.0" + "-a1" * (LARGE // 3),
+    "numbers of a modifier": "1.0-a" + "-1" * (LARGE // 2) + "x",
+    "zeros and a word": "1.a" + ".0" * (LARGE // 2) + ".b",
+    "dates": "2010" + "-01" * (LARGE // 3),
+    "metadata": "1.0.0+" + "a+" * (LARGE // 2),
+    "flags": "1.0" + "@dev" * (LARGE // 4),
     "nuls": "\0" * LARGE,
 }
 
@@ -51,7 +57,7 @@ def test_huge_text_ends_in_a_key_or_invalid_version(scheme: str, name: str) -> N
 
 @pytest.mark.parametrize(
     ("scheme", "shape"),
-    [("deb", "1.{}-1"), ("rpm", "1.{}-1"), ("apk", "1.{}-r1"), ("pypi", "1.{}"), ("maven", "1.{}"), ("semver", "1.{}"), ("golang", "v1.{}.0")],
+    [("deb", "1.{}-1"), ("rpm", "1.{}-1"), ("apk", "1.{}-r1"), ("pypi", "1.{}"), ("maven", "1.{}"), ("semver", "1.{}"), ("golang", "v1.{}.0"), ("gem", "1.{}"), ("composer", "1.{}"), ("jvm", "1{}.1")],
 )  # fmt: skip
 def test_numbers_of_a_million_digits_are_ordered(scheme: str, shape: str) -> None:
     lower, higher = shape.format("8" * MILLION), shape.format("8" * (MILLION - 1) + "9")
