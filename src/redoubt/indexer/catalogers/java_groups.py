@@ -8,12 +8,10 @@ a wrong group would be matched with the wrong advisories. It must not know about
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
-# A local Maven repository keeps GROUP/AS/FOLDERS/ARTIFACT/VERSION/ARTIFACT-VERSION….jar
-# ("Repository Layout - Final"); Gradle's cache keeps GROUP/ARTIFACT/VERSION/HASH/….jar.
-_REPOSITORY = re.compile(
-    r"(?:^|/)(?:repository|maven-repo)/((?:[\w-]+/)+)([\w.-]+)/([^/]+)/\2-\3[-.][^/]+$", re.ASCII
-)
+_REPOSITORIES = ("repository", "maven-repo")
+_WORD = re.compile(r"[\w-]+", re.ASCII)
 _GRADLE = re.compile(r"/files-2\.1/([\w.-]+)/([\w.-]+)/([^/]+)/[0-9a-f]+/[^/]+$", re.ASCII)
 
 _BY_GROUP = {
@@ -94,9 +92,17 @@ _FAMILIES = (
 
 
 def of_place(path: str) -> tuple[str, str, str] | None:
-    """Group, artifact and version that a Maven repository or Gradle's cache keeps an archive under."""
-    if match := _REPOSITORY.search(path):
-        return match[1].rstrip("/").replace("/", "."), match[2], match[3]
+    """Group, artifact and version that a Maven repository or Gradle's cache keeps an archive under.
+
+    The one keeps GROUP/AS/FOLDERS/ARTIFACT/VERSION/ARTIFACT-VERSION….jar ("Repository Layout - Final"), the
+    other GROUP/ARTIFACT/VERSION/HASH/….jar.
+    """
+    *folders, artifact, version, name = ("", "", *path.split("/"))
+    if version and name.startswith((f"{artifact}-{version}.", f"{artifact}-{version}-")):
+        words = list(takewhile(_WORD.fullmatch, reversed(folders)))[::-1]
+        for place, word in enumerate(words[:-1]):
+            if word in _REPOSITORIES:
+                return ".".join(words[place + 1 :]), artifact, version
     if match := _GRADLE.search(path):
         return match[1], match[2], match[3]
     return None

@@ -17,7 +17,7 @@ from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 
 # A name begins with neither a dot nor an underscore (npm's rules for "name" in package.json).
 _OWN_MANIFEST = re.compile(
-    rb"(?:^|/)(?:node_modules|usr/(?:share|lib(?:/[^/]+-linux-[^/]+)?)/nodejs)"
+    rb"(?:^|/)(?:node_modules|usr/(?:share|lib(?:/[a-z0-9_]+-linux-[a-z0-9_]+)?)/nodejs)"
     rb"/(?:@[^/]+/)?[^@._/][^/]*/package\.json$"
 )
 _BOM = b"\xef\xbb\xbf"
