@@ -67,7 +67,7 @@ class Console:
     def _echo(self, line: str) -> None:
         # A report is worth as much where nobody hears what is said beside it.
         with suppress(OSError):
-            click.echo(line, err=True, color=False if os.environ.get("NO_COLOR") else None)
+            click.echo(line, err=True, color=colored())
 
 
 class _Bars:
@@ -124,6 +124,11 @@ class _Bars:
         )
         progress.start()
         return progress
+
+
+def colored() -> bool | None:
+    """For click: no colours where somebody asked for none, else (None) wherever there is a terminal."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
 
 
 def clean(text: str) -> str:

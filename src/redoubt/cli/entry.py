@@ -19,6 +19,7 @@ from typing import NoReturn, cast
 import click
 
 from redoubt import __version__
+from redoubt.cli.console import colored
 from redoubt.errors import (
     EXIT_CREDENTIALS,
     EXIT_UNREADABLE,
@@ -143,6 +144,8 @@ def run(command: click.Command, name: str) -> NoReturn:
     """Run a CLI and leave the process with the exit code that ``docs/exit-codes.md`` promises."""
     _open_missing_streams()
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = _invoke(command, name)
     except click.exceptions.Exit as leave:
         _leave(leave.exit_code)
@@ -215,7 +218,7 @@ def _say(label: str, message: str) -> None:
     """One line on standard error; that it cannot be written changes nothing else."""
     line = "".join(c if c.isprintable() else " " for c in " ".join(message.split()))
     with suppress(OSError):
-        click.echo(f"{label} {line}", err=True, color=False if os.environ.get("NO_COLOR") else None)
+        click.echo(f"{label} {line}", err=True, color=colored())
 
 
 def _leave(code: int) -> NoReturn:

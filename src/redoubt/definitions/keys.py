@@ -8,6 +8,7 @@ key signs bundles and stays where they are built. ``root.json`` is what those wh
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,17 +68,18 @@ def keygen(out: Path, now: datetime) -> Path:
         root.add_key(signers[1].public_key, role)
     metadata = Metadata(root)
     metadata.sign(signers[0])
-    with durable.writing(out):
+    contents = (*(signer.private_bytes for signer in signers), metadata.to_bytes())
+    with durable.writing(out), ExitStack() as undo:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for file, data in zip(
-            files, (*(signer.private_bytes for signer in signers), metadata.to_bytes()), strict=True
-        ):
+        for file, data in zip(files, contents, strict=True):
             mode = 0o644 if file.name == ROOT else 0o600
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as sink:
+                undo.callback(file.unlink)  # half a set of keys is none, and would be in the way of the next
                 sink.write(data)
                 sink.flush()
                 os.fsync(sink.fileno())
         durable.sync_directory(out)
+        undo.pop_all()
     return out / ROOT
 
 

@@ -85,6 +85,8 @@ def import_(bundle: Path | None, starter: bool, allow_older: bool, keep: int | N
     if starter:
         bundle = _starter()
     assert bundle is not None
+    from redoubt.formats.text import count
+
     done = _library(keep).import_bundle(bundle, allow_older=allow_older)
     manifest = done.entry.manifest
     what = f"{_short(done.entry.digest)} of channel {manifest.channel}, built {manifest.created}"
@@ -97,7 +99,8 @@ def import_(bundle: Path | None, starter: bool, allow_older: bool, keep: int | N
             "these are older than what this channel had before; --allow-older was given and recorded"
         )
     records = sum(source.records for source in manifest.sources)
-    console.done(f"{records:,} records from {sum(bool(s.records) for s in manifest.sources)} sources")
+    names = [source.name for source in manifest.sources if source.records]
+    console.done(f"{records:,} records from {count(len(names), 'source')}")
     if starter:
         console.notice(
             "the starter is dated and meant for trying Redoubt out; see docs/definitions.md for your own"
