@@ -28,7 +28,8 @@ from redoubt.model import (
 #: Where sources differ about a flaw, the first of these that any of them says stands.
 _STATUS_ORDER = {status: place for place, status in enumerate(Status)} | {Status.UNDER_INVESTIGATION: 99}
 
-#: As plain numbers: this runs once a finding, and flags of an ``IntFlag`` are slow.
+#: As plain values: this runs once a finding, and an enumeration's members are slow to look up.
+_UNKNOWN = Severity.UNKNOWN
 _INCLUSIVE = int(RangeFlag.INCLUSIVE)
 _FIXED = int(RangeFlag.FIXED)
 
@@ -110,7 +111,7 @@ def _united(hits: list[Hit]) -> Advisory:
 def severity_of(cvss: tuple[Cvss, ...]) -> tuple[Severity, str]:
     """The word for the highest base score of the newest CVSS version among some, and ``cvss:SOURCE``."""
     if not cvss:
-        return Severity.UNKNOWN, ""
+        return _UNKNOWN, ""
     best = max(cvss, key=lambda item: (_cvss_version(item.vector), item.score, item.source))
     return best.severity, f"cvss:{best.source}"
 
@@ -123,15 +124,15 @@ def _severity(hits: list[Hit], cves: list[CveRecord]) -> tuple[Severity, str]:
     for hit in hits:
         advisory, found = hit.advisory, hit.found
         own = found[0].severity if len(found) == 1 else _worst([item.severity for item in found])
-        if own is not Severity.UNKNOWN:
+        if own is not _UNKNOWN:
             return own, advisory.source
-        if advisory.severity is not Severity.UNKNOWN:
+        if advisory.severity is not _UNKNOWN:
             return advisory.severity, advisory.source
         if advisory.cvss:
             return severity_of(advisory.cvss)
     if not cves:
-        return Severity.UNKNOWN, ""
-    rated = [record.severity for record in cves if record.severity is not Severity.UNKNOWN]
+        return _UNKNOWN, ""
+    rated = [record.severity for record in cves if record.severity is not _UNKNOWN]
     if rated:
         return _worst(rated), "nvd"
     return severity_of(_merged([record.cvss for record in cves]))

@@ -91,7 +91,8 @@ def _related(hits: list[Hit]) -> dict[str, tuple[set[str], list[Hit]]]:
 def _group(ids: set[str], hits: list[Hit], not_affected: frozenset[str]) -> Group | None:
     cves = [name for name in ids if is_cve(name)]
     if cves:
-        cves.sort(key=_cve_number)
+        if len(cves) > 1:
+            cves.sort(key=_cve_number)
         left = [name for name in cves if name not in not_affected]
         if not left:
             return None
@@ -102,7 +103,7 @@ def _group(ids: set[str], hits: list[Hit], not_affected: frozenset[str]) -> Grou
         identifier = min([hit.advisory.id for hit in hits])
     aliases: tuple[str, ...] = ()
     if len(ids) > 1:
-        aliases = tuple(name for name in (*cves, *sorted(ids.difference(cves))) if name != identifier)
+        aliases = tuple([name for name in (*cves, *sorted(ids.difference(cves))) if name != identifier])
     if len(hits) > 1:
         unique = {hit.ref: hit for hit in hits}
         hits = sorted(

@@ -41,6 +41,9 @@ class _Judgement(msgspec.Struct, frozen=True, gc=False):
 
 _CLEAN = _Judgement((), "", 0)
 
+#: A global, since an enumeration's members are slow to look up.
+_UNDER_INVESTIGATION = Status.UNDER_INVESTIGATION
+
 
 def match(report: IndexReport, snapshot: Snapshot) -> VulnerabilityReport:
     """Everything that ``snapshot`` knows of what is in ``report``. Same inputs, same report."""
@@ -123,9 +126,7 @@ class _Match:
             finding(item, fix.text if fix else "", package.namespace, self._scores)
             for item, fix in zip(groups, fixes, strict=True)
         ]
-        unfixed = sum(
-            not item.fixed_version and item.status is not Status.UNDER_INVESTIGATION for item in findings
-        )
+        unfixed = sum(not item.fixed_version and item.status is not _UNDER_INVESTIGATION for item in findings)
         upgrade = self._upgrade(package, entries, groups, fixes)
         return _Judgement(tuple(sorted(findings, key=_finding_order)), upgrade, unfixed)
 
@@ -220,7 +221,7 @@ def _finding_order(item: Finding) -> tuple[object, ...]:
     """Worst first; what is only under investigation last."""
     epss = item.epss.probability if item.epss else -1.0
     return (
-        item.status is Status.UNDER_INVESTIGATION,
+        item.status is _UNDER_INVESTIGATION,
         -item.severity.rank,
         item.kev is None,
         -epss,
@@ -231,7 +232,7 @@ def _finding_order(item: Finding) -> tuple[object, ...]:
 
 def _package_order(item: PackageFindings) -> tuple[object, ...]:
     worst = max(
-        (found.severity.rank for found in item.findings if found.status is not Status.UNDER_INVESTIGATION),
+        (found.severity.rank for found in item.findings if found.status is not _UNDER_INVESTIGATION),
         default=-1,
     )
     return (-worst, item.type, item.name, item.version, item.arch, item.purl, item.locations)

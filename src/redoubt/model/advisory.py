@@ -17,13 +17,9 @@ class Severity(enum.StrEnum):
     HIGH = "HIGH"
     CRITICAL = "CRITICAL"
 
-    @property
-    def rank(self) -> int:
-        """0 for ``UNKNOWN`` up to 5 for ``CRITICAL``."""
-        return _RANKS[self]
-
-
-_RANKS = {name: rank for rank, name in enumerate(Severity.__members__)}
+    def __init__(self, _: str) -> None:
+        #: 0 for ``UNKNOWN`` up to 5 for ``CRITICAL``: how many members came before.
+        self.rank = len(type(self).__members__)
 
 
 class Status(enum.StrEnum):

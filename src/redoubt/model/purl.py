@@ -7,10 +7,14 @@ of a report needs one and the library takes 36 µs for each.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 from redoubt.model.namespaces import normalize
 from redoubt.model.package import Distribution, Package
+
+#: What needs no percent sign. ``quote`` would find the same, four times slower.
+_PLAIN = re.compile("[A-Za-z0-9.~:_-]*").fullmatch
 
 
 def of_package(package: Package, distribution: Distribution | None = None) -> str:
@@ -69,6 +73,6 @@ def _text(kind: str, scope: str, name: str, version: str, qualifiers: dict[str, 
 
 def _quote(text: str) -> str:
     """Percent-encoded, but for letters, digits, ``.-_~`` and the colon, which the specification leaves."""
-    if text.isalnum() and text.isascii():
+    if _PLAIN(text):
         return text
     return quote(text, safe=":", errors="replace")
