@@ -224,6 +224,19 @@ def test_number_of_headers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kinds(catalog) == [ProblemKind.LIMIT]
 
 
+@pytest.mark.parametrize("items", [[], [b"\1", b"\2"] * 60])
+def test_file_of_nothing_but_damage_is_given_up(items: list[bytes]) -> None:
+    database = Berkeley()
+    for number in range(1, 1500):
+        page = database.hash_page(number, items) if items else database.page(number, 0, 3, 0, 13, b"")
+        database.pages[number:] = [page, b""]
+    last = len(database.pages) - 1
+    database.pages[last] = database.hash_page(last, [database.key(2), b"\1" + package(2)])
+    catalog = read(database.data())
+    assert catalog.packages == ()
+    assert "given up" in catalog.problems[-1].message
+
+
 def test_header_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpm_bdb, "MAX_BLOB", 4096)
     catalog = read(rpmolddb.berkeley(HEADERS))

@@ -140,6 +140,13 @@ def test_number_of_slots_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kinds(catalog) == [ProblemKind.LIMIT]
 
 
+def test_file_of_nothing_but_damage_is_given_up() -> None:
+    whole = rpmolddb.ndb([b""] * 1500 + HEADERS, slot_pages=6)
+    catalog = read(whole)
+    assert catalog.packages == ()
+    assert "given up" in catalog.problems[-1].message
+
+
 def test_header_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpm_ndb, "MAX_BLOB", 4096)
     catalog = read(WHOLE)

@@ -165,7 +165,7 @@ def _rows(connection: sqlite3.Connection, size: int, found: Findings) -> None:
         following = connection.execute(
             "SELECT rowid FROM Packages WHERE rowid > ? LIMIT 1", (row,)
         ).fetchone()
-        if following is None:
+        if following is None or found.full:
             return
         row = following[0]
         try:

@@ -95,6 +95,8 @@ class _Reader:
                         ProblemKind.LIMIT, f"more than {MAX_PACKAGES:,} headers; the rest are not read"
                     )
                     return False
+                if self._found.full:
+                    return False
                 if key == _COUNTER:
                     continue
                 try:
@@ -103,7 +105,7 @@ class _Reader:
                     self._found.damaged(f"page {number} of the rpm database: {error}")
                     continue
                 yield header
-        return True
+        return not self._found.full
 
     def check_buckets(self, top: int, spares: tuple[int, ...]) -> None:
         """Every bucket from 0 to ``top`` begins on a page of the hash: bucket + spares[its length in bits]."""
@@ -120,6 +122,8 @@ class _Reader:
             piece = self._content.read(start, min(_PIECE, self._pages * size - start))
             for at in range(0, len(piece), size):
                 number, kind = (start + at) // size, piece[at + _KIND_AT]
+                if self._found.full:
+                    return
                 if kind in (_FREE, _OVERFLOW) or number == 0:
                     continue
                 page = piece[at : at + size]

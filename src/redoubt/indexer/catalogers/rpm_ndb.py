@@ -70,6 +70,8 @@ def _slots(content: Content, pages: int, found: Findings) -> Iterator[tuple[int,
         skipped = 0 if page else _HEADER_SLOTS * _SLOT.size
         data = content.read(page * _PAGE + skipped, _PAGE - skipped)
         for magic, package, first, count in _SLOT.iter_unpack(data):
+            if found.full:
+                return
             if magic != b"Slot":
                 found.damaged(f"page {page} of the rpm database is damaged")
                 break
