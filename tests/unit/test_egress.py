@@ -187,6 +187,29 @@ def test_authorization_stays_with_its_host() -> None:
         assert store.asked[0].path == "/blob?signature=secret"
 
 
+def test_form_is_not_sent_to_another_host() -> None:
+    with Web(script(Answer(body=b"x"))) as other:
+        with (
+            Web(script(Answer(307, headers={"Location": f"{other.url}/token"}))) as web,
+            client() as c,
+            pytest.raises(NetworkError, match="redirected to another host"),
+        ):
+            c.send(web.url, method="POST", form={"refresh_token": "hunter2"})
+        assert other.asked == []
+
+
+def test_form_follows_within_its_host() -> None:
+    def answer(asked: Asked) -> Answer:
+        return Answer(body=b"x") if asked.path == "/there" else Answer(307, headers={"Location": "/there"})
+
+    with (
+        Web(answer) as web,
+        client() as c,
+        c.send(web.url, method="POST", form={"a": "b"}) as response,
+    ):
+        assert response.read(10) == b"x"
+
+
 def test_redirects_end() -> None:
     with Web(script(Answer(302, headers={"Location": "/again"}))) as web, client() as c:
         with pytest.raises(NetworkError, match="redirected more than 5 times"):

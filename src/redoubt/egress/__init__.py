@@ -195,7 +195,7 @@ class Client:
         """Send a request and return the answer, whatever its status, with the body still to be read.
 
         Redirects are followed, at most ``MAX_REDIRECTS`` and never from https to http; ``Authorization``
-        stays with the host that it was meant for. Failures to connect and answers that ask to come back
+        and forms stay with the host that they were meant for. Failures to connect and answers that ask to come back
         (408, 429, 5xx) are retried. Raises ``NetworkError``.
         """
         retry = retry or self.retry
@@ -241,6 +241,9 @@ class Client:
             following = inner.next_request
             if request.url.scheme == "https" and following.url.scheme != "https":
                 raise NetworkError(f"{scrub(url)}: redirected from https to {following.url.scheme}; refused")
+            if following.method != "GET" and _origin(following.url) != _origin(request.url):
+                # 307 and 308 repeat the form, which may hold an identity token.
+                raise NetworkError(f"{scrub(url)}: what was sent was redirected to another host; refused")
             request = following
         raise NetworkError(f"{scrub(url)}: redirected more than {MAX_REDIRECTS} times")
 
@@ -351,6 +354,10 @@ def download(
         return client.again(once)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def scrub(url: str) -> str:
