@@ -105,9 +105,12 @@ def import_(bundle: Path | None, starter: bool, allow_older: bool, keep: int | N
         console.notice(
             "the starter is dated and meant for trying Redoubt out; see docs/definitions.md for your own"
         )
+    lacking: dict[tuple[str, str], list[str]] = {}
     for source in manifest.sources:
         if source.state in ("stale", "missing"):
-            console.warn(f"source {source.name} is {source.state}: {source.detail}")
+            lacking.setdefault((source.state, source.detail), []).append(source.name)
+    for (state, detail), alike in lacking.items():
+        console.warn(f"{state} in this bundle: {', '.join(alike)} ({detail})")
 
 
 @click.command("list", context_settings=HELP)
