@@ -4,12 +4,14 @@ It must not know what is wanted.
 """
 
 # Paths are bytes here, as file systems have them; pathlib has only text.
-# ruff: noqa: PTH114, PTH115, PTH116, PTH118, PTH123
+# ruff: noqa: PTH123
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 
 from redoubt.errors import AccessDenied, UnreadableInput
@@ -21,6 +23,7 @@ from redoubt.model import Problem, ProblemKind
 _CHUNK = 256 << 10
 _MACHINE_OWN = frozenset((b"proc", b"sys", b"dev"))  # not files, where they are mounted
 _TOLD = 20
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def walk_directory(root: Path, visitor: Visitor, limits: Limits, problems: list[Problem]) -> None:
@@ -28,76 +31,113 @@ def walk_directory(root: Path, visitor: Visitor, limits: Limits, problems: list[
 
     Raises ``UnreadableInput`` or ``AccessDenied`` where ``root`` itself can't be listed.
     """
-    top = os.fsencode(root)
-    try:
-        device = os.stat(top).st_dev
-        os.scandir(top).close()
-    except PermissionError:
-        raise AccessDenied(f"{root}: may not be read; run as a user who may") from None
-    except OSError as error:
-        raise UnreadableInput(f"{root}: {error.strerror}") from None
-    waiting = [b""]
-    count = 0
-    while waiting:
-        folder = waiting.pop()
-        folders = []
-        for entry in _sorted_entries(top, folder, problems):
-            count += 1
-            if count > limits.members:
-                raise over_limit(f"more than {limits.members:,} files")
-            path = folder + entry.name
-            if len(path) > limits.path_length:
-                visitor.refuse(ProblemKind.LIMIT, path[:100], "a path that is too long")
-            elif entry.is_dir(follow_symlinks=False):
-                visitor.directory(path)
-                if path not in _MACHINE_OWN or entry.stat(follow_symlinks=False).st_dev == device:
-                    folders.append(path + b"/")
-            else:
-                _show(top, path, visitor, problems)
-        waiting += folders[::-1]
+    with _Root(root) as top:
+        waiting = [b""]
+        count = 0
+        while waiting:
+            folder = waiting.pop()
+            folders = []
+            with top.folder(folder, problems) as place:
+                for name, entry in _sorted_entries(place, folder, problems):
+                    count += 1
+                    if count > limits.members:
+                        raise over_limit(f"more than {limits.members:,} files")
+                    path = folder + name
+                    if len(path) > limits.path_length:
+                        visitor.refuse(ProblemKind.LIMIT, path[:100], "a path that is too long")
+                    elif entry.is_dir(follow_symlinks=False):
+                        visitor.directory(path)
+                        if path not in _MACHINE_OWN or entry.stat(follow_symlinks=False).st_dev == top.device:
+                            folders.append(path + b"/")
+                    else:
+                        _show(place, path, visitor, problems)
+            waiting += folders[::-1]
 
 
 def look_at(root: Path, paths: Iterable[bytes], visitor: Visitor) -> None:
     """Show single paths, as far as they exist and no folder above them is a link."""
-    top = os.fsencode(root)
-    for path in paths:
-        parts = path.split(b"/")
-        above = (b"/".join(parts[:length]) for length in range(1, len(parts)))
-        if not any(os.path.islink(os.path.join(top, folder)) for folder in above):
-            _show(top, path, visitor, [])
+    with _Root(root) as top:
+        for path in paths:
+            with top.folder(path[: path.rfind(b"/") + 1], []) as place:
+                _show(place, path, visitor, [])
 
 
-def _sorted_entries(top: bytes, folder: bytes, problems: list[Problem]) -> list[os.DirEntry[bytes]]:
+class _Root:
+    """The root, held open: what somebody puts in the place of a folder meanwhile leads nowhere else."""
+
+    def __init__(self, root: Path) -> None:
+        try:
+            self._handle = os.open(root, _FOLDER)
+        except PermissionError:
+            raise AccessDenied(f"{root}: may not be read; run as a user who may") from None
+        except OSError as error:
+            raise UnreadableInput(f"{root}: {error.strerror}") from None
+        self.device = os.fstat(self._handle).st_dev
+
+    def __enter__(self) -> _Root:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        os.close(self._handle)
+
+    @contextmanager
+    def folder(self, path: bytes, problems: list[Problem]) -> Iterator[int]:
+        """A handle on a folder, opened part by part and through no link; -1, and told, where that fails."""
+        handle = os.dup(self._handle)
+        try:
+            for part in path.split(b"/")[:-1]:
+                inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
+                os.close(handle)
+                handle = inner
+        except OSError as error:
+            os.close(handle)
+            handle = -1
+            _tell(problems, path.rstrip(b"/"), error)
+        try:
+            yield handle
+        finally:
+            if handle >= 0:
+                os.close(handle)
+
+
+def _sorted_entries(
+    place: int, folder: bytes, problems: list[Problem]
+) -> list[tuple[bytes, os.DirEntry[str]]]:
+    if place < 0:
+        return []
     try:
-        with os.scandir(os.path.join(top, folder)) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+        with os.scandir(place) as entries:
+            return sorted(((os.fsencode(entry.name), entry) for entry in entries), key=itemgetter(0))
     except OSError as error:
         _tell(problems, folder.rstrip(b"/"), error)
         return []
 
 
-def _show(top: bytes, path: bytes, visitor: Visitor, problems: list[Problem]) -> None:
-    """One entry that is not a directory."""
-    place = os.path.join(top, path)
+def _show(place: int, path: bytes, visitor: Visitor, problems: list[Problem]) -> None:
+    """One entry of the folder ``place`` that is not a directory."""
+    if place < 0:
+        return
+    name = path[path.rfind(b"/") + 1 :]
     try:
-        status = os.lstat(place)
+        status = os.lstat(name, dir_fd=place)
         if stat.S_ISLNK(status.st_mode):
-            visitor.symlink(path, os.readlink(place))
+            visitor.symlink(path, os.readlink(name, dir_fd=place))
         elif stat.S_ISREG(status.st_mode):
             sink = visitor.regular(path, status.st_size, status.st_mode & 0o111 != 0)
             if sink is not None:
-                _pour(place, status.st_size, sink)
+                _pour(place, name, status.st_size, sink)
         elif not stat.S_ISDIR(status.st_mode):
             visitor.special(path)
     except OSError as error:
         _tell(problems, path, error)
 
 
-def _pour(place: bytes, size: int, sink: Sink) -> None:
+def _pour(place: int, name: bytes, size: int, sink: Sink) -> None:
     """The file's bytes into ``sink``: as many as it had when it was looked at."""
     try:
         # Neither a link nor a pipe that has taken the file's place meanwhile may be opened or wait.
-        handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        handle = os.open(name, flags, dir_fd=place)
         with open(handle, "rb", buffering=0) as file:
             left = size
             while left:

@@ -10,6 +10,7 @@ from indexing import Lines, Memory
 
 from ociwriter import layer_tar, tree
 from redoubt.errors import AccessDenied, UnreadableInput
+from redoubt.indexer.dispatch import Dispatch
 from redoubt.indexer.index import index_directory, index_image
 from redoubt.indexer.limits import Limits
 from redoubt.model import IndexReport, ProblemKind
@@ -67,6 +68,41 @@ def test_links_to_the_outside_are_not_followed(tmp_path: Path) -> None:
     (root / "etc").symlink_to("../outside")
     (root / "loop").symlink_to(".")
     assert found(index(root)) == {}
+
+
+def test_a_folder_that_is_exchanged_for_a_link_meanwhile_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"outside/y/db/list": "secret 1", "root/db/list": "a 1", "root/x/y/db/list": "b 1"})
+    root = tmp_path / "root"
+    directory = Dispatch.directory
+
+    def exchanged(self: Dispatch, path: bytes) -> None:
+        directory(self, path)
+        if path == b"x/y/db":  # the last that is seen before anything in it is
+            (root / "x").rename(tmp_path / "old")
+            (root / "x").symlink_to(tmp_path / "outside")
+
+    monkeypatch.setattr(Dispatch, "directory", exchanged)
+    report = index(root)
+    assert found(report) == {"a": ["db/list"]}
+    assert [problem.path for problem in report.problems] == ["x/y/db"]
+
+
+def test_a_file_whose_folder_is_exchanged_for_a_link_meanwhile_is_the_one_in_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"outside/list": "secret 1", "root/db/list": "a 1"})
+    root = tmp_path / "root"
+    regular = Dispatch.regular
+
+    def exchanged(self: Dispatch, path: bytes, size: int, executable: bool) -> object:
+        (root / "db").rename(tmp_path / "old")
+        (root / "db").symlink_to(tmp_path / "outside")
+        return regular(self, path, size, executable)
+
+    monkeypatch.setattr(Dispatch, "regular", exchanged)
+    assert found(index(root)) == {"a": ["db/list"]}
 
 
 def test_whiteout_names_are_ordinary_names_in_a_folder(tmp_path: Path) -> None:
