@@ -114,21 +114,21 @@ def applies(item: AffectedRange, package: Installed) -> bool:
 def smallest_fix(records: Sequence[tuple[Ranges, list[AffectedRange]]], package: Installed) -> Point | None:
     """The smallest version that repairs a flaw, going by every record of it.
 
-    ``records`` are all ranges of each record, and those that hold the installed version. A record's
-    fixes are the upper bounds of the latter; where these name none, the later fixed bounds of its
-    other ranges. The smallest fix that no record (of those that name a fix) calls affected is taken: if
+    ``records`` are all ranges of each record, and those that hold the installed version. A record's fixes
+    are the fixed ends of its ranges, as far as none of its own ranges holds them (one may begin where
+    another ends). The smallest fix that no record (of those that name a fix) calls affected is taken: if
     one source believes 1.4 is repaired and another says 1.5, it is 1.5. Where they contradict each
     other without end, it is the smallest.
     """
-    if len(records) == 1 and len(records[0][1]) == 1:
-        only = records[0][1][0]
+    if len(records) == 1 and len(records[0][0]) == 1:
+        only = records[0][0][0]
         plain = only.flags & (_INEXACT | _INCLUSIVE | _FIXED) == _FIXED and package.version.exact
         if plain and only.status not in _HARMLESS:
             return _upper(only)  # nine in ten: it holds the version, so its end is above it
     candidates: list[Point] = []
     judges: list[Ranges] = []
-    for ranges, found in records:
-        fixes = list(_fixes(found, package)) or list(_fixes(ranges, package))
+    for ranges, _ in records:
+        fixes = list(_repairs(ranges, package))
         if fixes:
             candidates += fixes
             judges.append(ranges)
@@ -164,7 +164,7 @@ def settle(start: Point, records: Sequence[Ranges], package: Installed) -> Point
 
 def has_fix(ranges: Ranges, package: Installed) -> bool:
     """Whether a record names any version above the installed one that is repaired."""
-    return any(True for _ in _fixes(ranges, package))
+    return any(True for _ in _repairs(ranges, package))
 
 
 def reaches(ranges: Ranges, version: Point, package: Installed) -> bool:
@@ -222,6 +222,13 @@ def _fixes(ranges: Iterable[AffectedRange], package: Installed) -> Iterator[Poin
             continue
         fix = _upper(item)
         if _compare(package.scheme, fix, installed) > 0:
+            yield fix
+
+
+def _repairs(ranges: Ranges, package: Installed) -> Iterator[Point]:
+    """The fixes of a record that the record itself does not call affected."""
+    for fix in _fixes(ranges, package):
+        if len(ranges) == 1 or not _harm(ranges, package, fix):
             yield fix
 
 

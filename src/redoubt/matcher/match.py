@@ -164,9 +164,7 @@ class _Match:
 
     def _advisory(self, ref: str) -> Advisory:
         if (known := self._advisories.get(ref)) is None:
-            source, _, identifier = ref.partition("/")
-            known = self._snapshot.advisory(ref) or Advisory(id=identifier, source=source)
-            self._advisories[ref] = known
+            known = self._advisories[ref] = self._snapshot.advisory(ref) or _unnamed(ref)
         return known
 
     def _denied_names(self, refs: list[str]) -> frozenset[str]:
@@ -179,6 +177,12 @@ class _Match:
             elif not (advisory := self._advisory(ref)).withdrawn:
                 denied.update(names(advisory))
         return frozenset(denied)
+
+
+def _unnamed(ref: str) -> Advisory:
+    """What is known of a record whose advisory is missing."""
+    source, _, identifier = ref.partition("/")
+    return Advisory(id=identifier, source=source)
 
 
 def _installed(package: Package, where: Place) -> Installed:
@@ -231,8 +235,6 @@ def _finding_order(item: Finding) -> tuple[object, ...]:
 
 
 def _package_order(item: PackageFindings) -> tuple[object, ...]:
-    worst = max(
-        (found.severity.rank for found in item.findings if found.status is not _UNDER_INVESTIGATION),
-        default=-1,
-    )
+    first = item.findings[0]  # the worst, unless all are only under investigation
+    worst = -1 if first.status is _UNDER_INVESTIGATION else first.severity.rank
     return (-worst, item.type, item.name, item.version, item.arch, item.purl, item.locations)
