@@ -170,6 +170,14 @@ def test_something_behind_a_gzip_stream_is_refused(tmp_path: Path) -> None:
         content(path)
 
 
+def test_a_file_that_is_cut_short_meanwhile_does_not_kill_the_build(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "all.zip", {f"{n}.json": bytes(50_000) for n in range(4)}, compression=0)
+    reading = Files([("all.zip", path)]).members()
+    assert next(reading)[0] == "0.json"
+    path.write_bytes(b"")
+    assert [name for name, _ in reading] == ["1.json", "2.json", "3.json"]
+
+
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableInput, match=r"gone\.zip cannot be read"):
         members(tmp_path / "gone.zip")

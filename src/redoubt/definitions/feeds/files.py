@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,8 @@ except ImportError:  # isal has no wheels for some machines
     import zlib as _inflate  # type: ignore[no-redef]
 
 _INFLATE_ERRORS: tuple[type[Exception], ...] = (zlib.error, cast("type[Exception]", _inflate.error))
+#: A file that is cut short while it is mapped kills the process that reads on (SIGBUS). Smaller ones are read.
+_READ_WHOLE = 64 << 20
 _UNPACK_ERRORS: tuple[type[Exception], ...] = (*_INFLATE_ERRORS, struct.error, OverflowError)
 
 
@@ -98,7 +101,7 @@ class Files:
         if total > limits.ratio_from and total > packed * limits.ratio:
             raise LimitExceeded(f"{name} expands more than {limits.ratio} times; it is not read")
 
-    def _gunzip(self, name: str, data: mmap.mmap) -> bytes:
+    def _gunzip(self, name: str, data: bytes | mmap.mmap) -> bytes:
         pieces: list[bytes] = []
         total = 0
         inflate = _inflate.decompressobj(wbits=31)
@@ -120,14 +123,17 @@ class Files:
 
 
 @contextmanager
-def _mapped(path: Path, limits: Limits) -> Iterator[mmap.mmap]:
+def _mapped(path: Path, limits: Limits) -> Iterator[bytes | mmap.mmap]:
     try:
         with path.open("rb") as file:
-            size = path.stat().st_size
+            size = os.fstat(file.fileno()).st_size
             if size > limits.file:
                 raise LimitExceeded(f"{path.name} is larger than {limits.file} bytes; it is not read")
             if size == 0:
                 raise UnreadableInput(f"{path.name} is empty; fetch it again")
+            if size <= _READ_WHOLE:
+                yield file.read(size)
+                return
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 yield data
     except OSError as error:
@@ -156,7 +162,7 @@ class _Member(NamedTuple):
     at: int
 
 
-def _directory(archive: str, data: mmap.mmap, limits: Limits) -> Iterator[_Member]:
+def _directory(archive: str, data: bytes | mmap.mmap, limits: Limits) -> Iterator[_Member]:
     try:
         count, at, end = _directory_place(data)
         if count > limits.members:
@@ -182,7 +188,7 @@ def _directory(archive: str, data: mmap.mmap, limits: Limits) -> Iterator[_Membe
         raise UnreadableInput(f"{archive} is a damaged zip archive; fetch it again") from None
 
 
-def _directory_place(data: mmap.mmap) -> tuple[int, int, int]:
+def _directory_place(data: bytes | mmap.mmap) -> tuple[int, int, int]:
     """Number of entries, where the directory begins, and where it must have ended."""
     end = data.rfind(b"PK\x05\x06", max(0, len(data) - 0xFFFF - _END.size))
     if end < 0:
@@ -214,7 +220,7 @@ def _wide(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int, 
     return size, packed, offset
 
 
-def _unpack(archive: str, data: mmap.mmap, member: _Member, limits: Limits) -> bytes:
+def _unpack(archive: str, data: bytes | mmap.mmap, member: _Member, limits: Limits) -> bytes:
     if member.size > limits.member:
         raise LimitExceeded(f"{archive} has a member of more than {limits.member} bytes; it is not read")
     try:
