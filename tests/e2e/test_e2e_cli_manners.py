@@ -201,6 +201,19 @@ def test_a_device_is_written_to_and_a_link_followed(redoubt: Cli, target: Path, 
     assert (tmp_path / "real.json").read_text().startswith("{")
 
 
+def test_what_a_link_leads_to_is_opened_by_the_kernel_and_not_replaced(
+    redoubt: Cli, target: Path, tmp_path: Path
+) -> None:
+    """Its rule for links in world-writable folders (``fs.protected_symlinks``) holds only where it follows them."""
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    real.touch()
+    link.symlink_to(real)
+    before = real.stat().st_ino
+    redoubt("scan", target, "--output-file", link)
+    assert real.stat().st_ino == before
+    assert real.read_text().startswith("{")
+
+
 def test_no_colours_but_on_a_terminal_that_wants_them(redoubt: Cli, target: Path) -> None:
     done = redoubt("scan", target)
     assert "\x1b" not in done.stdout + done.stderr

@@ -52,7 +52,9 @@ class Output:
             return
         folder = self.file.parent
         require(folder.is_dir(), f"there is no folder {folder} to write {self.file.name} into; make it first")
-        if not os.access(folder if _replaceable(self.file) else self.file, os.W_OK):
+        if not os.access(
+            self.file if self.file.exists() and not _replaceable(self.file) else folder, os.W_OK
+        ):
             raise AccessDenied(f"cannot write to {self.file}: permission denied")
 
     def write(
@@ -76,7 +78,7 @@ class Output:
         data = formats.render(report, self.format, formats.Options(age=message, stale=stale, notices=notices))
         with durable.writing(self.file), suppress(BrokenPipeError):
             if _replaceable(self.file):
-                durable.replace(self.file.resolve(), data)
+                durable.replace(self.file, data)
             else:
                 self.file.write_bytes(data)
 
@@ -321,8 +323,12 @@ def _explained(target: str) -> Iterator[None]:
 
 
 def _replaceable(file: Path) -> bool:
-    """Whether ``file`` is a file or nothing yet: a device or a pipe is written to, never replaced."""
-    return file.is_file() or not file.exists()
+    """Whether ``file`` is a file or nothing yet: a device or a pipe is written to, never replaced.
+
+    So is what a link leads to: only the kernel can tell whether a link in /tmp is to be trusted
+    (``fs.protected_symlinks``, proc_sys_fs(5)), and it is asked where the link is opened, not resolved.
+    """
+    return not file.is_symlink() and (file.is_file() or not file.exists())
 
 
 def _taken(given: dict[str, object], names: Sequence[str]) -> dict[str, object]:
