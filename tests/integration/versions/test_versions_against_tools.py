@@ -69,6 +69,9 @@ def _askable(scheme: str, text: str) -> bool:
         return bool(text) and text.isascii() and text.isprintable()
     if scheme in ("golang", "jvm"):
         return "\n" not in text and "\r" not in text
+    if scheme == "nuget" and re.search(r"\d{10}", text):
+        # Numbers end at 2**31 there.
+        return False
     if scheme in ("semver", "nuget"):
         # Wider than the tool by intent, so only its own grammar is asked about.
         return text[:1].isdigit() and text.isascii() and " " not in text

@@ -26,7 +26,7 @@ _END_OF_ITEM = r"(?:(?<!-)(?: *+, *+| ++)(?=[^ ,-])|$)"
 _HYPHEN = re.compile(rf"({_PARTS}) ++- ++({_PARTS}){_END_OF_ITEM}", re.ASCII).match
 _ITEM = re.compile(rf"(?:(<>|!=|==?|[<>]=?)(\s*+)|([~^]))?+([^\s,|<>=!~^]++){_END_OF_ITEM}", re.ASCII).match
 _FLAG = re.compile(r"@(stable|rc|beta|alpha|dev)$", re.IGNORECASE | re.ASCII).search
-_METADATA = re.compile(r"\+\S*$").sub
+_METADATA = re.compile(r"\+\S+$").sub
 _STABLE = re.compile(r"[._-]?stable[0-9.-]*(?:[.-]?dev)?$", re.IGNORECASE | re.ASCII).sub
 _ANY = re.compile(r"([vV]?)[xX*]((?:\.[xX*])*+)").fullmatch
 _PARTIAL = re.compile(_PARTS, re.ASCII).fullmatch

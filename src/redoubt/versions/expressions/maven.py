@@ -5,7 +5,7 @@ single version stands in square brackets. Ends are compared as Maven compares th
 
 Narrower than Maven: a version without brackets is refused (to Maven it is a mere wish, which any version meets;
 an upstream that writes it means something else), and so is an empty version or one with brackets and commas.
-Wider: ``[1,1]`` is ``[1]``, and ``[0,`` is open below, as in OSV.
+Wider: blanks may stand in front, ``[1,1]`` is ``[1]``, and ``[0,`` is open below, as in OSV.
 """
 
 from __future__ import annotations
