@@ -134,7 +134,9 @@ def test_every_expression_holds_the_versions_that_the_tool_says(scheme: str) -> 
     package = versions_oracles.missing(scheme)
     if package:
         pytest.skip(f"needs the Debian package {package}")
-    questions = [(text, versions) for text, versions in _questions(scheme) if text.strip() and "\t" not in text]
+    questions = [
+        (text, versions) for text, versions in _questions(scheme) if text.strip() and "\t" not in text
+    ]
     answers = oracles.ORACLES[scheme](questions)
     assert len(answers) == len(questions)
 
