@@ -49,22 +49,28 @@ def erratum(folder: Path, summary: str, *fixes: str) -> tuple[Advisory, list[str
 
 
 @pytest.mark.parametrize(
-    ("summary", "severity", "module"),
+    ("summary", "severity", "modules"),
     [
-        ("Important: php:7.4 security update", Severity.HIGH, "php:7.4"),
-        ("Critical: idm:DL1 and idm:client security update", Severity.CRITICAL, "idm:DL1"),
-        ("Low: container-tools:rhel8 security update", Severity.LOW, "container-tools:rhel8"),
-        ("container-tools bug fix update", Severity.UNKNOWN, "*"),
-        ("Moderate: varnish security update", Severity.MEDIUM, "*"),
-        ("None: httpd:2.4 update", Severity.UNKNOWN, "httpd:2.4"),
+        ("Important: php:7.4 security update", Severity.HIGH, ["php:7.4"]),
+        (
+            "Critical: idm:DL1 and idm:client security, bug fix update",
+            Severity.CRITICAL,
+            ["idm:DL1", "idm:client"],
+        ),
+        ("Low: container-tools:rhel8 security update", Severity.LOW, ["container-tools:rhel8"]),
+        ("container-tools bug fix update", Severity.UNKNOWN, ["*"]),
+        ("Moderate: varnish security update", Severity.MEDIUM, ["*"]),
+        ("None: httpd:2.4 update", Severity.UNKNOWN, ["httpd:2.4"]),
+        ("ALSA-2099:0001: php:8.0 security update (Important)", Severity.HIGH, ["php:8.0"]),
+        ("ALSA-2099:0001: varnish security update (Low)", Severity.LOW, ["*"]),
     ],
 )
-def test_summary_leads_with_severity_and_module(
-    tmp_path: Path, summary: str, severity: Severity, module: str
+def test_summary_tells_severity_and_modules(
+    tmp_path: Path, summary: str, severity: Severity, modules: list[str]
 ) -> None:
     advisory, ranges = erratum(tmp_path, summary, "1-1.module_el8.5.0+1+a")
     assert advisory.severity is severity
-    assert ranges == [f"[, 1-1.module_el8.5.0+1+a) fixed module={module}"]
+    assert ranges == [f"[, 1-1.module_el8.5.0+1+a) fixed module={module}" for module in modules]
 
 
 def test_of_several_repaired_builds_the_smallest_is_the_first_fix(tmp_path: Path) -> None:
@@ -175,6 +181,16 @@ def test_a_flaw_fixed_again_needs_the_later_fix(tmp_path: Path) -> None:
     fixes = {"1.10-r0": ["CVE-2099-0001"], "1.9-r9": ["CVE-2099-0001"], "0": ["CVE-2099-0001"]}
     [(_, (one,))], _ = read(tmp_path, "alpine", secdb(**fixes))
     assert [said(item) for item in one.ranges] == ["[, 1.10-r0) fixed"]
+
+
+def test_a_notice_beside_several_cves_is_no_alias_of_any(tmp_path: Path) -> None:
+    texts = ["CVE-2099-0001 XSA-275", "CVE-2099-0002 XSA-275", "CVE-2099-0003 XSA-276"]
+    items, _ = read(tmp_path, "alpine", secdb(**{"1.0-r0": texts}))
+    assert {advisory.id: advisory.aliases for advisory, _ in items} == {
+        "CVE-2099-0001": (),
+        "CVE-2099-0002": (),
+        "CVE-2099-0003": ("XSA-276",),
+    }
 
 
 @pytest.mark.parametrize("release", ["", "3.20", "v3.20/../..", "v3\0", "v3.20\n"])

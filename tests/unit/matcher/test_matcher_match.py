@@ -309,6 +309,37 @@ def test_a_branch_without_its_own_fix_gets_the_next_one_that_is_not_affected() -
     assert judged(snapshot, pypi("a", "1.2")).upgrade == "2.3"
 
 
+def test_a_fix_that_its_own_record_calls_affected_is_none() -> None:
+    snapshot = MemorySnapshot()
+    # Ranges that touch, a listed version where a range ends, and a range without an end.
+    snapshot.add(
+        Advisory(id="CVE-2024-0001", source="s"),
+        "pypi",
+        "a",
+        affected("pypi", fixed="3.1.1"),
+        affected("pypi", "3.1.1", fixed="3.1.3"),
+    )
+    snapshot.add(
+        Advisory(id="CVE-2024-0002", source="s"),
+        "pypi",
+        "a",
+        affected("pypi", fixed="2.0"),
+        affected("pypi", "2.0", last="2.0"),
+        affected("pypi", "3.0", fixed="3.2"),
+    )
+    snapshot.add(
+        Advisory(id="CVE-2024-0003", source="s"), "pypi", "a", affected("pypi"), affected("pypi", fixed="9")
+    )
+    found = judged(snapshot, pypi("a", "1.0"))
+    assert {item.id: item.fixed_version for item in found.findings} == {
+        "CVE-2024-0001": "3.1.3",
+        "CVE-2024-0002": "3.2",
+        "CVE-2024-0003": "",
+    }
+    assert found.upgrade == "3.2"
+    assert found.unfixed == 1
+
+
 def test_the_upgrade_repairs_every_fixable_flaw_and_brings_no_known_one() -> None:
     snapshot = (
         MemorySnapshot()

@@ -5,9 +5,11 @@ go to ``Advisory.cves``. What is special:
 
 - ``ALBA`` and ``ALEA`` (bug fixes, enhancements) that name no CVE are no vulnerabilities: dropped.
   ``ALSA`` (security) is kept even without one.
-- Severity leads the summary: ``Important: kernel security update``.
-- A build of a module has ``.module_el8.5.0+…`` in its version. The module and stream lead the summary
-  (``php:7.4 security update``); where they don't, the range holds for any modular package (``*``).
+- Severity leads the summary: ``Important: kernel security update``, or ends it:
+  ``ALSA-2022:5468: php:8.0 security update (Important)``.
+- A build of a module has ``.module_el8.5.0+…`` in its version. The modules and streams lead the summary
+  (``php:7.4 security update``, ``virt:rhel and virt-devel:rhel security update``), and a build may be of any
+  of them; where none is named, the range holds for any modular package (``*``).
   Other builds say nothing about modular packages (``-``).
 - An erratum may list several builds of one package (rebuilds for each minor release, ``.alma``,
   ``.plus``), each with "introduced 0". Every one of them carries the fix, so the smallest ends the range;
@@ -27,8 +29,11 @@ from redoubt.definitions.feeds.interface import Item, Notes, SpoiltRecord
 from redoubt.definitions.feeds.ranges import FIXED, affected, least, tidy
 from redoubt.model import Advisory, Affected, AffectedRange, Severity
 
-_SUMMARY = re.compile(
-    r"(?:(?P<severity>Critical|Important|Moderate|Low|None): )?(?P<module>[\w.+-]+:[\w.+-]+)?"
+_WORD = r"(Critical|Important|Moderate|Low|None)"
+_SEVERITY = re.compile(rf"{_WORD}: |.*\({_WORD}\)$")
+_STREAM = r"[\w.+-]+:[\w.+-]+"
+_STREAMS = re.compile(
+    rf"(?:AL[SBE]A-\d+:\d+: |{_WORD}: )?({_STREAM}(?:(?:, | and |, and ){_STREAM})*)(?![\w:])"
 )
 _ECOSYSTEM = re.compile(r"AlmaLinux:(\d{1,3})")
 _MODULAR = ".module_el"
@@ -69,8 +74,8 @@ def _advisory(
     advisory = osv.describe(
         record, source, lambda identifier: _page(identifier, release), [], facts_only=facts_only
     )
-    word = _SUMMARY.match(record.summary or "")
-    severity = fields.severity(word["severity"]) if word else Severity.UNKNOWN
+    word = _SEVERITY.match(record.summary or "")
+    severity = fields.severity(word[1] or word[2]) if word else Severity.UNKNOWN
     return msgspec.structs.replace(advisory, cves=cves, severity=severity)
 
 
@@ -79,8 +84,8 @@ def _page(identifier: str, release: str) -> str:
 
 
 def _affected(record: osv.Record) -> tuple[Affected, ...]:
-    leading = _SUMMARY.match(record.summary or "")
-    stream = (leading["module"] if leading else "") or ANY_MODULE
+    leading = _STREAMS.match(record.summary or "")
+    streams = re.findall(_STREAM, leading[2]) if leading else [ANY_MODULE]
     builds: dict[tuple[str, str, str], list[str]] = {}
     for entry in record.affected or ():
         release = _ECOSYSTEM.fullmatch(entry.package.ecosystem) if entry.package else None
@@ -93,8 +98,8 @@ def _affected(record: osv.Record) -> tuple[Affected, ...]:
                 continue
             for event in item.events or ():
                 if event.fixed:
-                    module = stream if _MODULAR in event.fixed else NO_MODULE
-                    builds.setdefault((namespace, name, module), []).append(event.fixed)
+                    for module in streams if _MODULAR in event.fixed else [NO_MODULE]:
+                        builds.setdefault((namespace, name, module), []).append(event.fixed)
     found: dict[tuple[str, str], list[AffectedRange]] = {}
     for (namespace, name, module), fixes in sorted(builds.items()):
         found.setdefault((namespace, name), []).append(

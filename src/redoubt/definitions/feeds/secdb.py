@@ -8,7 +8,9 @@ Names are those of *origin* packages. Decided here:
   the earlier fix did not last; a version beside ``0`` wins over it;
 - an entry of a list may name several flaws, with remarks (``CVE-2019-2426 XSA-201``,
   ``CVE-2017-2616 (+ regression fix)``, ``CVE_2019-2426``): each CVE is a flaw of its own, other ids beside
-  one single CVE are its aliases; without a CVE the first id is the flaw.
+  one single CVE are its aliases; without a CVE the first id is the flaw;
+- an id beside one CVE here and another there (``CVE-2018-19961 XSA-275``, ``CVE-2018-19962 XSA-275``) is a
+  notice about both and no other name of either: an alias would make them one flaw.
 
 The files say nothing of unfixed flaws, severities or dates.
 """
@@ -16,8 +18,10 @@ The files say nothing of unfixed flaws, severities or dates.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import chain
 
 import msgspec
 
@@ -84,11 +88,12 @@ class SecdbFeed:
                 for flaw, others, version in said:
                     aliases.setdefault(flaw, set()).update(others)
                     fixes.setdefault((flaw, namespace, name), set()).add(version)
+        notices = {name for name, count in Counter(chain(*aliases.values())).items() if count > 1}
         found: dict[str, list[Affected]] = {}
         for (flaw, namespace, name), versions in fixes.items():
             found.setdefault(flaw, []).append(Affected(namespace, name, tidy([_range(versions)])))
         for flaw, items in found.items():
-            others = tuple(sorted(aliases[flaw]))
+            others = tuple(sorted(aliases[flaw] - notices))
             yield Advisory(id=flaw, source=source, aliases=others, url=self._page(flaw)), tuple(items)
 
 

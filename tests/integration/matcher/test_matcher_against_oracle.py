@@ -1,0 +1,206 @@
+"""Every answer of definitions and matcher over the whole advisory data, against a naive second matcher.
+
+For each package and each version around its records' bounds: the same findings under the same names, with the
+same aliases, records, fixed version and upgrade. Versions are ordered by the ecosystems' own tools.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import matcher_oracle as oracle
+import matcher_orders as tools
+import pytest
+from matcher_probes import checksum, probes
+
+from redoubt.definitions.build import build
+from redoubt.definitions.mirror import Mirror
+from redoubt.definitions.snapshot import Snapshot, create
+from redoubt.matcher import match
+from redoubt.model import Distribution, Image, IndexReport, Location, Package, PackageFindings
+from support.data import shared_data
+
+pytestmark = pytest.mark.shared
+
+
+class Case(NamedTuple):
+    """One part of the data: what it says, and how many packages and versions of each to ask about."""
+
+    scheme: str
+    type: str
+    packages: int
+    versions: int
+
+
+CASES = {
+    "pypi": Case("pypi", "pypi", 120, 30),
+    "golang": Case("golang", "golang", 200, 30),
+    "npm": Case("npm", "npm", 100, 120),
+    "maven": Case("maven", "maven", 100, 90),
+    "debian": Case("deb", "deb", 40, 30),
+    "alpine": Case("apk", "apk", 60, 30),
+    "wolfi": Case("apk", "apk", 80, 30),
+    "almalinux": Case("rpm", "rpm", 12, 16),
+}
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
+    folder = tmp_path_factory.mktemp("oracle") / "snapshot"
+    with build(Mirror(shared_data())) as built:
+        create(folder, built.records())
+    with Snapshot.open(folder) as opened:
+        yield opened
+
+
+def claims(part: str, data: Path) -> dict[str, dict[str, list[oracle.Claim]]]:
+    """Namespace → package → claims."""
+    match part:
+        case "pypi":
+            return {"pypi": oracle.osv(data, "PyPI", "osv-pypi")}
+        case "golang":
+            return {"golang": oracle.osv(data, "Go", "osv-go")}
+        case "npm":
+            return {"npm": oracle.osv(data, "npm", "osv-npm")}
+        case "maven":
+            return {"maven": oracle.osv(data, "Maven", "osv-maven")}
+        case "debian":
+            return oracle.debian(data / "debian/tracker.json.gz")
+        case "alpine":
+            return oracle.secdb(sorted((data / "alpine").glob("*/*.json")), "alpine")
+        case "wolfi":
+            return oracle.secdb([data / "wolfi/security.json"], "wolfi")
+        case "almalinux":
+            return oracle.almalinux(data)
+    raise ValueError(part)
+
+
+def distribution(namespace: str) -> Distribution | None:
+    name, colon, version = namespace.partition(":")
+    if not colon and name != "wolfi":
+        return None
+    return Distribution(id=name, version_id=version.removeprefix("v"))
+
+
+class Asked(NamedTuple):
+    """One package with one version: what is asked, and what the oracle needs to answer."""
+
+    name: str
+    probe: oracle.Probe
+    claims: list[oracle.Claim]
+    order: tools.Order
+
+
+def questions(part: str, spoken: dict[str, list[oracle.Claim]]) -> list[Asked]:
+    case = CASES[part]
+    names = sorted(spoken, key=lambda name: (-len(spoken[name]) // 8, checksum(name), name))[: case.packages]
+    groups = []
+    for name in names:
+        bounds = {text for claim in spoken[name] for events in claim.ranges for _, text in events}
+        listed = {text for claim in spoken[name] for text in claim.listed}
+        groups.append(probes(case.scheme, name, bounds, listed, case.versions))
+    everything = [
+        sorted({*group, *(text for claim in spoken[name] for text in oracle.texts(claim))})
+        for name, group in zip(names, groups, strict=True)
+    ]
+    asked = []
+    for name, group, order in zip(names, groups, tools.orders(case.scheme, everything), strict=True):
+        modules = sorted({claim.module for claim in spoken[name]} - {"", "-", "*"})
+        streams = (
+            ["", *(f"{module}:8050020211" for module in modules[:3]), "other:1"]
+            if part == "almalinux"
+            else [""]
+        )
+        for version in group:
+            asked += [Asked(name, oracle.Probe(version, module), spoken[name], order) for module in streams]
+    return asked
+
+
+def installed(part: str, asked: Asked, place: int) -> Package:
+    """Half of the Debian and Alpine packages are binaries that are named and versioned otherwise."""
+    name, version, other = asked.name, asked.probe.version, {}
+    if CASES[part].type in ("deb", "apk") and place % 2:
+        other = {"source_name": name, "source_version": version}
+        name, version = f"lib{name}-bin", f"{version}+b1"
+    return Package(
+        type=CASES[part].type,
+        name=name,
+        version=version,
+        module=asked.probe.module,
+        locations=(Location(str(place)),),
+        **other,
+    )
+
+
+def differences(asked: Asked, got: PackageFindings | None) -> list[str]:
+    """What the report says otherwise than the oracle, a line each."""
+    expected, upgrades = oracle.judge(asked.claims, asked.probe, asked.order)
+    found = {finding.id: finding for finding in got.findings} if got else {}
+    lines = [f"missing {name}" for name in sorted(expected.keys() - found.keys())]
+    lines += [f"too many {name}" for name in sorted(found.keys() - expected.keys())]
+    for name in sorted(expected.keys() & found.keys()):
+        want, have = expected[name], found[name]
+        if frozenset(have.aliases) != want.aliases:
+            lines.append(f"{name} aliases {sorted(want.aliases ^ set(have.aliases))}")
+        if frozenset(item.ref for item in have.advisories) != want.refs:
+            lines.append(f"{name} records {sorted(want.refs)} but {[item.ref for item in have.advisories]}")
+        if have.status != want.status:
+            lines.append(f"{name} status {want.status} but {have.status}")
+        if not _same(asked.order, want.fixed, have.fixed_version):
+            lines.append(f"{name} fixed {want.fixed!r} but {have.fixed_version!r}")
+    if got and expected.keys() == found.keys() and got.upgrade not in upgrades:
+        lines.append(f"upgrade {sorted(upgrades)} but {got.upgrade!r}")
+    where = f"{asked.name} {asked.probe.version} {asked.probe.module}".strip()
+    return [f"{where}: {line}" for line in lines]
+
+
+def _same(order: tools.Order, a: str, b: str) -> bool:
+    return a == b or bool(a and b and order(a, b) == 0)
+
+
+@pytest.mark.parametrize("part", sorted(CASES))
+def test_findings_are_those_of_a_naive_reading(part: str, snapshot: Snapshot) -> None:
+    data = shared_data()
+    if package := tools.missing(CASES[part].scheme):
+        pytest.skip(f"needs the Debian package {package}")
+    exploited = {
+        item["cveID"]: item["dateAdded"]
+        for item in json.loads((data / "kev/known_exploited_vulnerabilities.json").read_text())[
+            "vulnerabilities"
+        ]
+    }
+    wrong: list[str] = []
+    compared = affected = 0
+    for namespace, spoken in sorted(claims(part, data).items()):
+        asked = questions(part, spoken)
+        packages = tuple(installed(part, one, place) for place, one in enumerate(asked))
+        report = match(
+            IndexReport(
+                image=Image(reference="x", kind="dir"),
+                distribution=distribution(namespace),
+                packages=packages,
+            ),
+            snapshot,
+        )
+        results = {int(item.locations[0].path): item for item in report.packages}
+        compared += len(asked)
+        affected += len(results)
+        for place, one in enumerate(asked):
+            if one.probe.version == "(devel)":
+                assert place not in results
+                continue
+            wrong += [f"{namespace} {line}" for line in differences(one, results.get(place))]
+        for item in report.packages:
+            for finding in item.findings:
+                names = [name for name in (finding.id, *finding.aliases) if name in exploited]
+                days = [exploited[name] for name in names]
+                if (finding.kev.added if finding.kev else None) != min(days, default=None):
+                    wrong.append(f"{namespace} {item.name} {finding.id} KEV {days} but {finding.kev}")
+    print(f"{part}: {compared} compared, {affected} affected, {len(wrong)} differences")
+    if wrong:
+        pytest.fail(f"{len(wrong)} differences in {compared} packages:\n" + "\n".join(wrong[:40]))
+    assert affected > compared // 20
+    assert affected < compared
