@@ -14,7 +14,7 @@ import click
 import pytest
 
 from ociwriter import Entry, ImageWriter
-from redoubt.cli.entry import LazyGroup
+from redoubt.cli.entry import LazyGroup, run
 from redoubt.cli.redoubt import redoubt as redoubt_group
 from redoubt.cli.roxctl import roxctl as roxctl_group
 from support.cli import Cli
@@ -132,6 +132,31 @@ def test_a_configuration_that_cannot_be_meant_is_refused(
     done = Cli(starter_home, {"REDOUBT_CONFIG": str(file)})("scan", target, code=2)
     assert hint in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_fault_of_our_own_is_one_line_and_never_taken_for_findings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command()
+    def faulty() -> None:
+        raise KeyError("gone")
+
+    monkeypatch.setattr(sys, "argv", ["redoubt"])
+    monkeypatch.delenv("REDOUBT_DEBUG", raising=False)
+    with pytest.raises(SystemExit) as left:
+        run(faulty, "redoubt")
+    assert left.value.code == 70
+    assert "KeyError: 'gone'" in capsys.readouterr().err
+    monkeypatch.setenv("REDOUBT_DEBUG", "1")
+    with pytest.raises(KeyError):
+        run(faulty, "redoubt")
+
+
+def test_offline_a_mistyped_name_is_not_told_to_docker_hub(starter_home: Path) -> None:
+    offline = Cli(starter_home, {"REDOUBT_OFFLINE": "1"})
+    said = offline("scan", "shpo", code=6).stderr
+    assert "registry-1.docker.io was not named by you" in said
+    assert "nothing of the name shpo lies here" in said
 
 
 def test_starter_definitions_are_said_in_every_form(redoubt: Cli, target: Path) -> None:

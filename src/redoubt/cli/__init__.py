@@ -1,5 +1,3 @@
-"""The commands that people type. Knows everything below; nothing below knows it."""
-
 import signal
 import sys
 

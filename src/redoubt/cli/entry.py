@@ -30,6 +30,7 @@ from redoubt.errors import (
 )
 
 _EXIT_INTERRUPTED = 130
+_EXIT_FAULT = 70  # EX_SOFTWARE of sysexits.h: never to be taken for findings
 
 #: No more can be written there. Answered like a folder that may not be written.
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
@@ -176,6 +177,13 @@ def run(command: click.Command, name: str) -> NoReturn:
         _fail(name, *_told(error))
     except MemoryError:
         _fail(name, "out of memory; give this process more", EXIT_UNREADABLE)
+    except Exception as error:
+        if os.environ.get("REDOUBT_DEBUG"):
+            raise
+        reason = f"{type(error).__name__}: {error}"[:300]
+        _fail(
+            name, f"a fault of its own ({reason}); REDOUBT_DEBUG=1 shows where, please report it", _EXIT_FAULT
+        )
     _leave(code if isinstance(code, int) else 0)
 
 

@@ -315,8 +315,13 @@ def _explained(target: str) -> Iterator[None]:
     try:
         yield
     except (NetworkError, AccessDenied) as error:
-        host, slash, _ = target.partition("/")
-        if slash and ("." in host or ":" in host or host == "localhost"):
+        from redoubt.indexer.sources.reference import DOCKER_HUB, parse_reference
+
+        if (
+            target.startswith(("docker:", "registry:"))
+            or DOCKER_HUB in target
+            or parse_reference(target).host != DOCKER_HUB
+        ):
             raise
         reason = f"nothing of the name {target} lies here, so it was looked for on docker.io"
         raise type(error)(f"{error}; {reason}") from None

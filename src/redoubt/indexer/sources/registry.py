@@ -24,7 +24,7 @@ from redoubt.indexer.sources.credentials import Credentials, find_credentials
 from redoubt.indexer.sources.interface import LayerBlob, ResolvedImage
 from redoubt.indexer.sources.manifests import Descriptor, Manifest
 from redoubt.indexer.sources.options import SourceOptions
-from redoubt.indexer.sources.reference import ImageReference, host_name, is_digest
+from redoubt.indexer.sources.reference import DOCKER_HUB, ImageReference, host_name, is_digest
 from redoubt.model import Platform
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ class RegistrySource:
     def _connected(self) -> _Session:
         with self._lock:
             if self._session is None:
-                self._session = _Session(self._reference, self._options)
+                # A bare word names no host: offline mode does not tell Docker Hub of a typing error.
+                named = self._reference.host != DOCKER_HUB or DOCKER_HUB in self._target
+                self._session = _Session(self._reference, self._options, named=named)
             return self._session
 
     def _top(self) -> tuple[bytes, str]:
@@ -235,12 +237,14 @@ class LayerStream(io.RawIOBase):
 class _Session:
     """A conversation with one repository: how its host is reached, and who we are to it."""
 
-    def __init__(self, reference: ImageReference, options: SourceOptions) -> None:
+    def __init__(self, reference: ImageReference, options: SourceOptions, *, named: bool) -> None:
         self._reference = reference
         self._options = options
         policy = options.policy or egress.Policy.from_environment()
+        if named:
+            policy = policy.allowing(host_name(reference.api_host))
         self._client = egress.client(
-            policy=policy.allowing(host_name(reference.api_host)),
+            policy=policy,
             ca_file=options.ca_file,
             insecure=options.insecure,
             timeout=options.timeout,
