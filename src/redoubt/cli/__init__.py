@@ -1,3 +1,5 @@
+"""The commands that people type. Knows everything below; nothing below knows it."""
+
 import signal
 import sys
 
