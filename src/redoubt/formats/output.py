@@ -11,11 +11,17 @@ from redoubt.formats.interface import Format, Options
 from redoubt.model import IndexReport, VulnerabilityReport
 
 #: What can be asked for, the default first.
-FORMATS = ("table", "json", "cyclonedx", "html")
+FORMATS = (
+    *("table", "json", "cyclonedx", "html"),
+    *("csv", "sarif", "junit", "spdx", "gitlab", "github"),
+)
 
 
 def render(report: IndexReport | VulnerabilityReport, name: str, options: Options | None = None) -> bytes:
-    """A report in the format ``name``, as bytes (UTF-8). Raises ``UsageError`` for a name not in ``FORMATS``."""
+    """A report in the format ``name``, as bytes (UTF-8).
+
+    Raises ``UsageError`` for a name not in ``FORMATS``, and where the format has no form for this report.
+    """
     form = _load(name)
     options = options or Options()
     if isinstance(report, IndexReport):
@@ -67,4 +73,28 @@ def _load(name: str) -> Format:
             from redoubt.formats import html
 
             return html
+        case "csv":
+            from redoubt.formats import csv
+
+            return csv
+        case "sarif":
+            from redoubt.formats import sarif
+
+            return sarif
+        case "junit":
+            from redoubt.formats import junit
+
+            return junit
+        case "spdx":
+            from redoubt.formats import spdx
+
+            return spdx
+        case "gitlab":
+            from redoubt.formats import gitlab
+
+            return gitlab
+        case "github":
+            from redoubt.formats import github
+
+            return github
     raise UsageError(f"no format {name!r}; choose one of {', '.join(FORMATS)}")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from redoubt.formats.text import count
 from redoubt.model import (
     Coverage,
+    Cvss,
     Finding,
     IndexReport,
     Judged,
@@ -79,6 +80,17 @@ def worst(report: VulnerabilityReport) -> Severity | None:
     """The worst severity of any finding that is not merely under investigation; None without findings."""
     counts = summarize(report).by_severity
     return next((severity for severity in SEVERITIES if counts[severity]), None)
+
+
+def main_cvss(item: Finding) -> Cvss | None:
+    """The score to show where there is room for one: the first that agrees with the finding's severity, else the first."""
+    agreeing = (cvss for cvss in item.cvss if cvss.severity is item.severity)
+    return next(agreeing, item.cvss[0] if item.cvss else None)
+
+
+def repair(item: Finding) -> str:
+    """``fixed in 1.4``, or why not: ``no fix``, ``will not be fixed``."""
+    return f"fixed in {item.fixed_version}" if item.fixed_version else NO_FIX[item.status]
 
 
 def blocks(report: VulnerabilityReport) -> list[Block]:

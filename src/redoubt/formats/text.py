@@ -18,6 +18,7 @@ _UNSAFE = re.compile(f"[\x00-\x1f{_INVISIBLE}]")
 #: The same without the C0 controls, which JSON escapes by itself and uses for indentation.
 INVISIBLE = re.compile(f"[{_INVISIBLE}]")
 
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>!#|~@&$]")
 _WEB = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]{1,2000}")
 
 
@@ -85,6 +86,16 @@ def _prefix(text: str, columns: int) -> str:
         if used > columns and place:
             return text[:place]
     return text
+
+
+def markdown(text: str) -> str:
+    """``text`` as it is where Markdown is rendered: no link, no image, no tag, no mention."""
+    return _MARKDOWN.sub(r"\\\g<0>", printable(text))
+
+
+def cut(text: str, length: int) -> str:
+    """``text`` in at most ``length`` characters, for formats that refuse longer ones."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def count(number: int, noun: str) -> str:
