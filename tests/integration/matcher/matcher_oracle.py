@@ -130,6 +130,8 @@ def almalinux(data: Path) -> dict[str, dict[str, list[Claim]]]:
 
 _DEBIAN = {"jessie": "8", "stretch": "9", "buster": "10", "bullseye": "11", "bookworm": "12", "trixie": "13"}
 
+_DEBIAN_STATUSES = ("resolved", "open", "undetermined")
+
 
 def debian(tracker: Path) -> dict[str, dict[str, list[Claim]]]:
     """Namespace → source package → claims of the security tracker."""
@@ -137,8 +139,11 @@ def debian(tracker: Path) -> dict[str, dict[str, list[Claim]]]:
     found: dict[str, dict[str, list[Claim]]] = {}
     for package, flaws in json.loads(data).items():
         for flaw, entry in flaws.items():
-            for codename, said in entry.get("releases", {}).items():
-                if codename in _DEBIAN:
+            releases = entry.get("releases", {})
+            if not all(isinstance(said.get("fixed_version", ""), str) for said in releases.values()):
+                continue  # an entry that is broken anywhere is not used
+            for codename, said in releases.items():
+                if codename in _DEBIAN and said["status"] in _DEBIAN_STATUSES:
                     claim = Claim(f"debian/{flaw}", (flaw,), *_debian_ranges(said))
                     found.setdefault(f"debian:{_DEBIAN[codename]}", {}).setdefault(package, []).append(claim)
     return found
