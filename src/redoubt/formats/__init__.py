@@ -5,6 +5,6 @@ the report and the options only: the same report gives the same bytes.
 """
 
 from redoubt.formats.interface import Options
-from redoubt.formats.output import FORMATS, render, write
+from redoubt.formats.output import FORMATS, check, render, write
 
-__all__ = ["FORMATS", "Options", "render", "write"]
+__all__ = ["FORMATS", "Options", "check", "render", "write"]

@@ -112,4 +112,7 @@ def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> bytes:
 
 
 def _cell(value: str) -> str:
-    return _FORMULA.sub(r"\1'", printable(value)) if value else ""
+    value = printable(value)
+    if not value or (value[0].isalnum() and ";" not in value):  # most of them
+        return value
+    return _FORMULA.sub(r"\1'", value)

@@ -14,7 +14,7 @@ import msgspec
 from redoubt import __version__
 from redoubt.errors import UsageError
 from redoubt.formats import tracking
-from redoubt.formats.interface import Options
+from redoubt.formats.interface import NO_FINDINGS, Options
 from redoubt.formats.json import encode
 from redoubt.formats.text import printable
 from redoubt.model import Distribution, Image, IndexReport, Package, VulnerabilityReport, purl
@@ -57,10 +57,7 @@ class _Snapshot(_Part):
 
 def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
     """Refused: a snapshot lists all packages, and a report only those with findings. Raises ``UsageError``."""
-    raise UsageError(
-        "GitHub's snapshot lists every package, a scan only those with findings; use `redoubt index -o github`,"
-        " or sarif for the findings"
-    )
+    raise UsageError(NO_FINDINGS["github"])
 
 
 def index(report: IndexReport, options: Options) -> bytes:

@@ -14,7 +14,7 @@ import msgspec
 from redoubt import __version__
 from redoubt.errors import UsageError
 from redoubt.formats import tracking
-from redoubt.formats.interface import Options
+from redoubt.formats.interface import NO_INDEX, Options
 from redoubt.formats.json import encode
 from redoubt.formats.summary import gaps, repair
 from redoubt.formats.text import cut, markdown, printable, web_link
@@ -127,9 +127,7 @@ class _Report(_Part):
 
 def index(report: IndexReport, options: Options) -> bytes:
     """Refused: an index report has no findings. Raises ``UsageError``."""
-    raise UsageError(
-        "GitLab's report holds findings and an index has none; give it cyclonedx as its dependency list, or scan"
-    )
+    raise UsageError(NO_INDEX["gitlab"])
 
 
 def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:

@@ -28,6 +28,20 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     notices: tuple[str, ...] = ()
 
 
+#: Formats that have no form for an index report, with what to do instead.
+NO_INDEX = {
+    "sarif": "SARIF holds findings and an index has none; use spdx or cyclonedx, or scan the image",
+    "junit": "JUnit holds findings and an index has none; use csv or json, or scan the image",
+    "gitlab": "GitLab's report holds findings and an index has none; use cyclonedx, or scan the image",
+}
+
+#: The same for a vulnerability report.
+NO_FINDINGS = {
+    "github": "GitHub's snapshot lists all packages and a report only those with findings;"
+    " use `redoubt index -o github`, or sarif for the findings",
+}
+
+
 class Format(Protocol):
     """One way out. A module with these two functions is one."""
 

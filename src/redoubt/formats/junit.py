@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from redoubt.errors import UsageError
-from redoubt.formats.interface import Options
+from redoubt.formats.interface import NO_INDEX, Options
 from redoubt.formats.markup import Markup, tag
 from redoubt.formats.summary import incomplete, problem_line, repair
 from redoubt.formats.text import count
@@ -36,7 +36,7 @@ class _Suite(NamedTuple):
 
 def index(report: IndexReport, options: Options) -> bytes:
     """Refused: an index report tests nothing. Raises ``UsageError``."""
-    raise UsageError("JUnit tells of findings and an index has none; use csv or json, or scan the image")
+    raise UsageError(NO_INDEX["junit"])
 
 
 def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:

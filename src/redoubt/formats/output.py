@@ -7,7 +7,7 @@ import shutil
 from typing import BinaryIO
 
 from redoubt.errors import UsageError
-from redoubt.formats.interface import Format, Options
+from redoubt.formats.interface import NO_FINDINGS, NO_INDEX, Format, Options
 from redoubt.model import IndexReport, VulnerabilityReport
 
 #: What can be asked for, the default first.
@@ -15,6 +15,17 @@ FORMATS = (
     *("table", "json", "cyclonedx", "html"),
     *("csv", "sarif", "junit", "spdx", "gitlab", "github"),
 )
+
+
+def check(name: str, *, index: bool) -> None:
+    """Find out before the work whether ``name`` has a form for an index report, or else for findings.
+
+    Raises ``UsageError`` with the reason, and for a name not in ``FORMATS``.
+    """
+    if name not in FORMATS:
+        raise _unknown(name)
+    if reason := (NO_INDEX if index else NO_FINDINGS).get(name):
+        raise UsageError(reason)
 
 
 def render(report: IndexReport | VulnerabilityReport, name: str, options: Options | None = None) -> bytes:
@@ -97,4 +108,8 @@ def _load(name: str) -> Format:
             from redoubt.formats import github
 
             return github
-    raise UsageError(f"no format {name!r}; choose one of {', '.join(FORMATS)}")
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageError:
+    return UsageError(f"no format {name!r}; choose one of {', '.join(FORMATS)}")

@@ -15,7 +15,7 @@ import msgspec
 from redoubt import __version__
 from redoubt.errors import UsageError
 from redoubt.formats import tracking
-from redoubt.formats.interface import Options
+from redoubt.formats.interface import NO_INDEX, Options
 from redoubt.formats.json import encode
 from redoubt.formats.summary import gaps, main_cvss, repair
 from redoubt.formats.text import cut, markdown, printable, web_link
@@ -175,7 +175,7 @@ class _Log(_Part):
 
 def index(report: IndexReport, options: Options) -> bytes:
     """Refused: an index report has no results. Raises ``UsageError``."""
-    raise UsageError("SARIF holds findings and an index has none; use spdx or cyclonedx, or scan the image")
+    raise UsageError(NO_INDEX["sarif"])
 
 
 def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:

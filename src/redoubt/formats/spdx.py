@@ -35,6 +35,7 @@ from redoubt.model import (
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}")
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9.-]+")
+_PURL = re.compile(r"pkg:[^/\s]+/[!-~]+")
 _PLACES = 100
 
 
@@ -103,7 +104,7 @@ def index(report: IndexReport, options: Options) -> bytes:
                 ids.of(package.type, package.name, locator),
                 (package.name, package.version),
                 package.locations,
-                (_purl(locator),) if locator else (),
+                _purl(locator),
                 f"built from {source}" if source else "",
             )
         )
@@ -115,14 +116,13 @@ def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
     ids = _Identifiers()
     packages = []
     for package in report.packages:
-        references = [_purl(package.purl)] if package.purl else []
-        references += [_security(item) for item in package.findings]
+        references = (*_purl(package.purl), *map(_security, package.findings))
         packages.append(
             _package(
                 ids.of(package.type, package.name, package.purl),
                 (package.name, package.version),
                 package.locations,
-                tuple(references),
+                references,
                 _advice(package),
             )
         )
@@ -240,9 +240,12 @@ def _package(
     )
 
 
-def _purl(locator: str) -> _Reference:
-    return _Reference(
-        reference_category="PACKAGE-MANAGER", reference_type="purl", reference_locator=_solid(locator)
+def _purl(locator: str) -> tuple[_Reference, ...]:
+    """The purl as a reference (annex F.3.5); nothing where it is none."""
+    if not _PURL.fullmatch(locator):
+        return ()
+    return (
+        _Reference(reference_category="PACKAGE-MANAGER", reference_type="purl", reference_locator=locator),
     )
 
 

@@ -193,11 +193,21 @@ def test_nothing_in_a_report_can_drive_the_terminal() -> None:
 def test_an_unknown_format_is_named_with_those_there_are() -> None:
     with pytest.raises(UsageError, match="no format 'pdf'; choose one of table, json"):
         formats.render(REPORT, "pdf")
+    with pytest.raises(UsageError, match="no format 'pdf'; choose one of table, json"):
+        formats.check("pdf", index=False)
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
 @pytest.mark.parametrize("report", [REPORT, INDEX], ids=["report", "index"])
-def test_the_same_report_gives_the_same_bytes(report: IndexReport | VulnerabilityReport, name: str) -> None:
+def test_the_same_report_gives_the_same_bytes_or_the_same_refusal(
+    report: IndexReport | VulnerabilityReport, name: str
+) -> None:
+    try:
+        formats.check(name, index=report is INDEX)
+    except UsageError as refusal:
+        with pytest.raises(UsageError, match=re.escape(str(refusal))):
+            formats.render(report, name)
+        return
     copy = msgspec.json.decode(msgspec.json.encode(report), type=type(report))
     assert formats.render(copy, name) == formats.render(report, name)
 
