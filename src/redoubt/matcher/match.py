@@ -118,7 +118,7 @@ class _Match:
                     affected.append(Hit(ref, advisory, ranges, found))
         if not affected:
             return _CLEAN
-        groups = group(affected, self._denied_names(denied))
+        groups = group(affected, self._denied_names(denied, affected))
         if not groups:
             return _CLEAN
         fixes = [_fix(item, package) for item in groups]
@@ -167,12 +167,16 @@ class _Match:
             known = self._advisories[ref] = self._snapshot.advisory(ref) or _unnamed(ref)
         return known
 
-    def _denied_names(self, refs: list[str]) -> frozenset[str]:
-        """The flaws that explicit "not affected" records speak of."""
+    def _denied_names(self, refs: list[str], hits: list[Hit]) -> frozenset[str]:
+        """The flaws that explicit "not affected" records, ``refs``, speak of.
+
+        Their aliases matter only where some of the ``hits`` go by another name than a CVE's.
+        """
         denied: set[str] = set()
+        named = bool(refs) and all(is_cve(hit.advisory.id) for hit in hits)
         for ref in refs:
             identifier = ref.partition("/")[2]
-            if is_cve(identifier):  # nine in ten: its name says it all
+            if named and is_cve(identifier):  # nine in ten: its name says it all
                 denied.add(identifier)
             elif not (advisory := self._advisory(ref)).withdrawn:
                 denied.update(names(advisory))

@@ -275,6 +275,15 @@ def test_ranges_are_told_in_words() -> None:
 # Fixes
 
 
+def test_a_denial_holds_for_the_flaws_other_names_too() -> None:
+    snapshot = MemorySnapshot()
+    denial = Advisory(id="CVE-2024-0001", source="s", aliases=("GHSA-a",))
+    snapshot.add(denial, "wolfi", "p", affected("wolfi", status=Status.NOT_AFFECTED))
+    snapshot.add(Advisory(id="GHSA-a", source="s"), "wolfi", "p", affected("wolfi", fixed="2-r0"))
+    package = Package(type="apk", name="p", version="1-r0")
+    assert match(index([package], Distribution(id="wolfi")), snapshot).packages == ()
+
+
 def test_the_fix_is_that_of_the_branch_the_version_is_on() -> None:
     snapshot = MemorySnapshot().add(
         flaw("CVE-2024-1000"),
