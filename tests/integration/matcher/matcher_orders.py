@@ -141,7 +141,7 @@ def _golang(text: str) -> object | None:
         numbers, before = found.groups()[:3], found[4]
     else:
         release = _GO_RELEASE.fullmatch(text)
-        if not release:
+        if not release or (not text.startswith("go") and not release[4]):
             return None
         numbers, before = release.groups()[:3], f"{release[4]}.{release[5]}" if release[4] else None
     core = tuple(int(number or 0) for number in numbers)
