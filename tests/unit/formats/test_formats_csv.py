@@ -42,6 +42,16 @@ def test_csv_is_what_it_was(report: IndexReport | VulnerabilityReport, name: str
     assert formats.render(report, "csv") == (HERE / "golden" / name).read_bytes()
 
 
+@pytest.mark.parametrize(("report", "rows_of"), [(REPORT, "findings"), (INDEX, "packages")])
+def test_the_columns_are_those_of_the_document(
+    report: IndexReport | VulnerabilityReport, rows_of: str
+) -> None:
+    page = (HERE.parents[2] / "docs" / "reports.md").read_text("utf-8")
+    (line,) = [line for line in page.splitlines() if line.startswith(f"| {rows_of} | `")]
+    header = formats.render(report, "csv").decode().splitlines()[0]
+    assert header.split(",") == line.removeprefix(f"| {rows_of} | ").rstrip(" |").replace("`", "").split()
+
+
 def test_every_finding_is_a_row_and_lines_end_as_rfc_4180_says() -> None:
     found = rows(REPORT)
     assert [(row["package"], row["id"]) for row in found] == [

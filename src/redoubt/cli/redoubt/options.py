@@ -12,9 +12,26 @@ import click
 
 F = TypeVar("F", bound=Callable[..., object])
 
-FORMATS = ("table", "json", "cyclonedx", "html")
+#: Those of ``formats.FORMATS``, written again so that ``--help`` loads nothing; a test holds them together.
+FORMATS = (
+    *("table", "json", "cyclonedx", "html"),
+    *("csv", "sarif", "junit", "spdx", "gitlab", "github"),
+)
 SEVERITIES = ("unknown", "negligible", "low", "medium", "high", "critical")
-_SUFFIXES = {".json": "json", ".html": "html", ".htm": "html", ".txt": "table", ".cdx": "cyclonedx"}
+#: How a file's name ends → its format, the longer endings first.
+_ENDINGS = {
+    ".cdx.json": "cyclonedx",
+    ".spdx.json": "spdx",
+    ".sarif.json": "sarif",
+    ".junit.xml": "junit",
+    ".cdx": "cyclonedx",
+    ".sarif": "sarif",
+    ".csv": "csv",
+    ".html": "html",
+    ".htm": "html",
+    ".json": "json",
+    ".txt": "table",
+}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -136,11 +153,8 @@ judging = together(
 
 
 def format_of(given: str | None, file: Path | None) -> str:
-    """The output form: as given, else by the file's suffix, else a table."""
+    """The output form: as given, else by how the file's name ends, else a table."""
     if given:
         return given
-    if file:
-        if file.name.endswith(".cdx.json"):
-            return "cyclonedx"
-        return _SUFFIXES.get(file.suffix.lower(), "table")
-    return "table"
+    name = file.name.lower() if file else ""
+    return next((form for ending, form in _ENDINGS.items() if name.endswith(ending)), "table")

@@ -46,8 +46,14 @@ class Output:
     format: str
     file: Path | None
 
-    def check(self) -> None:
-        """Find out before the work whether the report can be put down. Raises ``UsageError``, ``AccessDenied``."""
+    def check(self, *, index: bool = False) -> None:
+        """Find out before the work whether the report can be put down. Raises ``UsageError``, ``AccessDenied``.
+
+        ``index``: it is an index report, which not every format has a form for.
+        """
+        from redoubt import formats
+
+        formats.check(self.format, index=index)
         if self.file is None:
             return
         folder = self.file.parent
@@ -252,7 +258,7 @@ def index(target: str, quiet: bool, **given: object) -> None:
     """
     console = Console(quiet=quiet)
     output, look = _output(given), _look(given)
-    output.check()
+    output.check(index=True)
     report = look.index(target, console)
     output.write(report)
     if output.format != "table" or output.file:
