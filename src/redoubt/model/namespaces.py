@@ -24,7 +24,13 @@ SCHEMES = {
 }
 
 #: purl type → namespace, for packages whose names mean the same on every system.
-LANGUAGES = {"pypi": "pypi", "npm": "npm", "maven": "maven", "golang": "golang"}
+LANGUAGES = {
+    "pypi": "pypi",
+    "npm": "npm",
+    "maven": "maven",
+    "golang": "golang",
+    "cargo": "crates.io",
+}
 
 #: Types whose names mean something only within a distribution.
 OPERATING_SYSTEM_TYPES = frozenset({"deb", "rpm", "apk"})

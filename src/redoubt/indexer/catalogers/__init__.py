@@ -6,6 +6,7 @@ Importing this room costs little: what is heavy (SQLite, archives) is imported w
 from __future__ import annotations
 
 from redoubt.indexer.catalogers.apk import ApkCataloger
+from redoubt.indexer.catalogers.cargo import CargoCataloger
 from redoubt.indexer.catalogers.dpkg import DpkgCataloger
 from redoubt.indexer.catalogers.golang import GoCataloger
 from redoubt.indexer.catalogers.interface import Cataloger
@@ -24,6 +25,7 @@ ALL: tuple[Cataloger, ...] = (
     NpmCataloger(),
     JavaCataloger(),
     GoCataloger(),
+    CargoCataloger(),
 )
 
 __all__ = ["ALL"]
