@@ -8,13 +8,18 @@ root shipped beside it would accept.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent.parent
-TARGET = HERE / "src" / "redoubt" / "definitions" / "starter"
+from redoubt.definitions.build import build
+from redoubt.definitions.keys import keygen, load_key
+from redoubt.definitions.mirror import Mirror
+from redoubt.definitions.publish import publish
+from redoubt.definitions.trust import STARTER_CHANNEL, STARTER_ROOT
+
+TARGET = STARTER_ROOT.parent
 LIMIT = 10_000_000
 
 #: All of ``docs/sources.md`` but Wolfi, whose licence lets nobody pass on what is made of it.
@@ -33,21 +38,18 @@ SOURCES = (
 
 
 def main(mirror: Path) -> int:
-    redoubt = str(Path(sys.executable).with_name("redoubt"))
+    now = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as temporary:
         keys, bundle = Path(temporary) / "keys", Path(temporary) / "starter.zip"
-        run = [redoubt, "definitions", "keygen", "--out", str(keys)]
-        subprocess.run(run, check=True)
-        run = [redoubt, "definitions", "build", "--mirror", str(mirror), "--key", str(keys), "--facts-only"]
-        subprocess.run(
-            [*run, "--sources", ",".join(SOURCES), "--channel", "starter", "--out", str(bundle)], check=True
-        )
+        keygen(keys, now)
+        with build(Mirror(mirror), SOURCES, facts_only=True) as built:
+            publish(built, bundle, [load_key(keys)], channel=STARTER_CHANNEL, now=now)
         if (size := bundle.stat().st_size) >= LIMIT:
             print(f"starter: {size:,} bytes is over the limit of {LIMIT:,}", file=sys.stderr)
             return 1
         TARGET.mkdir(exist_ok=True)
         shutil.copyfile(bundle, TARGET / "starter.zip")
-        shutil.copyfile(keys / "root.json", TARGET / "root.json")
+        shutil.copyfile(keys / "root.json", STARTER_ROOT)
         print(f"{TARGET / 'starter.zip'}: {size:,} bytes")
     return 0
 

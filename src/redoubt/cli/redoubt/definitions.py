@@ -277,10 +277,11 @@ def build(
     The same input gives the same definitions (digest), on any machine and at any time. A source that cannot be
     read keeps its last good data and is named; it does not stop the others.
     """
-    from redoubt.definitions import bundle, records, stream
+    from redoubt.definitions import bundle
     from redoubt.definitions import mirror as mirrors
     from redoubt.definitions.build import build as build_records
     from redoubt.definitions.keys import load_key
+    from redoubt.definitions.publish import publish
     from redoubt.definitions.sources import select
     from redoubt.definitions.trust import STARTER_CHANNEL
 
@@ -306,25 +307,10 @@ def build(
                 temporary=Path(temporary),
             )
         with built:
-            packed = Path(temporary) / "snapshot.kv.zst"
-            with packed.open("wb") as sink:
-                facts = stream.write(built.records(), sink)
-            manifest = bundle.Manifest(
-                channel=channel,
-                version=version or bundle.default_version(now),
-                created=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                digest=facts.digest,
-                schema=records.SCHEMA,
-                size=facts.size,
-                tool=f"redoubt {_version()}",
-                counts=facts.counts,
-                namespaces=built.namespaces,
-                sources=built.sources,
-            )
-            bundle.write_bundle(out, packed, manifest, [signing])
+            manifest = publish(built, out, [signing], channel=channel, now=now, version=version)
         absent = set() if online else {source.name for source in chosen if not made.files(source)}
         _tell_built(console, built.sources, built.readings, absent)
-    console.done(f"{out}: {size(out.stat().st_size)}, channel {channel}, definitions {facts.digest}")
+    console.done(f"{out}: {size(out.stat().st_size)}, channel {channel}, definitions {manifest.digest}")
 
 
 def _fetched(chosen: Sequence[Source], state: Path, now: datetime, console: Console) -> Mirror:
@@ -463,9 +449,3 @@ def _print_columns(rows: Sequence[Sequence[str]], right: frozenset[int] | set[in
 
 def _short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
-
-
-def _version() -> str:
-    from redoubt import __version__
-
-    return __version__

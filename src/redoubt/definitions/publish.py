@@ -1,0 +1,50 @@
+"""What was built becomes a bundle: stream, manifest, signature. The last step of ``definitions build``.
+
+Knows nothing of feeds, nor of who accepts the bundle.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import redoubt
+from redoubt.definitions import bundle, records, stream
+from redoubt.definitions.build import Built
+from redoubt.definitions.keys import SigningKey
+
+
+def publish(
+    built: Built,
+    out: Path,
+    keys: Sequence[SigningKey],
+    *,
+    channel: str,
+    now: datetime,
+    version: int | None = None,
+) -> bundle.Manifest:
+    """Write ``built`` as the bundle ``out`` and say what is in it.
+
+    ``now`` (with a time zone) is the bundle's time, and gives its version where none is given. Raises what
+    ``bundle.write_bundle`` raises.
+    """
+    with tempfile.TemporaryDirectory(prefix="redoubt-") as temporary:
+        packed = Path(temporary) / "snapshot.kv.zst"
+        with packed.open("wb") as sink:
+            facts = stream.write(built.records(), sink)
+        manifest = bundle.Manifest(
+            channel=channel,
+            version=version or bundle.default_version(now),
+            created=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            digest=facts.digest,
+            schema=records.SCHEMA,
+            size=facts.size,
+            tool=f"redoubt {redoubt.__version__}",
+            counts=facts.counts,
+            namespaces=built.namespaces,
+            sources=built.sources,
+        )
+        bundle.write_bundle(out, packed, manifest, keys)
+    return manifest
