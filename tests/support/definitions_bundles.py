@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from redoubt.definitions import bundle, keys, records, stream
+import msgspec
+
+from redoubt.definitions import bundle, delta, keys, records, stream
 from redoubt.definitions.library import Library
 from redoubt.definitions.records import Record
 from redoubt.definitions.trust import TrustStore
@@ -121,6 +123,41 @@ class Site:
         if trusted:
             library.trust.add(self.root, self.channel, now=NOW)
         return library
+
+
+def delta_bundle(
+    site: Site,
+    old: int,
+    new: int,
+    *,
+    contents: Callable[[int], list[Record]] = lambda version: sample_records(str(version)),
+    steps_from: Iterable[Record] | None = None,
+    **signed: object,
+) -> Path:
+    """Build and sign the delta between two of ``site``'s versions.
+
+    ``signed`` replaces what the manifest, and so the signature, says; true or not.
+    """
+    base, target = contents(old), contents(new)
+    path = site.folder / f"{site.channel}-{old}-{new}.zip"
+    source = site.folder / f"{path.name}.zst"
+    with source.open("wb") as out:
+        steps = delta.write(base if steps_from is None else steps_from, target, out)
+    whole = stream.write(target, io.BytesIO())
+    manifest = bundle.Manifest(
+        format=bundle.DELTA_FORMAT,
+        channel=site.channel,
+        version=new,
+        created="2026-11-22T00:00:00Z",
+        digest=whole.digest,
+        schema=records.SCHEMA,
+        size=whole.size,
+        counts=whole.counts,
+        base=stream.digest(base),
+        delta_size=steps.size,
+    )
+    bundle.write_bundle(path, source, msgspec.structs.replace(manifest, **signed), [site.key])
+    return path
 
 
 def members(path: Path) -> dict[str, bytes]:

@@ -7,6 +7,9 @@ has named its SHA-256. What is signed stands beside the snapshot's hash, as the 
 Rollback and age are not judged here: the shelf knows what was accepted before, and expiry dates are set
 far away because a stick may travel for weeks. ``tuf`` and ``cryptography`` are imported when a bundle is
 written or verified, not before. The layout is specified in ``docs/definitions.md``.
+
+A bundle carries a whole snapshot, or a delta: what makes it of another, its base, which is named by its
+digest and has to be on the shelf already. Both are signed for the snapshot's digest.
 """
 
 from __future__ import annotations
@@ -33,8 +36,10 @@ if TYPE_CHECKING:
     from tuf.api.metadata import Metadata, TargetFile, Timestamp
 
 FORMAT = "redoubt-bundle/1"
+DELTA_FORMAT = "redoubt-delta/1"
 MANIFEST = "manifest.json"
 TARGET = "snapshot.kv.zst"
+DELTA_TARGET = "delta.kv.zst"
 
 #: How long a bundle's signatures hold. Age is judged by its records, by us.
 LIFETIME = timedelta(days=3653)
@@ -44,6 +49,7 @@ _STREAM_LIMIT = 16 << 30
 _LARGEST_VERSION = (1 << 63) - 1
 _CHUNK = 1 << 20
 _CHANNEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
 class BundleSource(SourceInfo, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,7 +70,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a bundle says of itself, for people.
 
     ``version`` ascends within a channel. ``size`` is the stream's, in bytes, uncompressed; ``counts`` is
-    record prefix → records; ``namespaces`` is namespace → ``a`` records. ``tool`` made it.
+    record prefix → records; ``namespaces`` is namespace → ``a`` records. ``tool`` made it. A delta names
+    its ``base``, a digest, and its own stream's size in bytes, uncompressed.
     """
 
     format: str = FORMAT
@@ -78,10 +85,20 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int] = {}
     namespaces: dict[str, int] = {}
     sources: tuple[BundleSource, ...] = ()
+    base: str | msgspec.UnsetType = msgspec.UNSET
+    delta_size: int | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def target(self) -> str:
+        """The name under which the stream is signed."""
+        return DELTA_TARGET if self.format == DELTA_FORMAT else TARGET
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is signed about a bundle's snapshot. ``manifest`` is the manifest's SHA-256."""
+    """What is signed about a bundle's snapshot. ``manifest`` is the manifest's SHA-256.
+
+    ``base`` and ``delta_size`` are set for a delta, and only there.
+    """
 
     channel: str
     digest: str
@@ -89,10 +106,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     size: int
     manifest: str
+    base: str | msgspec.UnsetType = msgspec.UNSET
+    delta_size: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle whose signatures hold. ``stream`` is the verified copy of its compressed stream.
+    """A bundle whose signatures hold. ``stream`` is the verified copy of its compressed stream or delta.
 
     ``anchor`` is the trusted root that led there, ``root`` the newest that took its place on the way.
     """
@@ -120,7 +139,7 @@ def require_channel(channel: str) -> None:
 
 
 def write_bundle(out: Path, stream: Path, manifest: Manifest, keys: Sequence[SigningKey]) -> None:
-    """Sign ``stream`` (the compressed stream that ``manifest`` describes) and write the bundle ``out``.
+    """Sign ``stream`` (the compressed stream or delta that ``manifest`` describes); write the bundle ``out``.
 
     The same input gives the same bytes. ``out`` is replaced in one step once all of it is on the disk.
     Raises ``UsageError`` where the keys don't suffice for their root, ``AccessDenied``.
@@ -138,19 +157,21 @@ def write_bundle(out: Path, stream: Path, manifest: Manifest, keys: Sequence[Sig
         created=manifest.created,
         size=manifest.size,
         manifest=hashlib.sha256(described).hexdigest(),
+        base=manifest.base,
+        delta_size=manifest.delta_size,
     )
     draft = out.with_name(f".{out.name}.{os.getpid()}")
     with durable.writing(out):
         try:
             with stream.open("rb") as file:
-                metadata, target = _sign(file, facts, manifest.version, keys)
+                metadata, target = _sign(file, manifest.target, facts, manifest.version, keys)
                 with draft.open("xb") as sink:
                     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
                         _store(archive, MANIFEST, described)
                         for name, data in metadata:
                             _store(archive, f"metadata/{name}", data)
                         file.seek(0)
-                        _store_stream(archive, f"targets/{target}.{TARGET}", file)
+                        _store_stream(archive, f"targets/{target}.{manifest.target}", file)
                     sink.flush()
                     os.fsync(sink.fileno())
             draft.replace(out)
@@ -168,10 +189,10 @@ def read_manifest(carrier: Carrier) -> tuple[Manifest, bytes]:
         raise DefinitionsRefused(f"this is not a definitions bundle (it holds no {MANIFEST})") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DefinitionsRefused(f"the bundle's {MANIFEST} is damaged ({error}); carry it again") from None
-    if manifest.format != FORMAT:
+    if manifest.format not in (FORMAT, DELTA_FORMAT):
         raise DefinitionsRefused(
-            f"the bundle has the format {manifest.format[:40]!r}, this Redoubt reads {FORMAT}; "
-            "install a newer Redoubt, or build it with the older one"
+            f"the bundle has the format {manifest.format[:40]!r}, this Redoubt reads {FORMAT} and "
+            f"{DELTA_FORMAT}; install a newer Redoubt, or build it with the older one"
         )
     if not _CHANNEL.fullmatch(manifest.channel):
         raise DefinitionsRefused(f"the bundle names no usable channel ({manifest.channel[:80]!r}); refused")
@@ -196,14 +217,14 @@ def verify_bundle(carrier: Carrier, trusted: Callable[[str], Sequence[bytes]], w
     for number, anchor in enumerate(roots):
         place = work / f"metadata-{number}"
         try:
-            version, target = _verify_metadata(carrier, anchor, place, manifest.channel)
+            version, target = _verify_metadata(carrier, anchor, place, manifest)
             break
         except DefinitionsRefused as error:
             refusal = error
     else:
         raise refusal
     facts = _signed_facts(target, version, manifest, described)
-    stream = work / TARGET
+    stream = work / manifest.target
     _copy_target(carrier, target, stream)
     return Verified(
         facts=facts,
@@ -232,10 +253,18 @@ def _signed_facts(target: TargetFile, version: int, manifest: Manifest, describe
         raise DefinitionsRefused(f"the bundle's {MANIFEST} was changed after signing; carry it again")
     records.require_readable(facts.schema)
     claimed = (manifest.version, manifest.digest, manifest.schema, manifest.created, manifest.size)
-    if claimed != (version, facts.digest, facts.schema, facts.created, facts.size):
+    signed = (version, facts.digest, facts.schema, facts.created, facts.size)
+    if claimed != signed or (manifest.base, manifest.delta_size) != (facts.base, facts.delta_size):
         raise DefinitionsRefused(f"the bundle's {MANIFEST} contradicts what is signed; build it again")
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", facts.digest):
+    if not _SHA256.fullmatch(facts.digest):
         raise DefinitionsRefused("the bundle's digest is not a SHA-256; build it again")
+    if target.path == DELTA_TARGET:
+        if not (facts.base and _SHA256.fullmatch(facts.base)):
+            raise DefinitionsRefused("the delta is signed without the digest of its base; build it again")
+        if not (facts.delta_size is not msgspec.UNSET and 0 <= facts.delta_size <= _STREAM_LIMIT):
+            raise DefinitionsRefused("the delta is signed without a size within bounds; refused")
+    elif facts.base or facts.delta_size:
+        raise DefinitionsRefused("the bundle is signed as a delta and as none; build it again")
     if not 0 < facts.size <= _STREAM_LIMIT or version > _LARGEST_VERSION:
         raise DefinitionsRefused("the bundle's signed size or version is out of bounds; refused")
     return facts
@@ -267,7 +296,7 @@ def _refusing(channel: str) -> Iterator[None]:
         raise DefinitionsRefused(f"the bundle's metadata is damaged ({error}); carry it again") from None
 
 
-def _verify_metadata(carrier: Carrier, root: bytes, work: Path, channel: str) -> tuple[int, TargetFile]:
+def _verify_metadata(carrier: Carrier, root: bytes, work: Path, manifest: Manifest) -> tuple[int, TargetFile]:
     """Verify signatures from ``root`` down to the target, with python-tuf's client."""
     from tuf.api import exceptions
     from tuf.api.metadata import Metadata, Targets
@@ -285,14 +314,14 @@ def _verify_metadata(carrier: Carrier, root: bytes, work: Path, channel: str) ->
 
     with durable.writing(work):
         work.mkdir()
-        with _refusing(channel):
+        with _refusing(manifest.channel):
             updater = Updater(
                 metadata_dir=str(work), metadata_base_url="metadata/", fetcher=Fetcher(), bootstrap=root
             )
             updater.refresh()
-            target = updater.get_targetinfo(TARGET)
+            target = updater.get_targetinfo(manifest.target)
             if target is None:
-                raise DefinitionsRefused(f"the bundle signs no {TARGET}; build it with this Redoubt")
+                raise DefinitionsRefused(f"the bundle signs no {manifest.target}; build it with this Redoubt")
             # The client keeps what it verified.
             version = Metadata[Targets].from_file(str(work / "targets.json")).signed.version
     return version, target
@@ -302,7 +331,7 @@ def _copy_target(carrier: Carrier, target: TargetFile, stream: Path) -> None:
     """Copy the compressed stream into our own folder and verify the copy."""
     if "sha256" not in target.hashes or target.length > _STREAM_LIMIT:
         raise DefinitionsRefused("the bundle's stream is signed without a SHA-256 or too large; refused")
-    name = f"targets/{target.hashes['sha256']}.{TARGET}"
+    name = f"targets/{target.hashes['sha256']}.{target.path}"
     with durable.writing(stream), stream.open("x+b") as file:
         try:
             with carrier.open(name) as member:
@@ -318,15 +347,15 @@ def _copy_target(carrier: Carrier, target: TargetFile, stream: Path) -> None:
 
 
 def _sign(
-    stream: BinaryIO, facts: Facts, version: int, keys: Sequence[SigningKey]
+    stream: BinaryIO, name: str, facts: Facts, version: int, keys: Sequence[SigningKey]
 ) -> tuple[list[tuple[str, bytes]], str]:
     """The TUF metadata, name → bytes in order, and the target's SHA-256."""
     from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
     expires = (_instant(facts.created) + LIFETIME).replace(microsecond=0)
-    target = TargetFile.from_data(TARGET, stream, ["sha256"])
+    target = TargetFile.from_data(name, stream, ["sha256"])
     target.unrecognized_fields["custom"] = msgspec.to_builtins(facts)
-    targets = Metadata(Targets(version=version, expires=expires, targets={TARGET: target}))
+    targets = Metadata(Targets(version=version, expires=expires, targets={name: target}))
     signed_targets = _signed(targets, keys, "targets")
     snapshot = Metadata(
         Snapshot(

@@ -29,6 +29,7 @@ import msgspec
 from redoubt.definitions import bundle, durable, snapshot
 from redoubt.definitions.bundle import Verified
 from redoubt.definitions.carrier import open_carrier
+from redoubt.definitions.delta import DeltaReader
 from redoubt.definitions.shelf import Entry, Event, State, is_older, looks_like_digest, timestamp
 from redoubt.definitions.snapshot import Origin, Snapshot, SnapshotWriter
 from redoubt.definitions.stream import Limits, StreamReader
@@ -274,7 +275,11 @@ class Library:
         draft = self._temporary / "snapshot"
         with durable.writing(draft):
             draft.mkdir()
-        self._store(verified, draft)
+        if verified.facts.base:
+            with self._base(verified.facts.base) as base:
+                self._store(verified, draft, base)
+        else:
+            self._store(verified, draft)
         with durable.writing(place):
             durable.sync_directory(draft)
             _step("snapshot-before")
@@ -284,11 +289,27 @@ class Library:
             durable.sync_directory(self._snapshots)
         _step("snapshot-after")
 
-    def _store(self, verified: Verified, draft: Path) -> None:
+    def _base(self, digest: str) -> Snapshot:
+        """What a delta applies to, undamaged. Whoever signed it, the signed digest proves what comes out."""
+        place = self._place(digest)
+        try:
+            snapshot.check(place, contents=True)
+        except DefinitionsMissing:
+            raise DefinitionsRefused(
+                f"the delta applies to the definitions {digest}, which are not on the shelf; import their "
+                "bundle first, or a whole bundle instead of the delta"
+            ) from None
+        return Snapshot.open(place)
+
+    def _store(self, verified: Verified, draft: Path, base: Snapshot | None = None) -> None:
         facts = verified.facts
-        limits = Limits(size=facts.size)
         with verified.stream.open("rb") as file, SnapshotWriter(draft, stream_size=facts.size) as writer:
-            reader = StreamReader(file, limits)
+            reader: StreamReader | DeltaReader
+            if base is not None:
+                limits = Limits(size=facts.delta_size or 0)
+                reader = DeltaReader(base.records(), file, size=facts.size, limits=limits)
+            else:
+                reader = StreamReader(file, Limits(size=facts.size))
             for batch in reader:
                 writer.add(batch)
                 _step("batch")

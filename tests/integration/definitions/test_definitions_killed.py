@@ -14,7 +14,7 @@ import pytest
 from redoubt.definitions import records
 from redoubt.definitions.library import Library
 from redoubt.model import Epss
-from support.definitions_bundles import NOW, Site, sample_records
+from support.definitions_bundles import NOW, Site, delta_bundle, sample_records
 
 ROOT = Path(__file__).parents[3]
 KILLER = ROOT / "tests" / "support" / "definitions_killing.py"
@@ -24,29 +24,35 @@ def environment():
     return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT / "tests")))}
 
 
+def contents(version):
+    """Records of more than one batch."""
+    scores = [
+        records.epss(f"CVE-2026-{n:06}", Epss(n / 100_000, 0.5, f"2026-11-{version:02}"))
+        for n in range(22_000)
+    ]
+    return sample_records(str(version), extra=scores)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Bundles 1 to 3, of more than one batch each, and a shelf that keeps one, with version 1 active."""
+    """Bundles 1 to 3, the delta from 1 to 2, and a shelf with version 1 active."""
     site = Site(tmp_path_factory.mktemp("site"))
     for version in (1, 2, 3):
-        scores = [
-            records.epss(f"CVE-2026-{n:06}", Epss(n / 100_000, 0.5, f"2026-11-{version:02}"))
-            for n in range(22_000)
-        ]
-        site.bundle(version, sample_records(str(version), extra=scores))
+        site.bundle(version, contents(version))
+    delta_bundle(site, 1, 2, contents=contents)
     library = Library(site.folder / "data")
     library.trust.add(site.root, "site", now=NOW)
     library.import_bundle(site.folder / "site-1.zip", now=NOW)
     return site
 
 
-def killed(site, tmp_path, mode):
+def killed(site, tmp_path, mode, bundle="site-2.zip"):
     command = [
         sys.executable,
         str(KILLER),
         mode,
         site.folder / "data",
-        site.folder / "site-2.zip",
+        site.folder / bundle,
         tmp_path / "work",
     ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
@@ -54,9 +60,10 @@ def killed(site, tmp_path, mode):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.parametrize("bundle", ["site-2.zip", "site-1-2.zip"])
 @pytest.mark.parametrize(("mode", "least"), [("steps", 7), ("calls", 20)])
-def test_import_killed_anywhere_leaves_the_old_or_the_new(site, tmp_path, mode, least):
-    attempts = killed(site, tmp_path, mode)
+def test_import_killed_anywhere_leaves_the_old_or_the_new(site, tmp_path, mode, least, bundle):
+    attempts = killed(site, tmp_path, mode, bundle)
     assert len(attempts) > least
     assert [attempt["ended"] for attempt in attempts] == ["killed"] * (len(attempts) - 1) + ["done"]
     seen = [attempt["after"]["version"] for attempt in attempts]
@@ -69,8 +76,9 @@ def test_import_killed_anywhere_leaves_the_old_or_the_new(site, tmp_path, mode, 
         assert attempt["finally"]["leftovers"] == []
 
 
-def test_full_disk_is_one_line_and_leaves_the_old(site, tmp_path):
-    attempts = killed(site, tmp_path, "limits")
+@pytest.mark.parametrize("bundle", ["site-2.zip", "site-1-2.zip"])
+def test_full_disk_is_one_line_and_leaves_the_old(site, tmp_path, bundle):
+    attempts = killed(site, tmp_path, "limits", bundle)
     assert len(attempts) > 4
     for attempt in attempts[:-1]:
         assert attempt["ended"].startswith("AccessDenied: cannot write")

@@ -1,0 +1,139 @@
+"""From one snapshot's stream to another's: what changed, as a shorter stream of the same framing.
+
+A delta's records have the keys that differ, ascending strictly. The first byte of a value says what
+becomes of the key: ``+`` and the new value, or ``-`` and nothing. A key that doesn't change is not in it.
+Applied to the stream that it was made from it gives the other one's exact bytes, which their digest proves;
+on anything else it is refused.
+
+Knows nothing of what the records mean, nor of signatures, bundles or databases.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, TypeAlias
+
+from redoubt.definitions import stream
+from redoubt.definitions.records import Record
+from redoubt.definitions.stream import Limits, StreamFacts, StreamReader
+from redoubt.errors import DefinitionsRefused
+
+#: A key, its old value and its new one; ``None`` where it has none.
+Change: TypeAlias = tuple[bytes, bytes | None, bytes | None]
+
+_HEAD = struct.Struct("<HI")
+_BATCH = 8192
+_PUT, _DELETE = b"+", b"-"
+
+
+def changes(old: Iterable[Record], new: Iterable[Record]) -> Iterator[Change]:
+    """What differs between two sequences of records in ascending order, by key ascending."""
+    olds, news = iter(old), iter(new)
+    before, after = next(olds, None), next(news, None)
+    while before is not None and after is not None:
+        if before == after:
+            before, after = next(olds, None), next(news, None)
+        elif before[0] == after[0]:
+            yield before[0], before[1], after[1]
+            before, after = next(olds, None), next(news, None)
+        elif before[0] < after[0]:
+            yield before[0], before[1], None
+            before = next(olds, None)
+        else:
+            yield after[0], None, after[1]
+            after = next(news, None)
+    while before is not None:
+        yield before[0], before[1], None
+        before = next(olds, None)
+    while after is not None:
+        yield after[0], None, after[1]
+        after = next(news, None)
+
+
+def write(old: Iterable[Record], new: Iterable[Record], out: BinaryIO) -> StreamFacts:
+    """Compress into ``out`` what makes ``new`` of ``old``; both in the stream's order.
+
+    The facts are those of the delta itself. Raises ``UnreadableInput`` where a record is too large for it:
+    one byte less fits than into a snapshot.
+    """
+    differing = changes(old, new)
+    return stream.write(
+        ((key, _DELETE if value is None else _PUT + value) for key, _, value in differing), out
+    )
+
+
+class DeltaReader:
+    """Iterate batches of the records that a delta makes of ``base``; nothing in the delta is trusted.
+
+    ``base`` is in ascending order. ``limits`` holds for the delta, ``size`` (bytes, uncompressed) for what
+    comes out. ``digest`` and ``size`` are those of what came out so far: whoever iterated to the end
+    compares them with what was promised. Raises ``DefinitionsRefused`` where the delta is damaged (as
+    ``StreamReader``), removes what is not there, changes nothing where it claims to, or where more than
+    ``size`` comes out.
+    """
+
+    def __init__(self, base: Iterable[Record], file: BinaryIO, *, size: int, limits: Limits) -> None:
+        self._base = base
+        self._delta = StreamReader(file, limits)
+        self._hash = hashlib.sha256()
+        self._largest = size
+        self.size = 0
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` of what came out so far."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+    @property
+    def delta_size(self) -> int:
+        """How much of the delta was read so far, in bytes, uncompressed."""
+        return self._delta.size
+
+    def __iter__(self) -> Iterator[list[Record]]:
+        batch: list[Record] = []
+        held = 0
+        for record in self._records():
+            batch.append(record)
+            held += len(record[1])
+            if len(batch) >= _BATCH or held > 1 << 20:
+                yield self._count(batch)
+                batch, held = [], 0
+        if batch:
+            yield self._count(batch)
+
+    def _records(self) -> Iterator[Record]:
+        steps = (record for batch in self._delta for record in batch)
+        step = next(steps, None)
+        for record in self._base:
+            while step is not None and step[0] < record[0]:
+                yield _put(step, None)
+                step = next(steps, None)
+            if step is None or step[0] != record[0]:
+                yield record
+                continue
+            if step[1] != _DELETE:
+                yield _put(step, record[1])
+            step = next(steps, None)
+        while step is not None:
+            yield _put(step, None)
+            step = next(steps, None)
+
+    def _count(self, batch: list[Record]) -> list[Record]:
+        pack = _HEAD.pack
+        data = b"".join([pack(len(key), len(value)) + key + value for key, value in batch])
+        self._hash.update(data)
+        self.size += len(data)
+        if self.size > self._largest:
+            raise DefinitionsRefused("the delta makes more of its base than is signed for; build it again")
+        return batch
+
+
+def _put(step: Record, old: bytes | None) -> Record:
+    key, value = step
+    if value[:1] != _PUT or (old is not None and value[1:] == old):
+        raise DefinitionsRefused(
+            f"the delta does not fit the definitions that it names ({key[:80]!r}); build it again"
+        )
+    return key, value[1:]
