@@ -20,6 +20,7 @@ SCHEMES = {
     "maven": "maven",
     "golang": "golang",
     "crates.io": "semver",
+    "rubygems": "gem",
     "bitnami": "semver",
 }
 
@@ -30,6 +31,7 @@ LANGUAGES = {
     "maven": "maven",
     "golang": "golang",
     "cargo": "crates.io",
+    "gem": "rubygems",
 }
 
 #: Types whose names mean something only within a distribution.

@@ -21,7 +21,7 @@ class Location(msgspec.Struct, frozen=True, gc=False, order=True, array_like=Tru
 class Package(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One installed package, of one version and architecture.
 
-    ``type`` is the purl type: ``deb rpm apk pypi npm maven golang cargo``.
+    ``type`` is the purl type: ``deb rpm apk pypi npm maven golang cargo gem``.
     ``name`` is the name within that type as advisories write it: ``@scope/name`` for npm,
     ``group:artifact`` for Maven (``artifact`` alone where the group is unknown), the module path for Go
     (``stdlib`` for the standard library), the binary package's name for deb, rpm and apk. It is kept as

@@ -8,6 +8,8 @@ from __future__ import annotations
 from redoubt.indexer.catalogers.apk import ApkCataloger
 from redoubt.indexer.catalogers.cargo import CargoCataloger
 from redoubt.indexer.catalogers.dpkg import DpkgCataloger
+from redoubt.indexer.catalogers.gem import GemCataloger
+from redoubt.indexer.catalogers.gemfile import GemfileCataloger
 from redoubt.indexer.catalogers.golang import GoCataloger
 from redoubt.indexer.catalogers.interface import Cataloger
 from redoubt.indexer.catalogers.java import JavaCataloger
@@ -26,6 +28,8 @@ ALL: tuple[Cataloger, ...] = (
     JavaCataloger(),
     GoCataloger(),
     CargoCataloger(),
+    GemCataloger(),
+    GemfileCataloger(),
 )
 
 __all__ = ["ALL"]
