@@ -1,4 +1,5 @@
-"""What was built becomes a bundle: stream, manifest, signature. The last step of ``definitions build``.
+"""What was built becomes a bundle: stream, manifest, signature. The last step of ``definitions build``
+and ``delta``.
 
 Knows nothing of feeds, nor of who accepts the bundle.
 """
@@ -10,10 +11,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 import redoubt
-from redoubt.definitions import bundle, records, stream
+from redoubt.definitions import bundle, delta, records, stream
 from redoubt.definitions.build import Built
 from redoubt.definitions.keys import SigningKey
+from redoubt.definitions.snapshot import Snapshot
 
 
 def publish(
@@ -45,6 +49,32 @@ def publish(
             counts=facts.counts,
             namespaces=built.namespaces,
             sources=built.sources,
+        )
+        bundle.write_bundle(out, packed, manifest, keys)
+    return manifest
+
+
+def publish_delta(
+    old: Snapshot, new: Snapshot, described: bundle.Manifest, out: Path, keys: Sequence[SigningKey]
+) -> bundle.Manifest:
+    """Write what makes ``new`` of ``old`` as the bundle ``out`` and say what is in it.
+
+    ``described`` is the manifest of ``new``; channel, version and time are those that ``new`` has. Raises
+    what ``bundle.write_bundle`` raises, and ``UnreadableInput`` where a record is too large for a delta.
+    """
+    with tempfile.TemporaryDirectory(prefix="redoubt-") as temporary:
+        packed = Path(temporary) / "delta.kv.zst"
+        with packed.open("wb") as sink:
+            facts = delta.write(old.records(), new.records(), sink)
+        manifest = msgspec.structs.replace(
+            described,
+            format=bundle.DELTA_FORMAT,
+            channel=new.info.channel,
+            version=new.info.version,
+            created=new.info.created,
+            tool=f"redoubt {redoubt.__version__}",
+            base=old.info.digest,
+            delta_size=facts.size,
         )
         bundle.write_bundle(out, packed, manifest, keys)
     return manifest

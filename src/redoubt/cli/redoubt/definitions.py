@@ -32,10 +32,13 @@ _COMMANDS = {
     "import": (f"{_HERE}:import_", "Verify a bundle and make its definitions the active ones."),
     "list": (f"{_HERE}:list_", "List the definitions on this machine."),
     "info": (f"{_HERE}:info", "Show what definitions hold, and how old each source is."),
+    "search": ("redoubt.cli.redoubt.searching:search", "Show what is known of a flaw or a package."),
     "verify": (f"{_HERE}:verify", "Read definitions whole and prove that they are undamaged."),
     "rollback": (f"{_HERE}:rollback", "Make the definitions active that were so before."),
     "prune": (f"{_HERE}:prune", "Remove old definitions."),
     "build": (f"{_HERE}:build", "Build a bundle from upstream's feeds (where there is internet)."),
+    "delta": ("redoubt.cli.redoubt.changes:delta", "Write what makes newer definitions of older ones."),
+    "diff": ("redoubt.cli.redoubt.changes:diff", "Show what lies between two definitions."),
     "keygen": (f"{_HERE}:keygen", "Make the keys that sign bundles."),
     "trust": (f"{_HERE}:trust", "Say whose bundles are accepted."),
 }
@@ -89,7 +92,7 @@ def import_(bundle: Path | None, starter: bool, allow_older: bool, keep: int | N
 
     done = _library(keep).import_bundle(bundle, allow_older=allow_older)
     manifest = done.entry.manifest
-    what = f"{_short(done.entry.digest)} of channel {manifest.channel}, built {manifest.created}"
+    what = f"{short(done.entry.digest)} of channel {manifest.channel}, built {manifest.created}"
     if done.already_active:
         console.done(f"Already active: definitions {what}")
         return
@@ -119,7 +122,7 @@ def list_(output: str) -> None:
     """List the definitions on this machine, newest import first."""
     shelved = _library().list()
     if output == "json":
-        _print_json([_describe(item) for item in shelved])
+        print_json([_describe(item) for item in shelved])
         return
     if not shelved:
         click.echo("No definitions are here yet; run `redoubt definitions import BUNDLE.zip`", err=True)
@@ -130,7 +133,7 @@ def list_(output: str) -> None:
         rows.append(
             (
                 "*" if item.active else "",
-                _short(item.entry.digest),
+                short(item.entry.digest),
                 manifest.channel,
                 str(manifest.version),
                 manifest.created[:16],
@@ -138,7 +141,7 @@ def list_(output: str) -> None:
                 "no" if item.entry.unsigned else "yes",
             )
         )
-    _print_columns(rows)
+    print_columns(rows)
 
 
 @click.command(context_settings=HELP)
@@ -151,7 +154,7 @@ def info(digest: str, output: str) -> None:
     library = _library()
     shelved = library.info(digest)
     if output == "json":
-        _print_json(_describe(shelved))
+        print_json(_describe(shelved))
         return
     manifest = shelved.entry.manifest
     with library.open(digest) if digest else library.open_active() as snapshot:
@@ -176,7 +179,7 @@ def info(digest: str, output: str) -> None:
                 source.licence,
             )
         )
-    _print_columns(rows, right={2})
+    print_columns(rows, right={2})
     click.echo("")
     click.echo("Namespaces (package and advisory pairs):")
     listed = ", ".join(
@@ -204,7 +207,7 @@ def rollback(to: str) -> None:
     """Make the definitions active that were so before. Nothing is downloaded; running scans keep theirs."""
     entry = _library().rollback(to)
     click.echo(
-        f"Active now: {_short(entry.digest)} of channel {entry.manifest.channel}, built {entry.manifest.created}"
+        f"Active now: {short(entry.digest)} of channel {entry.manifest.channel}, built {entry.manifest.created}"
     )
 
 
@@ -216,7 +219,7 @@ def prune(keep: int | None) -> None:
     """Remove all but the newest definitions. The active ones always stay."""
     gone = _library().prune(keep)
     for entry in gone:
-        click.echo(f"Removed {_short(entry.digest)} of channel {entry.manifest.channel}")
+        click.echo(f"Removed {short(entry.digest)} of channel {entry.manifest.channel}")
     if not gone:
         click.echo("Nothing to remove")
 
@@ -386,13 +389,13 @@ def trust_list(output: str) -> None:
     if output == "json":
         import msgspec
 
-        _print_json([msgspec.to_builtins(root) for root in roots])
+        print_json([msgspec.to_builtins(root) for root in roots])
         return
     rows = [("CHANNEL", "ROOT", "VERSION", "UNTIL", "ORIGIN")]
     for root in roots:
         origin = "came with Redoubt" if root.builtin else "added"
         rows.append((root.channel, root.fingerprint[:12], str(root.version), root.expires[:10], origin))
-    _print_columns(rows)
+    print_columns(rows)
 
 
 @click.command("remove", context_settings=HELP)
@@ -430,13 +433,13 @@ def _describe(item: Shelved) -> dict[str, object]:
     return described | manifest
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
     import msgspec
 
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def _print_columns(rows: Sequence[Sequence[str]], right: frozenset[int] | set[int] = frozenset()) -> None:
+def print_columns(rows: Sequence[Sequence[str]], right: frozenset[int] | set[int] = frozenset()) -> None:
     """Rows as aligned columns; the first is the heading."""
     widths = [max(len(clean(row[i])) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
@@ -447,5 +450,5 @@ def _print_columns(rows: Sequence[Sequence[str]], right: frozenset[int] | set[in
         click.echo("  ".join(cells).rstrip())
 
 
-def _short(digest: str) -> str:
+def short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
