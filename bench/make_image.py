@@ -20,13 +20,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import demo_image
 import ociwriter
 
 BENCH = ROOT / ".bench"
 OCI = BENCH / "image"
 ARCHIVE = BENCH / "image.tar"
 
-_MIRROR = "deb http://deb.debian.org/debian bullseye main"
 _DEBIAN = (  # noqa: SIM905
     "ca-certificates python3 python3-pip python3-django nodejs npm libmaven3-core-java "
     "libspring-core-java libspring-web-java libhibernate3-java liblog4j2-java docker-registry skopeo curl"
@@ -94,7 +94,7 @@ def _debian_root() -> Path:
             f"--include={','.join(_DEBIAN)}",
             "bullseye",
             str(draft),
-            _MIRROR,
+            f"deb {demo_image.debian_site()} bullseye main",
         ]
         subprocess.run(command, check=True)
         draft.rename(root)

@@ -141,6 +141,15 @@ PARTS = (
 )
 
 
+def debian_site() -> str:
+    """The Debian mirror that apt uses on this machine. Raises ``LeftOut`` where there is none."""
+    listed = _run(["apt-get", "indextargets", "--format", "$(SITE)"]).decode().split()
+    site = next((line for line in listed if line.endswith("/debian")), "")
+    if not site:
+        raise LeftOut("apt has no Debian mirror configured here")
+    return site
+
+
 def _fetch_wheels(folder: Path) -> list[Path]:
     wanted = set(PYTHON.values())
     if not wanted <= {_sha256(path) for path in folder.glob("*.whl")}:
@@ -179,12 +188,10 @@ def _fetch_debian(folder: Path) -> list[Path]:
     found = [sorted(folder.glob(f"{name}_*.deb")) for name in DEBIAN]
     if all(found):
         return [paths[-1] for paths in found]
-    site = next(
-        (line for line in _run(["apt-get", "indextargets", "--format", "$(SITE)"]).decode().split()), ""
-    )
+    site = debian_site()
     keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-    if not site or not keyring.exists() or "debian" not in site:
-        raise LeftOut("apt has no Debian mirror configured here")
+    if not keyring.exists():
+        raise LeftOut("Debian's keyring is not installed here")
     apt = folder / "apt"
     for name in ("lists/partial", "cache/archives/partial", "parts"):
         (apt / name).mkdir(parents=True, exist_ok=True)
