@@ -86,6 +86,20 @@ class MappedFile:
                 self._long_view.abort()
                 self._environment.close()
 
+    def scan(self, prefix: bytes) -> Iterator[Record]:
+        """Keys and values as stored (packages grouped) below ``prefix``: in order, then those of long keys."""
+        with self._environment.begin(db=self._records, buffers=True) as view, view.cursor() as cursor:
+            cursor.set_range(prefix)
+            for key, value in cursor:
+                if key[: len(prefix)] != prefix:
+                    break
+                yield bytes(key), bytes(value)
+        with self._environment.begin(db=self._long, buffers=True) as view, view.cursor() as cursor:
+            for _, stored in cursor:
+                long, held = decode_long.decode(stored)
+                if long.startswith(prefix):
+                    yield long, held
+
     def plain(self) -> Iterator[Record]:
         """The records whose keys fit, in order."""
         with self._environment.begin(db=self._records, buffers=True) as view, view.cursor() as cursor:

@@ -298,6 +298,17 @@ class Snapshot:
         value = self._get(b"e" + identifier.encode(errors="replace"))
         return records.decode_epss(value) if value is not None else None
 
+    def mentions(self, prefix: bytes, words: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+        """Keys (without ``prefix``, ``a`` or ``v``) and values, as stored, in which any of ``words`` stands.
+
+        Reads everything below ``prefix`` but decodes nothing: who asks looks closer. In no certain order.
+        """
+        if self._store is None:
+            raise DefinitionsError("these definitions were closed")
+        for key, value in self._store.scan(prefix):
+            if any(word in value or word in key for word in words):
+                yield key[len(prefix) :].decode(errors="replace"), value
+
     def records(self) -> Iterator[Record]:
         """The stream that this snapshot was written from, record by record."""
         if self._store is None:

@@ -20,7 +20,6 @@ from redoubt.model import (
     Epss,
     Finding,
     KnownExploited,
-    RangeFlag,
     Severity,
     Status,
 )
@@ -28,10 +27,8 @@ from redoubt.model import (
 #: Where sources differ about a flaw, the first of these that any of them says stands.
 _STATUS_ORDER = {status: place for place, status in enumerate(Status)} | {Status.UNDER_INVESTIGATION: 99}
 
-#: As plain values: this runs once a finding, and an enumeration's members are slow to look up.
+#: As a plain value: this runs once a finding, and an enumeration's members are slow to look up.
 _UNKNOWN = Severity.UNKNOWN
-_INCLUSIVE = int(RangeFlag.INCLUSIVE)
-_FIXED = int(RangeFlag.FIXED)
 
 _T = TypeVar("_T")
 _Ordered = TypeVar("_Ordered", str, Cvss)
@@ -120,16 +117,21 @@ def _cvss_version(vector: str) -> str:
     return vector[5:8] if vector.startswith("CVSS:") else "2.0"
 
 
+def rating(advisory: Advisory, found: Sequence[AffectedRange]) -> tuple[Severity, str]:
+    """How bad one record calls its ``found`` ranges (one at least), and who gave that; unknown and empty if nobody."""
+    own = found[0].severity if len(found) == 1 else _worst([item.severity for item in found])
+    if own is not _UNKNOWN:
+        return own, advisory.source
+    if advisory.severity is not _UNKNOWN:
+        return advisory.severity, advisory.source
+    return severity_of(advisory.cvss)
+
+
 def _severity(hits: list[Hit], cves: list[CveRecord]) -> tuple[Severity, str]:
     for hit in hits:
-        advisory, found = hit.advisory, hit.found
-        own = found[0].severity if len(found) == 1 else _worst([item.severity for item in found])
-        if own is not _UNKNOWN:
-            return own, advisory.source
-        if advisory.severity is not _UNKNOWN:
-            return advisory.severity, advisory.source
-        if advisory.cvss:
-            return severity_of(advisory.cvss)
+        said = rating(hit.advisory, hit.found)
+        if said[1]:
+            return said
     if not cves:
         return _UNKNOWN, ""
     rated = [record.severity for record in cves if record.severity is not _UNKNOWN]
@@ -169,26 +171,14 @@ def _references(hits: list[Hit]) -> tuple[AdvisoryReference, ...]:
         AdvisoryReference(
             ref=hit.ref,
             url=hit.advisory.url,
-            range=_range(item),
-            fixed=item.upper if item.flags & _FIXED else "",
+            range=item.text,
+            fixed=item.fixed,
             status=item.status,
         )
         for hit in hits
         for item in hit.found
     ]
     return tuple(sorted(made) if len(made) > 1 else made)
-
-
-def _range(item: AffectedRange) -> str:
-    inclusive = item.flags & _INCLUSIVE
-    if inclusive and item.lower and item.lower == item.upper:
-        return f"= {item.lower}"
-    bounds = []
-    if item.lower:
-        bounds.append(f">= {item.lower}")
-    if item.upper:
-        bounds.append(f"{'<=' if inclusive else '<'} {item.upper}")
-    return ", ".join(bounds) or "any version"
 
 
 def _merged(parts: list[tuple[_Ordered, ...]]) -> tuple[_Ordered, ...]:

@@ -41,6 +41,11 @@ class RangeFlag(enum.IntFlag):
     FIXED = 4  # the upper bound is a version that fixes (and not merely where the range ends)
 
 
+#: As plain numbers: looking a member up in its class is slow.
+_INCLUSIVE = int(RangeFlag.INCLUSIVE)
+_FIXED = int(RangeFlag.FIXED)
+
+
 class AffectedRange(msgspec.Struct, frozen=True, gc=False, array_like=True, order=True):
     """Versions from ``lower`` (inclusive) up to ``upper`` (exclusive unless ``INCLUSIVE``).
 
@@ -59,6 +64,24 @@ class AffectedRange(msgspec.Struct, frozen=True, gc=False, array_like=True, orde
     arch: str = ""
     module: str = ""
     severity: Severity = Severity.UNKNOWN
+
+    @property
+    def text(self) -> str:
+        """The range for people: ``>= 1.0, < 1.4``, ``= 1.3``, ``any version``."""
+        inclusive = self.flags & _INCLUSIVE
+        if inclusive and self.lower and self.lower == self.upper:
+            return f"= {self.lower}"
+        bounds = []
+        if self.lower:
+            bounds.append(f">= {self.lower}")
+        if self.upper:
+            bounds.append(f"{'<=' if inclusive else '<'} {self.upper}")
+        return ", ".join(bounds) or "any version"
+
+    @property
+    def fixed(self) -> str:
+        """The version that fixes, or empty where the range names none."""
+        return self.upper if self.flags & _FIXED else ""
 
 
 class Affected(msgspec.Struct, frozen=True, gc=False):

@@ -32,6 +32,7 @@ _COMMANDS = {
     "import": (f"{_HERE}:import_", "Verify a bundle and make its definitions the active ones."),
     "list": (f"{_HERE}:list_", "List the definitions on this machine."),
     "info": (f"{_HERE}:info", "Show what definitions hold, and how old each source is."),
+    "search": ("redoubt.cli.redoubt.searching:search", "Show what is known of a flaw or a package."),
     "verify": (f"{_HERE}:verify", "Read definitions whole and prove that they are undamaged."),
     "rollback": (f"{_HERE}:rollback", "Make the definitions active that were so before."),
     "prune": (f"{_HERE}:prune", "Remove old definitions."),
