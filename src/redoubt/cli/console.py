@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+_MANY = 20  # warnings that a person reads
 _PATIENCE = 0.5  # seconds before a bar is worth drawing
 
 #: ``advance(task, done, total)``: ``done`` and ``total`` in bytes or records; total 0 where unknown.
@@ -40,6 +41,13 @@ class Console:
     def warn(self, message: str) -> None:
         """Something that makes the result worth less."""
         self._say(click.style("warning:", fg="yellow", bold=True), message)
+
+    def warn_all(self, messages: Sequence[str]) -> None:
+        """The first of many warnings, and how many more there are: all of them are in the report."""
+        for message in messages[:_MANY]:
+            self.warn(message)
+        if (more := len(messages) - _MANY) > 0:
+            self.warn(f"and {more:,} more of the kind, all in the report")
 
     def done(self, message: str) -> None:
         """What a command did, in one line."""

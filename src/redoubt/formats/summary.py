@@ -116,20 +116,18 @@ def clean(report: VulnerabilityReport) -> bool:
 
 
 def gaps(report: VulnerabilityReport) -> list[str]:
-    """Lines for people on everything that could not be judged. Empty: all of it could."""
-    lines = [row.detail or f"{row.type}: {row.judged}" for row in report.coverage if incomplete(row)]
-    lines += [problem_line(problem) for problem in report.problems]
-    if not report.package_count:
-        lines.append("no packages were found in this image, so nothing could be judged")
-    return lines
+    """Lines for people on everything that could not be judged, the broadest first. Empty: all of it could."""
+    lines = (
+        [] if report.package_count else ["no packages were found in this image, so nothing could be judged"]
+    )
+    lines += [row.detail or f"{row.type}: {row.judged}" for row in report.coverage if incomplete(row)]
+    return lines + [problem_line(problem) for problem in report.problems]
 
 
 def index_gaps(report: IndexReport) -> list[str]:
     """The same for an index report, which judges nothing: what could not be read."""
-    lines = [problem_line(problem) for problem in report.problems]
-    if not report.packages:
-        lines.append("no packages were found in this image")
-    return lines
+    lines = [] if report.packages else ["no packages were found in this image"]
+    return lines + [problem_line(problem) for problem in report.problems]
 
 
 def problem_line(problem: Problem) -> str:

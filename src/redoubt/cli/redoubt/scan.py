@@ -143,8 +143,7 @@ class Judging:
             console.notice(age.message)
         gaps = summary.gaps(report)
         if output.format != "table" or output.file:
-            for line in gaps:
-                console.warn(line)
+            console.warn_all(gaps)
             console.done(summary.verdict(report))
         worst = summary.worst(report)
         if self.fail_on and worst is not None and worst.rank >= Severity(self.fail_on.upper()).rank:
@@ -264,8 +263,7 @@ def index(target: str, quiet: bool, **given: object) -> None:
     if output.format != "table" or output.file:
         from redoubt.formats import summary
 
-        for line in summary.index_gaps(report):
-            console.warn(line)
+        console.warn_all(summary.index_gaps(report))
     if _unread(report):
         sys.stdout.flush()
         raise click.exceptions.Exit(EXIT_UNREADABLE)
