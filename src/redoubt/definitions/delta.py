@@ -1,7 +1,8 @@
 """From one snapshot's stream to another's: what changed, as a shorter stream of the same framing.
 
 A delta's records have the keys that differ, ascending strictly. The first byte of a value says what
-becomes of the key: ``+`` and the new value, or ``-`` and nothing. A key that doesn't change is not in it.
+becomes of the key: ``+`` and the new value; ``~``, how many bytes of the old value stay at its beginning and
+at its end, and what stands between them now; or ``-`` and nothing. A key that doesn't change is not in it.
 Applied to the stream that it was made from it gives the other one's exact bytes, which their digest proves;
 on anything else it is refused.
 
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, TypeAlias
 
 from redoubt.definitions import stream
-from redoubt.definitions.records import Record
+from redoubt.definitions.records import MAX_VALUE, Record
 from redoubt.definitions.stream import Limits, StreamFacts, StreamReader
 from redoubt.errors import DefinitionsRefused
 
@@ -25,7 +26,9 @@ Change: TypeAlias = tuple[bytes, bytes | None, bytes | None]
 
 _HEAD = struct.Struct("<HI")
 _BATCH = 8192
-_PUT, _DELETE = b"+", b"-"
+_PUT, _SPLICE, _DELETE = b"+", b"~", b"-"
+#: The sign, the bytes kept at the beginning, those at the end.
+_SPLICED = struct.Struct("<cII")
 
 
 def changes(old: Iterable[Record], new: Iterable[Record]) -> Iterator[Change]:
@@ -58,10 +61,7 @@ def write(old: Iterable[Record], new: Iterable[Record], out: BinaryIO) -> Stream
     The facts are those of the delta itself. Raises ``UnreadableInput`` where a record is too large for it:
     one byte less fits than into a snapshot.
     """
-    differing = changes(old, new)
-    return stream.write(
-        ((key, _DELETE if value is None else _PUT + value) for key, _, value in differing), out
-    )
+    return stream.write(((key, _step(before, after)) for key, before, after in changes(old, new)), out)
 
 
 class DeltaReader:
@@ -108,16 +108,16 @@ class DeltaReader:
         step = next(steps, None)
         for record in self._base:
             while step is not None and step[0] < record[0]:
-                yield _put(step, None)
+                yield _taken(step, None)
                 step = next(steps, None)
             if step is None or step[0] != record[0]:
                 yield record
                 continue
             if step[1] != _DELETE:
-                yield _put(step, record[1])
+                yield _taken(step, record[1])
             step = next(steps, None)
         while step is not None:
-            yield _put(step, None)
+            yield _taken(step, None)
             step = next(steps, None)
 
     def _count(self, batch: list[Record]) -> list[Record]:
@@ -130,10 +130,41 @@ class DeltaReader:
         return batch
 
 
-def _put(step: Record, old: bytes | None) -> Record:
-    key, value = step
-    if value[:1] != _PUT or (old is not None and value[1:] == old):
+def _step(old: bytes | None, new: bytes | None) -> bytes:
+    if new is None:
+        return _DELETE
+    put = _PUT + new
+    if old is None:
+        return put
+    head = _common(old, new)
+    tail = _common(old[head:][::-1], new[head:][::-1])
+    spliced = _SPLICED.pack(_SPLICE, head, tail) + new[head : len(new) - tail]
+    return min(put, spliced, key=len)
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """How many bytes two texts have in common at their beginning."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _taken(step: Record, old: bytes | None) -> Record:
+    key, said = step
+    value = None
+    if said[:1] == _PUT:
+        value = said[1:]
+    elif said[:1] == _SPLICE and old is not None and len(said) >= _SPLICED.size:
+        _, head, tail = _SPLICED.unpack_from(said)
+        if head + tail <= len(old):
+            value = old[:head] + said[_SPLICED.size :] + old[len(old) - tail :]
+    if value is None or value == old or len(value) > MAX_VALUE:
         raise DefinitionsRefused(
             f"the delta does not fit the definitions that it names ({key[:80]!r}); build it again"
         )
-    return key, value[1:]
+    return key, value

@@ -91,6 +91,27 @@ def test_bytes_are_those_of_the_format():
     assert facts.digest == stream.digest(steps)
 
 
+def test_small_change_of_a_long_value_is_carried_as_what_stands_between():
+    old, new = [(b"a", b"same start 1 same end")], [(b"a", b"same start 22 same end")]
+    data, facts = written(old, new)
+    steps = [(b"a", b"~\x0b\0\0\0\x09\0\0\0" + b"22")]
+    assert facts.digest == stream.digest(steps)
+    assert applied(old, data)[0] == new
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=40), st.binary(max_size=12), st.binary(max_size=12), st.binary(max_size=40))
+def test_any_change_within_a_value_is_had_back(start, before, after, end):
+    old, new = [(b"a", start + before + end)], [(b"a", start + after + end)]
+    assert applied(old, written(old, new)[0])[0] == new
+
+
+def test_values_that_repeat_do_not_overlap():
+    for before, after in ((b"x" * 50, b"x" * 60), (b"x" * 60, b"x" * 50), (b"ab" * 30, b"ab" * 31)):
+        old, new = [(b"a", before)], [(b"a", after)]
+        assert applied(old, written(old, new)[0])[0] == new
+
+
 def test_equal_streams_differ_in_nothing():
     data, facts = written(sample_records(), sample_records())
     assert facts.size == 0
@@ -120,6 +141,11 @@ def test_snapshot_on_disk_is_a_base_as_good_as_its_stream(tmp_path):
         (b"a", b"-1"),
         (b"a", b"*2"),
         (b"b", b"2"),
+        (b"b", b"~\0\0\0\0\0\0\0\0new"),  # a part of what is not there
+        (b"a", b"~\0\0\0\0\0\0\0"),
+        (b"a", b"~\1\0\0\0\1\0\0\0new"),
+        (b"a", b"~\xff\xff\xff\xff\xff\xff\xff\xffnew"),
+        (b"a", b"~\1\0\0\0\0\0\0\0"),
     ],
 )
 def test_step_that_does_not_fit_the_base_is_refused(step):
@@ -163,6 +189,11 @@ def test_more_than_signed_for_is_refused_before_the_end_of_it():
 
     assert "more of its base than is signed" in refused(endless(), packed([]), size=100_000)
     assert taken < 50_000
+
+
+def test_value_that_grows_beyond_every_limit_is_refused():
+    step = (b"a", b"~" + MAX_VALUE.to_bytes(4, "little") + bytes(4) + b"x")
+    assert "does not fit" in refused([(b"a", bytes(MAX_VALUE))], packed([step]))
 
 
 def test_value_that_fits_a_snapshot_but_no_delta_is_refused_when_written():
