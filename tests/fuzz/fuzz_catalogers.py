@@ -2,7 +2,7 @@
 
     python tests/fuzz/fuzz_catalogers.py TARGET [-max_total_time=60] [CORPUS]
 
-Targets: rpm-header, rpm-database (SQLite), rpm-bdb, rpm-ndb, java, golang.
+Targets: rpm-header, rpm-database (SQLite), rpm-bdb, rpm-ndb, java, golang, cargo.
 
 What may not happen: an exception that a cataloger does not answer for, a hang, or output that is not clean.
 Arguments after the target are libFuzzer's. Without a corpus, well-formed seeds are made first.
@@ -14,6 +14,7 @@ import io
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,12 +25,15 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / 
 with atheris.instrument_imports(include=["redoubt.indexer.catalogers"]):
     from redoubt.errors import UnreadableInput
     from redoubt.indexer.catalogers import rpm_header
+    from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
     from redoubt.indexer.catalogers.golang import GoCataloger
-    from redoubt.indexer.catalogers.interface import Catalog, MemoryContent
+    from redoubt.indexer.catalogers.interface import Catalog, MemoryContent, StreamCataloger
     from redoubt.indexer.catalogers.java import JavaCataloger
     from redoubt.indexer.catalogers.rpm import RpmCataloger
 
 from support import elfwriter, rpmolddb, rpmwriter  # noqa: E402
+
+_CRATES = b'{"packages":[{"name":"a","version":"1.0.0","source":"crates.io","root":true}]}'
 
 
 def _check(catalog: Catalog) -> None:
@@ -58,7 +62,14 @@ def _java(data: bytes) -> None:
 
 
 def _golang(data: bytes) -> None:
-    cataloger = GoCataloger()
+    _program(GoCataloger(), data)
+
+
+def _cargo(data: bytes) -> None:
+    _program(CargoBinaryCataloger(), data)
+
+
+def _program(cataloger: StreamCataloger, data: bytes) -> None:
     reader = cataloger.reader("a", len(data))
     step = 1 + len(data) % 4096
     for at in range(0, len(data), step):
@@ -100,6 +111,10 @@ def _seeds(target: str) -> list[bytes]:
             elfwriter.elf(elfwriter.pointed("go1.17", "mod\ta\tv1\n", 0x500000), text=16),
             elfwriter.elf(elfwriter.inline("go1.21", ""), text=16, wide=False, big=True),
         ],
+        "cargo": [
+            elfwriter.audited(zlib.compress(_CRATES)),
+            elfwriter.audited(zlib.compress(_CRATES), wide=False, big=True, loaded=True),
+        ],
     }[target]
 
 
@@ -110,6 +125,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "rpm-ndb": _rpm_database,
     "java": _java,
     "golang": _golang,
+    "cargo": _cargo,
 }
 
 

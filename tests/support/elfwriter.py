@@ -1,4 +1,4 @@
-"""Writes the smallest ELF files that carry Go build information, for tests: both classes, orders, formats."""
+"""Writes the smallest ELF files that carry Go build information or a list of crates, for tests."""
 
 from __future__ import annotations
 
@@ -119,3 +119,46 @@ def elf(
             + described(15, names_at, len(names))
         )
     return body
+
+
+def audited(
+    data: bytes,
+    *,
+    wide: bool = True,
+    big: bool = False,
+    loaded: bool = False,
+    symbols: int = 0,
+    appended: int = 0,
+    note: bool = False,
+) -> bytes:
+    """An executable with a section ``.dep-v0`` that holds ``data``, after one segment.
+
+    The section is part of the segment if it is ``loaded``; ``symbols`` bytes lie between it and the sections'
+    names; ``appended`` bytes after everything are a segment of their own, as patchelf adds one.
+    """
+    order = ">" if big else "<"
+    head_size, segment_size, section_size = (64, 56, 64) if wide else (52, 32, 40)
+    text = bytes(_TEXT_AT + 4096)
+    size = len(text) + len(data) * loaded
+    names = b"\0.dep-v0\0.shstrtab\0"
+    names_at = len(text) + len(data) + symbols
+    sections_at = names_at + len(names)
+    end = sections_at + 3 * section_size
+    ident = b"\x7fELF" + bytes((2 if wide else 1, 2 if big else 1, 1)) + bytes(9)
+    fields = "HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"
+    counts = (segment_size, 2 if appended else 1, section_size, 3, 2)
+    head = ident + struct.pack(
+        order + fields, 2, 62, 1, 0x400000, head_size, sections_at, 0, head_size, *counts
+    )
+    for offset, length in ((0, size), (end, appended))[: counts[1]]:
+        if wide:
+            head += struct.pack(order + "IIQQQQQQ", 1, 5, offset, offset, 0, length, length, 0x1000)
+        else:
+            head += struct.pack(order + "IIIIIIII", 1, offset, offset, 0, length, length, 5, 0x1000)
+    if note:
+        head += struct.pack(order + "3I", 4, 4, 4) + b"Go\0\0" + b"abcd"
+    described = order + ("IIQQQQIIQQ" if wide else "10I")
+    sections = bytes(section_size)
+    sections += struct.pack(described, 1, 1, 0, 0, len(text), len(data), 0, 0, 0, 0)
+    sections += struct.pack(described, 9, 3, 0, 0, names_at, len(names), 0, 0, 0, 0)
+    return head.ljust(len(text), b"\x90") + data + bytes(symbols) + names + sections + bytes(appended)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from redoubt.indexer.catalogers.apk import ApkCataloger
 from redoubt.indexer.catalogers.cargo import CargoCataloger
+from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
 from redoubt.indexer.catalogers.dpkg import DpkgCataloger
 from redoubt.indexer.catalogers.gem import GemCataloger
 from redoubt.indexer.catalogers.gemfile import GemfileCataloger
@@ -28,6 +29,7 @@ ALL: tuple[Cataloger, ...] = (
     JavaCataloger(),
     GoCataloger(),
     CargoCataloger(),
+    CargoBinaryCataloger(),
     GemCataloger(),
     GemfileCataloger(),
 )
