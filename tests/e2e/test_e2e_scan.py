@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
 
 from ociwriter import Entry, ImageWriter, whiteout, write_layout
+from support import elfwriter
 from support.cli import Cli, coverage, findings
 from support.roots import apk_root, dpkg_root, rpm_root
 
@@ -54,6 +56,27 @@ def test_every_form_of_one_image_gives_the_same_findings(
         ("deb", "zlib1g", "1:1.2.11.dfsg-2", "CVE-2018-25032"),
     } <= expected
     assert any(package == "Django" for _, package, _, _ in expected)
+
+
+def test_crates_of_a_lock_file_and_of_a_program_are_judged(redoubt: Cli, tmp_path: Path) -> None:
+    index = "registry+https://github.com/rust-lang/crates.io-index"
+    lock = f'version = 4\n\n[[package]]\nname = "time"\nversion = "0.1.40"\nsource = "{index}"\n'
+    crates = b'{"packages":[{"name":"time","version":"0.1.41","source":"crates.io"}],"format":1}'
+    program = elfwriter.audited(zlib.compress(crates), symbols=200 << 10)
+    gem = b"# -*- encoding: utf-8 -*-\n# stub: rake 12.0.0 ruby lib\n"
+    image = ImageWriter().add(
+        [
+            Entry("app/Cargo.lock", lock.encode()),
+            Entry("app/bin/shop", program, mode=0o755),
+            Entry("usr/local/bundle/specifications/rake-12.0.0.gemspec", gem),
+        ]
+    )
+    report = redoubt.json("scan", image.write_oci_dir(tmp_path / "image"))
+    assert findings(report) == {
+        ("cargo", "time", "0.1.40", "CVE-2020-26235"),
+        ("cargo", "time", "0.1.41", "CVE-2020-26235"),
+    }
+    assert coverage(report) == {"crates.io": "matched", "rubygems": "no_data"}
 
 
 def test_alpine_packages_are_judged_by_their_origin(redoubt: Cli, tmp_path: Path) -> None:
