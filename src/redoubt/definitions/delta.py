@@ -59,7 +59,7 @@ def write(old: Iterable[Record], new: Iterable[Record], out: BinaryIO) -> Stream
     """Compress into ``out`` what makes ``new`` of ``old``; both in the stream's order.
 
     The facts are those of the delta itself. Raises ``UnreadableInput`` where a record is too large for it:
-    one byte less fits than into a snapshot.
+    of a new value one byte less fits than into a snapshot.
     """
     return stream.write(((key, _step(before, after)) for key, before, after in changes(old, new)), out)
 
@@ -85,11 +85,6 @@ class DeltaReader:
     def digest(self) -> str:
         """``sha256:…`` of what came out so far."""
         return f"sha256:{self._hash.hexdigest()}"
-
-    @property
-    def delta_size(self) -> int:
-        """How much of the delta was read so far, in bytes, uncompressed."""
-        return self._delta.size
 
     def __iter__(self) -> Iterator[list[Record]]:
         batch: list[Record] = []
