@@ -31,7 +31,7 @@ from redoubt.model import (
 )
 
 
-class _Judgement(msgspec.Struct, frozen=True, gc=False):
+class Judgement(msgspec.Struct, frozen=True, gc=False):
     """What is known of one package at one version, wherever and however often it is installed."""
 
     findings: tuple[Finding, ...]
@@ -39,7 +39,7 @@ class _Judgement(msgspec.Struct, frozen=True, gc=False):
     unfixed: int
 
 
-_CLEAN = _Judgement((), "", 0)
+_CLEAN = Judgement((), "", 0)
 
 #: A global, since an enumeration's members are slow to look up.
 _UNDER_INVESTIGATION = Status.UNDER_INVESTIGATION
@@ -50,14 +50,14 @@ def match(report: IndexReport, snapshot: Snapshot) -> VulnerabilityReport:
     info = snapshot.info
     types = dict.fromkeys(package.type for package in report.packages)
     places = {kind: place(kind, report.distribution, info) for kind in types}
-    matcher = _Match(snapshot)
+    matcher = Matching(snapshot)
     packages = []
     strange = set()
     for package in report.packages:
         where = places[package.type]
         if not where.scheme or unversioned(package) or unidentified(package):
             continue
-        installed = _installed(package, where)
+        installed = as_installed(package, where)
         if not judge.ordered(where.scheme, installed.version):
             strange.add(f"{package.type}/{package.version}")
         judgement = matcher.judge(installed)
@@ -90,21 +90,22 @@ def only_fixed(report: VulnerabilityReport) -> VulnerabilityReport:
     )
 
 
-class _Match:
+class Matching:
     """One run. What is asked more than once (binaries of one source, a CVE in many packages) is kept."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._scores = Scores(snapshot)
-        self._judged: dict[Installed, _Judgement] = {}
+        self._judged: dict[Installed, Judgement] = {}
         self._advisories: dict[str, Advisory] = {}
 
-    def judge(self, package: Installed) -> _Judgement:
+    def judge(self, package: Installed) -> Judgement:
+        """The findings of one package, and what would repair them."""
         if (known := self._judged.get(package)) is None:
             known = self._judged[package] = self._judge(package)
         return known
 
-    def _judge(self, package: Installed) -> _Judgement:
+    def _judge(self, package: Installed) -> Judgement:
         entries = self._snapshot.affected(package.namespace, package.name)
         affected: list[Hit] = []
         denied: list[str] = []
@@ -113,7 +114,7 @@ class _Match:
             if found is None:
                 denied.append(ref)
             elif found:
-                advisory = self._advisory(ref)
+                advisory = self.advisory(ref)
                 if not advisory.withdrawn:
                     affected.append(Hit(ref, advisory, ranges, found))
         if not affected:
@@ -128,7 +129,7 @@ class _Match:
         ]
         unfixed = sum(not item.fixed_version and item.status is not _UNDER_INVESTIGATION for item in findings)
         upgrade = self._upgrade(package, entries, groups, fixes)
-        return _Judgement(tuple(sorted(findings, key=_finding_order)), upgrade, unfixed)
+        return Judgement(tuple(sorted(findings, key=_finding_order)), upgrade, unfixed)
 
     def _upgrade(
         self,
@@ -156,13 +157,14 @@ class _Match:
         every = [
             ranges
             for ref, ranges in reaching.items()
-            if ref not in hopeless and not self._advisory(ref).withdrawn
+            if ref not in hopeless and not self.advisory(ref).withdrawn
         ]
         own = [ranges for ref, ranges in reaching.items() if ref in fixable]
         best = judge.settle(start, every, package) or judge.settle(start, own, package)
         return best.text if best else ""
 
-    def _advisory(self, ref: str) -> Advisory:
+    def advisory(self, ref: str) -> Advisory:
+        """The advisory of a ref; one that only has a name where definitions lack it."""
         if (known := self._advisories.get(ref)) is None:
             known = self._advisories[ref] = self._snapshot.advisory(ref) or _unnamed(ref)
         return known
@@ -178,7 +180,7 @@ class _Match:
             identifier = ref.partition("/")[2]
             if named and is_cve(identifier):  # nine in ten: its name says it all
                 denied.add(identifier)
-            elif not (advisory := self._advisory(ref)).withdrawn:
+            elif not (advisory := self.advisory(ref)).withdrawn:
                 denied.update(names(advisory))
         return frozenset(denied)
 
@@ -189,7 +191,7 @@ def _unnamed(ref: str) -> Advisory:
     return Advisory(id=identifier, source=source)
 
 
-def _installed(package: Package, where: Place) -> Installed:
+def as_installed(package: Package, where: Place) -> Installed:
     """What decides the match. Debian and Alpine speak of source packages, rpm distributions of binary ones."""
     name, version = package.name, package.version
     if package.type in ("deb", "apk"):
@@ -209,7 +211,7 @@ def _fix(item: Group, package: Installed) -> Point | None:
 
 
 def _package_findings(
-    package: Package, distribution: Distribution | None, judgement: _Judgement
+    package: Package, distribution: Distribution | None, judgement: Judgement
 ) -> PackageFindings:
     return PackageFindings(
         type=package.type,

@@ -12,6 +12,7 @@ _COMMANDS = {
     "scan": (f"{_HERE}.scan:scan", "Find the vulnerabilities of an image, archive or folder."),
     "index": (f"{_HERE}.scan:index", "List the packages of an image, archive or folder."),
     "match": (f"{_HERE}.scan:match", "Match an index made before against the definitions of today."),
+    "explain": (f"{_HERE}.explaining:explain", "Tell why a flaw is, or is not, a finding in a target."),
     "definitions": (
         f"{_HERE}.definitions:definitions",
         "Build, carry, check and switch vulnerability definitions.",

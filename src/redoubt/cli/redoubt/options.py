@@ -134,6 +134,12 @@ age = together(
     ),
 )
 
+definitions = click.option(
+    "--definitions",
+    metavar="FILE|DIR|DIGEST",
+    help="Definitions to use instead of the active ones. A bundle is verified like an import.",
+)
+
 judging = together(
     click.option(
         "--fail-on",
@@ -144,11 +150,7 @@ judging = together(
         "--fail-on-incomplete", is_flag=True, help="Exit with 3 if any part of the image could not be judged."
     ),
     click.option("--only-fixed", is_flag=True, help="Leave out what no known version repairs."),
-    click.option(
-        "--definitions",
-        metavar="FILE|DIR|DIGEST",
-        help="Definitions to use instead of the active ones. A bundle is verified like an import.",
-    ),
+    definitions,
 )
 
 

@@ -293,19 +293,39 @@ def match(index_file: Path, quiet: bool, **given: object) -> None:
         judging.finish(match_report(report, snapshot), output, age, console)
 
 
+def index_of(target: str, given: dict[str, object], console: Console) -> IndexReport:
+    """The index report of ``target``, or the one that ``target``, a JSON file or ``-``, is."""
+    if target == "-" or _begins_as_json(Path(target)):
+        from redoubt.formats.json import read_index
+
+        return read_index(_read(Path(target)), target)
+    return _look(given).index(target, console)
+
+
+def _begins_as_json(path: Path) -> bool:
+    """Whether a regular file's first byte is that of a JSON object: no image's archive begins so."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(1) == b"{"
+    except (OSError, ValueError):
+        return False
+
+
 def _output(given: dict[str, object]) -> Output:
-    file = _taken(given, ("output_file",))["output_file"]
+    file = taken(given, ("output_file",))["output_file"]
     assert file is None or isinstance(file, Path)
     form = given["output"]
     return Output(options.format_of(form if isinstance(form, str) else None, file), file)
 
 
 def _judging(given: dict[str, object]) -> Judging:
-    return Judging(**_taken(given, tuple(Judging.__dataclass_fields__)))  # type: ignore[arg-type]  # click's types
+    return Judging(**taken(given, tuple(Judging.__dataclass_fields__)))  # type: ignore[arg-type]  # click's types
 
 
 def _look(given: dict[str, object]) -> Look:
-    return Look(**_taken(given, tuple(Look.__dataclass_fields__)))  # type: ignore[arg-type]  # click's types
+    return Look(**taken(given, tuple(Look.__dataclass_fields__)))  # type: ignore[arg-type]  # click's types
 
 
 def _unread(report: IndexReport | VulnerabilityReport) -> bool:
@@ -340,7 +360,8 @@ def _replaceable(file: Path) -> bool:
     return not file.is_symlink() and (file.is_file() or not file.exists())
 
 
-def _taken(given: dict[str, object], names: Sequence[str]) -> dict[str, object]:
+def taken(given: dict[str, object], names: Sequence[str]) -> dict[str, object]:
+    """Some of a command's options."""
     return {name: given[name] for name in names}
 
 
