@@ -45,6 +45,7 @@ def test_a_word_nobody_wrote_about_is_answered_so(redoubt: Cli) -> None:
     assert "No advisory" in done.stderr
     assert "\x1b" not in done.stderr
     assert redoubt.json("definitions", "search", "no-such-package")["advisories"] == []
+    assert redoubt.json("definitions", "search", "\udcff")["advisories"] == []
 
 
 def test_without_definitions_a_search_says_how_to_get_some(empty: Cli) -> None:
@@ -95,6 +96,16 @@ def test_an_explanation_says_what_could_not_be_judged(redoubt: Cli, tmp_path: Pa
     assert told["cases"] == []
     assert [row["judged"] for row in told["unjudged"]] == ["unsupported_distribution"]
     assert "was not judged" in redoubt("explain", "CVE-2018-25032", target).stdout
+
+
+def test_names_that_steer_a_terminal_are_shown_as_escapes(redoubt: Cli, tmp_path: Path) -> None:
+    evil = Entry("srv/\u202e\x1b[2J/node_modules/lodash/package.json", LODASH.data)
+    target = ImageWriter().add([evil]).write_docker_archive(tmp_path / "evil.tar")
+    for form in ("table", "json"):
+        told = redoubt("explain", "CVE-2020-8203\x9b", target, "-o", form).stdout
+        told += redoubt("explain", "CVE-2020-8203", target, "-o", form).stdout
+        assert "lodash/package.json" in told
+        assert not {"\x1b", "\u202e", "\x9b"} & set(told)
 
 
 def test_an_explanation_needs_definitions_and_a_target(empty: Cli, redoubt: Cli, image: Path) -> None:

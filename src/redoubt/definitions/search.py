@@ -56,7 +56,7 @@ def of_flaw(snapshot: Snapshot, identifier: str) -> Found:
     Case matters but for CVEs. Ids related only through a third record are not followed.
     """
     name = canonical(identifier)
-    word = name.encode(errors="replace")
+    word = name.encode()
     affected: dict[str, list[Affected]] = {}
     for ref, value in snapshot.mentions(records.ADVISORY, [word]):
         if bears(records.decode_advisory(ref, value), name):
@@ -74,7 +74,11 @@ def of_flaw(snapshot: Snapshot, identifier: str) -> Found:
 
 
 def canonical(identifier: str) -> str:
-    """An id as definitions spell it: CVEs are known in capitals; others are left as they are."""
+    """An id as definitions spell it: CVEs are known in capitals; others are left as they are.
+
+    What is no text (a surrogate of an undecodable argument) becomes ``?``.
+    """
+    identifier = identifier.encode(errors="replace").decode()
     return identifier.upper() if _CVE.fullmatch(identifier) else identifier
 
 

@@ -8,6 +8,7 @@ difference.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -41,8 +42,8 @@ def index(report: IndexReport, options: Options) -> bytes:
     return encode(report)
 
 
-def encode(document: msgspec.Struct) -> bytes:
-    """Any struct as indented JSON with a final newline; keys in the struct's order."""
+def encode(document: msgspec.Struct | Mapping[str, object]) -> bytes:
+    """A struct or mapping as indented JSON with a final newline; keys in its order."""
     text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
     if not text.isascii() or "\x7f" in text:
         text = INVISIBLE.sub(_escape, text)

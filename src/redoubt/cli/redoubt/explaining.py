@@ -66,8 +66,10 @@ def explain(flaw: str, target: str, output: str, quiet: bool, **given: object) -
     if output == "json":
         import msgspec
 
+        from redoubt.formats.json import encode
+
         told = msgspec.to_builtins(explanation) | {"known": _known(known)}
-        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        click.echo(encode(told), nl=False)
         return
     from redoubt.formats.text import printable
 

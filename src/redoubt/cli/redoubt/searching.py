@@ -40,10 +40,10 @@ def search(query: str, output: str) -> None:
         found = find(snapshot, query.strip())
         digest = snapshot.info.digest
     if output == "json":
-        import msgspec
+        from redoubt.formats.json import encode
 
         told = {"definitions": digest, **describe(found)}
-        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        click.echo(encode(told), nl=False)
         return
     for line in _scores(found):
         click.echo(line)
