@@ -99,9 +99,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         """
         match = _DIGEST.fullmatch(digest)
         if match is None:
-            raise UsageError(
-                f"{digest[:80]!r} is not a digest; give at least six of its hexadecimal digits"
-            )
+            raise UsageError(f"{digest[:80]!r} is not a digest; give at least six of its hexadecimal digits")
         found = [entry for name, entry in self.entries.items() if name.startswith(f"sha256:{match[1]}")]
         if len(found) > 1:
             raise UsageError(f"{digest} begins more than one digest on the shelf; give more of it")
