@@ -54,7 +54,9 @@ def run(mirror: Path = DATA) -> dict[str, object]:
                 "match_ms_best": round(best * 1000, 1),
                 "match_ms_median": round(median * 1000, 1),
                 "match_100k_seconds": round(many, 2),
-                "format_ms": {name: _format_ms(report, name) for name in formats.FORMATS},
+                "format_ms": {
+                    name: _format_ms(report, name) for name in ("table", "json", "cyclonedx", "html")
+                },
             }
 
 
