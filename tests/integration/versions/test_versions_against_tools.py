@@ -99,4 +99,4 @@ def test_every_pair_is_ordered_as_the_tool_orders_it(scheme: str) -> None:
         (a, b, answer, _ours(scheme, a, b)) for (a, b), answer in compared if _ours(scheme, a, b) != answer
     ]
     assert not wrong, f"{len(wrong)} of {len(compared)}: {wrong[:10]}"
-    assert sum(answer is not None for _, answer in compared) > len(pairs) // 5, "the tool refused too much"
+    assert sum(answer is not None for _, answer in compared) > 2_000, "the tool refused too much"

@@ -199,6 +199,13 @@ def test_a_version_is_outside_exactly_if_no_expression_holds_it(texts: list[str]
     assert holds(outside("gem", *parsed), version) is not any(holds(each, version) for each in parsed)
 
 
+def test_what_lies_below_zero_is_not_outside_of_what_is_below_zero() -> None:
+    below = parse("gem", "< 0")
+    assert holds(below, "0.a")
+    assert not holds(outside("gem", below), "0.a")
+    assert holds(outside("gem", below), "0")
+
+
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))
 def test_any_text_gives_ranges_whose_ends_are_versions_or_is_refused(scheme: str) -> None:
     alphabet = st.sampled_from([*"0129.-+x*<>=~^|,[]()! @", "dev", "beta", " - ", "||", "1.0", "\n", "é"])

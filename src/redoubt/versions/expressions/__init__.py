@@ -103,6 +103,12 @@ def outside(scheme: str, *expressions: Expression) -> Expression:
     as_key = cmp_to_key(order)
     spans.sort(key=lambda span: (1, as_key(span[0]), span[1]) if span[0] else (0,))
 
+    def gap(upper: str, upper_open: bool) -> Range:
+        """From what is reached to ``upper``. ``0`` as a lower end would be open, so it is spelled otherwise."""
+        lower_open = started and not reached_open
+        lower = "0.0" if reached == "0" and not lower_open and order("0", "0.0") == 0 else reached
+        return between(lower, lower_open, upper, upper_open)
+
     gaps: list[Range] = []
     reached, reached_open = "", True  # everything below, and where not open this version too, is dealt with
     started = False
@@ -110,11 +116,11 @@ def outside(scheme: str, *expressions: Expression) -> Expression:
         if lower:
             found = order(lower, reached) if started else 1
             if found > 0 or (found == 0 and lower_open and reached_open):
-                gaps.append(between(reached, started and not reached_open, lower, not lower_open))
+                gaps.append(gap(lower, not lower_open))
         if not upper:
             return _expression(scheme, gaps)
         found = order(upper, reached) if started else 1
         if found > 0 or (found == 0 and not upper_open):
             reached, reached_open, started = upper, upper_open, True
-    gaps.append(between(reached, started and not reached_open, "", False))
+    gaps.append(gap("", False))
     return _expression(scheme, gaps)
