@@ -134,11 +134,21 @@ def _meant(text: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     """``--version``."""
     if value and not ctx.resilient_parsing:
         click.echo(f"{ctx.find_root().info_name} {__version__}")
         ctx.exit()
+
+
+version_option = click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Print the version.",
+)
 
 
 def run(command: click.Command, name: str) -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from redoubt.cli.entry import HELP, LazyGroup, print_version, run
+from redoubt.cli.entry import HELP, LazyGroup, run, version_option
 
 _COMMANDS = {
     "version": ("redoubt.cli.redoubt.completion:version", "Print the version."),
@@ -13,14 +13,7 @@ _COMMANDS = {
 
 
 @click.group(cls=LazyGroup, commands_at=_COMMANDS, context_settings=HELP)
-@click.option(
-    "--version",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=print_version,
-    help="Print the version.",
-)
+@version_option
 def roxctl() -> None:
     """Work with a running Redoubt.
 

@@ -292,14 +292,4 @@ def _compare(scheme: str, a: Point, b: Point) -> int:
 
 
 def _within_exactly(item: AffectedRange, scheme: str, version: Point) -> bool:
-    return version_ranges.within(
-        scheme,
-        version.text,
-        version.key,
-        item.lower_key,
-        item.upper_key,
-        item.lower,
-        item.upper,
-        bool(item.flags & _INCLUSIVE),
-        bool(item.flags & _INEXACT),
-    )
+    return version_ranges.within(scheme, version.text, version.key, *item.bounds)

@@ -42,6 +42,7 @@ class RangeFlag(enum.IntFlag):
 
 
 #: As plain numbers: looking a member up in its class is slow.
+_INEXACT = int(RangeFlag.INEXACT)
 _INCLUSIVE = int(RangeFlag.INCLUSIVE)
 _FIXED = int(RangeFlag.FIXED)
 
@@ -77,6 +78,12 @@ class AffectedRange(msgspec.Struct, frozen=True, gc=False, array_like=True, orde
         if self.upper:
             bounds.append(f"{'<=' if inclusive else '<'} {self.upper}")
         return ", ".join(bounds) or "any version"
+
+    @property
+    def bounds(self) -> tuple[bytes, bytes, str, str, bool, bool]:
+        """The ends as ``versions.ranges.within`` takes them: keys, texts, whether inclusive, whether inexact."""
+        inclusive, inexact = bool(self.flags & _INCLUSIVE), bool(self.flags & _INEXACT)
+        return self.lower_key, self.upper_key, self.lower, self.upper, inclusive, inexact
 
     @property
     def fixed(self) -> str:

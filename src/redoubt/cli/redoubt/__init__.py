@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from redoubt.cli.entry import HELP, LazyGroup, print_version, run
+from redoubt.cli.entry import HELP, LazyGroup, run, version_option
 
 _HERE = "redoubt.cli.redoubt"
 
@@ -23,14 +23,7 @@ _COMMANDS = {
 
 
 @click.group(cls=LazyGroup, commands_at=_COMMANDS, context_settings=HELP)
-@click.option(
-    "--version",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=print_version,
-    help="Print the version.",
-)
+@version_option
 def redoubt() -> None:
     """Find known vulnerabilities in container images, without the internet.
 

@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 @click.command(context_settings=HELP)
 @click.argument("old")
 @click.argument("new")
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path, exists=True),
-    required=True,
-    help="What to sign with: a folder of keygen, or a private key with root.json beside it.",
-)
+@options.signing_key
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The delta to write."
 )

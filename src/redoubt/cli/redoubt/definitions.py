@@ -249,12 +249,7 @@ def keygen(out: Path) -> None:
 )
 @click.option("--online", is_flag=True, help="Fetch upstream's files first, what has changed of them.")
 @click.option("--sources", help="Only these, separated by commas. Default: all that are there.")
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path, exists=True),
-    required=True,
-    help="What to sign with: a folder of keygen, or a private key with root.json beside it.",
-)
+@options.signing_key
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The bundle to write."
 )

@@ -90,6 +90,13 @@ listing = click.option(
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="No notices and no progress; warnings stay.")
 
+signing_key = click.option(
+    "--key",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="What to sign with: a folder of keygen, or a private key with root.json beside it.",
+)
+
 image = together(
     click.option(
         "--platform", help="Which image of a multi-platform one, as linux/arm64. Default: this machine's."

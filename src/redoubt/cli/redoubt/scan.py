@@ -46,6 +46,11 @@ class Output:
     format: str
     file: Path | None
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the report is not what the person at the terminal reads, who is then told beside it."""
+        return self.format != "table" or self.file is not None
+
     def check(self, *, index: bool = False) -> None:
         """Find out before the work whether the report can be put down. Raises ``UsageError``, ``AccessDenied``.
 
@@ -126,15 +131,16 @@ class Judging:
     def finish(self, report: VulnerabilityReport, output: Output, age: Age, console: Console) -> None:
         """Write what is asked for, and leave with the exit code that it deserves."""
         from redoubt.definitions.age import Level
+        from redoubt.definitions.trust import STARTER_CHANNEL
         from redoubt.formats import summary
         from redoubt.matcher import only_fixed
         from redoubt.model import Severity
 
         if self.only_fixed:
             report = only_fixed(report)
-        notices = (_STARTER,) if report.definitions.channel == "starter" else ()
+        notices = (_STARTER,) if report.definitions.channel == STARTER_CHANNEL else ()
         output.write(report, age, notices)
-        if output.format != "table" or output.file:
+        if output.elsewhere:
             for notice in notices:
                 console.notice(notice)
         if age.stale:
@@ -142,7 +148,7 @@ class Judging:
         elif age.level is Level.NOTICE:
             console.notice(age.message)
         gaps = summary.gaps(report)
-        if output.format != "table" or output.file:
+        if output.elsewhere:
             console.warn_all(gaps)
             console.done(summary.verdict(report))
         worst = summary.worst(report)
@@ -260,7 +266,7 @@ def index(target: str, quiet: bool, **given: object) -> None:
     output.check(index=True)
     report = look.index(target, console)
     output.write(report)
-    if output.format != "table" or output.file:
+    if output.elsewhere:
         from redoubt.formats import summary
 
         console.warn_all(summary.index_gaps(report))

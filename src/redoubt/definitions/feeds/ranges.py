@@ -99,17 +99,7 @@ def least(scheme: str, texts: Iterable[str]) -> str:
 
 def uncovered(scheme: str, listed: Iterable[str], ranges: Iterable[AffectedRange]) -> list[str]:
     """Those of the ``listed`` versions that no range holds, sorted as text, each once."""
-    spans = [
-        (
-            item.lower_key,
-            item.upper_key,
-            item.lower,
-            item.upper,
-            bool(item.flags & _INCLUSIVE),
-            bool(item.flags & _INEXACT),
-        )
-        for item in ranges
-    ]
+    spans = [item.bounds for item in ranges]
     if any(not lower and not upper for _, _, lower, upper, _, _ in spans):
         return []
     left = []
