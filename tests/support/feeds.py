@@ -63,8 +63,9 @@ def said(item: AffectedRange) -> str:
         words.append("inexact")
     if item.status is not Status.AFFECTED:
         words.append(item.status.value)
-    if item.module:
-        words.append(f"module={item.module}")
+    for name in ("arch", "module", "repository", "channel"):
+        if text := getattr(item, name):
+            words.append(f"{name}={text}")
     if item.severity.rank:
         words.append(item.severity.value)
     return " ".join(words)

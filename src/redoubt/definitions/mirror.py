@@ -1,7 +1,7 @@
 """Where the files of sources come from: a mirror folder, filled by hand or by ``fetch``, and kept copies.
 
 A mirror folder has upstream-like paths (``osv/PyPI/all.zip``, ``alpine/v3.20/main.json``; all of them in
-``sources.py``). A *state folder*, where the caller gives one, keeps the last files of each source that could
+``sources``). A *state folder*, where the caller gives one, keeps the last files of each source that could
 be read, so that one bad day upstream costs no data. Copies are kept apart by where they came from: two
 mirrors never mix. This module knows nothing of what the files say.
 """

@@ -24,7 +24,8 @@ _HOPS = 40  # as many symlinks as Linux follows
 _STEPS = 512  # path components looked at while following them
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
-_Sighting = tuple[tuple[str, ...], tuple[Location, ...]]  # identity, place inside the file
+_Identity = tuple[str | tuple[str, ...], ...]
+_Sighting = tuple[_Identity, tuple[Location, ...]]  # identity, place inside the file
 
 
 class _File(NamedTuple):
@@ -272,7 +273,7 @@ class _View:
 
 
 def _collected(files: Iterable[tuple[str, _File]]) -> tuple[tuple[Package, ...], list[Problem]]:
-    found: dict[tuple[str, ...], tuple[Package, set[Location]]] = {}
+    found: dict[_Identity, tuple[Package, set[Location]]] = {}
     problems: list[Problem] = []
     for path, file in files:
         for report in file.reports:

@@ -64,6 +64,7 @@ def layer_weight(report: LayerReport) -> int:
 def _package(package: Package) -> int:
     size = RECORD + len(package.name) + len(package.version) + len(package.arch) + len(package.vendor)
     size += len(package.source_name) + len(package.source_version) + len(package.module)
+    size += sum(map(len, package.repositories))
     return size + sum(len(place.path) for place in package.locations)
 
 

@@ -132,8 +132,10 @@ def applies(item: AffectedRange, package: Installed) -> bool:
     A range's module is a prefix of the package's label at a colon (``nodejs:18`` of
     ``nodejs:18:8070020…``); ``"*"`` is any modular package, ``"-"`` only those outside modules.
     """
-    if item.arch and item.arch != package.arch and not {item.arch, package.arch} & _ANY_ARCH:
-        return False
+    if item.arch and package.arch not in _ANY_ARCH:
+        wanted = item.arch.split("|")
+        if package.arch not in wanted and _ANY_ARCH.isdisjoint(wanted):
+            return False
     match item.module:
         case "":
             return True

@@ -22,6 +22,7 @@ from redoubt.model.report import (
     Finding,
     Judged,
     PackageFindings,
+    Suppression,
     VulnerabilityReport,
 )
 
@@ -52,5 +53,6 @@ __all__ = [
     "Severity",
     "SourceInfo",
     "Status",
+    "Suppression",
     "VulnerabilityReport",
 ]

@@ -52,8 +52,10 @@ class AffectedRange(msgspec.Struct, frozen=True, gc=False, array_like=True, orde
 
     ``lower_key`` and ``upper_key`` are ``versions.key`` of the texts; empty text and key mean open.
     ``arch`` and ``module`` restrict the range to packages that have them; empty means any
-    (``module`` ``"*"``: any modular package; ``"-"``: only packages outside modules).
-    ``severity`` is given where the source rates this range apart from the advisory.
+    (``arch`` may be several, ``aarch64|x86_64``; ``module`` ``"*"``: any modular package; ``"-"``: only
+    packages outside modules). ``repository`` restricts it to packages of a repository (a Red Hat CPE).
+    ``severity`` is given where the source rates this range apart from the advisory. ``channel`` names what
+    one must subscribe to for the version that fixes (``esm``); empty where anybody gets it.
     """
 
     lower_key: bytes
@@ -65,6 +67,8 @@ class AffectedRange(msgspec.Struct, frozen=True, gc=False, array_like=True, orde
     arch: str = ""
     module: str = ""
     severity: Severity = Severity.UNKNOWN
+    repository: str = ""
+    channel: str = ""
 
     @property
     def text(self) -> str:

@@ -12,15 +12,35 @@ from redoubt.model.package import Distribution, Package
 #: Ecosystem (the part of a namespace before ``:``) → version scheme.
 SCHEMES = {
     "debian": "deb",
+    "ubuntu": "deb",
     "alpine": "apk",
     "wolfi": "apk",
+    "chainguard": "apk",
+    "minimos": "apk",
     "almalinux": "rpm",
+    "rocky": "rpm",
+    "redhat": "rpm",
+    "oracle": "rpm",
+    "amazon": "rpm",
+    "sles": "rpm",
+    "opensuse-leap": "rpm",
+    "opensuse-tumbleweed": "rpm",
+    "photon": "rpm",
+    "azurelinux": "rpm",
+    "mariner": "rpm",
+    "fedora": "rpm",
+    "bottlerocket": "rpm",
     "pypi": "pypi",
     "npm": "npm",
     "maven": "maven",
     "golang": "golang",
     "crates.io": "semver",
     "rubygems": "gem",
+    "packagist": "composer",
+    "nuget": "nuget",
+    "hex": "semver",
+    "pub": "semver",
+    "swift": "semver",
     "bitnami": "semver",
 }
 
@@ -32,6 +52,12 @@ LANGUAGES = {
     "golang": "golang",
     "cargo": "crates.io",
     "gem": "rubygems",
+    "composer": "packagist",
+    "nuget": "nuget",
+    "hex": "hex",
+    "pub": "pub",
+    "swift": "swift",
+    "bitnami": "bitnami",
 }
 
 #: Types whose names mean something only within a distribution.
@@ -87,11 +113,25 @@ def of_distribution(distribution: Distribution) -> str | None:
             if len(parts) < 2 or not all(part.isdigit() for part in parts[:2]):
                 return "alpine:unknown"
             return f"alpine:v{parts[0]}.{parts[1]}"
-        case "almalinux":
-            return f"almalinux:{version.partition('.')[0] or 'unknown'}"
-        case "wolfi":
-            return "wolfi"
+        case "ubuntu" | "photon" | "azurelinux" | "mariner" | "opensuse-leap":
+            return f"{distribution.id}:{version or 'unknown'}"
+        case "almalinux" | "rocky" | "fedora":
+            return f"{distribution.id}:{_major(version)}"
+        case "rhel" | "centos":
+            return f"redhat:{_major(version)}"
+        case "ol":
+            return f"oracle:{_major(version)}"
+        case "amzn":
+            return f"amazon:{'1' if version.startswith('201') else _major(version)}"
+        case "sles" | "sled" | "sles_sap":
+            return f"sles:{version or 'unknown'}"
+        case "wolfi" | "chainguard" | "minimos" | "bottlerocket" | "opensuse-tumbleweed":
+            return distribution.id
     return None
+
+
+def _major(version: str) -> str:
+    return version.partition(".")[0] or "unknown"
 
 
 def of_package(package: Package, distribution: Distribution | None) -> str | None:

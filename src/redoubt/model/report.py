@@ -51,11 +51,28 @@ class AdvisoryReference(msgspec.Struct, frozen=True, gc=False, kw_only=True, omi
     status: Status = Status.AFFECTED
 
 
+class Suppression(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, order=True):
+    """Why a finding does not count. ``kind`` is who says so: ``ignore-rule``, ``vex``, or ``owned`` (an
+    operating system's package brought the file, and its distribution judges that one).
+
+    ``source`` names the file or package that says so, ``reason`` is in its words, ``justification`` is
+    VEX's code for it. ``expires`` is the day (``YYYY-MM-DD``) on which an ignore rule ends.
+    """
+
+    kind: str
+    source: str = ""
+    reason: str = ""
+    justification: str = ""
+    expires: str = ""
+
+
 class Finding(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One flaw in one package. ``id`` is a CVE where there is one, else the record's own id.
 
     ``fixing_advisory`` is the vendor's notice that carries the fix (``ALSA-…``), where it is not ``id``.
-    ``severity_source`` names who gave the severity: a source, or ``cvss:SOURCE``.
+    ``severity_source`` names who gave the severity: a source, or ``cvss:SOURCE``. ``fix_channel`` names
+    what must be subscribed to for ``fixed_version`` (``esm``). ``suppression`` is set where the finding
+    does not count.
     """
 
     id: str
@@ -64,6 +81,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     severity_source: str = ""
     title: str = ""
     fixed_version: str = ""
+    fix_channel: str = ""
     fixing_advisory: str = ""
     aliases: tuple[str, ...] = ()
     cvss: tuple[Cvss, ...] = ()
@@ -75,6 +93,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     references: tuple[str, ...] = ()
     namespace: str = ""
     advisories: tuple[AdvisoryReference, ...] = ()
+    suppression: Suppression | None = None
 
 
 class PackageFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -99,7 +118,9 @@ class VulnerabilityReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
 
     ``packages`` are those with findings, in a stable order; ``package_count`` counts all that were
     indexed. ``coverage`` says of every package type and namespace whether it could be judged. ``left_out``
-    counts findings that somebody asked not to see (those without a fix).
+    counts findings that somebody asked not to see (those without a fix). ``suppressed`` are packages with
+    the findings that do not count, each with its ``suppression``. ``end_of_life`` is the day
+    (``YYYY-MM-DD``) from which the distribution is no longer looked after, where definitions know it.
     """
 
     schema: str = msgspec.field(default_factory=lambda: REPORT_SCHEMA)  # a plain default would be omitted
@@ -110,5 +131,7 @@ class VulnerabilityReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     definitions: DefinitionsInfo
     coverage: tuple[Coverage, ...] = ()
     packages: tuple[PackageFindings, ...] = ()
+    suppressed: tuple[PackageFindings, ...] = ()
+    end_of_life: str = ""
     left_out: int = 0
     problems: tuple[Problem, ...] = ()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from redoubt.definitions.sources import SOURCES, Source, alpine, select
+from redoubt.definitions.sources import SOURCES, Source, select
+from redoubt.definitions.sources.apk import alpine
 from redoubt.errors import UsageError
 from redoubt.model import Affected, namespaces
 from support.data import ROOT

@@ -123,7 +123,9 @@ def test_key_of_excessive_length_is_refused():
 
 
 def test_what_a_newer_minor_schema_adds_is_skipped():
-    newer_range = msgspec.msgpack.encode([[b"", b"1", 4, "", "1", "affected", "", "", "LOW", "new", 7]])
+    newer_range = msgspec.msgpack.encode(
+        [[b"", b"1", 4, "", "1", "affected", "", "", "LOW", "repo", "esm", "new", 7]]
+    )
     assert records.decode_affected(newer_range)[0].severity is Severity.LOW
     newer_advisory = msgspec.msgpack.encode(["HIGH", "title", *[[]] * 5, "", "", "", "", {"new": 1}, "more"])
     assert records.decode_advisory("osv/1", newer_advisory).severity is Severity.HIGH

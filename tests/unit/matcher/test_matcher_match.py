@@ -524,10 +524,10 @@ def some() -> MemorySnapshot:
 
 
 def test_every_group_of_packages_is_accounted_for() -> None:
-    packages = [deb("a", "1"), deb("b", "1"), pypi("c", "1"), Package(type="nuget", name="d", version="1")]
+    packages = [deb("a", "1"), deb("b", "1"), pypi("c", "1"), Package(type="flatpak", name="d", version="1")]
     assert coverage(some(), packages, DEBIAN) == [
         ("deb", "debian:11", Judged.MATCHED, 2),
-        ("nuget", "", Judged.UNSUPPORTED_ECOSYSTEM, 1),
+        ("flatpak", "", Judged.UNSUPPORTED_ECOSYSTEM, 1),
         ("pypi", "pypi", Judged.NO_DATA, 1),
     ]
 

@@ -2,7 +2,7 @@
 
 A feed turns an upstream's files into our records, and holds everything that is special about that
 upstream. It knows nothing of URLs, mirrors, snapshots or other feeds; which files it is given, and under
-which source's name, is decided in ``sources.py``.
+which source's name, is decided in ``sources``.
 """
 
 from __future__ import annotations

@@ -34,8 +34,11 @@ def affected(
     end: str = FIXED,
     *,
     status: Status = Status.AFFECTED,
+    arch: str = "",
     module: str = "",
     severity: Severity = Severity.UNKNOWN,
+    repository: str = "",
+    channel: str = "",
 ) -> AffectedRange:
     """Versions from ``lower`` (inclusive; empty or ``0``: from the first) up to ``upper`` (empty: open).
 
@@ -58,8 +61,11 @@ def affected(
         lower=found.lower,
         upper=found.upper,
         status=status,
+        arch=arch,
         module=module,
         severity=severity,
+        repository=repository,
+        channel=channel,
     )
 
 

@@ -61,6 +61,7 @@ class Findings:
         source_version: str = "",
         module: str = "",
         vendor: str = "",
+        repositories: tuple[str, ...] = (),
         location: str = "",
     ) -> None:
         """One package, its fields already ``clean``. Refused with a problem if a field is absurdly long."""
@@ -81,6 +82,7 @@ class Findings:
             source_version=source_version if source_version != version else "",
             module=module[:MAX_FIELD],
             vendor=vendor[:MAX_FIELD],
+            repositories=repositories,
             locations=(Location(location),) if location else (),
         )
         self._packages[package] = None
