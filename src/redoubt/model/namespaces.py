@@ -63,6 +63,11 @@ LANGUAGES = {
 #: Types whose names mean something only within a distribution.
 OPERATING_SYSTEM_TYPES = frozenset({"deb", "rpm", "apk"})
 
+#: Distributions whose definitions name the flaws without a fix too, so that silence about a flaw means that
+#: the distribution's package does not have it. All others here list what they repaired, and nothing else
+#: (``docs/sources.md`` says of each why).
+COMPREHENSIVE = frozenset({"debian", "ubuntu", "redhat", "azurelinux", "mariner"})
+
 #: Debian's release names: the tracker writes these, images write numbers.
 DEBIAN_RELEASES = {
     "wheezy": "7",
@@ -93,6 +98,11 @@ def normalize(namespace: str, name: str) -> str:
     if namespace == "pypi":
         return _PEP503.sub("-", name).lower()
     return name
+
+
+def is_comprehensive(namespace: str) -> bool:
+    """Whether definitions for a distribution's namespace speak of unfixed flaws as well as fixed ones."""
+    return namespace.partition(":")[0] in COMPREHENSIVE
 
 
 def of_distribution(distribution: Distribution) -> str | None:
