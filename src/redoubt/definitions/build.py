@@ -186,7 +186,7 @@ class _Attempt:
         self._source = source
         self._mirror = mirror
         self._facts_only = facts_only
-        self._limits = limits
+        self._limits = limits or source.limits
         self._budget = budget
         self._temporary = temporary
 

@@ -1,4 +1,4 @@
-"""The files of one source, opened within limits: plain, gzip or zip, and nothing in them is trusted.
+"""The files of one source, opened within limits: plain, gzip, zip or tar, and nothing in them is trusted.
 
 Knows nothing of what the files say. While they are read their content is hashed, so that a source's
 digest is the same however an archive was packed.
@@ -13,11 +13,13 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import IO, NamedTuple, cast
 
 import msgspec
 
+from redoubt.definitions.feeds import tarball
 from redoubt.errors import LimitExceeded, UnreadableInput
 
 try:
@@ -57,6 +59,18 @@ class Files:
         self._limits = limits or Limits()
         self._sums: list[tuple[str, bytes]] = []
 
+    def matching(self, *patterns: str) -> Files:
+        """Those files whose names match one of some globs (``*`` goes over slashes); same limits and digest."""
+        chosen = Files((), self._limits)
+        chosen._files = [item for item in self._files if any(fnmatchcase(item[0], one) for one in patterns)]
+        chosen._sums = self._sums
+        return chosen
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files' names in a mirror, sorted."""
+        return tuple(name for name, _ in self._files)
+
     @property
     def size(self) -> int:
         """Bytes on disk, of all files together."""
@@ -94,6 +108,31 @@ class Files:
                     self._sums.append((f"{name}/{member.name}", hashlib.sha256(content).digest()))
                     yield member.name, content
 
+    def tar_members(self, suffix: str = ".json") -> Iterator[tuple[str, bytes]]:
+        """Every regular file whose name ends in ``suffix``, of every tar (also ``.gz``, ``.zst``, ``.xz``).
+
+        As ``(name, bytes)``, in the archive's order; it is streamed, and each member is whole in memory.
+        """
+        limits = self._limits
+        for name, path in self._files:
+            count = 0
+            with _opened(path, limits) as (file, packed):
+
+                def account(total: int, name: str = name, packed: int = packed) -> None:
+                    self._check_total(name, total, packed)
+
+                found = tarball.members(
+                    name, file, lambda inner: inner.endswith(suffix), limits.member, account
+                )
+                for member in found:
+                    count += 1
+                    if count > limits.members:
+                        raise LimitExceeded(f"{name} has more than {limits.members} members; it is not read")
+                    if member.content is not None:
+                        digest = hashlib.sha256(member.content).digest()
+                        self._sums.append((f"{name}/{member.name}", digest))
+                        yield member.name, member.content
+
     def _check_total(self, name: str, total: int, packed: int) -> None:
         limits = self._limits
         if total > limits.content:
@@ -123,7 +162,8 @@ class Files:
 
 
 @contextmanager
-def _mapped(path: Path, limits: Limits) -> Iterator[bytes | mmap.mmap]:
+def _opened(path: Path, limits: Limits) -> Iterator[tuple[IO[bytes], int]]:
+    """A file and its size in bytes."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -131,13 +171,19 @@ def _mapped(path: Path, limits: Limits) -> Iterator[bytes | mmap.mmap]:
                 raise LimitExceeded(f"{path.name} is larger than {limits.file} bytes; it is not read")
             if size == 0:
                 raise UnreadableInput(f"{path.name} is empty; fetch it again")
-            if size <= _READ_WHOLE:
-                yield file.read(size)
-                return
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                yield data
+            yield file, size
     except OSError as error:
         raise UnreadableInput(f"{path.name} cannot be read: {error.strerror or error}") from None
+
+
+@contextmanager
+def _mapped(path: Path, limits: Limits) -> Iterator[bytes | mmap.mmap]:
+    with _opened(path, limits) as (file, size):
+        if size <= _READ_WHOLE:
+            yield file.read(size)
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
 
 
 # Zip, after PKWARE's APPNOTE 6.3: 4.3.16 (end record), 4.3.14 and 4.3.15 (its 64-bit form), 4.3.12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from redoubt.definitions.feeds.files import Limits
 from redoubt.definitions.feeds.interface import Feed
 
 
@@ -20,7 +21,7 @@ class Source(NamedTuple):
     ``name`` is what people type and what ``Advisory.source`` says. ``home`` is a page for people, and
     ``attribution`` the line that its licence asks for. ``downloads`` are what ``--online`` fetches, each at
     most ``limit`` bytes. ``patterns`` say where its files lie in a mirror folder: groups of globs, of which
-    the first group that finds anything is read.
+    the first group that finds anything is read; ``limits`` what reading them may cost, where it is unusual.
     """
 
     name: str
@@ -32,3 +33,4 @@ class Source(NamedTuple):
     downloads: tuple[Download, ...]
     patterns: tuple[tuple[str, ...], ...]
     limit: int = 1 << 30
+    limits: Limits | None = None
