@@ -1,0 +1,46 @@
+"""Coverage-guided fuzzing of everything that reads what a stranger wrote. Needs atheris.
+
+    python tests/fuzz/run.py TARGET [-max_total_time=60] [CORPUS]
+    python tests/fuzz/run.py --list
+
+Arguments after the target are libFuzzer's. Seeds and the kept corpus are always added; what a run finds
+goes into CORPUS, where one is named. ``python tests/fuzz/corpus.py`` keeps what is worth keeping.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(ROOT / "src"), str(ROOT / "scripts")]
+
+with atheris.instrument_imports(include=["redoubt"]):
+    import targets
+
+import corpus  # noqa: E402
+
+
+def main() -> None:
+    """Fuzz the target named first on the command line."""
+    if sys.argv[1:] == ["--list"]:
+        print(*targets.TARGETS, sep="\n")
+        return
+    if len(sys.argv) < 2 or sys.argv[1] not in targets.TARGETS:
+        sys.exit(__doc__)
+    name = sys.argv.pop(1)
+    target = targets.TARGETS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        for number, seed in enumerate((*target.seeds(), *corpus.kept(name))):
+            (Path(folder) / str(number)).write_bytes(seed)
+        options = ["-max_len=20000", "-timeout=20", "-rss_limit_mb=1024"]
+        atheris.Setup([sys.argv[0], *options, *sys.argv[1:], folder], target.run)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
