@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,6 +26,10 @@ def source_named(name: str) -> Source:
     return next(source for source in SOURCES if source.name == name)
 
 
+#: Endings of archives, and how ``tarfile`` writes those that are no zip.
+_ARCHIVES = {".zip": "", ".tar": "w:", ".tar.gz": "w:gz", ".tar.xz": "w:xz"}
+
+
 def write_zip(path: Path, members: Mapping[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", compression) as archive:
@@ -32,25 +38,52 @@ def write_zip(path: Path, members: Mapping[str, bytes], *, compression: int = zi
     return path
 
 
+def write_tar(path: Path, members: Mapping[str, bytes], mode: str) -> Path:
+    """A tar, packed as ``tarfile`` names it (``w:xz``)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
 def fixture_mirror(
     folder: Path, names: Iterable[str] | None = None, *, backwards: bool = False, stored: bool = False
 ) -> Path:
     """A mirror folder of the fixtures of these sources (all by default).
 
-    ``backwards`` turns the order of archives' members round, ``stored`` leaves them uncompressed.
+    A folder of a fixture that is called like an archive becomes one; ``records`` becomes the archive that
+    the source reads. Everything else is copied. ``backwards`` turns the order of archives' members round,
+    ``stored`` leaves those of zips uncompressed.
     """
     for name in [source.name for source in SOURCES] if names is None else names:
-        if name.startswith("osv-"):
-            records = sorted((FIXTURES / name / "records").glob("*.json"), reverse=backwards)
-            write_zip(
-                folder / source_named(name).patterns[0][0],
-                {file.name: file.read_bytes() for file in records},
-                compression=zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED,
-            )
-        else:
-            ignored = shutil.ignore_patterns("expected.json")
-            shutil.copytree(FIXTURES / name, folder / name, ignore=ignored, dirs_exist_ok=True)
+        for file in sorted(path for path in (FIXTURES / name).rglob("*") if path.is_file()):
+            parts = file.relative_to(FIXTURES / name).parts
+            if file.name != "expected.json" and not any(map(_archive, parts[:-1])):
+                (to := folder / name / Path(*parts)).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, to)
+        for place in sorted(path for path in (FIXTURES / name).rglob("*") if path.is_dir()):
+            if ending := _archive(place.name):
+                to = folder / name / place.relative_to(FIXTURES / name)
+                if place.name == "records":
+                    to = folder / source_named(name).patterns[0][0]
+                    ending = _archive(to.name)
+                files = sorted((path for path in place.rglob("*") if path.is_file()), reverse=backwards)
+                members = {path.relative_to(place).as_posix(): path.read_bytes() for path in files}
+                if ending == ".zip":
+                    write_zip(to, members, compression=zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED)
+                else:
+                    write_tar(to, members, _ARCHIVES[ending])
     return folder
+
+
+def _archive(name: str) -> str:
+    """The ending that makes a folder's name an archive's; empty for other folders."""
+    if name == "records":
+        return ".zip"
+    return next((ending for ending in sorted(_ARCHIVES, reverse=True) if name.endswith(ending)), "")
 
 
 def said(item: AffectedRange) -> str:

@@ -41,6 +41,7 @@ SCHEMES = {
     "hex": "semver",
     "pub": "semver",
     "swift": "semver",
+    "julia": "semver",
     "bitnami": "semver",
 }
 
@@ -57,6 +58,7 @@ LANGUAGES = {
     "hex": "hex",
     "pub": "pub",
     "swift": "swift",
+    "julia": "julia",
     "bitnami": "bitnami",
 }
 
@@ -92,12 +94,28 @@ def scheme(namespace: str) -> str:
 def normalize(namespace: str, name: str) -> str:
     """The form of a package name that is stored and looked up.
 
-    PyPI folds case and runs of ``-_.`` (PEP 503); npm and Bitnami fold nothing but are lower-case by
-    their own rules; the others are compared as written.
+    PyPI folds case and runs of ``-_.`` (PEP 503). NuGet, Packagist, Hex and Pub fold case. Swift packages
+    are named by the place they are fetched from: without scheme, user, ``.git`` and case. npm and Bitnami
+    fold nothing but are lower-case by their own rules; the others are compared as written.
     """
-    if namespace == "pypi":
-        return _PEP503.sub("-", name).lower()
+    match namespace:
+        case "pypi":
+            return _PEP503.sub("-", name).lower()
+        case "nuget" | "packagist" | "hex" | "pub":
+            return name.lower()
+        case "swift":
+            return _swift(name)
     return name
+
+
+def _swift(name: str) -> str:
+    """``https://GitHub.com/apple/swift-nio.git`` and ``git@github.com:apple/swift-nio`` are one package."""
+    scheme, _, place = name.strip().lower().rpartition("://")
+    user = place.partition("/")[0].rfind("@") + 1
+    if user and not scheme:
+        place = place.replace(":", "/", 1)
+    place = place[user:]
+    return place.rstrip("/").removesuffix(".git")
 
 
 def is_comprehensive(namespace: str) -> bool:

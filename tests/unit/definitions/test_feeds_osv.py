@@ -132,6 +132,45 @@ def test_an_ecosystem_with_a_release_is_still_the_ecosystem() -> None:
     assert len(items) == 1
 
 
+@pytest.mark.parametrize(
+    ("last", "events", "expected"),
+    [
+        ("<= 1.4", [], "[, 1.4]"),
+        ("< 1.4", [], "[, 1.4)"),
+        ("<=1.4", [], "[, 1.4]"),
+        ("<= 1.4", [{"fixed": "2.0"}], "[, 2.0) fixed"),
+        (">= 1.0, <= 1.4", [], "[, )"),
+        ("", [], "[, )"),
+        (5, [], "[, )"),
+        (["<= 1.4"], [], "[, )"),
+    ],
+)
+def test_an_open_range_ends_where_githubs_record_says(
+    last: object, events: list[object], expected: str
+) -> None:
+    affected = [
+        {
+            "package": {"ecosystem": "PyPI", "name": "fixture"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, *events]}],
+            "database_specific": {"last_known_affected_version_range": last},
+        }
+    ]
+    [(_, (one,))], _ = read("osv-pypi", record(affected=affected))
+    assert [said(item) for item in one.ranges] == [expected]
+
+
+def test_unreviewed_advisories_of_github_are_not_even_unpacked(tmp_path: Path) -> None:
+    reviewed = json.dumps(record(id="GHSA-fix1-ture-0001")).encode()
+    place = "advisory-database-main/advisories"
+    members = {f"{place}/github-reviewed/a.json": reviewed, f"{place}/unreviewed/b.json": b"{" * 100}
+    archive = write_zip(tmp_path / "github.zip", members)
+    notes = Notes()
+    files = Files([("github.zip", archive)])
+    [(found, _)] = source_named("github").feed.read(files, "github", notes, facts_only=False)
+    assert isinstance(found, Advisory)
+    assert (found.id, notes.read, notes.spoilt) == ("GHSA-fix1-ture-0001", 1, 0)
+
+
 BROKEN = [
     b"",
     b"[]",

@@ -94,13 +94,13 @@ class Files:
             self._sums.append((name, hashlib.sha256(content).digest()))
             yield name, content
 
-    def members(self, suffix: str = ".json") -> Iterator[tuple[str, bytes]]:
-        """Every member of every zip whose name ends in ``suffix``, as ``(name, bytes)``."""
+    def members(self, suffix: str = ".json", *, within: str = "") -> Iterator[tuple[str, bytes]]:
+        """Every member of every zip whose name ends in ``suffix`` and holds ``within``, as ``(name, bytes)``."""
         for name, path in self._files:
             with _mapped(path, self._limits) as data:
                 total = 0
                 for member in _directory(name, data, self._limits):
-                    if not member.name.endswith(suffix):
+                    if not member.name.endswith(suffix) or within not in member.name:
                         continue
                     content = _unpack(name, data, member, self._limits)
                     total += len(content)

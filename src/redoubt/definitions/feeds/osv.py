@@ -1,4 +1,4 @@
-"""OSV: a zip of JSON files, one an advisory, for one ecosystem (``PyPI``, ``Go``, ``npm`` …).
+"""OSV: a zip of JSON files, one an advisory, for one ecosystem (``PyPI``, ``Go``, ``npm`` …) or for several.
 
 Follows the OSV schema 1.7, https://ossf.github.io/osv-schema/: what is affected is what ``versions``
 lists, and what any ``SEMVER`` or ``ECOSYSTEM`` range holds. ``GIT`` ranges speak of commits, which nobody
@@ -6,16 +6,19 @@ can compare with an installed version, and are passed over.
 
 Decided here:
 
-- withdrawn records are dropped; so are those that affect nothing in the feed's ecosystem;
+- withdrawn records are dropped; so are those that affect nothing in the feed's ecosystems;
 - a package that occurs twice in ``affected`` gets the ranges of both;
 - a malicious package (``MAL-…``) is kept, as ``CRITICAL``: to have it installed is the incident;
 - severity is the word in ``database_specific.severity`` where there is one; CVSS vectors of a package come
-  before the record's. Where a record's packages are rated apart, each range carries its own rating.
+  before the record's. Where a record's packages are rated apart, each range carries its own rating;
+- GitHub's records write "up to 1.2, and nothing fixes it" as an open range, and the 1.2 beside it
+  (``last_known_affected_version_range``). The range ends there: that is what their page says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -49,6 +52,14 @@ class Rating(msgspec.Struct):
     score: str = ""
 
 
+class Specific(msgspec.Struct):
+    """``database_specific``, which each database fills as it likes: any type anywhere."""
+
+    severity: object = None
+    cwe_ids: object = None
+    last_known_affected_version_range: object = None
+
+
 class AffectedPackage(msgspec.Struct):
     """``affected[]``."""
 
@@ -56,19 +67,13 @@ class AffectedPackage(msgspec.Struct):
     ranges: list[Range] | None = None
     versions: list[str] | None = None
     severity: list[Rating] | None = None
+    database_specific: Specific | None = None
 
 
 class Reference(msgspec.Struct):
     """``references[]``."""
 
     url: str | None = None
-
-
-class Specific(msgspec.Struct):
-    """``database_specific``, which each database fills as it likes: any type anywhere."""
-
-    severity: object = None
-    cwe_ids: object = None
 
 
 class Record(msgspec.Struct):
@@ -91,9 +96,12 @@ class Record(msgspec.Struct):
 _decode = msgspec.json.Decoder(Record).decode
 
 
-def records(files: Files, notes: Notes) -> Iterator[Record]:
-    """Decode every member; count those that are not OSV records."""
-    for name, data in files.members():
+_LAST_KNOWN = re.compile(r"<(=?) ?([^\s,<>=]+)")
+
+
+def records(files: Files, notes: Notes, *, within: str = "") -> Iterator[Record]:
+    """Decode every member, or those with ``within`` in their path; count those that are not OSV records."""
+    for name, data in files.members(within=within):
         notes.read += 1
         try:
             yield _decode(data)
@@ -102,16 +110,22 @@ def records(files: Files, notes: Notes) -> Iterator[Record]:
 
 
 class OsvFeed:
-    """One ecosystem of OSV. ``ecosystem`` is upstream's word for it, ``namespace`` ours."""
+    """Some ecosystems of OSV: ``ecosystems`` is upstream's word → our namespace.
 
-    def __init__(self, ecosystem: str, namespace: str, page: Callable[[str], str] | None = None) -> None:
-        self._ecosystem = ecosystem
-        self._namespace = namespace
+    Members of the zip count where ``within`` is a part of their path. ``page`` gives a record's page for
+    people.
+    """
+
+    def __init__(
+        self, ecosystems: Mapping[str, str], page: Callable[[str], str] | None = None, *, within: str = ""
+    ) -> None:
+        self._namespaces = dict(ecosystems)
         self._page = page or osv_page
+        self._within = within
 
     def read(self, files: Files, source: str, notes: Notes, *, facts_only: bool) -> Iterator[Item]:
         """See ``Feed``."""
-        for record in records(files, notes):
+        for record in records(files, notes, within=self._within):
             if record.withdrawn:
                 notes.drop("withdrawn")
                 continue
@@ -129,39 +143,50 @@ class OsvFeed:
     def _item(
         self, record: Record, source: str, facts_only: bool
     ) -> tuple[Advisory, tuple[Affected, ...]] | None:
-        ours = [
-            entry
-            for entry in record.affected or ()
-            if entry.package and entry.package.ecosystem.partition(":")[0] == self._ecosystem
-        ]
-        rated_apart = len({_vectors(entry.severity) for entry in ours}) > 1
-        found: dict[str, list[AffectedRange]] = {}
-        for entry in ours:
+        ours: list[AffectedPackage] = []
+        places: list[tuple[str, str]] = []
+        for entry in record.affected or ():
             if entry.package is None:
                 continue
-            name = fields.package(self._namespace, entry.package.name)
+            namespace = self._namespaces.get(entry.package.ecosystem.partition(":")[0])
+            if namespace is not None:
+                ours.append(entry)
+                places.append((namespace, fields.package(namespace, entry.package.name)))
+        rated_apart = len({_vectors(entry.severity) for entry in ours}) > 1
+        found: dict[tuple[str, str], list[AffectedRange]] = {}
+        for entry, place in zip(ours, places, strict=True):
             vectors = _vectors(entry.severity) or _vectors(record.severity)
             severity = _worst(vectors) if rated_apart else Severity.UNKNOWN
-            found.setdefault(name, []).extend(self._ranges(entry, severity))
+            found.setdefault(place, []).extend(_ranges(namespaces.scheme(place[0]), entry, severity))
         items = tuple(
-            Affected(self._namespace, name, tidy(ranges)) for name, ranges in sorted(found.items()) if ranges
+            Affected(namespace, name, tidy(ranges))
+            for (namespace, name), ranges in sorted(found.items())
+            if ranges
         )
         if not items:
             return None
         return describe(record, source, self._page, ours, facts_only=facts_only), items
 
-    def _ranges(self, entry: AffectedPackage, severity: Severity) -> list[AffectedRange]:
-        scheme = namespaces.scheme(self._namespace)
-        ranges: list[AffectedRange] = []
-        for item in entry.ranges or ():
-            if item.type in ("ECOSYSTEM", "SEMVER"):
-                ranges += ranges_of(scheme, item.events or [], severity)
-        if entry.versions:
-            ranges += (
-                affected(scheme, version, version, LAST, severity=severity)
-                for version in uncovered(scheme, entry.versions, ranges)
-            )
-        return ranges
+
+def _ranges(scheme: str, entry: AffectedPackage, severity: Severity) -> list[AffectedRange]:
+    ranges: list[AffectedRange] = []
+    for item in entry.ranges or ():
+        if item.type in ("ECOSYSTEM", "SEMVER"):
+            ranges += ranges_of(scheme, _ended(item.events or [], entry.database_specific), severity)
+    if entry.versions:
+        ranges += (
+            affected(scheme, version, version, LAST, severity=severity)
+            for version in uncovered(scheme, entry.versions, ranges)
+        )
+    return ranges
+
+
+def _ended(events: list[Event], specific: Specific | None) -> list[Event]:
+    """The events, and the end that GitHub writes beside a range that has none."""
+    last = specific.last_known_affected_version_range if specific else None
+    if not isinstance(last, str) or len(events) != 1 or (found := _LAST_KNOWN.fullmatch(last)) is None:
+        return events
+    return [*events, Event(last_affected=found[2]) if found[1] else Event(limit=found[2])]
 
 
 def describe(

@@ -1,4 +1,4 @@
-"""The "secdb" JSON of apk distributions: Alpine (a file a release and repository) and Wolfi (one file).
+"""The "secdb" JSON of apk distributions: a file a release and repository of Alpine, one file of those that roll.
 
 Each package lists versions and the flaws that they fixed: ``secfixes: {"1.2-r3": ["CVE-2020-1234"]}``.
 Names are those of *origin* packages. Decided here:
@@ -109,11 +109,18 @@ def alpine_page(identifier: str) -> str:
     return f"https://security.alpinelinux.org/vuln/{identifier}"
 
 
-def wolfi_page(identifier: str) -> str:
-    """A page about a flaw in Wolfi: GitHub's for its ids, else the distribution's own."""
+def chainguard_page(identifier: str) -> str:
+    """A page about a flaw in Wolfi or Chainguard: GitHub's for its ids, else the distributions' own."""
     if identifier.startswith("GHSA-"):
         return f"https://github.com/advisories/{identifier}"
     return f"https://images.chainguard.dev/security/{identifier}"
+
+
+def cve_page(identifier: str) -> str:
+    """A page about a flaw where the distribution has none: GitHub's for its ids, NVD's for CVEs."""
+    if identifier.startswith("GHSA-"):
+        return f"https://github.com/advisories/{identifier}"
+    return f"https://nvd.nist.gov/vuln/detail/{identifier}" if fields.CVE.fullmatch(identifier) else ""
 
 
 def _flaws(package: _Package) -> list[tuple[str, tuple[str, ...], str]]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from redoubt.definitions.feeds.secdb import SecdbFeed, alpine_namespace, alpine_page, wolfi_page
+from redoubt.definitions.feeds.secdb import (
+    SecdbFeed,
+    alpine_namespace,
+    alpine_page,
+    chainguard_page,
+    cve_page,
+)
 from redoubt.definitions.sources.interface import Download, Source
 
 #: The Alpine releases that ``--online`` asks for; others in a mirror folder are read as well.
@@ -33,17 +39,46 @@ def alpine(releases: Iterable[str] = ALPINE_RELEASES) -> Source:
     )
 
 
+def _rolling(name: str, title: str, url: str, licence: str, who: str, page: Callable[[str], str]) -> Source:
+    """A distribution without releases: one file about its newest packages."""
+    path = f"{name}/security.json"
+    return Source(
+        name=name,
+        title=title,
+        home=url,
+        licence=licence,
+        attribution=who,
+        feed=SecdbFeed(lambda _: name, page),
+        downloads=(Download(path, url),),
+        patterns=((path,),),
+        limit=256 << 20,
+    )
+
+
 SOURCES: tuple[Source, ...] = (
     alpine(),
-    Source(
-        name="wolfi",
-        title="Wolfi security feed",
-        home="https://packages.wolfi.dev/os/security.json",
-        licence="CC-BY-NC-ND-4.0, or Chainguard's licence for commercial scanners",
-        attribution="Wolfi security advisories, by Chainguard",
-        feed=SecdbFeed(lambda _: "wolfi", wolfi_page),
-        downloads=(Download("wolfi/security.json", "https://packages.wolfi.dev/os/security.json"),),
-        patterns=(("wolfi/security.json",),),
-        limit=256 << 20,
+    _rolling(
+        "wolfi",
+        "Wolfi security feed",
+        "https://packages.wolfi.dev/os/security.json",
+        "CC-BY-NC-ND-4.0, or Chainguard's licence for commercial scanners",
+        "Wolfi security advisories, by Chainguard",
+        chainguard_page,
+    ),
+    _rolling(
+        "chainguard",
+        "Chainguard security feed",
+        "https://packages.cgr.dev/chainguard/security.json",
+        "Chainguard's licence for scanners; ask before you pass it on",
+        "Chainguard security advisories, by Chainguard",
+        chainguard_page,
+    ),
+    _rolling(
+        "minimos",
+        "MinimOS security feed",
+        "https://packages.mini.dev/advisories/secdb/security.json",
+        "published without a licence of its own",
+        "MinimOS security advisories, by Minimus",
+        cve_page,
     ),
 )
