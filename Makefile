@@ -28,7 +28,7 @@ lint: setup ## Check style, types and the floors of the architecture
 # What tests need from Debian. Installed where we are root and apt is there; elsewhere those tests skip.
 DEBIAN_PACKAGES := docker-registry skopeo rpm python3-rpm db5.3-util libmaven3-core-java default-jdk-headless \
 	node-semver mmdebstrap python3-apt golang-go golang-golang-x-mod-dev \
-	ruby php-cli php-composer-semver
+	ruby php-cli php-composer-semver pacman-package-manager
 
 .PHONY: test-packages
 test-packages:

@@ -35,7 +35,7 @@ NO_FIX = {
 }
 
 #: Package types whose location is their system's database, which tells a reader nothing.
-SYSTEM_TYPES = frozenset({"deb", "rpm", "apk"})
+SYSTEM_TYPES = frozenset({"deb", "rpm", "apk", "alpm"})
 
 
 class Summary(NamedTuple):

@@ -26,11 +26,11 @@ class Place(msgspec.Struct, frozen=True):
 
 def place(package_type: str, distribution: Distribution | None, info: DefinitionsInfo) -> Place:
     """The namespace of a type of package on a system, and whether these definitions can judge it."""
-    if package_type in namespaces.OPERATING_SYSTEM_TYPES:
+    if scheme := namespaces.OPERATING_SYSTEM_TYPES.get(package_type):
         if distribution is None:
             return Place("", Judged.UNKNOWN_DISTRIBUTION)
         namespace = namespaces.of_distribution(distribution)
-        if namespace is None or namespaces.scheme(namespace) != package_type:
+        if namespace is None or namespaces.scheme(namespace) != scheme:
             parts = (distribution.id, distribution.version_id or distribution.codename)
             return Place(":".join(part for part in parts if part), Judged.UNSUPPORTED_DISTRIBUTION)
     else:

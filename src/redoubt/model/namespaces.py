@@ -30,6 +30,7 @@ SCHEMES = {
     "mariner": "rpm",
     "fedora": "rpm",
     "bottlerocket": "rpm",
+    "arch": "pacman",
     "pypi": "pypi",
     "npm": "npm",
     "maven": "maven",
@@ -62,8 +63,8 @@ LANGUAGES = {
     "bitnami": "bitnami",
 }
 
-#: Types whose names mean something only within a distribution.
-OPERATING_SYSTEM_TYPES = frozenset({"deb", "rpm", "apk"})
+#: Types whose names mean something only within a distribution → the scheme of their versions.
+OPERATING_SYSTEM_TYPES = {"deb": "deb", "rpm": "rpm", "apk": "apk", "alpm": "pacman"}
 
 #: Distributions whose definitions name the flaws without a fix too, so that silence about a flaw means that
 #: the distribution's package does not have it. All others here list what they repaired, and nothing else
@@ -153,7 +154,7 @@ def of_distribution(distribution: Distribution) -> str | None:
             return f"amazon:{'1' if version.startswith('201') else _major(version)}"
         case "sles" | "sled" | "sles_sap":
             return f"sles:{version or 'unknown'}"
-        case "wolfi" | "chainguard" | "minimos" | "bottlerocket" | "opensuse-tumbleweed":
+        case "wolfi" | "chainguard" | "minimos" | "bottlerocket" | "opensuse-tumbleweed" | "arch":
             return distribution.id
     return None
 

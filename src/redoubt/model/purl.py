@@ -20,12 +20,12 @@ _PLAIN = re.compile("[A-Za-z0-9.~:_-]*").fullmatch
 def of_package(package: Package, distribution: Distribution | None = None) -> str:
     """The purl of an installed package, with what tells it apart on its system.
 
-    For deb, rpm and apk the namespace is the distribution's id (nothing where it is unknown), and the
+    For deb, rpm, apk and alpm the namespace is the distribution's id (nothing where it is unknown), and the
     qualifiers are ``arch``, ``distro`` (``debian-11``), ``epoch`` (rpm only: its version has none) and
     ``upstream`` (``source`` or ``source@version``, as SBOM tools write it).
     """
     match package.type:
-        case "deb" | "rpm" | "apk":
+        case "deb" | "rpm" | "apk" | "alpm":
             return _operating_system(package, distribution)
         case "npm":
             scope, _, name = package.name.rpartition("/")

@@ -21,7 +21,21 @@ __all__ = ["SCHEMES", "InvalidVersion", "compare", "is_exact", "key", "lenient_k
 
 #: Every scheme has a module of its name here, with ``key`` and, where keys may be inexact, ``compare``.
 SCHEMES = frozenset(
-    {"apk", "composer", "deb", "gem", "golang", "jvm", "maven", "npm", "nuget", "pypi", "rpm", "semver"}
+    {
+        "apk",
+        "composer",
+        "deb",
+        "gem",
+        "golang",
+        "jvm",
+        "maven",
+        "npm",
+        "nuget",
+        "pacman",
+        "pypi",
+        "rpm",
+        "semver",
+    }
 )
 
 

@@ -23,6 +23,7 @@ COUNTS = {
     "composer": 20_000,
     "nuget": 20_000,
     "jvm": 20_000,
+    "pacman": 20_000,
 }
 
 _TOOLCHAIN = re.compile(r"go\d|[\d.]+(alpha|beta|rc)\d")

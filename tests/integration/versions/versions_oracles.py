@@ -6,10 +6,12 @@ An oracle takes pairs of versions and answers -1, 0 or 1 for each, or None where
 
 from __future__ import annotations
 
+import ctypes.util
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +46,17 @@ def order(a, b):
     except ValueError:
         return None
     return (a > b) - (a < b)
+print("\\n".join(map(json.dumps, (order(a, b) for a, b in json.load(sys.stdin)))))
+"""
+
+_ALPM = """
+import ctypes, json, sys
+vercmp = ctypes.CDLL(sys.argv[1]).alpm_pkg_vercmp
+vercmp.argtypes, vercmp.restype = [ctypes.c_char_p] * 2, ctypes.c_int
+def order(a, b):
+    if not (a and b) or chr(0) in a + b:
+        return None
+    return max(-1, min(1, vercmp(*(text.encode("utf-8", "surrogatepass") for text in (a, b)))))
 print("\\n".join(map(json.dumps, (order(a, b) for a, b in json.load(sys.stdin)))))
 """
 
@@ -171,8 +184,13 @@ def jvm(pairs: Pairs) -> Answers:
     return _ask(["java", "-XX:TieredStopAtLevel=1", str(_HERE / "JavaOrder.java")], _lines(pairs))
 
 
+def pacman(pairs: Pairs) -> Answers:
+    """libalpm's ``alpm_pkg_vercmp``, which the program vercmp is a wrapper of."""
+    return _ask([sys.executable, "-c", _ALPM, str(ctypes.util.find_library("alpm"))], json.dumps(pairs))
+
+
 ORACLES = {"deb": deb, "rpm": rpm, "pypi": pypi, "npm": npm, "maven": maven, "golang": golang, "semver": npm}
-ORACLES |= {"gem": gem, "composer": composer, "nuget": nuget, "jvm": jvm}
+ORACLES |= {"gem": gem, "composer": composer, "nuget": nuget, "jvm": jvm, "pacman": pacman}
 
 
 def missing(scheme: str) -> str:
@@ -209,4 +227,6 @@ def missing(scheme: str) -> str:
                 return "php-composer-semver"
         case "jvm" if not shutil.which("javac"):
             return "default-jdk-headless"
+        case "pacman" if not ctypes.util.find_library("alpm"):
+            return "pacman-package-manager"
     return ""

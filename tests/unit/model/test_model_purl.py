@@ -48,6 +48,11 @@ ALMA = Distribution(id="almalinux", version_id="9.3")
             Distribution(id="alpine", version_id="3.18.4"),
             "pkg:apk/alpine/busybox@1.36-r0?distro=alpine-3.18.4",
         ),
+        (
+            Package(type="alpm", name="lib32-glibc", version="2.40+r1-3", arch="x86_64", source_name="glibc"),
+            Distribution(id="arch"),
+            "pkg:alpm/arch/lib32-glibc@2.40%2Br1-3?arch=x86_64&distro=arch&upstream=glibc",
+        ),
     ],
 )  # fmt: skip
 def test_purls(package: Package, system: Distribution | None, expected: str) -> None:

@@ -24,6 +24,12 @@ LADDERS = {
     """,
     "rpm-release-missing-or-empty": "1 | 1-~ | 1- 1-. | 1-^ | 1-a | 1-0 | 1.0",
     "rpm-epoch-is-digits-only": "a:1-1 | a:2-1 | 0a:1-1 | 1-1 | 1a:1-1 | 1:1-1",
+    "pacman": """
+        1.0alpha-1 | 1.0beta-1 | 1.0beta2-1 | 1.0rc-1 | 1.0-0.1 | 1.0-1 0:1.0-1 :1.0-1 1.00-1 01.0-01 1_0-1 1~0-1 1^0-1 | 1.0-1.1 | 1.0-2 | 1.0-10 | 1.0.a-1 | 1.0.rc1-1 | 1.0.0-1 1.0_0-1 1.0~0-1
+        | 1.0.1-1 | 1.0..a-1 | 1.0..0-1 1.0.~0-1 | 1.0...0-1 | 1.1-1 | 1.9-1 | 1.10-1 | 1..0-1 | 6.12.arch1-1 | 6.12.1.arch1-1 | 6.12.1.arch2-1 | 20240101-1 | 1:0.1-1 01:0.1-1 | 2:0.1-1 | 10:0-1
+    """,
+    "pacman-words-and-nothing": "a-1 | ab-1 | b-1 | r9.abc-1 | r10.abc-1 | -1 0:-1 | 0a-1 | 0-1",
+    "pacman-epoch-is-digits-only": "a:1-1 | a:2-1 | 1a:1-1 | 1-1 | 1éa-1 | 1:1-1",
     "apk": """
         1_alpha | 1_alpha0 | 1_alpha1 1_alpha01 | 1_alpha_p1 | 1_beta | 1_pre2 | 1_rc1 | 1_rc1-r1 | 1_rc1_p1 | 1 01 | 1-r0 1-r00 | 1-r1 | 1-r9 | 1-r10
         | 1~abc | 1~abc-r1 | 1~abcd | 1_cvs | 1_svn | 1_git | 1_git20200101 | 1_hg | 1_p | 1_p1_rc1 | 1_p1 | 1_p1-r1 | 1_p2 | 1_p_p | 1a | 1a-r1 | 1b_rc | 1b
@@ -77,6 +83,7 @@ LADDERS = {
 REFUSED = {
     "deb": ["", " ", "1-", "-1", "1:", ":1", "a:1", "1 2", "2147483648:1", "1\x002", "1:-1", "+1:2", "٣:1", "\t"],
     "rpm": ["", "1\x002"],
+    "pacman": ["", "1\x002-1"],
     "apk": ["", "a", "1.", "1..2", "1ab", "1a.2", "1_x", "1_", "1-r", "1-1", "1-r1-r1", "1~", "1~g", "1.0 ", "1A", "1_p~-r1", "v1", "1_alphax", "١", "1\n"],
     "pypi": ["", "a", "1.0x", "1.0.", "1..0", "1.0+", "1.0+a+b", "1.0+a..b", "1 .0", "1!", "١.٠", "1.0.poſt1", "1.0+ß", "1.0-p1", "latest"],
     "npm": ["", "1", "1.0", "01.0.0", "1.0.0.0", "1.0.0-", "1.0.0-01", "1.0.0-a..b", "1.0.0+", "1.0.0rc1", "1.0.0-é", "9007199254740992.0.0", "1.0.0-" + "a" * 251, "1.0.0\x1c", "1.٠.0"],
@@ -131,3 +138,21 @@ def test_maven_versions_in_a_ring_are_compared_one_by_one_and_one_key_is_inexact
         assert versions.compare("maven", lower, higher) == -1
         assert versions.compare("maven", higher, lower) == 1
     assert [versions.is_exact(versions.key("maven", version)) for version in ring] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("version", "equal", "lower", "higher"),
+    [
+        ("1.0", ["1.0-1", "1.0-2", "0:1.0-9"], ["1.0rc-1", "0.9-1", "0.9"], ["1.0.1-1", "1:0-1", "1.0."]),
+        ("1.0.-1", ["1.0..-1", "1.0_-1", "1.0."], ["1.0-1", "1.0.a-1", "1.0..a-1"], ["1.0.0-1", "1.0..0-1", "1.0.-2"]),
+        ("1.0-1.", ["1.0", "1.0-1.."], ["1.0-1", "1.0-1.a"], ["1.0-1.0", "1.0-2"]),
+    ],
+)  # fmt: skip
+def test_arch_versions_that_vercmp_puts_in_two_places_are_inexact_and_compared_as_it_does(
+    version: str, equal: list[str], lower: list[str], higher: list[str]
+) -> None:
+    assert not versions.is_exact(versions.key("pacman", version))
+    for order, others in ((0, equal), (1, lower), (-1, higher)):
+        for other in others:
+            assert versions.compare("pacman", version, other) == order, (version, other)
+            assert versions.compare("pacman", other, version) == -order, (other, version)

@@ -19,6 +19,7 @@ GRAMMARS = {
     "maven": r"(0|1|10|rc|foo|[.-])((0|1|10|[.]|-|alpha|rc|snapshot|final|sp|foo|a|m)){0,8}",
     "npm": rf"[=v]?{_SEMVER}",
     "nuget": r"(0|1|01|10)(\.(0|1|9|10)){0,3}(-(0|2|10|a|A|a1|rc|RC|--)(\.(0|2|10|b|B))?)?(\+b)?",
+    "pacman": r"((0|1|10|a)?:)?([0-9]|[.+~_aZ]){1,6}(-([0-9]|[.~aZ]){0,3})?",
     "pypi": r"v?(1!)?(0|1|01|10)(\.(0|1|10)){0,3}(\.?(a|b|c|rc|pre)[-_.]?[01]?)?(\.?(post|r)[01]?|-1)?(\.?dev[01]?)?(\+(a|1|10|B)([-.](a|2))?)?",
     "rpm": r"((0|1|10|a)?:)?([0-9]|[.+~^aZ_]){1,6}(-([0-9]|[.+~^aZ]){0,3})?",
     "semver": rf"v?({_SEMVER}|[0-2](\.0[1-2])?(-a)?)",
@@ -75,6 +76,6 @@ def test_any_text_gives_a_key_or_invalid_version(scheme: str) -> None:
         else:
             assert versions.lenient_key(scheme, text) == versions.key(scheme, text)
             assert versions.compare(scheme, text, text) == 0
-            assert exact or scheme == "maven"
+            assert exact or scheme in ("maven", "pacman")
 
     law()

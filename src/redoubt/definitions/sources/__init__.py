@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from redoubt.definitions.sources import apk, cves, deb, osv
+from redoubt.definitions.sources import apk, arch, cves, deb, osv
 from redoubt.definitions.sources.interface import Download, Source
 from redoubt.errors import UsageError
 
@@ -18,6 +18,7 @@ SOURCES: tuple[Source, ...] = (
     *osv.SOURCES,
     *deb.SOURCES,
     *apk.SOURCES,
+    *arch.SOURCES,
     *cves.SOURCES,
 )
 

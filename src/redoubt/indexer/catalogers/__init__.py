@@ -5,6 +5,7 @@ Importing this room costs little: what is heavy (SQLite, archives) is imported w
 
 from __future__ import annotations
 
+from redoubt.indexer.catalogers.alpm import AlpmCataloger
 from redoubt.indexer.catalogers.apk import ApkCataloger
 from redoubt.indexer.catalogers.cargo import CargoCataloger
 from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
@@ -23,6 +24,7 @@ ALL: tuple[Cataloger, ...] = (
     OsReleaseCataloger(),
     DpkgCataloger(),
     ApkCataloger(),
+    AlpmCataloger(),
     RpmCataloger(),
     PythonCataloger(),
     NpmCataloger(),
