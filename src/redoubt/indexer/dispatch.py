@@ -40,6 +40,8 @@ class Tables:
         self.names: dict[bytes, list[Cataloger]] = {}
         self.extensions: dict[bytes, list[Cataloger]] = {}
         self.directories: dict[bytes, list[Cataloger]] = {}
+        prefixes: dict[bytes, list[Cataloger]] = {}
+        suffixes: dict[bytes, list[Cataloger]] = {}
         self.magic: list[tuple[bytes, StreamCataloger]] = []
         self.databases: dict[str, list[Cataloger]] = {}
         for cataloger in self.catalogers:
@@ -48,6 +50,8 @@ class Tables:
                 (self.names, wanted.names),
                 (self.extensions, wanted.extensions),
                 (self.directories, wanted.directories),
+                (prefixes, wanted.prefixes),
+                (suffixes, wanted.suffixes),
             ):
                 for key in keys:
                     table.setdefault(key, []).append(cataloger)
@@ -55,6 +59,9 @@ class Tables:
             for database in wanted.databases:
                 self.databases.setdefault(database, []).append(cataloger)
         self.folders = tuple(self.directories)
+        self.prefixes, self.suffixes = tuple(prefixes), tuple(suffixes)
+        self._affixes = ((bytes.startswith, prefixes), (bytes.endswith, suffixes))
+        self.declaring = frozenset(c.name for c in self.catalogers if c.wanted.declared)
         smallest = [max(cataloger.wanted.min_size, len(magic)) for magic, cataloger in self.magic]
         self.min_size = min(smallest, default=1 << 62)
         self.link_paths = frozenset(part.encode() for path in self.databases for part in ancestors(path))
@@ -65,6 +72,10 @@ class Tables:
         found = list(self.names.get(base, ()))
         found += self.extensions.get(base[base.rfind(b".") :].lower(), ())
         found += self.directories.get(folder.rpartition(b"/")[2], ())
+        for has, table in self._affixes:
+            for affix, catalogers in table.items():
+                if has(base, affix):
+                    found += catalogers
         return [cataloger for cataloger in dict.fromkeys(found) if cataloger.accepts(path)]
 
 
@@ -122,6 +133,7 @@ class Dispatch:
         self._note = self.names.waiting.append
         self._by_base, self._by_extension = tables.names, tables.extensions
         self._folders, self._min_size = tables.folders, tables.min_size
+        self._prefixes, self._suffixes = tables.prefixes, tables.suffixes
 
     def regular(self, path: bytes, size: int, executable: bool) -> Sink | None:
         """See ``tar.Visitor``: a sink where a cataloger wants the file."""
@@ -132,6 +144,8 @@ class Dispatch:
         if (
             base in self._by_base
             or base[base.rfind(b".") :].lower() in self._by_extension
+            or base.endswith(self._suffixes)
+            or base.startswith(self._prefixes)
             or folder.endswith(self._folders)
         ):
             catalogers = self._tables.by_name(path)

@@ -272,7 +272,7 @@ def _settled(
 ) -> Merged:
     """Merge, and look again for databases that links lead to, until none is left to look for."""
     databases = {path: [c.name for c in wanting] for path, wanting in tables.databases.items()}
-    merged = lay_over(get_layers(), databases)
+    merged = lay_over(get_layers(), databases, tables.declaring)
     asked: set[Missing] = set()
     for _ in range(_ROUNDS):
         missing = [one for one in merged.missing if one not in asked]
@@ -280,7 +280,7 @@ def _settled(
             break
         asked.update(missing)
         follow(missing)
-        merged = lay_over(get_layers(), databases)
+        merged = lay_over(get_layers(), databases, tables.declaring)
     return merged
 
 

@@ -17,6 +17,7 @@ import msgspec
 import zstandard
 
 from redoubt.indexer.dispatch import ancestors
+from redoubt.indexer.evidence import Evidence
 from redoubt.indexer.report import FileReport, LayerReport
 from redoubt.model import Distribution, Location, Package, Problem
 
@@ -61,11 +62,14 @@ class Merged(NamedTuple):
 
 
 def lay_over(
-    layers: Sequence[tuple[str, Sequence[LayerReport]]], databases: Mapping[str, Iterable[str]]
+    layers: Sequence[tuple[str, Sequence[LayerReport]]],
+    databases: Mapping[str, Iterable[str]],
+    declaring: frozenset[str] = frozenset(),
 ) -> Merged:
     """Merge ``layers``: for each, bottom first, its diff-id and what its passes reported.
 
-    ``databases`` is the well-known path of each package database → the names of its catalogers.
+    ``databases`` is the well-known path of each package database → the names of its catalogers; ``declaring``
+    are the names of the catalogers of files that only ask for packages.
     """
     view = _View()
     for diff_id, reports in layers:
@@ -76,7 +80,7 @@ def lay_over(
         for report in reports
         for problem in report.problems
     ]
-    packages, more = _collected(view.files())
+    packages, more = _collected(list(view.files()), declaring)
     return Merged(
         packages=packages,
         problems=tuple(sorted({*problems, *more})),  # what a layer's second pass says again is said once
@@ -272,15 +276,18 @@ class _View:
                     yield Missing(real, path, cataloger)
 
 
-def _collected(files: Iterable[tuple[str, _File]]) -> tuple[tuple[Package, ...], list[Problem]]:
+def _collected(
+    files: Sequence[tuple[str, _File]], declaring: frozenset[str]
+) -> tuple[tuple[Package, ...], list[Problem]]:
+    evidence = Evidence(((path, report) for path, file in files for report in file.reports), declaring)
     found: dict[_Identity, tuple[Package, set[Location]]] = {}
     problems: list[Problem] = []
     for path, file in files:
         for report in file.reports:
             problems += [msgspec.structs.replace(p, layer=file.layer) for p in report.problems]
-            for package in report.packages:
-                layer = file.introduced[package.identity, package.locations]
-                places = package.locations or (Location(path),)
+            for package, original in evidence.packages(path, report):
+                layer = file.introduced[original.identity, original.locations]
+                places = original.locations or (Location(path),)
                 _, locations = found.setdefault(package.identity, (package, set()))
                 locations.update(Location(place.path, layer) for place in places)
     packages = tuple(

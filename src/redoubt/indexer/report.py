@@ -15,6 +15,7 @@ class FileReport(msgspec.Struct, frozen=True, array_like=True):
     packages: tuple[Package, ...] = ()
     problems: tuple[Problem, ...] = ()
     distribution: Distribution | None = None
+    elsewhere: str = ""
 
 
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,8 @@ RECORD = 256
 
 def weight(report: FileReport) -> int:
     """How much memory keeping a file's report takes, roughly, in bytes."""
-    return len(report.path) + RECORD + sum(map(_package, report.packages)) + _problems(report.problems)
+    said = sum(map(_package, report.packages)) + _problems(report.problems)
+    return len(report.path) + len(report.elsewhere) + RECORD + said
 
 
 def layer_weight(report: LayerReport) -> int:

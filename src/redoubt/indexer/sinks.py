@@ -222,7 +222,8 @@ def ask(cataloger: Cataloger, path: bytes, question: Callable[[], Catalog]) -> F
         msgspec.structs.replace(problem, path=problem.path or text(path), cataloger=cataloger.name)
         for problem in catalog.problems
     )
-    return FileReport(text(path), cataloger.name, catalog.packages, problems, catalog.distribution)
+    said = catalog.packages, problems, catalog.distribution, catalog.elsewhere
+    return FileReport(text(path), cataloger.name, *said)
 
 
 def too_large(cataloger: Cataloger, path: bytes, size: int) -> FileReport:
@@ -261,4 +262,4 @@ def renamed(report: FileReport, path: bytes) -> FileReport:
     problems = tuple(
         msgspec.structs.replace(problem, path=moved(problem.path)) for problem in report.problems
     )
-    return FileReport(new, report.cataloger, packages, problems, report.distribution)
+    return FileReport(new, report.cataloger, packages, problems, report.distribution, report.elsewhere)

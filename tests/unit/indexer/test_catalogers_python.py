@@ -56,9 +56,34 @@ def test_headers_longer_than_the_first_read_are_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "elsewhere"),
+    [
+        (b'{"url":"git+https://x","vcs_info":{"vcs":"git","commit_id":"0"}}', "git+https://x"),
+        (b'{"url":"https://me:secret@example.org/a","vcs_info":{}}', "https://example.org/a"),
+        (b'{"url":"file:///src/app","dir_info":{"editable":true}}', "file:///src/app"),
+        (b'{"dir_info":{}}', "elsewhere"),
+        (b'{"url":7,"dir_info":{}}', "elsewhere"),
+        (b'{"url":"file:///wheels/a-1-py3-none-any.whl","archive_info":{}}', ""),
+        (b"{}", ""),
+    ],
+)
+def test_direct_url_tells_where_the_distribution_beside_it_came_from(data: bytes, elsewhere: str) -> None:
+    assert read(data, "lib/a-1.dist-info/direct_url.json") == Catalog(elsewhere=elsewhere)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"[" * 100_000, b'{"url"'])
+def test_direct_url_that_is_not_one_is_damaged(data: bytes) -> None:
+    catalog = read(data, "lib/a-1.dist-info/direct_url.json")
+    assert catalog.elsewhere == ""
+    assert len(catalog.problems) == 1
+
+
+@pytest.mark.parametrize(
     ("path", "wanted"),
     [
         (b"lib/a-1.dist-info/METADATA", True),
+        (b"lib/a-1.dist-info/direct_url.json", True),
+        (b"lib/a/direct_url.json", False),
         (b"lib/A-1.DIST-INFO/METADATA", True),
         (b"lib/a.egg-info/PKG-INFO", True),
         (b"lib/a-1-py3.egg/EGG-INFO/PKG-INFO", True),

@@ -18,6 +18,9 @@ from redoubt.indexer.catalogers.java import JavaCataloger
 from redoubt.indexer.catalogers.npm import NpmCataloger
 from redoubt.indexer.catalogers.os_release import OsReleaseCataloger
 from redoubt.indexer.catalogers.python import PythonCataloger
+from redoubt.indexer.catalogers.python_egg import EggCataloger
+from redoubt.indexer.catalogers.python_locks import PythonLockCataloger
+from redoubt.indexer.catalogers.requirements import RequirementsCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
 
 ALL: tuple[Cataloger, ...] = (
@@ -27,6 +30,9 @@ ALL: tuple[Cataloger, ...] = (
     AlpmCataloger(),
     RpmCataloger(),
     PythonCataloger(),
+    EggCataloger(),
+    PythonLockCataloger(),
+    RequirementsCataloger(),
     NpmCataloger(),
     JavaCataloger(),
     GoCataloger(),

@@ -30,7 +30,7 @@ class CargoCataloger:
 
     name = "cargo"
     version = 1
-    wanted = Wanted(names=frozenset({b"Cargo.lock"}), max_size=16 << 20)
+    wanted = Wanted(names=frozenset({b"Cargo.lock"}), max_size=16 << 20, declared=True)
 
     def accepts(self, path: bytes) -> bool:
         """Whether the file is of a workspace, and not of a crate in Cargo's own folders."""

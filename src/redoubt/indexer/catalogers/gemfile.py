@@ -25,7 +25,7 @@ class GemfileCataloger:
 
     name = "gemfile"
     version = 1
-    wanted = Wanted(names=frozenset({b"Gemfile.lock", b"gems.locked"}), max_size=16 << 20)
+    wanted = Wanted(names=frozenset({b"Gemfile.lock", b"gems.locked"}), max_size=16 << 20, declared=True)
 
     def accepts(self, path: bytes) -> bool:
         """Whether the file is an application's, and not one that came inside of a gem."""

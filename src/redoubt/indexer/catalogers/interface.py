@@ -34,31 +34,39 @@ class Catalog(msgspec.Struct, frozen=True):
     The exception is a package inside an archive inside the file: its single location's path is the
     archive member's path with its file's (``app.jar!/lib/core.jar``), its layer empty.
     Problems carry message and kind; path, layer and cataloger are filled in by the caller.
+    ``elsewhere`` is said of the packages of the other files in this file's folder: they came from there (a
+    URL, without credentials) and not from the registry of their kind.
     """
 
     packages: tuple[Package, ...] = ()
     problems: tuple[Problem, ...] = ()
     distribution: Distribution | None = None
+    elsewhere: str = ""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which files a cataloger is shown. Names are bytes, compared as they stand in the archive.
 
     A regular file is wanted if its base name is in ``names``, or ends with one of ``extensions``
-    (lower-cased, each beginning with a dot), or if the directory it lies in is named by one of
-    ``directories`` (last component), or if it is at least ``min_size`` bytes long, has an execute bit and
-    begins with one of ``magic``; and ``Cataloger.accepts`` then agrees to its whole path.
+    (lower-cased, from the last dot on), or begins with one of ``prefixes`` or ends with one of
+    ``suffixes`` (for names that neither of the others can tell), or if the directory it lies in is named by
+    one of ``directories`` (last component), or if it is at least ``min_size`` bytes long, has an execute bit
+    and begins with one of ``magic``; and ``Cataloger.accepts`` then agrees to its whole path.
     ``databases`` are the well-known places of a package database: a symlink on the way to one is followed.
     A file over ``max_size`` bytes is not read: that is a ``LIMIT`` problem.
+    ``declared``: what these files name was asked for, and may not be there (lock files; see ``evidence``).
     """
 
     names: frozenset[bytes] = frozenset()
     extensions: frozenset[bytes] = frozenset()
+    prefixes: frozenset[bytes] = frozenset()
+    suffixes: frozenset[bytes] = frozenset()
     directories: frozenset[bytes] = frozenset()
     magic: tuple[bytes, ...] = ()
     min_size: int = 0
     databases: tuple[str, ...] = ()
     max_size: int = 64 << 20
+    declared: bool = False
 
 
 class Cataloger(Protocol):

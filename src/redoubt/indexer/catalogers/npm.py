@@ -12,6 +12,7 @@ import re
 
 import msgspec
 
+from redoubt.indexer.catalogers.documents import decoded
 from redoubt.indexer.catalogers.fields import Findings, clean
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 
@@ -20,7 +21,6 @@ _OWN_MANIFEST = re.compile(
     rb"(?:^|/)(?:node_modules|usr/(?:share|lib(?:/[a-z0-9_]+-linux-[a-z0-9_]+)?)/nodejs)"
     rb"/(?:@[^/]+/)?[^@._/][^/]*/package\.json$"
 )
-_BOM = b"\xef\xbb\xbf"
 
 
 class _Manifest(msgspec.Struct):
@@ -47,13 +47,8 @@ class NpmCataloger:
     def catalog(self, path: str, content: Content) -> Catalog:
         """The package, if the manifest has both a name and a version: without, it is not a package."""
         found = Findings()
-        data = content.all()
-        if data.startswith(_BOM):
-            data = data[len(_BOM) :]
-        try:
-            manifest = _DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            found.damaged(f"not a JSON object: {clean(str(error))[:200]}")
+        manifest = decoded(_DECODER, content, found)
+        if manifest is None:
             return found.catalog()
         name, version = manifest.name, manifest.version
         if isinstance(name, str) and isinstance(version, str):

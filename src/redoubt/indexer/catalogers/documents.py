@@ -1,0 +1,38 @@
+"""Documents in JSON, decoded into what a cataloger needs of them. It must not know any one format."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from redoubt.indexer.catalogers.fields import Findings, clean
+from redoubt.indexer.catalogers.interface import Content
+
+_BOM = b"\xef\xbb\xbf"
+_T = TypeVar("_T")
+
+
+def decoded(decoder: msgspec.json.Decoder[_T], content: Content | bytes, found: Findings) -> _T | None:
+    """The document, with or without a byte order mark; None and a problem if it is not what the decoder knows."""
+    data = content if isinstance(content, bytes) else content.all()
+    try:
+        return decoder.decode(data[len(_BOM) :] if data.startswith(_BOM) else data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        found.damaged(f"not the JSON that it should be: {clean(str(error))[:200]}")
+        return None
+
+
+def word(value: object) -> str:
+    """A field that should be text, clean; empty if it is something else."""
+    return clean(value) if isinstance(value, str) else ""
+
+
+def table(value: object) -> dict[str, object]:
+    """A field that should be an object; empty if it is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def rows(value: object) -> list[object]:
+    """A field that should be a list; empty if it is something else."""
+    return value if isinstance(value, list) else []

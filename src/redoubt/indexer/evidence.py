@@ -1,0 +1,55 @@
+"""Which packages to believe where files speak of each other's: what is installed wins over what was asked for.
+
+A lock file says what was asked for. Where at least half of the names in it are installed somewhere in the
+image, the installation is the truth: the rest of the lock file was not installed (other platforms, tools for
+development, an older state), and it is left out. Where fewer are, its packages were bundled, packed or
+compiled into something that says nothing itself: the lock file is all there is, and is believed.
+
+A file beside a package's own may say that the package came from elsewhere than its registry (Python's
+``direct_url.json``). Such a package is listed with where it came from and without a version: advisories
+speak of the registry's versions. It must not know any format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from redoubt.indexer.report import FileReport
+from redoubt.model import Package, namespaces
+
+
+class Evidence:
+    """What all files in sight say together. ``declaring`` are the catalogers whose files only ask for packages."""
+
+    def __init__(self, files: Iterable[tuple[str, FileReport]], declaring: frozenset[str]) -> None:
+        self._declaring = declaring
+        self._elsewhere: dict[str, str] = {}  # folder → where what lies in it came from
+        self._installed: set[tuple[str, str]] = set()
+        files = list(files)
+        asked = {p.type for _, report in files if report.cataloger in declaring for p in report.packages}
+        for path, report in files:
+            if report.elsewhere:
+                self._elsewhere[path.rpartition("/")[0]] = report.elsewhere
+            if asked and report.cataloger not in declaring:
+                self._installed.update(_named(p) for p in report.packages if p.type in asked)
+
+    def packages(self, path: str, report: FileReport) -> Iterator[tuple[Package, Package]]:
+        """The packages of a file that count: each as it is to be told, and as the file has it."""
+        if report.cataloger in self._declaring and self._superseded(report):
+            return
+        elsewhere = self._elsewhere.get(path.rpartition("/")[0], "") if self._elsewhere else ""
+        for package in report.packages:
+            if elsewhere:
+                yield msgspec.structs.replace(package, version="", repositories=(elsewhere,)), package
+            else:
+                yield package, package
+
+    def _superseded(self, report: FileReport) -> bool:
+        names = {_named(package) for package in report.packages}
+        return bool(names) and 2 * len(names & self._installed) >= len(names)
+
+
+def _named(package: Package) -> tuple[str, str]:
+    return package.type, namespaces.normalize(namespaces.LANGUAGES.get(package.type, ""), package.name)
