@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-INT32, STRING = 4, 6
+CHAR, INT32, STRING, STRINGS = 1, 4, 6, 8
+STATES, FLAGS, FOLDER_NUMBERS, BASENAMES, FOLDERS = 1029, 1037, 1116, 1117, 1118
 _TAGS = {
     "name": 1000,
     "version": 1001,
@@ -38,6 +39,44 @@ def header(**fields: str | int) -> bytes:
             entries.append((_TAGS[field], STRING, len(store), 1))
             store += value.encode() + b"\0"
     return raw_header(entries, store)
+
+
+def header_with_files(
+    paths: Sequence[str],
+    *,
+    flags: Sequence[int] = (),
+    states: Sequence[int] = (),
+    lists: Mapping[str, tuple[int, int, bytes]] | None = None,
+) -> bytes:
+    """A package ``tool`` that has these files (absolute paths).
+
+    ``lists`` puts (type, count, bytes) in the place of some of its lists: ``basenames``, ``folders`` …
+    """
+    folders = list(dict.fromkeys(path[: path.rfind("/") + 1] for path in paths))
+    numbers = [folders.index(path[: path.rfind("/") + 1]) for path in paths]
+    tables = {
+        "numbers": (FOLDER_NUMBERS, INT32, len(paths), struct.pack(f">{len(paths)}I", *numbers)),
+        "flags": (FLAGS, INT32, len(flags), struct.pack(f">{len(flags)}I", *flags)),
+        "states": (STATES, CHAR, len(states), bytes(states)),
+        "basenames": (BASENAMES, STRINGS, len(paths), _texts(path.rpartition("/")[2] for path in paths)),
+        "folders": (FOLDERS, STRINGS, len(folders), _texts(folders)),
+    }
+    for name, (kind, count, data) in (lists or {}).items():
+        tables[name] = (tables.pop(name)[0], kind, count, data)  # the last one in the store
+    entries, store = [], b""
+    for tag, text in ((_TAGS["name"], "tool"), (_TAGS["version"], "1"), (_TAGS["release"], "2")):
+        entries.append((tag, STRING, len(store), 1))
+        store += text.encode() + b"\0"
+    for tag, kind, count, data in tables.values():
+        if count:
+            store = store.ljust((len(store) + 3) & ~3, b"\0")
+            entries.append((tag, kind, len(store), count))
+            store += data
+    return raw_header(entries, store)
+
+
+def _texts(texts: Iterable[str]) -> bytes:
+    return b"".join(text.encode() + b"\0" for text in texts)
 
 
 def database(blobs: Sequence[object], schema: str = PACKAGES, *more: str) -> bytes:

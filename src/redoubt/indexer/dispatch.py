@@ -22,6 +22,8 @@ from redoubt.model import Problem, ProblemKind
 _NAMES_AT_ONCE = 4096
 _REFUSALS_TOLD = 20
 _OPAQUE = b".wh..opq"  # after the first ``.wh.``
+#: Links of systems that keep these folders below usr (or lib64 as lib): databases of packages name either path.
+_MERGED = (b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32", b"usr/sbin", b"usr/lib64")
 _FOLDER = 64  # what knowing one folder costs beyond its path, roughly
 
 
@@ -64,7 +66,9 @@ class Tables:
         self.declaring = frozenset(c.name for c in self.catalogers if c.wanted.declared)
         smallest = [max(cataloger.wanted.min_size, len(magic)) for magic, cataloger in self.magic]
         self.min_size = min(smallest, default=1 << 62)
-        self.link_paths = frozenset(part.encode() for path in self.databases for part in ancestors(path))
+        self.link_paths = frozenset(
+            (*_MERGED, *(part.encode() for path in self.databases for part in ancestors(path)))
+        )
 
     def by_name(self, path: bytes) -> list[Cataloger]:
         """The catalogers that want a regular file of this name at this path."""

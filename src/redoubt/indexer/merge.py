@@ -18,23 +18,29 @@ import zstandard
 
 from redoubt.indexer.dispatch import ancestors
 from redoubt.indexer.evidence import Evidence
+from redoubt.indexer.ownership import Claim, owners
 from redoubt.indexer.report import FileReport, LayerReport
 from redoubt.model import Distribution, Location, Package, Problem
+from redoubt.model.namespaces import OPERATING_SYSTEM_TYPES
 
 _HOPS = 40  # as many symlinks as Linux follows
 _STEPS = 512  # path components looked at while following them
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
 _Identity = tuple[str | tuple[str, ...], ...]
-_Sighting = tuple[_Identity, tuple[Location, ...]]  # identity, place inside the file
+#: Identity and place inside the file; or a claim.
+_Sighting = tuple[_Identity, tuple[Location, ...]] | Claim
 
 
 class _File(NamedTuple):
-    """A wanted file in sight: what each cataloger said, and which layer first brought each package."""
+    """A wanted file in sight: what each cataloger said, and which layer first brought each package and claim.
+
+    Layers are numbers here, 0 the bottom: the same one may lie in an image twice.
+    """
 
     reports: tuple[FileReport, ...]
-    introduced: dict[_Sighting, str]
-    layer: str
+    introduced: dict[_Sighting, int]
+    layer: int
 
 
 class _Link(NamedTuple):
@@ -72,15 +78,15 @@ def lay_over(
     are the names of the catalogers of files that only ask for packages.
     """
     view = _View()
-    for diff_id, reports in layers:
-        view.apply(diff_id, reports)
+    for number, (_, reports) in enumerate(layers):
+        view.apply(number, reports)
     problems = [
         msgspec.structs.replace(problem, layer=diff_id)
         for diff_id, reports in layers
         for report in reports
         for problem in report.problems
     ]
-    packages, more = _collected(list(view.files()), declaring)
+    packages, more = _collected(view, layers, declaring)
     return Merged(
         packages=packages,
         problems=tuple(sorted({*problems, *more})),  # what a layer's second pass says again is said once
@@ -95,7 +101,7 @@ def named(report: LayerReport) -> Iterator[list[bytes]]:
     if not report.names:
         return
     reader = zstandard.ZstdDecompressor().stream_reader(report.names)
-    while chunk := reader.read(1 << 20):
+    while chunk := reader.read(1 << 18):
         lines = (carry + chunk).split(b"\n")
         carry = lines.pop()
         yield lines
@@ -106,43 +112,45 @@ class _View:
 
     def __init__(self) -> None:
         self._root: dict[str, object] = {}
-        self._linked = False
+        self.links: set[str] = set()  # some of them may be gone again
         self._real_folders: dict[str, str | None] = {}  # what ``real`` said, while links stay as they are
         self._interesting: set[bytes] = set()  # paths in the tree and above; a leaf's also with a slash
 
     # --- applying a layer
 
-    def apply(self, diff_id: str, reports: Sequence[LayerReport]) -> None:
+    def apply(self, layer: int, reports: Sequence[LayerReport]) -> None:
         """Lay one layer over what is there."""
         files: dict[str, list[FileReport]] = {}
         for report in reports:
             for file in report.files:
-                files.setdefault(self._real_parent(file.path), []).append(file)
+                files.setdefault(self.real_parent(file.path), []).append(file)
         before = {path: node for path in files if isinstance(node := self._at(path), _File)}
         for report in reports:
             self._remove(report)
         self._real_folders.clear()
         for report in reports:
             for path, target in report.links.items():
-                self._put(self._real_parent(path), _Link(target))
-                self._linked = True
+                self._put(self.real_parent(path), _Link(target))
+                self.links.add(self.real_parent(path))
                 self._real_folders.clear()
-        if self._linked:
-            files = {self._real_parent(path): said for path, said in files.items()}
+        if self.links:
+            files = {self.real_parent(path): said for path, said in files.items()}
         for path, said in files.items():
             was = before[path].introduced if path in before else {}
-            introduced = {}
+            introduced: dict[_Sighting, int] = {}
             for file in said:
                 for package in file.packages:
                     sighting = (package.identity, package.locations)
-                    introduced[sighting] = was.get(sighting, diff_id)
-            self._put(path, _File(tuple(said), introduced, diff_id))
+                    introduced[sighting] = was.get(sighting, layer)
+                for claim in file.claims:
+                    introduced[claim] = was.get(claim, layer) if claim.version else layer
+            self._put(path, _File(tuple(said), introduced, layer))
 
     def _remove(self, report: LayerReport) -> None:
         if not self._interesting:
             return
         for path in report.whiteouts:
-            self._delete(self._real_parent(path))
+            self._delete(self.real_parent(path))
         for path in report.opaques:
             real = self.real(path)
             node = None if real is None else self._at(real)
@@ -238,9 +246,9 @@ class _View:
             waiting.extend(node.target.split("/")[::-1])
         return "/".join(done)
 
-    def _real_parent(self, path: str) -> str:
+    def real_parent(self, path: str) -> str:
         """The path with links followed in all but its last component."""
-        if not self._linked:
+        if not self.links:
             return path
         folder, _, name = path.rpartition("/")
         if folder not in self._real_folders:
@@ -277,21 +285,55 @@ class _View:
 
 
 def _collected(
-    files: Sequence[tuple[str, _File]], declaring: frozenset[str]
+    view: _View, layers: Sequence[tuple[str, Sequence[LayerReport]]], declaring: frozenset[str]
 ) -> tuple[tuple[Package, ...], list[Problem]]:
+    files = list(view.files())
     evidence = Evidence(((path, report) for path, file in files for report in file.reports), declaring)
+    owned = _owners(view, files, layers)
     found: dict[_Identity, tuple[Package, set[Location]]] = {}
     problems: list[Problem] = []
     for path, file in files:
+        owner = owned.get(path, "")
         for report in file.reports:
-            problems += [msgspec.structs.replace(p, layer=file.layer) for p in report.problems]
+            diff_id = layers[file.layer][0]
+            problems += [msgspec.structs.replace(p, layer=diff_id) for p in report.problems]
             for package, original in evidence.packages(path, report):
-                layer = file.introduced[original.identity, original.locations]
+                layer = layers[file.introduced[original.identity, original.locations]][0]
+                whose = "" if package.type in OPERATING_SYSTEM_TYPES else owner
                 places = original.locations or (Location(path),)
                 _, locations = found.setdefault(package.identity, (package, set()))
-                locations.update(Location(place.path, layer) for place in places)
+                locations.update(Location(place.path, layer, whose) for place in places)
     packages = tuple(
         msgspec.structs.replace(package, locations=tuple(sorted(locations)))
         for _, (package, locations) in sorted(found.items(), key=lambda item: item[0])
     )
     return packages, problems
+
+
+def _owners(
+    view: _View, files: Sequence[tuple[str, _File]], layers: Sequence[tuple[str, Sequence[LayerReport]]]
+) -> dict[str, str]:
+    """Path → owner, of the files with packages that an operating system's package installed."""
+    claims = [
+        (claim, file.introduced[claim]) for _, file in files for said in file.reports for claim in said.claims
+    ]
+    if not claims:
+        return {}
+    # A file with several packages is as new as the newest of them: it was written then.
+    holding = {
+        path: max(since)
+        for path, file in files
+        if (since := [layer for what, layer in file.introduced.items() if not isinstance(what, Claim)])
+    }
+
+    def existed(paths: set[str]) -> dict[str, int]:
+        wanted = {path.encode() for path in paths}
+        first: dict[str, int] = {}
+        for number, (_, reports) in enumerate(layers):
+            for report in reports:
+                for lines in named(report):
+                    for path in wanted.intersection(lines):
+                        first.setdefault(path.decode(), number)
+        return first
+
+    return owners(claims, holding, view.links, view.real_parent, existed)

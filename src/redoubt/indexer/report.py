@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from redoubt.indexer.ownership import Claim
 from redoubt.model import Distribution, Package, Problem
 
 
@@ -16,6 +17,7 @@ class FileReport(msgspec.Struct, frozen=True, array_like=True):
     problems: tuple[Problem, ...] = ()
     distribution: Distribution | None = None
     elsewhere: str = ""
+    claims: tuple[Claim, ...] = ()
 
 
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +50,8 @@ RECORD = 256
 def weight(report: FileReport) -> int:
     """How much memory keeping a file's report takes, roughly, in bytes."""
     said = sum(map(_package, report.packages)) + _problems(report.problems)
-    return len(report.path) + len(report.elsewhere) + RECORD + said
+    claimed = sum(RECORD + len(claim.owner) + len(claim.paths) for claim in report.claims)
+    return len(report.path) + len(report.elsewhere) + RECORD + said + claimed
 
 
 def layer_weight(report: LayerReport) -> int:

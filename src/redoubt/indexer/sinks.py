@@ -222,7 +222,7 @@ def ask(cataloger: Cataloger, path: bytes, question: Callable[[], Catalog]) -> F
         msgspec.structs.replace(problem, path=problem.path or text(path), cataloger=cataloger.name)
         for problem in catalog.problems
     )
-    said = catalog.packages, problems, catalog.distribution, catalog.elsewhere
+    said = catalog.packages, problems, catalog.distribution, catalog.elsewhere, catalog.claims
     return FileReport(text(path), cataloger.name, *said)
 
 
@@ -262,4 +262,5 @@ def renamed(report: FileReport, path: bytes) -> FileReport:
     problems = tuple(
         msgspec.structs.replace(problem, path=moved(problem.path)) for problem in report.problems
     )
-    return FileReport(new, report.cataloger, packages, problems, report.distribution, report.elsewhere)
+    said = packages, problems, report.distribution, report.elsewhere, report.claims
+    return FileReport(new, report.cataloger, *said)

@@ -39,7 +39,17 @@ Version: 4.5
 %description libs
 Nothing.
 
+%install
+for file in /usr/bin/tiny /opt/tiny/node_modules/tiny/package.json /usr/share/doc/tiny/README; do
+    mkdir -p $RPM_BUILD_ROOT$(dirname $file)
+    touch $RPM_BUILD_ROOT$file
+done
+
 %files
+/usr/bin/tiny
+/opt/tiny/node_modules/tiny/package.json
+%doc /usr/share/doc/tiny/README
+%ghost /var/lib/tiny/ghost.jar
 %files libs
 """
 
@@ -59,6 +69,16 @@ def read(file: Path) -> tuple[tuple[Package, ...], tuple[Problem, ...]]:
         content = FileContent(opened, file.stat().st_size)
         catalog = RpmCataloger().catalog("var/lib/rpm/rpmdb.sqlite", content)
     return catalog.packages, catalog.problems
+
+
+def test_files_of_a_real_package_are_claimed(tmp_path: Path) -> None:
+    install(tmp_path, "")
+    file = tmp_path / "root/var/lib/rpm/rpmdb.sqlite"
+    with file.open("rb") as opened:
+        catalog = RpmCataloger().catalog("var/lib/rpm/rpmdb.sqlite", FileContent(opened, file.stat().st_size))
+    assert [(claim.owner, claim.version, claim.paths.decode().split("\n")) for claim in catalog.claims] == [
+        ("rpm/tiny", "2:1.0-3.el9", ["opt/tiny/node_modules/tiny/package.json", "usr/bin/tiny"])
+    ]
 
 
 def test_database_of_the_real_tool_is_read(tmp_path: Path) -> None:

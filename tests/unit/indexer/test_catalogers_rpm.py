@@ -236,3 +236,55 @@ def test_mutated_database_never_raises(data: st.DataObject) -> None:
         whole[place : place + len(noise)] = noise
     for package in read(bytes(whole)).packages:
         assert package.name.isprintable()
+
+
+FILES = ("/usr/bin/tool", "/usr/lib/tool/worker", "/usr/share/java/tool.jar", "/usr/share/doc/tool/README")
+
+
+def claimed(blob: bytes, path: str = PATH) -> tuple[Catalog, list[str]]:
+    """What a database of one header says, and the files that are claimed."""
+    catalog = read(rpmwriter.database([blob]), path)
+    return catalog, [line for claim in catalog.claims for line in claim.paths.decode().split("\n")]
+
+
+def test_a_header_claims_its_files_as_far_as_they_may_hold_a_language_package() -> None:
+    catalog, files = claimed(rpmwriter.header_with_files(FILES))
+    assert files == ["usr/bin/tool", "usr/lib/tool/worker", "usr/share/java/tool.jar"]
+    assert [(claim.owner, claim.version) for claim in catalog.claims] == [("rpm/tool", "0:1-2")]
+
+
+def test_files_that_rpm_did_not_write_are_not_claimed() -> None:
+    ghost, replaced = 0x40, 1
+    _, files = claimed(rpmwriter.header_with_files(FILES, flags=(ghost, 0, 0, 0), states=(0, replaced, 0, 0)))
+    assert files == ["usr/share/java/tool.jar"]
+    _, files = claimed(rpmwriter.header_with_files(FILES, states=(0, 0, replaced, 0)))
+    assert files == ["usr/bin/tool", "usr/lib/tool/worker"]
+
+
+def test_a_database_below_the_root_claims_files_below_it() -> None:
+    _, files = claimed(rpmwriter.header_with_files(FILES[:1]), "tree/usr/lib/sysimage/rpm/rpmdb.sqlite")
+    assert files == ["tree/usr/bin/tool"]
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {"basenames": (4, 4, b"\0" * 16)},
+        {"basenames": (8, 1 << 30, b"a\0")},
+        {"basenames": (8, 4, b"a\0b\0")},
+        {"folders": (8, 0, b"")},
+        {"folders": (8, 1, b"/usr/\0")},
+        {"numbers": (4, 4, struct.pack(">4I", 0, 1, 2, 99))},
+        {"numbers": (4, 3, b"\0" * 12)},
+        {"numbers": (4, 4, b"\0")},
+        {"flags": (4, 1 << 31, b"")},
+        {"states": (1, 3, b"\0\0\0")},
+    ],
+)
+def test_a_damaged_list_of_files_costs_the_claim_and_not_the_package(
+    lists: dict[str, tuple[int, int, bytes]],
+) -> None:
+    catalog, files = claimed(rpmwriter.header_with_files(FILES, states=(0, 0, 0, 0), lists=lists))
+    assert names(catalog) == ["tool"]
+    assert files == []
+    assert kinds(catalog) == [ProblemKind.DAMAGED]

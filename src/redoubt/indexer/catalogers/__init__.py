@@ -10,6 +10,7 @@ from redoubt.indexer.catalogers.apk import ApkCataloger
 from redoubt.indexer.catalogers.cargo import CargoCataloger
 from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
 from redoubt.indexer.catalogers.dpkg import DpkgCataloger
+from redoubt.indexer.catalogers.dpkg_files import DpkgFilesCataloger
 from redoubt.indexer.catalogers.gem import GemCataloger
 from redoubt.indexer.catalogers.gemfile import GemfileCataloger
 from redoubt.indexer.catalogers.golang import GoCataloger
@@ -26,6 +27,7 @@ from redoubt.indexer.catalogers.rpm import RpmCataloger
 ALL: tuple[Cataloger, ...] = (
     OsReleaseCataloger(),
     DpkgCataloger(),
+    DpkgFilesCataloger(),
     ApkCataloger(),
     AlpmCataloger(),
     RpmCataloger(),

@@ -17,7 +17,7 @@ class ApkCataloger:
     """``**/lib/apk/db/installed``: in ``lib`` up to Alpine 3.22, in ``usr/lib`` since."""
 
     name = "apk"
-    version = 1
+    version = 2
     wanted = Wanted(
         names=frozenset({b"installed"}),
         databases=("lib/apk/db/installed", "usr/lib/apk/db/installed"),
@@ -29,12 +29,14 @@ class ApkCataloger:
         return path == _PLACE or path.endswith(b"/" + _PLACE)
 
     def catalog(self, path: str, content: Content) -> Catalog:
-        """Every package; its origin (the source package) as ``source_name``."""
+        """Every package; its origin (the source package) as ``source_name``; and its files."""
         found = Findings()
+        below = path[: -len(_PLACE)].removesuffix("usr/").encode()
         for number, paragraph in enumerate(paragraphs(content), 1):
             fields: dict[bytes, bytes] = {}
             # The files begin at the first folder (F:), and are most of the database.
-            for line in paragraph.partition(b"\nF:")[0].split(b"\n"):
+            own, _, files = paragraph.partition(b"\nF:")
+            for line in own.split(b"\n"):
                 if line[1:2] == b":":
                     fields.setdefault(line[:1], line[2:])
             name, version = clean(fields.get(b"P", b"")), clean(fields.get(b"V", b""))
@@ -46,9 +48,21 @@ class ApkCataloger:
                     arch=clean(fields.get(b"A", b"")),
                     source_name=clean(fields.get(b"o", b"")),
                 )
+                if files:
+                    found.owns(f"apk/{name}", _paths(files), below=below, version=version)
             else:
                 missing = "version (V:)" if name else "name (P:)"
                 found.damaged(f"record {number} ({shown(name) or 'no name'}) has no {missing}")
             if found.full:
                 break
         return found.catalog()
+
+
+def _paths(files: bytes) -> list[bytes]:
+    """The paths in a record from its first folder on: ``F:`` begins a folder, ``R:`` is a file in it."""
+    paths = []
+    for folder in files.split(b"\nF:"):
+        name, *lines = folder.split(b"\n")
+        below = name + b"/" if name else b""
+        paths += [below + line[2:] for line in lines if line.startswith(b"R:")]
+    return paths

@@ -20,7 +20,7 @@ class DpkgCataloger:
     """``**/lib/dpkg/status`` and ``**/lib/dpkg/status.d/*`` (without ``*.md5sums``)."""
 
     name = "dpkg"
-    version = 1
+    version = 2
     wanted = Wanted(
         names=frozenset({b"status"}),
         directories=frozenset({b"status.d"}),
@@ -81,6 +81,7 @@ def _record(paragraph: bytes, number: int, divided: bool, found: Findings) -> bo
         arch=clean(arch),
         source_name=source_name,
         source_version=source_version.strip("() "),
+        vendor=clean(_field(text, b"\nMaintainer:")),
     )
     return True
 

@@ -5,7 +5,10 @@ It must not know about any one format.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from redoubt.indexer.catalogers.interface import Catalog
+from redoubt.indexer.ownership import MAX_PATHS, Claim, candidates
 from redoubt.model import Distribution, Location, Package, Problem, ProblemKind
 
 #: Longest name, version or other field that is believed, in characters. Real ones end below 300.
@@ -41,11 +44,13 @@ class Findings:
     ``full``: nothing more is taken, and who reads record by record may stop.
     """
 
-    __slots__ = ("_dropped", "_packages", "_problems", "distribution", "full")
+    __slots__ = ("_claims", "_dropped", "_packages", "_paths", "_problems", "distribution", "full")
 
     def __init__(self) -> None:
         self._packages: dict[Package, None] = {}
         self._problems: list[Problem] = []
+        self._claims: list[Claim] = []
+        self._paths = 0
         self._dropped = 0
         self.distribution: Distribution | None = None
         self.full = False
@@ -87,6 +92,23 @@ class Findings:
         )
         self._packages[package] = None
 
+    def owns(
+        self, owner: str, paths: Sequence[bytes], *, below: bytes = b"", version: str = "", diverted: str = ""
+    ) -> None:
+        """The files that ``owner`` (``type/name``) installed, relative to the root that lies at ``below``.
+
+        ``below`` is empty, or ends with a slash. See ``Claim`` for the rest.
+        """
+        self._paths += len(paths)
+        if self._paths > MAX_PATHS:
+            if self._paths - len(paths) <= MAX_PATHS:
+                message = f"more than {MAX_PATHS:,} files of packages; whose the rest are is not known"
+                self.problem(ProblemKind.LIMIT, message)
+            return
+        if kept := candidates(paths):
+            lines = b"\n".join([below + path for path in kept])
+            self._claims.append(Claim(owner, lines, version, diverted))
+
     def problem(self, kind: ProblemKind, message: str) -> None:
         """Something that could not be read."""
         if len(self._problems) < MAX_PROBLEMS:
@@ -106,4 +128,4 @@ class Findings:
             given_up = "; the rest was given up" if self._dropped >= MAX_COUNTED else ""
             message = f"{self._dropped:,} further problems{given_up}"
             problems += (Problem(kind=ProblemKind.DAMAGED, message=message),)
-        return Catalog(tuple(self._packages), problems, self.distribution)
+        return Catalog(tuple(self._packages), problems, self.distribution, claims=tuple(self._claims))

@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
+from redoubt.indexer.ownership import Claim
 from redoubt.model import Distribution, Package, Problem
 
 
@@ -35,13 +36,15 @@ class Catalog(msgspec.Struct, frozen=True):
     archive member's path with its file's (``app.jar!/lib/core.jar``), its layer empty.
     Problems carry message and kind; path, layer and cataloger are filled in by the caller.
     ``elsewhere`` is said of the packages of the other files in this file's folder: they came from there (a
-    URL, without credentials) and not from the registry of their kind.
+    URL, without credentials) and not from the registry of their kind. ``claims`` are the files that the
+    operating system's packages say they installed.
     """
 
     packages: tuple[Package, ...] = ()
     problems: tuple[Problem, ...] = ()
     distribution: Distribution | None = None
     elsewhere: str = ""
+    claims: tuple[Claim, ...] = ()
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

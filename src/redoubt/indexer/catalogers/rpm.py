@@ -33,7 +33,7 @@ class RpmCataloger:
     """``rpmdb.sqlite``, ``Packages`` and ``Packages.db`` in the three folders where rpm keeps them."""
 
     name = "rpm"
-    version = 2
+    version = 3
     wanted = Wanted(
         names=frozenset(_NAMES),
         databases=tuple(
@@ -52,15 +52,16 @@ class RpmCataloger:
     def catalog(self, path: str, content: Content) -> Catalog:
         """Every package but ``gpg-pubkey``, which is a key and not a package."""
         found = Findings()
+        below = _below(path)
         head = content.read(0, rpm_bdb.HEAD)
         if head == _SQLITE:
-            _database(content, found)
+            _database(content, found, below)
         elif rpm_bdb.recognised(head):
             for blob in rpm_bdb.headers(content, found):
-                _package(blob, found)
+                _package(blob, found, below)
         elif head.startswith(rpm_ndb.MAGIC):
             for blob in rpm_ndb.headers(content, found):
-                _package(blob, found)
+                _package(blob, found, below)
         elif head.startswith(_WAL):
             found.problem(
                 ProblemKind.UNSUPPORTED,
@@ -71,7 +72,13 @@ class RpmCataloger:
         return found.catalog()
 
 
-def _database(content: Content, found: Findings) -> None:
+def _below(path: str) -> bytes:
+    """The root that a database is of: empty, or with a slash at its end."""
+    folder = path.rpartition("/")[0].encode()
+    return next((folder.removesuffix(known) for known in _FOLDERS if folder.endswith(known)), b"")
+
+
+def _database(content: Content, found: Findings, below: bytes) -> None:
     import sqlite3
 
     connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -81,7 +88,7 @@ def _database(content: Content, found: Findings) -> None:
         connection.deserialize(_without_wal(content))
         _harden(connection)
         _check_table(connection)
-        _rows(connection, content.size, found)
+        _rows(connection, content.size, found, below)
     except LimitExceeded as error:
         found.problem(ProblemKind.LIMIT, str(error))
     except (UnreadableInput, sqlite3.Error, MemoryError, OverflowError, UnicodeDecodeError) as error:
@@ -154,7 +161,7 @@ def _check_table(connection: sqlite3.Connection) -> None:
     connection.execute("SELECT rowid, blob FROM Packages LIMIT 0")  # fails where they are not there
 
 
-def _rows(connection: sqlite3.Connection, size: int, found: Findings) -> None:
+def _rows(connection: sqlite3.Connection, size: int, found: Findings, below: bytes) -> None:
     """Read row after row. A row that cannot be read is a problem; the next is read."""
     import sqlite3
 
@@ -175,14 +182,14 @@ def _rows(connection: sqlite3.Connection, size: int, found: Findings) -> None:
         except (sqlite3.DatabaseError, MemoryError, UnicodeDecodeError) as error:
             found.damaged(f"row {row} of the rpm database: {_reason(error)}")
             continue
-        _package(blob, found)
+        _package(blob, found, below)
         left -= len(blob) if isinstance(blob, (bytes, str)) else 0
         if left < 0:
             raise UnreadableInput("its rows share pages")
     raise LimitExceeded(f"more than {MAX_PACKAGES:,} rows in the rpm database; the rest are not read")
 
 
-def _package(blob: object, found: Findings) -> None:
+def _package(blob: object, found: Findings, below: bytes) -> None:
     if not isinstance(blob, bytes):
         found.damaged("a row of the rpm database is not a header")
         return
@@ -209,6 +216,13 @@ def _package(blob: object, found: Findings) -> None:
         module=":".join(clean(header.modularity_label).split(":")[:2]),
         vendor=clean(header.vendor),
     )
+    if header.has_files:
+        try:
+            paths = rpm_header.files(header)
+        except UnreadableInput as error:
+            found.damaged(f"{shown(name)}: {error}")
+        else:
+            found.owns(f"rpm/{name}", paths, below=below, version=f"{header.epoch}:{short}")
 
 
 def _source(source_rpm: str) -> tuple[str, str]:

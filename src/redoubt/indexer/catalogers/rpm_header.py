@@ -8,6 +8,8 @@ It must not know where headers come from.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from redoubt.errors import UnreadableInput
@@ -24,6 +26,12 @@ _COUNTS = struct.Struct(">2I")
 _NAME, _VERSION, _RELEASE, _EPOCH, _VENDOR = 1000, 1001, 1002, 1003, 1011
 _ARCH, _SOURCE_RPM, _MODULARITY_LABEL = 1022, 1044, 5096
 _WANTED = frozenset({_NAME, _VERSION, _RELEASE, _EPOCH, _VENDOR, _ARCH, _SOURCE_RPM, _MODULARITY_LABEL})
+# A file is a name, and the number of its folder in a list of these (rpm's manual, "File info tags").
+_FILE_STATES, _FILE_FLAGS, _FOLDER_NUMBERS, _BASENAMES, _FOLDERS = 1029, 1037, 1116, 1117, 1118
+_FILES = frozenset({_FILE_STATES, _FILE_FLAGS, _FOLDER_NUMBERS, _BASENAMES, _FOLDERS})
+_CHAR, _STRINGS = 1, 8
+_GHOST = 0x40  # a file that the package knows of and does not bring
+_MAX_FILES = 1 << 20
 
 
 class RpmHeader(NamedTuple):
@@ -37,6 +45,13 @@ class RpmHeader(NamedTuple):
     vendor: bytes
     source_rpm: bytes
     modularity_label: bytes
+    lists: dict[int, tuple[int, int, int]]  # of files: tag → kind, where it begins in the blob, count
+    blob: bytes
+
+    @property
+    def has_files(self) -> bool:
+        """Whether there is a list of files."""
+        return _BASENAMES in self.lists
 
 
 def read(blob: bytes) -> RpmHeader:
@@ -48,8 +63,12 @@ def read(blob: bytes) -> RpmHeader:
     if not 0 < entries <= _MAX_ENTRIES or store_size > _MAX_STORE or store_at + store_size != len(blob):
         raise UnreadableInput("the header's counts do not agree with its length")
     strings: dict[int, bytes] = {}
+    lists: dict[int, tuple[int, int, int]] = {}
     epoch: int | None = None
     for tag, kind, offset, count in _ENTRY.iter_unpack(blob[_COUNTS.size : store_at]):
+        if tag in _FILES:
+            lists.setdefault(tag, (kind, store_at + offset, count))
+            continue
         if tag not in _WANTED or tag in strings:
             continue
         start = store_at + offset
@@ -72,4 +91,51 @@ def read(blob: bytes) -> RpmHeader:
         vendor=strings.get(_VENDOR, b""),
         source_rpm=strings.get(_SOURCE_RPM, b""),
         modularity_label=strings.get(_MODULARITY_LABEL, b""),
+        lists=lists,
+        blob=blob,
     )
+
+
+def files(header: RpmHeader) -> list[bytes]:
+    """The paths of the files that a package brought, without the first slash.
+
+    Those that rpm did not write (ghosts, other architectures', replaced by another package's) are left out. Raises
+    ``UnreadableInput`` where the lists do not fit each other.
+    """
+    names = _strings(header, _BASENAMES)
+    folders = [folder[1:] if folder[:1] == b"/" else folder for folder in _strings(header, _FOLDERS)]
+    numbers = _numbers(header, _FOLDER_NUMBERS, _INT32, len(names))
+    if max(numbers, default=0) >= len(folders):
+        raise UnreadableInput("the header's list of files is damaged")
+    flags: Sequence[int] = ()
+    if _FILE_FLAGS in header.lists:
+        flags = _numbers(header, _FILE_FLAGS, _INT32, len(names))
+    if any(flag & _GHOST for flag in flags) or _FILE_STATES in header.lists:
+        states = _numbers(header, _FILE_STATES, _CHAR, len(names)) if _FILE_STATES in header.lists else ()
+        brought = zip_longest(flags, states, fillvalue=0)
+        return [
+            folders[number] + name
+            for name, number, (flag, state) in zip(names, numbers, brought, strict=True)
+            if not (flag & _GHOST or state)
+        ]
+    return [folders[number] + name for name, number in zip(names, numbers, strict=True)]
+
+
+def _strings(header: RpmHeader, tag: int) -> list[bytes]:
+    kind, start, count = header.lists.get(tag, (0, 0, 0))
+    if kind != _STRINGS or not 0 < count <= _MAX_FILES:
+        raise UnreadableInput("the header's list of files is damaged")
+    texts = header.blob[start:].split(b"\0", count)
+    if len(texts) <= count:
+        raise UnreadableInput("the header's list of files is cut off")
+    return texts[:count]
+
+
+def _numbers(header: RpmHeader, tag: int, kind: int, count: int) -> Sequence[int]:
+    if header.lists.get(tag, (0, 0, 0))[::2] != (kind, count):
+        raise UnreadableInput("the header's list of files is damaged")
+    start = header.lists[tag][1]
+    try:
+        return struct.unpack_from(f">{count}{'B' if kind == _CHAR else 'I'}", header.blob, start)
+    except struct.error:
+        raise UnreadableInput("the header's list of files is cut off") from None
