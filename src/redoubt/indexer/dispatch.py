@@ -60,6 +60,7 @@ class Tables:
             self.magic += [(magic, cast("StreamCataloger", cataloger)) for magic in wanted.magic]
             for database in wanted.databases:
                 self.databases.setdefault(database, []).append(cataloger)
+        self.programs = frozenset[bytes]().union(*(c.wanted.programs for c in self.catalogers))
         self.folders = tuple(self.directories)
         self.prefixes, self.suffixes = tuple(prefixes), tuple(suffixes)
         self._affixes = ((bytes.startswith, prefixes), (bytes.endswith, suffixes))
@@ -136,7 +137,7 @@ class Dispatch:
         self.problems: list[Problem] = []
         self._note = self.names.waiting.append
         self._by_base, self._by_extension = tables.names, tables.extensions
-        self._folders, self._min_size = tables.folders, tables.min_size
+        self._folders, self._programs, self._min_size = tables.folders, tables.programs, tables.min_size
         self._prefixes, self._suffixes = tables.prefixes, tables.suffixes
 
     def regular(self, path: bytes, size: int, executable: bool) -> Sink | None:
@@ -145,9 +146,10 @@ class Dispatch:
         if path in self._touched:
             self._replaced(path)
         folder, _, base = path.rpartition(b"/")
+        extension = base[base.rfind(b".") :].lower()
         if (
             base in self._by_base
-            or base[base.rfind(b".") :].lower() in self._by_extension
+            or extension in self._by_extension
             or base.endswith(self._suffixes)
             or base.startswith(self._prefixes)
             or folder.endswith(self._folders)
@@ -155,7 +157,7 @@ class Dispatch:
             catalogers = self._tables.by_name(path)
             if catalogers:
                 return self._collect(path, size, catalogers)
-        if executable and size >= self._min_size:
+        if size >= self._min_size and (executable or extension in self._programs):
             return Stream(self, path, size, self._tables.magic)
         return None
 

@@ -15,7 +15,7 @@ from redoubt.indexer.catalogers.golang import GoCataloger
 from redoubt.indexer.catalogers.interface import Cataloger, MemoryContent, StreamCataloger
 from redoubt.indexer.catalogers.java import JavaCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
-from support import elfwriter, rpmolddb, rpmwriter
+from support import elfwriter, pewriter, rpmolddb, rpmwriter
 from targets.interface import Target, check
 
 _CRATES = b'{"packages":[{"name":"a","version":"1.0.0","source":"crates.io","root":true}]}'
@@ -86,10 +86,15 @@ def _seeds(target: str) -> list[bytes]:
             elfwriter.elf(elfwriter.inline("go1.21", "mod\ta\tv1\n"), text=16, section=True),
             elfwriter.elf(elfwriter.pointed("go1.17", "mod\ta\tv1\n", 0x500000), text=16),
             elfwriter.elf(elfwriter.inline("go1.21", ""), text=16, wide=False, big=True),
+            pewriter.pe(elfwriter.inline("go1.21", "mod\ta\tv1\n")),
+            pewriter.macho(elfwriter.pointed("go1.17", "mod\ta\tv1\n", 0x500000)),
+            pewriter.fat(pewriter.macho(elfwriter.inline("go1.21", "mod\ta\tv1\n"))),
         ],
         "cargo-binary": [
             elfwriter.audited(zlib.compress(_CRATES)),
             elfwriter.audited(zlib.compress(_CRATES), wide=False, big=True, loaded=True),
+            pewriter.pe(zlib.compress(_CRATES), name=b".dep-v0"),
+            pewriter.fat(pewriter.macho(zlib.compress(_CRATES), section=b".dep-v0")),
         ],
     }[target]
 

@@ -82,6 +82,7 @@ class Lines:
         extensions=frozenset((b".box",)),
         directories=frozenset((b"list.d",)),
         magic=(b"#GO",),
+        programs=frozenset((b".exe",)),
         min_size=8,
         databases=("db/list", "etc/os-release"),
         max_size=4 << 20,

@@ -14,7 +14,7 @@ from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
 from redoubt.indexer.catalogers.interface import Catalog, MemoryContent
 from redoubt.indexer.index import index_image
 from redoubt.model import ProblemKind
-from support import elfwriter
+from support import elfwriter, pewriter
 
 CRATES = [
     {"name": "shop", "version": "0.1.0", "source": "local", "root": True, "dependencies": [1]},
@@ -134,6 +134,32 @@ def test_absurdly_long_section_is_refused() -> None:
     assert [problem.kind for problem in by_place(elfwriter.audited(bytes(5 << 20))).problems] == [
         ProblemKind.LIMIT
     ]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pewriter.pe(packed(), name=b".dep-v0"),
+        pewriter.pe(packed(), name=b".dep-v0", wide=False, stub=5000),
+        pewriter.macho(packed(), section=b".dep-v0"),
+        pewriter.macho(packed(), section=b".dep-v0", wide=False, big=True),
+        pewriter.fat(pewriter.macho(b"\1" * 99), pewriter.macho(packed(), section=b".dep-v0")),
+    ],
+    ids=["pe32+", "pe32", "macho64", "macho32-big", "fat"],
+)
+def test_crates_of_windows_and_macos_programs_are_read_by_place(program: bytes) -> None:
+    assert stream(program) is None
+    assert found(by_place(program)) == EXPECTED
+
+
+def test_windows_and_macos_programs_without_crates_cost_no_second_look() -> None:
+    for program in (pewriter.pe(packed()), pewriter.macho(packed())):
+        assert stream(program) == by_place(program) == Catalog()
+
+
+@pytest.mark.parametrize("section", [zlib.compress(b"{"), b"nothing", bytes(5 << 20)])
+def test_section_of_a_windows_program_that_says_nothing_is_a_problem(section: bytes) -> None:
+    assert len(by_place(pewriter.pe(section, name=b".dep-v0")).problems) == 1
 
 
 @pytest.mark.parametrize("wide", [False, True])

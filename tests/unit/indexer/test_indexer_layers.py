@@ -296,12 +296,13 @@ def test_programs_are_streamed_if_executable_large_enough_and_of_the_magic() -> 
         [
             Entry("bin/yes", b"#GO yes 1\n", 0o755),
             Entry("bin/plain", b"#GO plain 1\n", 0o644),
+            Entry("bin/named.EXE", b"#GO named 1\n", 0o644),
             Entry("bin/other", b"#SH other 1\n", 0o755),
             Entry("bin/short", b"#GO s\n", 0o755),
         ]
     )
     for step in (1 << 30, 1):
-        assert names(indexed(gzip.compress(tar), tar, step=step)) == ["yes"]
+        assert names(indexed(gzip.compress(tar), tar, step=step)) == ["yes", "named"]
 
 
 @pytest.mark.parametrize(("word", "passes"), [("again", 2), ("keep", 1)])

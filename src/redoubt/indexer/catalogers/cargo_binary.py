@@ -1,9 +1,10 @@
-"""Rust programs built with ``cargo auditable``: the crates that were linked into an ELF executable.
+"""Rust programs built with ``cargo auditable``: the crates that were linked into an executable.
 
 They stand in a section ``.dep-v0`` as zlib-compressed JSON (cargo-auditable's PARSING.md and its JSON
-schema). The program doesn't load that section, so linkers put it behind everything that is loaded, with the
+schema). An ELF program doesn't load that section, so linkers put it behind everything that is loaded, with the
 names and the table of the sections: that tail is kept while the file streams by, and a program in which the
-section's name doesn't occur there is done with. It must not know about lock files.
+section's name doesn't occur there is done with. The head of PE and Mach-O files says where the section is. It
+must not know about lock files.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import deque
 
 import msgspec
 
-from redoubt.indexer.catalogers import elf
+from redoubt.indexer.catalogers import elf, macho, pe
 from redoubt.indexer.catalogers.elf import Elf
 from redoubt.indexer.catalogers.fields import Findings, clean
 from redoubt.indexer.catalogers.interface import Catalog, Content, FileReader, Wanted
@@ -22,6 +23,7 @@ from redoubt.model import ProblemKind
 _SECTION = b".dep-v0"
 _NAMED = _SECTION + b"\0"
 _HEAD = 4096
+_MAX_HEAD = 2 << 20
 #: How much of the tail is kept. Without symbols it is some kilobytes.
 _TAIL = 4 << 20
 #: Largest section and largest JSON that is read: the second is what upstream's own reader allows.
@@ -46,30 +48,57 @@ _DECODER = msgspec.json.Decoder(_Audit)
 
 
 class CargoBinaryCataloger:
-    """ELF executables of at least 128 KB, as for Go: a Rust program with its standard library is larger."""
+    """Executables of at least 128 KB, as for Go: a Rust program with its standard library is larger."""
 
     name = "cargo-auditable"
-    version = 1
-    wanted = Wanted(magic=(elf.MAGIC,), min_size=128 << 10, max_size=4 << 30)
+    version = 2
+    wanted = Wanted(
+        magic=(elf.MAGIC, pe.MAGIC, *macho.MAGICS),
+        programs=frozenset({b".exe", b".dll"}),
+        min_size=128 << 10,
+        max_size=4 << 30,
+    )
 
     def accepts(self, path: bytes) -> bool:
         """Every path: the content decides."""
         return True
 
     def reader(self, path: str, size: int) -> FileReader:
-        """A reader that keeps the file's end."""
+        """A reader that keeps the file's end, or the section that the file's head names."""
         return _Reader(size)
 
     def catalog(self, path: str, content: Content) -> Catalog:
         """The same by place, wherever in the file the section is."""
-        header = elf.header(content.read(0, _HEAD))
-        return _section(header, content) if header else Catalog()
+        found = Findings()
+        for program in macho.slices(content):
+            head = program.read(0, _HEAD)
+            if header := elf.header(head):
+                _crates(header.section(program, _SECTION), program, found)
+                continue
+            layout = pe.layout(head) or macho.layout(head)
+            if layout is not None and not layout.whole:
+                head = program.read(0, min(layout.tables_end, _MAX_HEAD))
+                layout = pe.layout(head) or macho.layout(head)
+            if layout is not None:
+                _crates(layout.sections.get(_SECTION), program, found)
+        return found.catalog()
 
 
 class _Reader:
     """Skips what is loaded, then keeps the last of what follows and watches for the section's name."""
 
-    __slots__ = ("_at", "_edge", "_head", "_header", "_length", "_named", "_size", "_start", "_tail")
+    __slots__ = (
+        "_at",
+        "_edge",
+        "_head",
+        "_header",
+        "_length",
+        "_named",
+        "_other",
+        "_size",
+        "_start",
+        "_tail",
+    )
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -81,6 +110,7 @@ class _Reader:
         self._length = 0
         self._edge = b""  # the last bytes of the tail, for a name that two pieces share
         self._named = False
+        self._other = False  # not ELF, and worth reading by place
 
     def feed(self, chunk: bytes | memoryview) -> bool:
         """The next bytes of the file. False: nothing after this matters."""
@@ -91,6 +121,7 @@ class _Reader:
             if len(self._head) < min(_HEAD, self._size):
                 return True
             self._header = elf.header(self._head)
+            self._other = _elsewhere(self._head)
             self._start = _tail(self._header, self._head) if self._header else 0
             if not 0 < self._start < self._size:
                 return False
@@ -104,12 +135,15 @@ class _Reader:
         return False
 
     def finish(self) -> Catalog | None:
-        """What was found; None if the section is named and isn't in what was kept."""
+        """What was found; None if the section is named and isn't in what was kept, or the format isn't ELF."""
+        if self._other:
+            return None
         if not self._named or self._header is None:
             return Catalog()
         tail = _Tail(b"".join(self._tail), self._size)
-        catalog = _section(self._header, tail)
-        return None if tail.missed else catalog
+        found = Findings()
+        _crates(self._header.section(tail, _SECTION), tail, found)
+        return None if tail.missed else found.catalog()
 
     def _keep(self, piece: bytes) -> None:
         edge = len(_NAMED) - 1
@@ -152,28 +186,34 @@ def _tail(header: Elf, head: bytes) -> int:
     return max((end for end in ends if end <= header.sections_at), default=0)
 
 
-def _section(header: Elf, content: Content) -> Catalog:
-    place = header.section(content, _SECTION)
-    found = Findings()
+def _elsewhere(head: bytes) -> bool:
+    """Whether a file that isn't ELF may have the section: rare enough to be read by place."""
+    layout = pe.layout(head) or macho.layout(head)
+    if layout is None:
+        return macho.is_fat(head)
+    return _SECTION in layout.sections or not layout.whole
+
+
+def _crates(place: tuple[int, int] | None, content: Content, found: Findings) -> None:
+    """List the crates of the section at a place (offset, size), if there is one."""
     if place is None:
-        return found.catalog()
+        return
     offset, size = place
     if size > _MAX_SECTION:
         found.problem(ProblemKind.LIMIT, f"a list of crates of {size:,} bytes; the limit is {_MAX_SECTION:,}")
-        return found.catalog()
+        return
     inflater = zlib.decompressobj()
     try:
         text = inflater.decompress(content.read(offset, size), _MAX_JSON)
         if inflater.unconsumed_tail:
             found.problem(ProblemKind.LIMIT, f"a list of crates of over {_MAX_JSON:,} bytes")
-            return found.catalog()
+            return
         audit = _DECODER.decode(text)
     except (zlib.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         found.damaged(f"its list of crates cannot be read: {clean(str(error))[:200]}")
-        return found.catalog()
+        return
     for crate in audit.packages:
         _add(crate, found)
-    return found.catalog()
 
 
 def _add(crate: _Crate, found: Findings) -> None:

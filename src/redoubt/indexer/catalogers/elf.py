@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from redoubt.indexer.catalogers.interface import Content
+from redoubt.indexer.catalogers.layout import Segment
 
 MAGIC = b"\x7fELF"
 _MAX_SECTIONS = 1024
@@ -19,19 +20,6 @@ _MAX_NAMES = 1 << 20
 LOAD = 1
 DYNAMIC = 2
 _WRITABLE = 2
-
-
-class Segment(NamedTuple):
-    """A part of the file that matters when it is loaded: where it lies in the file and in memory.
-
-    ``room`` is its size in memory; what the file does not hold of it is zero when the program starts.
-    """
-
-    offset: int
-    address: int
-    size: int
-    room: int
-    writable: bool
 
 
 class Elf(NamedTuple):

@@ -12,6 +12,7 @@ import struct
 
 from redoubt.indexer.catalogers.elf import DYNAMIC, Elf
 from redoubt.indexer.catalogers.interface import Content
+from redoubt.indexer.catalogers.layout import Memory
 
 _MAX_TABLE = 32 << 20  # bytes of relocations; real programs end below 10 MB
 _MAX_LOOKS = 10_000  # places in them where an address may stand without being what is relocated
@@ -21,33 +22,15 @@ _RELA_SIZE = 8
 _ENTRY = 24  # Elf64_Rela: place, type and symbol, addend
 
 
-class Memory:
-    """Reads by address. Whatever the file claims, nothing is raised: what is not there is empty."""
+class ElfMemory(Memory):
+    """Reads by address, and knows what relocations make of a pointer."""
 
     def __init__(self, content: Content, header: Elf, segments: bytes) -> None:
         """``segments`` is the program header table."""
-        self._content = content
+        super().__init__(content, header.segments(segments), wide=header.wide, order=header.order)
         self._header = header
-        self._loaded = header.segments(segments)
         self._dynamic = header.segments(segments, DYNAMIC)
         self._relocations: bytes | None = None
-
-    def address(self, offset: int) -> int:
-        """Where a place in the file is loaded; -1 if it is not."""
-        for segment in self._loaded:
-            if 0 <= offset - segment.offset < segment.size:
-                return segment.address + offset - segment.offset
-        return -1
-
-    def read(self, address: int, length: int) -> bytes:
-        """Up to ``length`` bytes, which the caller bounds; fewer where the segment ends."""
-        for segment in self._loaded:
-            at = address - segment.address
-            if 0 <= at < segment.size:
-                return self._content.read(segment.offset + at, min(length, segment.size - at))
-            if 0 <= at < segment.room:
-                return bytes(min(length, segment.room - at))
-        return b""
 
     def pointer(self, address: int) -> int:
         """The pointer at an address, relocated to a program that is loaded where it says; 0 if there is none."""
@@ -55,9 +38,7 @@ class Memory:
             _, kind, addend = struct.unpack(self._header.order + "3Q", entry)
             # Without a symbol it is the relative one, whatever number a machine gives it.
             return int(addend) if kind >> 32 == 0 else 0
-        word = struct.Struct(self._header.order + ("Q" if self._header.wide else "I"))
-        raw = self.read(address, word.size)
-        return int(word.unpack(raw)[0]) if len(raw) == word.size else 0
+        return super().pointer(address)
 
     def _relocation(self, address: int) -> bytes:
         if self._relocations is None:

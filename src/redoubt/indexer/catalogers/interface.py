@@ -54,7 +54,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     (lower-cased, from the last dot on), or begins with one of ``prefixes`` or ends with one of
     ``suffixes`` (for names that neither of the others can tell), or if the directory it lies in is named by
     one of ``directories`` (last component), or if it is at least ``min_size`` bytes long, has an execute bit
-    and begins with one of ``magic``; and ``Cataloger.accepts`` then agrees to its whole path.
+    or a name that ends with one of ``programs`` (as extensions do), and begins with one of ``magic``; and
+    ``Cataloger.accepts`` then agrees to its whole path.
     ``databases`` are the well-known places of a package database: a symlink on the way to one is followed.
     A file over ``max_size`` bytes is not read: that is a ``LIMIT`` problem.
     ``declared``: what these files name was asked for, and may not be there (lock files; see ``evidence``).
@@ -66,6 +67,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     suffixes: frozenset[bytes] = frozenset()
     directories: frozenset[bytes] = frozenset()
     magic: tuple[bytes, ...] = ()
+    programs: frozenset[bytes] = frozenset()
     min_size: int = 0
     databases: tuple[str, ...] = ()
     max_size: int = 64 << 20
@@ -154,4 +156,30 @@ class FileContent:
 
     def all(self) -> bytes:
         """The whole file."""
+        return self.read(0, self._size)
+
+
+class Window:
+    """A part of other content, without a copy."""
+
+    __slots__ = ("_content", "_size", "_start")
+
+    def __init__(self, content: Content, start: int, size: int) -> None:
+        # Windows onto windows (a stored jar in a stored jar) look straight at the bottom.
+        self._content: Content = content._content if isinstance(content, Window) else content
+        self._start: int = content._start + start if isinstance(content, Window) else start
+        self._size = size
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self._size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes from ``offset``."""
+        length = min(length, self._size - offset)
+        return self._content.read(self._start + offset, length) if offset >= 0 and length > 0 else b""
+
+    def all(self) -> bytes:
+        """The whole window."""
         return self.read(0, self._size)

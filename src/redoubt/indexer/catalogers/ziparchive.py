@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from redoubt.errors import LimitExceeded, UnreadableInput
-from redoubt.indexer.catalogers.interface import Content, FileContent, MemoryContent
+from redoubt.indexer.catalogers.interface import Content, FileContent, MemoryContent, Window
 
 # isal's inflate is three times as fast as zlib's, with the same interface but an error of its own.
 _inflate: Any = zlib
@@ -164,32 +164,6 @@ class ZipArchive:
             piece = inflater.unconsumed_tail
             limit -= len(out)
             yield out
-
-
-class Window:
-    """A part of other content, without a copy."""
-
-    __slots__ = ("_content", "_size", "_start")
-
-    def __init__(self, content: Content, start: int, size: int) -> None:
-        # Windows onto windows (a stored jar in a stored jar) look straight at the bottom.
-        self._content: Content = content._content if isinstance(content, Window) else content
-        self._start: int = content._start + start if isinstance(content, Window) else start
-        self._size = size
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return self._size
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Bytes from ``offset``."""
-        length = min(length, self._size - offset)
-        return self._content.read(self._start + offset, length) if offset >= 0 and length > 0 else b""
-
-    def all(self) -> bytes:
-        """The whole window."""
-        return self.read(0, self._size)
 
 
 def _find_end(content: Content) -> tuple[int, int, int]:
