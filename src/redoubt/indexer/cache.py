@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from redoubt.indexer.catalogers.interface import Cataloger
+from redoubt.indexer.catalogers.interface import Cataloger, lookups
 from redoubt.indexer.report import LayerReport
 
 _SCHEMA = 2  # raised whenever walking, dispatch or LayerReport change what a report says
@@ -27,8 +27,12 @@ _decoder = msgspec.msgpack.Decoder(LayerReport)
 
 
 def fingerprint(catalogers: Iterable[Cataloger]) -> str:
-    """Names and versions of the catalogers, and the schema of what is kept, as 32 hexadecimal digits."""
-    lines = sorted(f"{cataloger.name}={cataloger.version}" for cataloger in catalogers)
+    """Names and versions of the catalogers, what they look things up in, and the schema of what is kept,
+    as 32 hexadecimal digits.
+    """
+    looking = tuple(catalogers)
+    lines = sorted(f"{cataloger.name}={cataloger.version}" for cataloger in looking)
+    lines += [f"{name}={digest}" for name, digest in lookups(looking).items()]
     return hashlib.sha256("\n".join([str(_SCHEMA), *lines]).encode()).hexdigest()[:32]
 
 

@@ -18,7 +18,7 @@ from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.indexer import layers
 from redoubt.indexer.again import Again, Demand
 from redoubt.indexer.cache import LayerCache, fingerprint
-from redoubt.indexer.catalogers.interface import Cataloger
+from redoubt.indexer.catalogers.interface import Cataloger, lookups
 from redoubt.indexer.directory import look_at, walk_directory
 from redoubt.indexer.dispatch import Dispatch, Tables, ancestors
 from redoubt.indexer.limits import LayerRefused, Limits
@@ -306,6 +306,7 @@ def _told(image: Image, told: tuple[Layer, ...], merged: Merged, tables: Tables)
         packages=merged.packages,
         problems=merged.problems,
         catalogers=dict(sorted((c.name, c.version) for c in tables.catalogers)),
+        lookups=lookups(tables.catalogers),
     )
 
 

@@ -72,10 +72,11 @@ class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class IndexReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything found in one image. Never changes for a digest and a set of cataloger versions.
+    """Everything found in one image. Never changes for a digest and what looked.
 
     ``layers`` are bottom first. ``packages`` are sorted by their identity, each once, with every place
-    it was found in. ``catalogers`` is name → version of what looked.
+    it was found in. ``catalogers`` is name → version of what looked; ``lookups`` is name → digest
+    (``sha256:…``) of a local file in which one of them looked names up (a Java index).
     """
 
     schema: str = msgspec.field(default_factory=lambda: INDEX_SCHEMA)  # a plain default would be omitted
@@ -85,3 +86,4 @@ class IndexReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     packages: tuple[Package, ...] = ()
     problems: tuple[Problem, ...] = ()
     catalogers: dict[str, int] = {}
+    lookups: dict[str, str] = {}

@@ -89,6 +89,43 @@ def test_nested_archives_have_locations_of_their_own(method: int) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        ("opt/app.jar", "BOOT-INF/lib/core-1.0.jar"),
+        ("opt/app.war", "WEB-INF/lib/core-1.0.jar"),
+        ("opt/plugin.hpi", "WEB-INF/lib/core-1.0.jar"),
+        ("opt/plugin.jpi", "WEB-INF/lib/core-1.0.jar"),
+        ("opt/features.kar", "repository/org/a/core/1.0/core-1.0.jar"),
+        ("opt/portlets.lpkg", "core-1.0.jar"),
+        ("opt/flow.nar", "META-INF/bundled-dependencies/core-1.0.jar"),
+        ("opt/adapter.rar", "core-1.0.jar"),
+        ("opt/scan.far", "lib/core-1.0.jar"),
+        ("opt/unit.par", "lib/core-1.0.jar"),
+        ("opt/service.sar", "lib/core-1.0.jar"),
+    ],
+)
+def test_archives_are_found_where_each_kind_of_application_keeps_them(outer: str, inner: str) -> None:
+    data = jar(
+        {"BOOT-INF/classpath.idx": b'- "BOOT-INF/lib/core-1.0.jar"\n', inner: CORE}, zipfile.ZIP_STORED
+    )
+    assert found(read(data, outer)) == [("org.a:core", "1.0", f"{outer}!/{inner}")]
+
+
+def test_signatures_and_versions_for_later_releases_change_nothing() -> None:
+    signed = jar(
+        {
+            MANIFEST: b"Manifest-Version: 1.0\nMulti-Release: true\n\nName: a/B.class\nSHA-256-Digest: x=\n",
+            "META-INF/A.SF": b"Signature-Version: 1.0\n",
+            "META-INF/A.RSA": b"\x30\x82",
+            POM: POM_TEXT,
+            "META-INF/versions/9/a/B.class": b"\xca\xfe",
+            "META-INF/versions/11/META-INF/maven/org.b/util/pom.properties": b"version=2\n",
+        }
+    )
+    assert found(read(signed)) == [("org.a:core", "1.0", ""), ("org.b:util", "2", "")]
+
+
 def test_large_nested_archive_goes_through_a_temporary_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ziparchive, "MAX_IN_MEMORY", 100)
     assert ("org.a:core", "1.0", "a-1.jar!/core-1.0.jar") in found(

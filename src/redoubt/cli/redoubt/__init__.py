@@ -17,6 +17,10 @@ _COMMANDS = {
         f"{_HERE}.definitions:definitions",
         "Build, carry, check and switch vulnerability definitions.",
     ),
+    "java-index": (
+        f"{_HERE}.java_index:java_index",
+        "Name jars that don't say what they are, by their SHA-1.",
+    ),
     "completion": (f"{_HERE}.completion:completion", "Print the completion script of a shell."),
     "version": (f"{_HERE}.completion:version", "Print the version."),
 }

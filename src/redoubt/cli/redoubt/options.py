@@ -113,6 +113,11 @@ image = together(
         "--username", help="Registry user. Default: what docker, podman or a credential helper stored."
     ),
     click.option("--password-stdin", is_flag=True, help="Read the registry password from standard input."),
+    click.option(
+        "--java-index",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Names for jars that don't say what they are (see `redoubt java-index`).",
+    ),
     click.option("--no-cache", is_flag=True, help="Neither read nor write cached layer reports."),
     click.option(
         "--workers", type=click.IntRange(1, 64), help="Layers read at once. Default: one per CPU, 4 at most."

@@ -31,6 +31,7 @@ from redoubt.errors import (
 if TYPE_CHECKING:
     from redoubt.definitions.age import Age
     from redoubt.definitions.snapshot import Snapshot
+    from redoubt.indexer.catalogers.interface import Cataloger
     from redoubt.model import IndexReport, Platform, VulnerabilityReport
 
 _STARTER = "starter definitions: dated, facts only, for trying out"
@@ -169,6 +170,7 @@ class Look:
     insecure: bool
     username: str | None
     password_stdin: bool
+    java_index: Path | None
     no_cache: bool
     workers: int | None
 
@@ -184,6 +186,7 @@ class Look:
             insecure=self.insecure,
             blob_cache=cache / "blobs" if cache else None,
         )
+        catalogers = self._catalogers()
         with _explained(target), open_source(target, options=source_options) as source:
             from redoubt.indexer.sources.directory import DirectorySource
 
@@ -191,7 +194,7 @@ class Look:
                 from redoubt.indexer.index import index_directory
 
                 require(not self.platform, "a folder has one platform, its own; leave --platform out")
-                return index_directory(source.root, target)
+                return index_directory(source.root, target, catalogers=catalogers)
             from redoubt.indexer.cache import LayerCache
             from redoubt.indexer.index import index_image
 
@@ -200,10 +203,20 @@ class Look:
                 return index_image(
                     source,
                     resolved,
+                    catalogers=catalogers,
                     cache=LayerCache(cache / "layers") if cache else None,
                     progress=lambda layer, done, total: advance(str(layer + 1), done, max(total, 0)),
                     workers=self.workers or _workers(),
                 )
+
+    def _catalogers(self) -> Sequence[Cataloger]:
+        from redoubt.indexer.catalogers import ALL, with_java_index
+
+        if self.java_index is None:
+            return ALL
+        from redoubt.indexer.java_index import JavaIndex
+
+        return with_java_index(JavaIndex(self.java_index))
 
     def _password(self) -> str:
         require(

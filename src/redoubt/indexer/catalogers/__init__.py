@@ -5,6 +5,8 @@ Importing this room costs little: what is heavy (SQLite, archives) is imported w
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from redoubt.indexer.catalogers.alpm import AlpmCataloger
 from redoubt.indexer.catalogers.apk import ApkCataloger
 from redoubt.indexer.catalogers.cargo import CargoCataloger
@@ -23,6 +25,9 @@ from redoubt.indexer.catalogers.python_egg import EggCataloger
 from redoubt.indexer.catalogers.python_locks import PythonLockCataloger
 from redoubt.indexer.catalogers.requirements import RequirementsCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
+
+if TYPE_CHECKING:
+    from redoubt.indexer.java_index import JavaIndex
 
 ALL: tuple[Cataloger, ...] = (
     OsReleaseCataloger(),
@@ -44,4 +49,10 @@ ALL: tuple[Cataloger, ...] = (
     GemfileCataloger(),
 )
 
-__all__ = ["ALL"]
+
+def with_java_index(index: JavaIndex) -> tuple[Cataloger, ...]:
+    """``ALL``, with names for Java archives that don't say what they are."""
+    return tuple(JavaCataloger(index) if isinstance(one, JavaCataloger) else one for one in ALL)
+
+
+__all__ = ["ALL", "with_java_index"]

@@ -7,6 +7,7 @@ It must not know about layers, whiteouts or images; the walker and the merge do 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import BinaryIO, Protocol
 
 import msgspec
@@ -86,6 +87,12 @@ class Cataloger(Protocol):
 
     def catalog(self, path: str, content: Content) -> Catalog:
         """The packages of one file. ``path`` is relative to the image's root. Never raises on content."""
+
+
+def lookups(catalogers: Iterable[Cataloger]) -> dict[str, str]:
+    """Name → digest of what a cataloger looks names up in beside the file, its attribute ``lookup``. Few have one."""
+    found = {cataloger.name: getattr(cataloger, "lookup", "") for cataloger in catalogers}
+    return {name: digest for name, digest in sorted(found.items()) if digest}
 
 
 class FileReader(Protocol):

@@ -6,23 +6,34 @@ one comes by.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from redoubt.indexer.catalogers.fields import Findings
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 
+if TYPE_CHECKING:
+    from redoubt.indexer.java_index import JavaIndex
+
 _ALWAYS_ZIP = (".jar", ".war", ".ear", ".jpi", ".hpi")
 # Other things end like these too: RAR archives, parity files, karaoke, system statistics.
-_SOMETIMES_ZIP = (".par", ".sar", ".nar", ".kar", ".rar")
+_SOMETIMES_ZIP = (".par", ".sar", ".nar", ".kar", ".rar", ".far", ".lpkg", ".zap")
 
 
 class JavaCataloger:
     """Files named like Java archives, wherever they lie."""
 
     name = "java"
-    version = 3
+    version = 4
     wanted = Wanted(
         extensions=frozenset(extension.encode() for extension in _ALWAYS_ZIP + _SOMETIMES_ZIP),
         max_size=4 << 30,
     )
+
+    def __init__(self, index: JavaIndex | None = None) -> None:
+        """``index`` names archives that nothing in them names."""
+        self._index = index
+        #: What else the output depends on (``interface.lookups``).
+        self.lookup = index.digest if index else ""
 
     def accepts(self, path: bytes) -> bool:
         """Every path: the name decides."""
@@ -34,5 +45,5 @@ class JavaCataloger:
 
         found = Findings()
         if not path.lower().endswith(_SOMETIMES_ZIP) or content.read(0, 2) == b"PK":
-            ArchiveWalk(found, content.size, self.wanted.extensions).visit(path, content)
+            ArchiveWalk(found, content.size, self.wanted.extensions, self._index).visit(path, content)
         return found.catalog()

@@ -6,7 +6,9 @@ It must not know which names archives have on disk (``java``) or what an artifac
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.indexer.catalogers import java_names
@@ -15,6 +17,9 @@ from redoubt.indexer.catalogers.interface import Content
 from redoubt.indexer.catalogers.java_names import Coordinates
 from redoubt.indexer.catalogers.ziparchive import Member, ZipArchive
 from redoubt.model import ProblemKind
+
+if TYPE_CHECKING:
+    from redoubt.indexer.java_index import JavaIndex
 
 #: Archives in archives in archives: real ones (ear, war, jar, native jar) end at 4.
 MAX_DEPTH = 8
@@ -29,6 +34,7 @@ MAX_INFLATED_RATIO = 10
 MAX_PATH = 4096
 
 _SMALLEST_ZIP = 22
+_PIECE = 1 << 20
 _MAX_PROPERTIES = 64 << 10
 _MANIFEST_HEAD = 16 << 10
 _MAX_MANIFEST = 4 << 20
@@ -40,8 +46,11 @@ _MAVEN = b"META-INF/maven/"
 class ArchiveWalk:
     """One file's walk: what was found, and what may still be spent on it."""
 
-    def __init__(self, found: Findings, size: int, extensions: frozenset[bytes]) -> None:
+    def __init__(
+        self, found: Findings, size: int, extensions: frozenset[bytes], index: JavaIndex | None = None
+    ) -> None:
         self._found = found
+        self._index = index
         self._archives = MAX_ARCHIVES
         self._directories = MAX_DIRECTORIES
         self._inflated = max(MAX_INFLATED, size * MAX_INFLATED_RATIO)
@@ -64,7 +73,7 @@ class ArchiveWalk:
             self._found.damaged(_at(inside, error))
             return
         members = self._members(archive, inside)
-        self._name(archive, members, path, inside)
+        self._name(archive, members, path, inside, content)
         for member in members:
             if self._archives < 0 or self._directories < 0:
                 return  # said where it happened
@@ -95,7 +104,9 @@ class ArchiveWalk:
             )
         return [member for member in members if member not in apart]
 
-    def _name(self, archive: ZipArchive, members: list[Member], path: str, inside: str) -> None:
+    def _name(
+        self, archive: ZipArchive, members: list[Member], path: str, inside: str, content: Content
+    ) -> None:
         poms = list(self._properties(archive, members, inside))
         for pom in poms:
             self._found.add("maven", pom.name, pom.version, location=inside)
@@ -107,14 +118,19 @@ class ArchiveWalk:
                 data = self._read(archive, manifest, _MAX_MANIFEST, inside)
             attributes = java_names.main_section(data)
         own = java_names.of_manifest(attributes, path)
-        if _is_one_of(own, poms) or not (manifest or own.version):
+        if _is_one_of(own, poms):
             return
         for member in members:
             group, artifact = java_names.of_pom_path(clean(member.name))
             if artifact and java_names.same_artifact(artifact, own.artifact):
                 own = Coordinates(group, artifact, own.version)
                 break
-        self._found.add("maven", own.name, own.version, location=inside)
+        else:
+            if self._index and not java_names.is_placed(path) and (known := self._index.find(_sha1(content))):
+                self._found.add("maven", clean(known.name), clean(known.version), location=inside)
+                return
+        if manifest or own.version:
+            self._found.add("maven", own.name, own.version, location=inside)
 
     def _properties(self, archive: ZipArchive, members: list[Member], inside: str) -> Iterator[Coordinates]:
         for member in members:
@@ -148,6 +164,13 @@ class ArchiveWalk:
             self._found.problem(ProblemKind.LIMIT, _at(inner, error))
         except UnreadableInput as error:
             self._found.damaged(_at(inner, error))
+
+
+def _sha1(content: Content) -> bytes:
+    digest = hashlib.sha1(usedforsecurity=False)
+    for at in range(0, content.size, _PIECE):
+        digest.update(content.read(at, _PIECE))
+    return digest.digest()
 
 
 def _is_one_of(own: Coordinates, poms: list[Coordinates]) -> bool:

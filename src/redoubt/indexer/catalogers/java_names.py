@@ -112,6 +112,11 @@ def main_section(manifest: bytes) -> dict[str, str]:
     return values
 
 
+def is_placed(path: str) -> bool:
+    """Whether the place of an archive says what it is: a build tool put it there."""
+    return java_groups.of_place(path) is not None
+
+
 def of_manifest(manifest: dict[str, str], path: str) -> Coordinates:
     """What the archive itself is called where no ``pom.properties`` says so.
 
