@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
+import zstandard
 
 from redoubt.definitions.feeds.files import Files
 from redoubt.definitions.feeds.interface import Notes
@@ -27,7 +28,7 @@ def source_named(name: str) -> Source:
 
 
 #: Endings of archives, and how ``tarfile`` writes those that are no zip.
-_ARCHIVES = {".zip": "", ".tar": "w:", ".tar.gz": "w:gz", ".tar.xz": "w:xz"}
+_ARCHIVES = {".zip": "", ".tar": "w:", ".tar.gz": "w:gz", ".tar.xz": "w:xz", ".tar.zst": "zst"}
 
 
 def write_zip(path: Path, members: Mapping[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -39,8 +40,11 @@ def write_zip(path: Path, members: Mapping[str, bytes], *, compression: int = zi
 
 
 def write_tar(path: Path, members: Mapping[str, bytes], mode: str) -> Path:
-    """A tar, packed as ``tarfile`` names it (``w:xz``)."""
+    """A tar, packed as ``tarfile`` names it (``w:xz``), or with ``zst``."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if mode == "zst":
+        path.write_bytes(zstandard.compress(write_tar(path, members, "w:").read_bytes()))
+        return path
     with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
         for name, data in members.items():
             member = tarfile.TarInfo(name)
@@ -96,7 +100,7 @@ def said(item: AffectedRange) -> str:
         words.append("inexact")
     if item.status is not Status.AFFECTED:
         words.append(item.status.value)
-    for name in ("arch", "module", "repository", "channel"):
+    for name in ("arch", "module", "repository", "channel", "notice"):
         if text := getattr(item, name):
             words.append(f"{name}={text}")
     if item.severity.rank:

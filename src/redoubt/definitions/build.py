@@ -6,7 +6,7 @@ files: not on the machine, the time, an archive's packing or the order of its me
 
 What shares a key is merged so: of an advisory the newest ``modified`` wins (then the greater bytes); the
 ranges of an advisory in a package are united; of a CVE's facts each source's stay. An EPSS score keeps the
-later date, then the higher score. The CVSS of an advisory about one CVE is also kept with that CVE, under the
+later date, then the higher score; what a name stands for is united. The CVSS of an advisory about one CVE is also kept with that CVE, under the
 name of its source, so that records which rate nothing (Go's, most of Python's) are not left unrated.
 
 This module knows nothing of upstream shapes, compression, signatures or databases.
@@ -33,7 +33,7 @@ from redoubt.definitions.mirror import Mirror
 from redoubt.definitions.sorting import Sorted, Sorter, merged
 from redoubt.definitions.sources import Source, select
 from redoubt.errors import DefinitionsError, NetworkError, RedoubtError, UnreadableInput
-from redoubt.model import Advisory, CveRecord, Epss, SourceInfo
+from redoubt.model import Advisory, CveRecord, Epss, Mapped, SourceInfo
 
 #: Name of the source, how many sources are done, and how many there are.
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -265,6 +265,10 @@ def merge(key: bytes, values: list[bytes]) -> bytes:
     if kind == records.EPSS:
         scores = [(records.decode_epss(value), value) for value in values]
         return max(scores, key=lambda pair: (pair[0].date, pair[0].probability, pair[1]))[1]
+    if kind == records.MAPPED:
+        mapping, _, name = rest.partition("\0")
+        together = {item for value in values for item in records.decode_mapped(value)}
+        return records.mapped(name, Mapped(mapping, tuple(sorted(together))))[1]
     raise AssertionError(f"no rule for two records under {key!r}")
 
 
@@ -288,6 +292,8 @@ def _encode(item: Item) -> list[records.Record]:
         return encoded
     if isinstance(second, CveRecord):
         return [records.cve(first, second)]
+    if isinstance(second, Mapped):
+        return [records.mapped(first, second)]
     assert isinstance(second, Epss)
     return [records.epss(first, second)]
 

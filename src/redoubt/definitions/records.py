@@ -9,6 +9,7 @@ key   meaning                                      value (MessagePack)
 ``c`` CVE                                          map (``CveRecord``)
 ``e`` CVE                                          array: probability, percentile, date
 ``m`` name                                         facts of the snapshot: schema, sources, namespaces
+``r`` kind ``\\0`` name                             array of texts (``Mapped``)
 ``v`` ref                                          array (``_AdvisoryValue``)
 ===== ============================================ ==================================================
 
@@ -26,7 +27,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from redoubt.errors import DefinitionsRefused, UnreadableInput
-from redoubt.model import Advisory, AffectedRange, CveRecord, Cvss, Epss, Severity, SourceInfo
+from redoubt.model import Advisory, AffectedRange, CveRecord, Cvss, Epss, Mapped, Severity, SourceInfo
 
 SCHEMA = "1.0"
 
@@ -39,6 +40,7 @@ AFFECTED = b"a"
 CVE = b"c"
 EPSS = b"e"
 META = b"m"
+MAPPED = b"r"
 ADVISORY = b"v"
 
 Record: TypeAlias = tuple[bytes, bytes]
@@ -76,6 +78,7 @@ _decode_ranges = msgspec.msgpack.Decoder(Ranges)
 _decode_advisory = msgspec.msgpack.Decoder(_AdvisoryValue)
 _decode_cve = msgspec.msgpack.Decoder(CveRecord)
 _decode_epss = msgspec.msgpack.Decoder(_EpssValue)
+_decode_texts = msgspec.msgpack.Decoder(tuple[str, ...])
 _decode_text = msgspec.msgpack.Decoder(str)
 _decode_sources = msgspec.msgpack.Decoder(tuple[SourceInfo, ...])
 _decode_counts = msgspec.msgpack.Decoder(dict[str, int])
@@ -137,6 +140,16 @@ def epss(identifier: str, record: Epss) -> Record:
     return _key(EPSS, identifier), _encoder.encode(value)
 
 
+def mapped_key(kind: str, name: str) -> bytes:
+    """The key of what a name of ``kind`` (``Mapped``) stands for."""
+    return _key(MAPPED, kind, name)
+
+
+def mapped(name: str, record: Mapped) -> Record:
+    """The record of what a repository or a container's name stands for."""
+    return mapped_key(record.kind, name), _encoder.encode(record.values)
+
+
 def meta(name: str, value: object) -> Record:
     """A fact of the snapshot as a whole. See ``schema``, ``sources`` and ``namespaces``."""
     return _key(META, name), _encoder.encode(value)
@@ -189,6 +202,11 @@ def decode_epss(value: Stored) -> Epss:
     """The value of an ``e`` record."""
     stored = _decode(_decode_epss, value)
     return Epss(_from_unit(stored.probability), _from_unit(stored.percentile), stored.date)
+
+
+def decode_mapped(value: Stored) -> tuple[str, ...]:
+    """The value of an ``r`` record."""
+    return _decode(_decode_texts, value)
 
 
 def decode_schema(value: Stored) -> str:

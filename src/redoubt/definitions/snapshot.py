@@ -185,6 +185,8 @@ class SnapshotWriter:
                 records.decode_cve(value)
             case records.EPSS:
                 records.decode_epss(value)
+            case records.MAPPED:
+                records.decode_mapped(value)
             case records.META:
                 if key == b"mschema":
                     self._schema = records.decode_schema(value)
@@ -297,6 +299,11 @@ class Snapshot:
         """A CVE's EPSS score."""
         value = self._get(b"e" + identifier.encode(errors="replace"))
         return records.decode_epss(value) if value is not None else None
+
+    def mapped(self, kind: str, name: str) -> tuple[str, ...]:
+        """What a repository (``product``) or container name (``container``) stands for; nothing if unknown."""
+        value = self._get(f"r{kind}\0{name}".encode(errors="replace"))
+        return records.decode_mapped(value) if value is not None else ()
 
     def mentions(self, prefix: bytes, words: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
         """Keys (without ``prefix``, ``a`` or ``v``) and values, as stored, in which any of ``words`` stands.

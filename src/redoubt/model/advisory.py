@@ -55,7 +55,8 @@ class AffectedRange(msgspec.Struct, frozen=True, gc=False, array_like=True, orde
     (``arch`` may be several, ``aarch64|x86_64``; ``module`` ``"*"``: any modular package; ``"-"``: only
     packages outside modules). ``repository`` restricts it to packages of a repository (a Red Hat CPE).
     ``severity`` is given where the source rates this range apart from the advisory. ``channel`` names what
-    one must subscribe to for the version that fixes (``esm``); empty where anybody gets it.
+    one must subscribe to for the version that fixes (``esm``); empty where anybody gets it. ``notice`` is
+    the erratum that brings that version (``RHSA-…``), where the advisory itself is none.
     """
 
     lower_key: bytes
@@ -69,6 +70,7 @@ class AffectedRange(msgspec.Struct, frozen=True, gc=False, array_like=True, orde
     severity: Severity = Severity.UNKNOWN
     repository: str = ""
     channel: str = ""
+    notice: str = ""
 
     @property
     def text(self) -> str:
@@ -176,6 +178,15 @@ class Epss(msgspec.Struct, frozen=True, gc=False, array_like=True):
     probability: float
     percentile: float
     date: str = ""
+
+
+class Mapped(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a name in images stands for: ``kind`` ``product`` (a repository → CPEs) or ``container`` (the
+    name in an image's labels → repositories it is published in). ``values`` are sorted.
+    """
+
+    kind: str
+    values: tuple[str, ...]
 
 
 class SourceInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):

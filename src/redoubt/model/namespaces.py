@@ -20,6 +20,7 @@ SCHEMES = {
     "almalinux": "rpm",
     "rocky": "rpm",
     "redhat": "rpm",
+    "rhcc": "rpm",
     "oracle": "rpm",
     "amazon": "rpm",
     "sles": "rpm",
@@ -61,6 +62,7 @@ LANGUAGES = {
     "swift": "swift",
     "julia": "julia",
     "bitnami": "bitnami",
+    "oci": "rhcc",
 }
 
 #: Types whose names mean something only within a distribution → the scheme of their versions.
@@ -69,7 +71,7 @@ OPERATING_SYSTEM_TYPES = {"deb": "deb", "rpm": "rpm", "apk": "apk", "alpm": "pac
 #: Distributions whose definitions name the flaws without a fix too, so that silence about a flaw means that
 #: the distribution's package does not have it. All others here list what they repaired, and nothing else
 #: (``docs/sources.md`` says of each why).
-COMPREHENSIVE = frozenset({"debian", "ubuntu", "redhat", "azurelinux", "mariner"})
+COMPREHENSIVE = frozenset({"debian", "ubuntu", "redhat", "rhcc", "azurelinux", "mariner"})
 
 #: Debian's release names: the tracker writes these, images write numbers.
 DEBIAN_RELEASES = {

@@ -70,7 +70,7 @@ def test_every_namespace_of_a_feed_has_a_version_scheme(source: Source, tmp_path
 
     files = Files(Mirror(fixture_mirror(tmp_path, [source.name])).files(source))
     for _, second in source.feed.read(files, source.name, Notes(), facts_only=True):
-        for one in second if isinstance(second, tuple) and source.name not in ("kev", "epss") else ():
+        for one in second if isinstance(second, tuple) else ():
             assert isinstance(one, Affected)
             assert namespaces.scheme(one.namespace)
 

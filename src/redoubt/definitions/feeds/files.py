@@ -57,7 +57,7 @@ class Files:
     def __init__(self, files: Iterable[tuple[str, Path]], limits: Limits | None = None) -> None:
         self._files = sorted(files)
         self._limits = limits or Limits()
-        self._sums: list[tuple[str, bytes]] = []
+        self._sums: set[tuple[str, bytes]] = set()
 
     def matching(self, *patterns: str) -> Files:
         """Those files whose names match one of some globs (``*`` goes over slashes); same limits and digest."""
@@ -91,7 +91,7 @@ class Files:
                 content = self._gunzip(name, data) if data[:2] == b"\x1f\x8b" else bytes(data)
             if len(content) > self._limits.plain:
                 raise LimitExceeded(f"{name} is larger than {self._limits.plain} bytes; it is not read")
-            self._sums.append((name, hashlib.sha256(content).digest()))
+            self._sums.add((name, hashlib.sha256(content).digest()))
             yield name, content
 
     def members(self, suffix: str = ".json", *, within: str = "") -> Iterator[tuple[str, bytes]]:
@@ -105,7 +105,7 @@ class Files:
                     content = _unpack(name, data, member, self._limits)
                     total += len(content)
                     self._check_total(name, total, len(data))
-                    self._sums.append((f"{name}/{member.name}", hashlib.sha256(content).digest()))
+                    self._sums.add((f"{name}/{member.name}", hashlib.sha256(content).digest()))
                     yield member.name, content
 
     def tar_members(self, suffix: str = ".json") -> Iterator[tuple[str, bytes]]:
@@ -130,7 +130,7 @@ class Files:
                         raise LimitExceeded(f"{name} has more than {limits.members} members; it is not read")
                     if member.content is not None:
                         digest = hashlib.sha256(member.content).digest()
-                        self._sums.append((f"{name}/{member.name}", digest))
+                        self._sums.add((f"{name}/{member.name}", digest))
                         yield member.name, member.content
 
     def _check_total(self, name: str, total: int, packed: int) -> None:

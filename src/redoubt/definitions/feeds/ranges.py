@@ -39,6 +39,7 @@ def affected(
     severity: Severity = Severity.UNKNOWN,
     repository: str = "",
     channel: str = "",
+    notice: str = "",
 ) -> AffectedRange:
     """Versions from ``lower`` (inclusive; empty or ``0``: from the first) up to ``upper`` (empty: open).
 
@@ -66,6 +67,7 @@ def affected(
         severity=severity,
         repository=repository,
         channel=channel,
+        notice=notice,
     )
 
 

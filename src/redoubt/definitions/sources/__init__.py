@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from redoubt.definitions.sources import apk, arch, cves, deb, osv
+from redoubt.definitions.sources import apk, arch, cves, deb, osv, redhat
 from redoubt.definitions.sources.interface import Download, Source
 from redoubt.errors import UsageError
 
@@ -19,6 +19,7 @@ SOURCES: tuple[Source, ...] = (
     *deb.SOURCES,
     *apk.SOURCES,
     *arch.SOURCES,
+    *redhat.SOURCES,
     *cves.SOURCES,
 )
 
