@@ -226,7 +226,7 @@ class _Attempt:
         with durable.writing(place), Sorter(merge, budget=self._budget[0], temporary=place) as sorter:
             for item in source.feed.read(files, source.name, notes, facts_only=self._facts_only):
                 try:
-                    encoded = _encode(item)
+                    encoded = encode(item)
                 except UnreadableInput as error:
                     notes.spoil(str(item[0])[:100], error)
                     continue
@@ -281,7 +281,8 @@ def _united_cve(facts: list[CveRecord]) -> CveRecord:
     )
 
 
-def _encode(item: Item) -> list[records.Record]:
+def encode(item: Item) -> list[records.Record]:
+    """What a feed yields as records of the stream. Raises ``UnreadableInput`` where a name cannot be a key's."""
     first, second = item
     if isinstance(first, Advisory):
         assert isinstance(second, tuple)

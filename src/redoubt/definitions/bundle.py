@@ -114,6 +114,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """A bundle whose signatures hold. ``stream`` is the verified copy of its compressed stream or delta.
 
     ``anchor`` is the trusted root that led there, ``root`` the newest that took its place on the way.
+    ``unsigned``: nobody vouches for it, it was let in all the same, and there are no roots. ``passed_over``
+    are the parts of such a bundle that were left alone, each with the reason.
     """
 
     facts: Facts
@@ -123,6 +125,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     stream_size: int
     anchor: bytes
     root: bytes
+    unsigned: bool = False
+    passed_over: tuple[str, ...] = ()
 
 
 def default_version(now: datetime) -> int:

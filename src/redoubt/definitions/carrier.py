@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from redoubt.definitions import durable
 from redoubt.errors import AccessDenied, DefinitionsRefused, UnreadableInput
 
 #: A bundle has six members, and one more for each time its root was rotated.
@@ -48,6 +50,10 @@ class Carrier(Protocol):
         """Read one member as a stream. Raises ``KeyError`` where there is none of that name."""
         ...
 
+    def names(self) -> tuple[str, ...]:
+        """The members' names in their order; none for a folder, whose files are only opened by name."""
+        ...
+
     def close(self) -> None:
         """Let go of the file."""
         ...
@@ -61,7 +67,12 @@ def open_carrier(path: Path) -> Iterator[Carrier]:
     it is not a bundle that is safe to read.
     """
     try:
-        carrier: Carrier = _Folder(path) if path.is_dir() else _Zip(path)
+        # O_NONBLOCK: opening a named pipe must not wait for a writer.
+        carrier: Carrier = (
+            _Folder(path)
+            if path.is_dir()
+            else _Zip(os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb"), path)
+        )
     except FileNotFoundError:
         raise UnreadableInput(
             f"there is no file {path}; name a bundle or a folder it was unpacked into"
@@ -83,10 +94,30 @@ def read_member(carrier: Carrier, name: str, limit: int) -> bytes:
     return data
 
 
+@contextmanager
+def open_inner(carrier: Carrier, name: str, temporary: Path) -> Iterator[Carrier]:
+    """Open the zip that is the member ``name`` of another one, under the same rules.
+
+    It is copied into ``temporary`` first, to a file without a name. Raises as ``open_carrier`` does, and
+    ``KeyError``.
+    """
+    with durable.writing(temporary), tempfile.TemporaryFile(prefix="redoubt-", dir=temporary) as file:
+        with carrier.open(name) as member:
+            while data := member.read(1 << 20):
+                file.write(data)
+        file.flush()
+        inner = _Zip(file, Path(name))
+        try:
+            yield inner
+        finally:
+            inner.close()
+
+
 class _Zip:
-    def __init__(self, path: Path) -> None:
-        # O_NONBLOCK: opening a named pipe must not wait for a writer.
-        self._file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    """The zip in an open file, which it closes. ``path`` is what messages call it."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file = file
         try:
             if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
                 raise DefinitionsRefused(f"{path} is not a regular file; name a bundle")
@@ -99,6 +130,9 @@ class _Zip:
         except BaseException:
             self._file.close()
             raise
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._zip.namelist())
 
     @contextmanager
     def open(self, name: str) -> Iterator[Member]:
@@ -150,6 +184,9 @@ class _Folder:
     def __init__(self, path: Path) -> None:
         self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._path = path
+
+    def names(self) -> tuple[str, ...]:
+        return ()
 
     @contextmanager
     def open(self, name: str) -> Iterator[Member]:

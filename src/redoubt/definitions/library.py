@@ -21,7 +21,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -32,8 +32,9 @@ from redoubt.definitions.carrier import open_carrier
 from redoubt.definitions.delta import DeltaReader
 from redoubt.definitions.shelf import Entry, Event, State, is_older, looks_like_digest, timestamp
 from redoubt.definitions.snapshot import Origin, Snapshot, SnapshotWriter
+from redoubt.definitions.stackrox.archive import is_stackrox
 from redoubt.definitions.stream import Limits, StreamReader
-from redoubt.definitions.trust import TrustStore
+from redoubt.definitions.trust import UNSIGNED_CHANNEL, TrustStore
 from redoubt.errors import (
     AccessDenied,
     DefinitionsError,
@@ -47,12 +48,16 @@ KEEP = 3
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import did. ``already_active``: nothing new. ``older``: an override was used and recorded."""
+    """What an import did. ``already_active``: nothing new. ``older``: an override was used and recorded.
+
+    ``passed_over`` are the parts of the bundle that were left alone, each with the reason.
+    """
 
     entry: Entry
     previous: str
     already_active: bool
     older: bool
+    passed_over: tuple[str, ...] = ()
 
 
 class Shelved(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,19 +138,29 @@ class Library:
 
         Raises ``DefinitionsRefused`` with the reason; what was active stays so.
         """
-        with self._writing() as state, self._verified(path) as verified:
+        with self._writing() as state, self._verified(path, now) as verified:
             _step("verified")
             digest = verified.facts.digest
             present = state.entries.get(digest)
             if present is not None and state.active == digest and present.came_from(verified):
                 self._shelve(verified)
-                return Imported(entry=present, previous=digest, already_active=True, older=False)
+                return Imported(
+                    entry=present,
+                    previous=digest,
+                    already_active=True,
+                    older=False,
+                    passed_over=verified.passed_over,
+                )
             older = is_older(state, verified, allow_older=allow_older)
             self._shelve(verified)
             changed = state.with_import(verified, timestamp(now), older=older)
             self._change(changed.without_surplus(self._keep))
             return Imported(
-                entry=changed.entries[digest], previous=state.active, already_active=False, older=older
+                entry=changed.entries[digest],
+                previous=state.active,
+                already_active=False,
+                older=older,
+                passed_over=verified.passed_over,
             )
 
     def open_bundle(self, path: Path, *, allow_older: bool = False, now: datetime | None = None) -> Snapshot:
@@ -153,7 +168,7 @@ class Library:
 
         It is put on the shelf by its digest, so that the next time costs the verification only.
         """
-        with self._writing() as state, self._verified(path) as verified:
+        with self._writing() as state, self._verified(path, now) as verified:
             _step("verified")
             present = state.entries.get(verified.facts.digest)
             if present is None or not present.came_from(verified):
@@ -163,7 +178,10 @@ class Library:
                 changed = state.with_stored(verified, timestamp(now))
                 self._change(changed.without_surplus(self._keep))
             origin = Origin(
-                channel=verified.facts.channel, version=verified.version, created=verified.facts.created
+                channel=verified.facts.channel,
+                version=verified.version,
+                created=verified.facts.created,
+                unsigned=verified.unsigned,
             )
             return Snapshot.open(self._place(verified.facts.digest), origin)
 
@@ -255,12 +273,21 @@ class Library:
             os.close(lock)
 
     @contextmanager
-    def _verified(self, path: Path) -> Iterator[Verified]:
-        """The verified bundle at ``path``, with its stream in the temporary folder."""
+    def _verified(self, path: Path, now: datetime | None) -> Iterator[Verified]:
+        """The verified bundle at ``path``, or an unsigned one where those are allowed.
+
+        Its stream is in the temporary folder.
+        """
         work = self._temporary / "bundle"
         with durable.writing(work):
             work.mkdir()
         with open_carrier(path) as carrier:
+            if is_stackrox(carrier.names()):
+                self.trust.require_unsigned(UNSIGNED_CHANNEL, "a StackRox bundle")
+                from redoubt.definitions.stackrox.bundle import read_unsigned
+
+                yield read_unsigned(carrier, work, now or datetime.now(UTC))
+                return
             verified = bundle.verify_bundle(carrier, self.trust.roots, work)
         # Before anything else, as TUF says: a key that was replaced must not sign another bundle here.
         self.trust.advance(verified.facts.channel, verified.anchor, verified.root)

@@ -135,7 +135,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_import(self, verified: Verified, time: str, *, older: bool) -> State:
         """This state after ``verified`` was imported and became active."""
-        entry = Entry(manifest=verified.manifest, imported=time, order=self.order + 1, activated=True)
+        entry = Entry(
+            manifest=verified.manifest,
+            imported=time,
+            order=self.order + 1,
+            activated=True,
+            unsigned=verified.unsigned,
+        )
         accepted = Accepted(version=verified.version, digest=entry.digest)
         return msgspec.structs.replace(
             self._with_event(entry, "import-older" if older else "import", time),
@@ -144,7 +150,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_stored(self, verified: Verified, time: str) -> State:
         """This state with the snapshot of ``verified`` on the shelf, not active."""
-        entry = Entry(manifest=verified.manifest, imported=time, order=self.order + 1)
+        entry = Entry(
+            manifest=verified.manifest, imported=time, order=self.order + 1, unsigned=verified.unsigned
+        )
         return msgspec.structs.replace(self, order=entry.order, entries={**self.entries, entry.digest: entry})
 
     def with_rollback(self, entry: Entry, time: str) -> State:
@@ -199,7 +207,8 @@ def is_older(state: State, verified: Verified, *, allow_older: bool) -> bool:
     if accepted is None or verified.version > accepted.version:
         return False
     if verified.version == accepted.version:
-        if verified.facts.digest != accepted.digest:
+        # What nobody signed has no builder who could have said two things: it was read by another Redoubt.
+        if verified.facts.digest != accepted.digest and not verified.unsigned:
             raise DefinitionsRefused(
                 f"version {verified.version} of channel {channel} was accepted with other contents "
                 f"({accepted.digest[:19]}…); ask those who build it for a new version"

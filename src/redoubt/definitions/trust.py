@@ -15,18 +15,22 @@ import msgspec
 from redoubt.definitions import durable
 from redoubt.definitions.bundle import require_channel
 from redoubt.definitions.keys import parse_root, read_small
-from redoubt.errors import AccessDenied, UsageError
+from redoubt.errors import AccessDenied, DefinitionsRefused, UsageError
 
 STARTER_CHANNEL = "starter"
+#: The channel of StackRox's bundles, which nobody signs. No root is ever trusted for it.
+UNSIGNED_CHANNEL = "stackrox"
 STARTER_ROOT = Path(__file__).parent / "starter" / "root.json"
 
 _SUFFIX = ".root.json"
+_UNSIGNED = "unsigned"
 
 
 class TrustedRoot(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """A root that is trusted for a channel. ``fingerprint`` is the SHA-256 of ``root.json``, in hexadecimal.
 
     ``keys`` are the identifiers of the keys that may sign the channel's bundles. ``expires`` is RFC 3339.
+    ``unsigned``: there is no root; the channel's bundles are accepted though nobody signs them.
     """
 
     channel: str
@@ -35,6 +39,7 @@ class TrustedRoot(msgspec.Struct, frozen=True, kw_only=True, order=True):
     expires: str = ""
     keys: tuple[str, ...] = ()
     builtin: bool = False
+    unsigned: bool = False
 
 
 class _Role(msgspec.Struct):
@@ -99,6 +104,43 @@ class TrustStore:
             )
         return tuple(removed)
 
+    def allow_unsigned(self, channel: str) -> bool:
+        """Accept bundles of ``channel`` that nobody signed; False where that was so before.
+
+        Raises ``UsageError`` for a channel whose bundles are signed, ``AccessDenied``.
+        """
+        _require_unsigned(channel)
+        folder = self._directory / channel
+        with durable.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if (folder / _UNSIGNED).exists():
+                return False
+            durable.replace(folder / _UNSIGNED, b"")
+        return True
+
+    def disallow_unsigned(self, channel: str) -> None:
+        """Accept them no more. What was imported stays. Raises ``UsageError`` where they were not accepted."""
+        _require_unsigned(channel)
+        place = self._directory / channel / _UNSIGNED
+        with durable.writing(place.parent):
+            try:
+                place.unlink()
+            except FileNotFoundError:
+                raise UsageError(f"unsigned bundles of channel {channel} are not accepted as it is") from None
+            durable.sync_directory(place.parent)
+
+    def allows_unsigned(self, channel: str) -> bool:
+        """Whether bundles of ``channel`` are accepted though nobody signed them."""
+        return channel == UNSIGNED_CHANNEL and (self._directory / channel / _UNSIGNED).is_file()
+
+    def require_unsigned(self, channel: str, what: str) -> None:
+        """Raise ``DefinitionsRefused`` unless ``what``, an unsigned bundle of ``channel``, is accepted."""
+        if not self.allows_unsigned(channel):
+            raise DefinitionsRefused(
+                f"this is {what}, which nobody signed; to accept such bundles anyway run "
+                f"`redoubt definitions trust allow-unsigned {channel}`"
+            )
+
     def advance(self, channel: str, old: bytes, new: bytes) -> None:
         """Trust ``new``, which a verified bundle brought, in the place of ``old``, which signed it.
 
@@ -117,7 +159,7 @@ class TrustStore:
             durable.sync_directory(before.parent)
 
     def list(self) -> tuple[TrustedRoot, ...]:
-        """Every trusted root, by channel."""
+        """Every trusted root, and every channel whose unsigned bundles are accepted, by channel."""
         roots = []
         try:
             channels = sorted(entry.name for entry in self._directory.iterdir() if entry.is_dir())
@@ -130,6 +172,8 @@ class TrustStore:
                 roots += [
                     _describe(channel, read_small(file), builtin=False) for file in self._files(channel)
                 ]
+        if self.allows_unsigned(UNSIGNED_CHANNEL):
+            roots.append(TrustedRoot(channel=UNSIGNED_CHANNEL, fingerprint="", unsigned=True))
         starter = self._starter_root()
         if starter is not None:
             roots.append(_describe(STARTER_CHANNEL, starter, builtin=True))
@@ -164,6 +208,19 @@ def _require_own(channel: str) -> None:
     if channel == STARTER_CHANNEL:
         raise UsageError(
             f"channel {STARTER_CHANNEL} belongs to the built-in root; use another channel's name"
+        )
+    if channel == UNSIGNED_CHANNEL:
+        raise UsageError(
+            f"channel {UNSIGNED_CHANNEL} belongs to StackRox's own bundles, which nobody signs; use another "
+            f"channel's name, or `redoubt definitions trust allow-unsigned {UNSIGNED_CHANNEL}`"
+        )
+
+
+def _require_unsigned(channel: str) -> None:
+    if channel != UNSIGNED_CHANNEL:
+        raise UsageError(
+            f"bundles of channel {channel[:80]} are signed; only those of {UNSIGNED_CHANNEL} may be accepted "
+            "unsigned"
         )
 
 

@@ -40,7 +40,7 @@ _COMMANDS = {
     "delta": ("redoubt.cli.redoubt.changes:delta", "Write what makes newer definitions of older ones."),
     "diff": ("redoubt.cli.redoubt.changes:diff", "Show what lies between two definitions."),
     "keygen": (f"{_HERE}:keygen", "Make the keys that sign bundles."),
-    "trust": (f"{_HERE}:trust", "Say whose bundles are accepted."),
+    "trust": ("redoubt.cli.redoubt.trusting:trust", "Say whose bundles are accepted."),
 }
 
 
@@ -93,6 +93,10 @@ def import_(bundle: Path | None, starter: bool, allow_older: bool, keep: int | N
     done = _library(keep).import_bundle(bundle, allow_older=allow_older)
     manifest = done.entry.manifest
     what = f"{short(done.entry.digest)} of channel {manifest.channel}, built {manifest.created}"
+    for part in done.passed_over:
+        console.notice(f"not read: {part}")
+    if done.entry.unsigned:
+        console.warn("these definitions are unsigned: nobody vouches for them")
     if done.already_active:
         console.done(f"Already active: definitions {what}")
         return
@@ -110,6 +114,8 @@ def import_(bundle: Path | None, starter: bool, allow_older: bool, keep: int | N
         )
     lacking: dict[tuple[str, str], list[str]] = {}
     for source in manifest.sources:
+        if source.state == "fresh" and source.detail:
+            console.notice(f"{source.name}: {source.detail}")
         if source.state in ("stale", "missing"):
             lacking.setdefault((source.state, source.detail), []).append(source.name)
     for (state, detail), alike in lacking.items():
@@ -281,13 +287,17 @@ def build(
     from redoubt.definitions.keys import load_key
     from redoubt.definitions.publish import publish
     from redoubt.definitions.sources import select
-    from redoubt.definitions.trust import STARTER_CHANNEL
+    from redoubt.definitions.trust import STARTER_CHANNEL, UNSIGNED_CHANNEL
 
     console = Console(quiet=quiet)
     require(online != (mirror is not None), "say where from: --mirror DIR or --online")
     bundle.require_channel(channel)
     require(
         channel != STARTER_CHANNEL, f"channel {STARTER_CHANNEL} belongs to the built-in root; name another"
+    )
+    require(
+        channel != UNSIGNED_CHANNEL,
+        f"channel {UNSIGNED_CHANNEL} belongs to StackRox's own bundles; name another",
     )
     signing = load_key(key)
     names = [name.strip() for name in sources.split(",") if name.strip()] if sources else None
@@ -351,58 +361,6 @@ def _tell_built(
             console.warn(f"{source.name} is stale: {source.detail}")
         if reading.spoilt:
             console.warn(f"{source.name}: {reading.spoilt} records could not be used ({reading.examples[0]})")
-
-
-_TRUST = {
-    "add": (f"{_HERE}:trust_add", "Accept bundles of a channel that a root vouches for."),
-    "list": (f"{_HERE}:trust_list", "List the trusted roots."),
-    "remove": (f"{_HERE}:trust_remove", "Stop accepting a channel's bundles."),
-}
-
-
-@click.group(cls=LazyGroup, commands_at=_TRUST, context_settings=HELP)
-def trust() -> None:
-    """Say whose bundles are accepted: roots, each for one channel."""
-
-
-@click.command("add", context_settings=HELP)
-@click.argument("root", type=click.Path(path_type=Path))
-@click.option("--channel", required=True, help="The channel whose bundles it vouches for.")
-def trust_add(root: Path, channel: str) -> None:
-    """Accept the bundles of a channel that ROOT (a root.json of keygen) vouches for."""
-    added = _library().trust.add(root, channel)
-    click.echo(
-        f"Trusted for channel {added.channel}: root {added.fingerprint[:12]}, until {added.expires[:10]}"
-    )
-
-
-@click.command("list", context_settings=HELP)
-@options.listing
-def trust_list(output: str) -> None:
-    """List the trusted roots."""
-    roots = _library().trust.list()
-    if output == "json":
-        import msgspec
-
-        print_json([msgspec.to_builtins(root) for root in roots])
-        return
-    rows = [("CHANNEL", "ROOT", "VERSION", "UNTIL", "ORIGIN")]
-    for root in roots:
-        origin = "came with Redoubt" if root.builtin else "added"
-        rows.append((root.channel, root.fingerprint[:12], str(root.version), root.expires[:10], origin))
-    print_columns(rows)
-
-
-@click.command("remove", context_settings=HELP)
-@click.argument("channel")
-@click.argument("root", default="")
-def trust_remove(channel: str, root: str) -> None:
-    """Stop accepting the bundles of CHANNEL, or only those that ROOT (the start of its fingerprint) vouches for.
-
-    What was imported stays.
-    """
-    for removed in _library().trust.remove(channel, root):
-        click.echo(f"No longer trusted for channel {removed.channel}: root {removed.fingerprint[:12]}")
 
 
 def _starter() -> Path:
