@@ -223,7 +223,7 @@ def _check_end(file: BinaryIO, path: Path) -> None:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     start = file.read(4)
-    file.seek(max(0, size - _END_SIZE - 20 - 65535))
+    tail_at = file.seek(max(0, size - _END_SIZE - 20 - 65535))
     tail = file.read()
     at = len(tail) - _END_SIZE
     if at < 0 or tail[at : at + 4] != _END or tail[-2:] != b"\0\0":
@@ -238,6 +238,11 @@ def _check_end(file: BinaryIO, path: Path) -> None:
     directory = int.from_bytes(tail[at + 12 : at + 16], "little")
     if members > _MEMBERS or directory > _DIRECTORY_SIZE:
         raise DefinitionsRefused(f"{path} has too many members for a bundle; refused")
+    offset = int.from_bytes(tail[at + 16 : at + 20], "little")
+    comment = int.from_bytes(tail[at + 20 : at + 22], "little")
+    if offset + directory != tail_at + at or at + _END_SIZE + comment != len(tail):
+        # The end that was found may be that of a zip within this one, whose own end was cut off.
+        raise DefinitionsRefused(f"{path} is a truncated zip; carry the bundle again")
     file.seek(0)
 
 

@@ -14,6 +14,7 @@ import pytest
 from redoubt.definitions import records
 from redoubt.definitions.library import Library
 from redoubt.model import Epss
+from support import stackrox
 from support.definitions_bundles import NOW, Site, delta_bundle, sample_records
 
 ROOT = Path(__file__).parents[3]
@@ -46,15 +47,36 @@ def site(tmp_path_factory):
     return site
 
 
+@pytest.fixture(scope="module")
+def unsigned(tmp_path_factory):
+    """Two StackRox bundles, the second a day younger, and a shelf with the first active."""
+    folder = tmp_path_factory.mktemp("unsigned")
+    for day in (1, 2):
+        groups = stackrox.sample() | {
+            "epss": stackrox.enrichments(
+                "clair.epss",
+                [
+                    (
+                        [name],
+                        {"date": f"2020-01-{day:02}T00:00:00Z", "cve": name, "epss": 0.5, "percentile": 0.5},
+                    )
+                    for name in (f"CVE-2099-{n:06}" for n in range(22_000))
+                ],
+            )
+        }
+        stackrox.write(folder, groups, f"{day}.zip", created=f"2020-01-{day:02}T00:00:00+00:00")
+    library = Library(folder / "data")
+    library.trust.allow_unsigned("stackrox")
+    library.import_bundle(folder / "1.zip")
+    return folder
+
+
 def killed(site, tmp_path, mode, bundle="site-2.zip"):
-    command = [
-        sys.executable,
-        str(KILLER),
-        mode,
-        site.folder / "data",
-        site.folder / bundle,
-        tmp_path / "work",
-    ]
+    return killed_in(site.folder, tmp_path, mode, bundle)
+
+
+def killed_in(folder, tmp_path, mode, bundle):
+    command = [sys.executable, str(KILLER), mode, folder / "data", folder / bundle, tmp_path / "work"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -87,6 +109,32 @@ def test_full_disk_is_one_line_and_leaves_the_old(site, tmp_path, bundle):
         assert attempt["after"]["leftovers"] == []
         assert attempt["again"] == "done"
         assert attempt["finally"]["version"] == 2
+
+
+@pytest.mark.parametrize(("mode", "least"), [("steps", 7), ("calls", 25)])
+def test_unsigned_import_killed_anywhere_leaves_the_old_or_the_new(unsigned, tmp_path, mode, least):
+    attempts = killed_in(unsigned, tmp_path, mode, "2.zip")
+    assert len(attempts) > least
+    assert [attempt["ended"] for attempt in attempts] == ["killed"] * (len(attempts) - 1) + ["done"]
+    seen = [attempt["after"]["version"] for attempt in attempts]
+    assert set(seen) == {20200101000000, 20200102000000}
+    assert seen == sorted(seen)
+    for attempt in attempts:
+        assert attempt["again"] == "done"
+        assert attempt["finally"]["version"] == 20200102000000
+        assert attempt["finally"]["listed"] == attempt["finally"]["present"]
+        assert attempt["finally"]["leftovers"] == []
+
+
+def test_full_disk_stops_an_unsigned_import_in_one_line(unsigned, tmp_path):
+    attempts = killed_in(unsigned, tmp_path, "limits", "2.zip")
+    assert len(attempts) > 4
+    for attempt in attempts[:-1]:
+        assert attempt["ended"].startswith("AccessDenied: cannot write")
+        assert "\n" not in attempt["ended"]
+        assert attempt["after"]["version"] == 20200101000000
+        assert attempt["after"]["leftovers"] == []
+        assert attempt["again"] == "done"
 
 
 def test_imports_at_once_end_with_the_newest_active(site, tmp_path):

@@ -93,6 +93,7 @@ def advisory(
     """The advisory that a record is about. Raises ``SpoiltRecord`` where its name is none."""
     published = fields.time(record.issued)
     references = fields.links(links(record)) if record.links else ()
+    url = url or (references[0] if references else "")
     return Advisory(
         id=fields.identifier(identifier),
         source=source,
@@ -101,7 +102,7 @@ def advisory(
         cvss=cvss,
         aliases=aliases,
         cves=cves,
-        references=references,
-        url=url or (references[0] if references else ""),
+        references=tuple(link for link in references if link != url),
+        url=url,
         published=published,
     )
