@@ -14,9 +14,9 @@ PATH = "usr/lib/python3/site-packages/Anvil-4.4-py3.11.egg"
 def egg(**members: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("anvil/__init__.py", b"x = 1\n" * 100)
+        archive.writestr(zipfile.ZipInfo("anvil/__init__.py"), b"x = 1\n" * 100, zipfile.ZIP_DEFLATED)
         for name, data in members.items():
-            archive.writestr(f"EGG-INFO/{name.replace('_', '-')}", data)
+            archive.writestr(zipfile.ZipInfo(f"EGG-INFO/{name.replace('_', '-')}"), data, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 
