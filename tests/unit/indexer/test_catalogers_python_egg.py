@@ -16,7 +16,9 @@ def egg(**members: bytes) -> bytes:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo("anvil/__init__.py"), b"x = 1\n" * 100, zipfile.ZIP_DEFLATED)
         for name, data in members.items():
-            archive.writestr(zipfile.ZipInfo(f"EGG-INFO/{name.replace('_', '-')}"), data, zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(f"EGG-INFO/{name.replace('_', '-')}"), data, zipfile.ZIP_DEFLATED
+            )
     return file.getvalue()
 
 
