@@ -30,6 +30,8 @@ except ImportError:  # isal has no wheels for some machines
 _INFLATE_ERRORS: tuple[type[Exception], ...] = (zlib.error, cast("type[Exception]", _inflate.error))
 #: A file that is cut short while it is mapped kills the process that reads on (SIGBUS). Smaller ones are read.
 _READ_WHOLE = 64 << 20
+#: Bytes of a large file that are looked at at once.
+_PIECE = 4 << 20
 _UNPACK_ERRORS: tuple[type[Exception], ...] = (*_INFLATE_ERRORS, struct.error, OverflowError)
 
 
@@ -94,6 +96,22 @@ class Files:
             self._sums.add((name, hashlib.sha256(content).digest()))
             yield name, content
 
+    def pieces(self) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """Each file in pieces of some megabytes at most, inflated where it is gzip, in the order of names.
+
+        For files too large to be held whole. A file is in ``digest`` once its last piece was taken.
+        """
+        for name, path in self._files:
+            with _mapped(path, self._limits) as data:
+                yield name, self._hashed(name, self._inflated(name, data))
+
+    def _hashed(self, name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        whole = hashlib.sha256()
+        for piece in pieces:
+            whole.update(piece)
+            yield piece
+        self._sums.append((name, whole.digest()))
+
     def members(self, suffix: str = ".json", *, within: str = "") -> Iterator[tuple[str, bytes]]:
         """Every member of every zip whose name ends in ``suffix`` and holds ``within``, as ``(name, bytes)``."""
         for name, path in self._files:
@@ -143,22 +161,35 @@ class Files:
     def _gunzip(self, name: str, data: bytes | mmap.mmap) -> bytes:
         pieces: list[bytes] = []
         total = 0
+        for piece in self._inflated(name, data):
+            total += len(piece)
+            if total > self._limits.plain:
+                raise LimitExceeded(f"{name} inflates to over {self._limits.plain} bytes; it is not read")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _inflated(self, name: str, data: bytes | mmap.mmap) -> Iterator[bytes]:
+        if data[:2] != b"\x1f\x8b":
+            for at in range(0, len(data), _PIECE):
+                yield data[at : at + _PIECE]
+            return
+        total = 0
         inflate = _inflate.decompressobj(wbits=31)
         try:
             for at in range(0, len(data), 1 << 16):
-                piece = inflate.decompress(data[at : at + (1 << 16)])
-                total += len(piece)
-                if total > self._limits.plain:
-                    raise LimitExceeded(f"{name} inflates to over {self._limits.plain} bytes; it is not read")
-                self._check_total(name, total, len(data))
-                pieces.append(piece)
+                waiting = data[at : at + (1 << 16)]
+                while waiting:
+                    piece = inflate.decompress(waiting, _PIECE)
+                    waiting = inflate.unconsumed_tail
+                    total += len(piece)
+                    self._check_total(name, total, len(data))
+                    yield piece
         except _INFLATE_ERRORS as error:
             raise UnreadableInput(f"{name} is not readable gzip ({error}); fetch it again") from None
         if not inflate.eof:
             raise UnreadableInput(f"{name} is truncated; fetch it again")
         if inflate.unused_data:
             raise UnreadableInput(f"{name} has something behind its gzip stream; fetch it again")
-        return b"".join(pieces)
 
 
 @contextmanager

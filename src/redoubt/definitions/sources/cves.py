@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from redoubt.definitions.feeds.epss import EpssFeed
 from redoubt.definitions.feeds.kev import KevFeed
+from redoubt.definitions.feeds.nvd import NvdFeed
 from redoubt.definitions.sources.interface import Download, Source
+
+#: The years that ``--online`` asks for; the first holds all before it. Others in a mirror folder are read.
+NVD_YEARS = range(2002, 2027)
+
+
+def nvd(years: Iterable[int] = NVD_YEARS) -> Source:
+    """NVD's scores, fetching the years named."""
+    return Source(
+        name="nvd",
+        title="National Vulnerability Database: scores",
+        home="https://nvd.nist.gov/",
+        licence="public domain",
+        attribution="National Vulnerability Database, by the US agency NIST, which neither endorses nor certifies this",
+        feed=NvdFeed(),
+        downloads=tuple(
+            Download(
+                f"nvd/nvdcve-2.0-{year}.json.gz",
+                f"https://nvd.nist.gov/feeds/json/cve/2.0/nvdcve-2.0-{year}.json.gz",
+            )
+            for year in years
+        ),
+        patterns=(
+            ("nvd/nvdcve-2.0-[12]*.json.gz", "nvd/nvdcve-2.0-[12]*.json"),
+            ("nvd/*.json", "nvd/*.json.gz"),
+        ),
+        limit=512 << 20,
+    )
+
 
 SOURCES: tuple[Source, ...] = (
     Source(
@@ -39,4 +70,5 @@ SOURCES: tuple[Source, ...] = (
         patterns=(("epss/epss_scores-current.csv.gz",), ("epss/epss_scores-current.csv",)),
         limit=64 << 20,
     ),
+    nvd(),
 )
