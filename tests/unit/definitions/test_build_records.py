@@ -216,12 +216,12 @@ def test_a_process_that_ended_while_copying_leaves_a_whole_copy(tmp_path: Path) 
     file.write_text("")
     for _ in range(2):
         with build(Mirror(mirror, state=state)) as built:
-            assert (built.sources[-2].state, built.infos[0].records) == ("stale", 2)
+            assert (states(built)["kev"], built.infos[0].records) == ("stale", 2)
         if (kept / "kev").exists():
             (kept / "kev").rename(kept / ".kev.old")
     file.write_bytes(good)
     with build(Mirror(mirror, state=state)) as built:
-        assert built.sources[-2].state == "fresh"
+        assert states(built)["kev"] == "fresh"
     assert sorted(path.name for path in kept.iterdir()) == ["kev"]
 
 
