@@ -110,7 +110,7 @@ class Files:
         for piece in pieces:
             whole.update(piece)
             yield piece
-        self._sums.append((name, whole.digest()))
+        self._sums.add((name, whole.digest()))
 
     def members(self, suffix: str = ".json", *, within: str = "") -> Iterator[tuple[str, bytes]]:
         """Every member of every zip whose name ends in ``suffix`` and holds ``within``, as ``(name, bytes)``."""
