@@ -18,7 +18,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     ``color``: ANSI colours. ``width``: columns to fit into; None: as wide as it takes. ``age``: how old
     the definitions are, in words; ``stale``: that this is too old. ``notices``: lines that the reader
-    must see.
+    must see. ``show_suppressed``: list the findings that do not count too, where that takes a wish.
     """
 
     color: bool = False
@@ -26,6 +26,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     age: str = ""
     stale: bool = False
     notices: tuple[str, ...] = ()
+    show_suppressed: bool = False
 
 
 #: Formats that have no form for an index report, with what to do instead.

@@ -50,6 +50,7 @@ def write(
     age: str = "",
     stale: bool = False,
     notices: tuple[str, ...] = (),
+    show_suppressed: bool = False,
 ) -> None:
     """``render`` into ``out``. See ``Options`` for what may be said.
 
@@ -61,7 +62,9 @@ def write(
         color = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     if width is None and terminal:
         width = shutil.get_terminal_size().columns
-    options = Options(color=color, width=width, age=age, stale=stale, notices=notices)
+    options = Options(
+        color=color, width=width, age=age, stale=stale, notices=notices, show_suppressed=show_suppressed
+    )
     out.write(render(report, name, options))
     out.flush()
 

@@ -18,6 +18,7 @@ from redoubt.model import (
     Problem,
     Severity,
     Status,
+    Suppression,
     VulnerabilityReport,
 )
 
@@ -36,6 +37,14 @@ NO_FIX = {
 
 #: Package types whose location is their system's database, which tells a reader nothing.
 SYSTEM_TYPES = frozenset({"deb", "rpm", "apk", "alpm"})
+
+
+#: Kinds of suppression, in words that follow a number of findings.
+_SUPPRESSIONS = {
+    "owned": "judged by the distribution",
+    "vex": "by VEX",
+    "ignore-rule": "by ignore rules",
+}
 
 
 class Summary(NamedTuple):
@@ -80,6 +89,32 @@ def worst(report: VulnerabilityReport) -> Severity | None:
     """The worst severity of any finding that is not merely under investigation; None without findings."""
     counts = summarize(report).by_severity
     return next((severity for severity in SEVERITIES if counts[severity]), None)
+
+
+def suppressed(report: VulnerabilityReport) -> str:
+    """One line on the findings that do not count, with the reasons' kinds; empty where there are none."""
+    counts: dict[str, int] = {}
+    for package in report.suppressed:
+        for item in package.findings:
+            kind = item.suppression.kind if item.suppression else "unknown"
+            counts[kind] = counts.get(kind, 0) + 1
+    if not counts:
+        return ""
+    kinds = ", ".join(
+        f"{number:,} {_SUPPRESSIONS.get(kind, kind)}" for kind, number in sorted(counts.items())
+    )
+    return f"{count(sum(counts.values()), 'finding')} suppressed: {kinds}"
+
+
+def suppression_line(item: Suppression | None) -> str:
+    """Why a finding does not count, in one line."""
+    if item is None:
+        return ""
+    if item.kind == "owned":  # the reason names the source
+        return item.reason
+    said = ", ".join(part for part in (item.reason, item.justification) if part)
+    until = f", until {item.expires}" if item.expires else ""
+    return ": ".join(part for part in (f"{item.kind} {item.source}".strip(), said) if part) + until
 
 
 def main_cvss(item: Finding) -> Cvss | None:
@@ -144,7 +179,7 @@ def verdict(report: VulnerabilityReport) -> str:
     if rest:
         return f"No fixable vulnerabilities{rest}"
     judged = sum(
-        row.packages - row.unversioned - row.unidentified
+        row.packages - row.unversioned - row.unidentified - row.third_party
         for row in report.coverage
         if row.judged is Judged.MATCHED
     )
@@ -157,4 +192,4 @@ def verdict(report: VulnerabilityReport) -> str:
 
 def incomplete(row: Coverage) -> bool:
     """Whether some of a group's packages could not be judged."""
-    return row.judged is not Judged.MATCHED or bool(row.unversioned or row.unidentified)
+    return row.judged is not Judged.MATCHED or bool(row.unversioned or row.unidentified or row.third_party)

@@ -61,6 +61,8 @@ def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
         page.line(*columns.heading())
         for block in found:
             _block(page, block, columns)
+    if options.show_suppressed:
+        _suppressed(page, report)
     _warnings(page, "NOT EVERYTHING COULD BE JUDGED", summary.gaps(report))
     _sum(page, report)
     return page.bytes()
@@ -270,6 +272,24 @@ def _places(locations: tuple[Location, ...] | list[Location], page: _Page) -> li
     return shown or [""]
 
 
+def _suppressed(page: _Page, report: VulnerabilityReport) -> None:
+    """What does not count: each package, and its flaws under the reason that they share."""
+    if not report.suppressed:
+        return
+    page.line()
+    page.line(Span("SUPPRESSED", _BOLD))
+    for package in report.suppressed:
+        page.hang([Span("  ")], f"{package.name} {package.version}  {package.type}")
+        for place in _places(package.locations, page):
+            page.hang([Span("    ")], place, _DIM)
+        reasons: dict[str, list[Finding]] = {}
+        for item in package.findings:
+            reasons.setdefault(summary.suppression_line(item.suppression), []).append(item)
+        for reason, items in reasons.items():
+            page.hang([Span("    ")], reason, _DIM)
+            page.hang([Span("    ")], ", ".join(f"{item.id} ({item.severity.value})" for item in items))
+
+
 def _warnings(page: _Page, title: str, lines: list[str]) -> None:
     if not lines:
         return
@@ -293,6 +313,9 @@ def _sum(page: _Page, report: VulnerabilityReport) -> None:
         if counts.known_exploited:
             facts.append(f"{counts.known_exploited} known to be exploited (KEV)")
         page.hang([], ", ".join(facts))
+    if suppressed := summary.suppressed(report):
+        listed = "" if page.options.show_suppressed else " (--show-suppressed lists them)"
+        page.hang([], suppressed + listed)
     if counts.investigating:
         page.hang([], f"{count(counts.investigating, 'finding')} under investigation, not counted")
 

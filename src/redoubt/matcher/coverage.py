@@ -10,10 +10,18 @@ from collections.abc import Iterable
 
 import msgspec
 
+from redoubt.matcher.vendors import Origin, maker, origin
 from redoubt.model import Coverage, DefinitionsInfo, Distribution, Judged, Package, namespaces
 
 #: What Go's tools write where a main module has no version of its own.
 _NO_VERSION = frozenset({"", "(devel)"})
+
+#: Makers of third-party packages that are named.
+_MAKERS = 4
+_NOT_OWN = {
+    False: "are not the distribution's and were not judged by its data",
+    True: "is not the distribution's and was not judged by its data",
+}
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -66,10 +74,14 @@ def coverage(
     ``strange`` are the versions, as ``type/version``, that their scheme cannot order.
     """
     counts: dict[str, list[int]] = {kind: [0, 0, 0] for kind in places}
+    makers: dict[str, list[str]] = {kind: [] for kind in places}
     for package in packages:
         count = counts[package.type]
         count[0] += 1
-        if unidentified(package):
+        where = places[package.type]
+        if where.scheme and origin(package, where.namespace) is Origin.THIRD_PARTY:
+            makers[package.type].append(maker(package))
+        elif unidentified(package):
             count[2] += 1
         elif unversioned(package) or f"{package.type}/{package.version}" in strange:
             count[1] += 1
@@ -81,7 +93,8 @@ def coverage(
             packages=total,
             unversioned=nameless_version,
             unidentified=nameless,
-            detail=_detail(kind, places[kind], distribution, total, nameless_version, nameless),
+            third_party=len(makers[kind]),
+            detail=_detail(kind, places[kind], distribution, total, nameless_version, nameless, makers[kind]),
         )
         for kind, (total, nameless_version, nameless) in sorted(counts.items())
     )
@@ -94,6 +107,7 @@ def _detail(
     total: int,
     unversioned: int,
     unidentified: int,
+    makers: list[str],
 ) -> str:
     were = f"{_count(total, f'{kind} package')} {'was' if total == 1 else 'were'} not judged"
     match where.judged:
@@ -113,7 +127,18 @@ def _detail(
             if unidentified:
                 parts.append(f"{_count(unidentified, f'{kind} package')} without a group")
             both = " and ".join(parts)
-            return f"{both} could not be judged" if both else ""
+            lines = [f"{both} could not be judged"] if both else []
+            if makers:
+                lines.append(
+                    f"{_count(len(makers), f'{kind} package')} of {_some(makers)} {_NOT_OWN[len(makers) == 1]}"
+                )
+            return "; ".join(lines)
+
+
+def _some(makers: list[str]) -> str:
+    names = sorted(dict.fromkeys(makers), key=str.lower)
+    more = len(names) - _MAKERS
+    return ", ".join(names[:_MAKERS]) + (f" and {_count(more, 'other maker')}" if more > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:

@@ -16,15 +16,19 @@ from redoubt.matcher.enrich import rating
 from redoubt.matcher.group import Hit, group
 from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.judge import Bearing, Installed
-from redoubt.matcher.match import Matching, as_installed
+from redoubt.matcher.match import Matching, as_installed, judgeable
+from redoubt.matcher.owned import Owners
+from redoubt.matcher.suppress import Rule
 from redoubt.model import (
     AffectedRange,
     Coverage,
+    Detection,
     Finding,
     Image,
     IndexReport,
     Layer,
     Package,
+    PackageFindings,
     Severity,
     Status,
 )
@@ -41,6 +45,8 @@ class Verdict(enum.StrEnum):
     OUTSIDE = "outside"  # no range holds its version
     UNORDERED = "unordered"  # its version has no place in the order of its kind
     NO_VERSION = "no_version"  # it does not say which version it is
+    SUPPRESSED = "suppressed"  # it would be a finding, and does not count: the finding says why
+    THIRD_PARTY = "third_party"  # it is not the distribution's, whose records these are
 
 
 class RangeWord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -103,7 +109,9 @@ class _Told(msgspec.Struct, frozen=True):
     records: tuple[RecordWord, ...]
 
 
-def explain(report: IndexReport, snapshot: Snapshot, flaw: str) -> Explanation:
+def explain(
+    report: IndexReport, snapshot: Snapshot, flaw: str, *, detection: Detection = Detection.PRECISE
+) -> Explanation:
     """Every package of ``report`` whose namespace has a record of ``flaw`` about it, and what was decided.
 
     ``flaw`` is any name of it: a CVE, an advisory's id, an alias, a ref (``source/id``).
@@ -113,7 +121,8 @@ def explain(report: IndexReport, snapshot: Snapshot, flaw: str) -> Explanation:
         for kind in dict.fromkeys(package.type for package in report.packages)
     }
     asking = _Asking(snapshot, flaw)
-    cases, strange = [], set()
+    cases: list[Case] = []
+    strange = set()
     for package in report.packages:
         where = places[package.type]
         if not where.scheme or unidentified(package):
@@ -122,7 +131,12 @@ def explain(report: IndexReport, snapshot: Snapshot, flaw: str) -> Explanation:
         if not unversioned(package) and not judge.ordered(where.scheme, installed.version):
             strange.add(f"{package.type}/{package.version}")
         if (told := asking.told(installed, unversioned(package))) is not None:
+            if not unversioned(package) and not judgeable(package, where):
+                told = msgspec.structs.replace(told, verdict=Verdict.THIRD_PARTY, findings=())
             cases.append(_case(package, where, installed, told))
+    if detection is Detection.PRECISE:
+        owners = Owners(report.packages, places, frozenset(strange))
+        cases = [_settled(case, owners.rule) for case in cases]
     rows = coverage(report.packages, places, report.distribution, frozenset(strange))
     return Explanation(
         flaw=flaw,
@@ -233,6 +247,21 @@ def _case(package: Package, where: Place, installed: Installed, told: _Told) -> 
         findings=told.findings,
         records=told.records,
     )
+
+
+def _settled(case: Case, rule: Rule) -> Case:
+    """The case with the findings that do not count marked so; without any that counts, it is none."""
+    if not case.findings:
+        return case
+    package = PackageFindings(
+        type=case.package.type,
+        name=case.package.name,
+        version=case.package.version,
+        locations=case.package.locations,
+    )
+    findings = tuple(msgspec.structs.replace(item, suppression=rule(package, item)) for item in case.findings)
+    verdict = Verdict.SUPPRESSED if all(item.suppression for item in findings) else case.verdict
+    return msgspec.structs.replace(case, findings=findings, verdict=verdict)
 
 
 def _case_order(case: Case) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import structs
 
 from redoubt.matcher import judge
 from redoubt.matcher.coverage import Place, coverage, place, unidentified, unversioned
@@ -17,8 +18,13 @@ from redoubt.matcher.enrich import Scores, finding
 from redoubt.matcher.group import Group, Hit, group, is_cve, names
 from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.judge import Installed, Point, Ranges
+from redoubt.matcher.order import finding_order, package_order
+from redoubt.matcher.owned import Owners
+from redoubt.matcher.suppress import suppress
+from redoubt.matcher.vendors import Origin, origin
 from redoubt.model import (
     Advisory,
+    Detection,
     Distribution,
     Finding,
     IndexReport,
@@ -45,8 +51,13 @@ _CLEAN = Judgement((), "", 0)
 _UNDER_INVESTIGATION = Status.UNDER_INVESTIGATION
 
 
-def match(report: IndexReport, snapshot: Snapshot) -> VulnerabilityReport:
-    """Everything that ``snapshot`` knows of what is in ``report``. Same inputs, same report."""
+def match(
+    report: IndexReport, snapshot: Snapshot, *, detection: Detection = Detection.PRECISE
+) -> VulnerabilityReport:
+    """Everything that ``snapshot`` knows of what is in ``report``. Same inputs, same report.
+
+    ``detection`` says what becomes of language packages that the system's packages installed.
+    """
     info = snapshot.info
     types = dict.fromkeys(package.type for package in report.packages)
     places = {kind: place(kind, report.distribution, info) for kind in types}
@@ -55,7 +66,7 @@ def match(report: IndexReport, snapshot: Snapshot) -> VulnerabilityReport:
     strange = set()
     for package in report.packages:
         where = places[package.type]
-        if not where.scheme or unversioned(package) or unidentified(package):
+        if not where.scheme or not judgeable(package, where):
             continue
         installed = as_installed(package, where)
         if not judge.ordered(where.scheme, installed.version):
@@ -63,17 +74,23 @@ def match(report: IndexReport, snapshot: Snapshot) -> VulnerabilityReport:
         judgement = matcher.judge(installed)
         if judgement.findings:
             packages.append(_package_findings(package, report.distribution, judgement))
-    packages.sort(key=_package_order)
-    return VulnerabilityReport(
+    owners = None
+    if detection is Detection.PRECISE:
+        owners = Owners(report.packages, places, frozenset(strange))
+        packages = [structs.replace(item, locations=owners.left(item.locations)) for item in packages]
+    packages.sort(key=package_order)
+    result = VulnerabilityReport(
         image=report.image,
         distribution=report.distribution,
         layers=report.layers,
         package_count=len(report.packages),
         definitions=info,
         coverage=coverage(report.packages, places, report.distribution, frozenset(strange)),
+        detection=detection,
         packages=tuple(packages),
         problems=report.problems,
     )
+    return suppress(result, owners.rule) if owners else result
 
 
 def only_fixed(report: VulnerabilityReport) -> VulnerabilityReport:
@@ -84,10 +101,8 @@ def only_fixed(report: VulnerabilityReport) -> VulnerabilityReport:
         findings = tuple(item for item in package.findings if item.fixed_version)
         left_out += len(package.findings) - len(findings)
         if findings:
-            packages.append(msgspec.structs.replace(package, findings=findings, unfixed=0))
-    return msgspec.structs.replace(
-        report, packages=tuple(sorted(packages, key=_package_order)), left_out=left_out
-    )
+            packages.append(structs.replace(package, findings=findings, unfixed=0))
+    return structs.replace(report, packages=tuple(sorted(packages, key=package_order)), left_out=left_out)
 
 
 class Matching:
@@ -129,7 +144,7 @@ class Matching:
         ]
         unfixed = sum(not item.fixed_version and item.status is not _UNDER_INVESTIGATION for item in findings)
         upgrade = self._upgrade(package, entries, groups, fixes)
-        return Judgement(tuple(sorted(findings, key=_finding_order)), upgrade, unfixed)
+        return Judgement(tuple(sorted(findings, key=finding_order)), upgrade, unfixed)
 
     def _upgrade(
         self,
@@ -191,6 +206,13 @@ def _unnamed(ref: str) -> Advisory:
     return Advisory(id=identifier, source=source)
 
 
+def judgeable(package: Package, where: Place) -> bool:
+    """Whether a package says all that it takes, and is one that the data of its namespace speaks of."""
+    if unversioned(package) or unidentified(package):
+        return False
+    return origin(package, where.namespace) is not Origin.THIRD_PARTY
+
+
 def as_installed(package: Package, where: Place) -> Installed:
     """What decides the match. Debian and Alpine speak of source packages, rpm distributions of binary ones."""
     name, version = package.name, package.version
@@ -225,22 +247,3 @@ def _package_findings(
         locations=package.locations,
         findings=judgement.findings,
     )
-
-
-def _finding_order(item: Finding) -> tuple[object, ...]:
-    """Worst first; what is only under investigation last."""
-    epss = item.epss.probability if item.epss else -1.0
-    return (
-        item.status is _UNDER_INVESTIGATION,
-        -item.severity.rank,
-        item.kev is None,
-        -epss,
-        item.id,
-        item.fixed_version,
-    )
-
-
-def _package_order(item: PackageFindings) -> tuple[object, ...]:
-    first = item.findings[0]  # the worst, unless all are only under investigation
-    worst = -1 if first.status is _UNDER_INVESTIGATION else first.severity.rank
-    return (-worst, item.type, item.name, item.version, item.arch, item.purl, item.locations)

@@ -20,6 +20,7 @@ from redoubt.model.package import Distribution, Location, Package
 from redoubt.model.report import (
     AdvisoryReference,
     Coverage,
+    Detection,
     Finding,
     Judged,
     PackageFindings,
@@ -36,6 +37,7 @@ __all__ = [
     "CveRecord",
     "Cvss",
     "DefinitionsInfo",
+    "Detection",
     "Distribution",
     "Epss",
     "Finding",

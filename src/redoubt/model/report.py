@@ -23,10 +23,21 @@ class Judged(enum.StrEnum):
     UNSUPPORTED_ECOSYSTEM = "unsupported_ecosystem"
 
 
+class Detection(enum.StrEnum):
+    """What becomes of flaws in a language package that a package of the operating system installed.
+
+    ``PRECISE``: where the distribution's data is comprehensive, it alone judges. ``COMPREHENSIVE``: both count.
+    """
+
+    PRECISE = "precise"
+    COMPREHENSIVE = "comprehensive"
+
+
 class Coverage(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What became of one group of packages. ``packages`` counts them; ``unversioned`` those without a
     usable version and ``unidentified`` those whose full name is not known (a jar that names no group),
-    neither of which can be judged. ``detail`` is a line for people where something is missing.
+    neither of which can be judged; ``third_party`` those that are not the distribution's, which its data does
+    not speak of. ``detail`` is a line for people where something is missing.
     """
 
     type: str
@@ -35,6 +46,7 @@ class Coverage(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_default
     packages: int
     unversioned: int = 0
     unidentified: int = 0
+    third_party: int = 0
     detail: str = ""
 
 
@@ -130,6 +142,7 @@ class VulnerabilityReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     package_count: int = 0
     definitions: DefinitionsInfo
     coverage: tuple[Coverage, ...] = ()
+    detection: Detection = Detection.PRECISE
     packages: tuple[PackageFindings, ...] = ()
     suppressed: tuple[PackageFindings, ...] = ()
     end_of_life: str = ""

@@ -8,6 +8,11 @@ import pytest
 
 from redoubt import formats
 from redoubt.cli.redoubt import options
+from redoubt.model import Detection
+
+
+def test_every_detection_can_be_asked_for() -> None:
+    assert list(options.DETECTIONS) == list(Detection)
 
 
 def test_every_format_can_be_asked_for() -> None:

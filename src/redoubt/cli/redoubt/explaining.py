@@ -25,6 +25,8 @@ _VERDICTS = {
     "outside": "no finding: its version is in none of the ranges",
     "unordered": "no finding: its version has no place in the order of its kind, and no range names it",
     "no_version": "not judged: it does not say which version it is",
+    "suppressed": "no finding that counts",
+    "third_party": "not judged: it is not the distribution's, whose data this is",
 }
 
 
@@ -33,6 +35,7 @@ _VERDICTS = {
 @click.argument("target")
 @options.listing
 @options.definitions
+@options.detection
 @options.age
 @options.image
 @options.quiet
@@ -51,15 +54,19 @@ def explain(flaw: str, target: str, output: str, quiet: bool, **given: object) -
         fail_on=None,
         fail_on_incomplete=False,
         only_fixed=False,
-        **taken(given, ("definitions", "notice_after", "warn_after", "fail_on_stale")),  # type: ignore[arg-type]  # click's types
+        show_suppressed=False,
+        **taken(given, ("definitions", "detection", "notice_after", "warn_after", "fail_on_stale")),  # type: ignore[arg-type]  # click's types
     )
     with ExitStack() as stack:
         snapshot, age = judging.open(stack, console)
         report = index_of(target, given, console)
         from redoubt.definitions.search import canonical, of_flaw
         from redoubt.matcher import explain as explain_flaw
+        from redoubt.model import Detection
 
-        explanation = explain_flaw(report, snapshot, canonical(flaw.strip()))
+        explanation = explain_flaw(
+            report, snapshot, canonical(flaw.strip()), detection=Detection(judging.detection)
+        )
         known = of_flaw(snapshot, explanation.flaw)
     if age.stale:
         console.warn(age.message)
@@ -136,11 +143,12 @@ def _case(case: Case, layers: tuple[Layer, ...]) -> Iterator[str]:
 
 
 def _place(location: Location, layers: tuple[Layer, ...]) -> str:
+    path = location.path + (f" of {location.owner}" if location.owner else "")
     for number, layer in enumerate(layers, 1):
         if location.layer and layer.diff_id == location.layer:
             made = f": {layer.created_by}" if layer.created_by else ""
-            return f"{location.path}, layer {number} of {len(layers)} ({layer.diff_id[:19]}){made}"
-    return location.path + (f", layer {location.layer}" if location.layer else "")
+            return f"{path}, layer {number} of {len(layers)} ({layer.diff_id[:19]}){made}"
+    return path + (f", layer {location.layer}" if location.layer else "")
 
 
 def _finding(finding: Finding) -> Iterator[str]:
@@ -148,6 +156,10 @@ def _finding(finding: Finding) -> Iterator[str]:
     fixed = f"fixed in {finding.fixed_version}" if finding.fixed_version else "no fix is known"
     notice = f" ({finding.fixing_advisory})" if finding.fixing_advisory else ""
     yield f"  finding    {finding.id}, {finding.status}, {finding.severity}{whose}, {fixed}{notice}"
+    if finding.suppression:
+        from redoubt.formats import summary
+
+        yield f"  suppressed {summary.suppression_line(finding.suppression)}"
 
 
 def _record(record: RecordWord, version: str) -> Iterator[str]:

@@ -152,6 +152,18 @@ definitions = click.option(
     help="Definitions to use instead of the active ones. A bundle is verified like an import.",
 )
 
+#: Those of ``model.Detection``, written again so that ``--help`` loads nothing; a test holds them together.
+DETECTIONS = ("precise", "comprehensive")
+
+detection = click.option(
+    "--detection",
+    type=click.Choice(DETECTIONS),
+    default="precise",
+    show_default=True,
+    help="Who judges what the system's packages brought of Python, npm and the like: precise: the distribution "
+    "alone, where its data names unfixed flaws too; comprehensive: upstream's data as well.",
+)
+
 judging = together(
     click.option(
         "--fail-on",
@@ -162,6 +174,10 @@ judging = together(
         "--fail-on-incomplete", is_flag=True, help="Exit with 3 if any part of the image could not be judged."
     ),
     click.option("--only-fixed", is_flag=True, help="Leave out what no known version repairs."),
+    detection,
+    click.option(
+        "--show-suppressed", is_flag=True, help="List in a table the findings that do not count, and why."
+    ),
     definitions,
 )
 

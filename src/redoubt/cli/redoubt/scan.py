@@ -70,7 +70,12 @@ class Output:
             raise AccessDenied(f"cannot write to {self.file}: permission denied")
 
     def write(
-        self, report: IndexReport | VulnerabilityReport, age: Age | None = None, notices: tuple[str, ...] = ()
+        self,
+        report: IndexReport | VulnerabilityReport,
+        age: Age | None = None,
+        notices: tuple[str, ...] = (),
+        *,
+        show_suppressed: bool = False,
     ) -> None:
         """Write the report; a file appears whole or not at all. Raises ``AccessDenied``.
 
@@ -82,12 +87,19 @@ class Output:
         if self.file is None:
             with suppress(BrokenPipeError):
                 formats.write(
-                    report, self.format, sys.stdout.buffer, age=message, stale=stale, notices=notices
+                    report,
+                    self.format,
+                    sys.stdout.buffer,
+                    age=message,
+                    stale=stale,
+                    notices=notices,
+                    show_suppressed=show_suppressed,
                 )
             return
         from redoubt.definitions import durable
 
-        data = formats.render(report, self.format, formats.Options(age=message, stale=stale, notices=notices))
+        wishes = formats.Options(age=message, stale=stale, notices=notices, show_suppressed=show_suppressed)
+        data = formats.render(report, self.format, wishes)
         with durable.writing(self.file), suppress(BrokenPipeError):
             if _replaceable(self.file):
                 durable.replace(self.file, data)
@@ -106,6 +118,15 @@ class Judging:
     fail_on: str | None
     fail_on_incomplete: bool
     only_fixed: bool
+    detection: str
+    show_suppressed: bool
+
+    def match(self, report: IndexReport, snapshot: Snapshot) -> VulnerabilityReport:
+        """What the definitions say of an index report."""
+        from redoubt.matcher import match as match_report
+        from redoubt.model import Detection
+
+        return match_report(report, snapshot, detection=Detection(self.detection))
 
     def open(self, stack: ExitStack, console: Console) -> tuple[Snapshot, Age]:
         """The definitions, and what their age is today. Raises ``DefinitionsStale`` where asked to."""
@@ -140,7 +161,7 @@ class Judging:
         if self.only_fixed:
             report = only_fixed(report)
         notices = (_STARTER,) if report.definitions.channel == STARTER_CHANNEL else ()
-        output.write(report, age, notices)
+        output.write(report, age, notices, show_suppressed=self.show_suppressed)
         if output.elsewhere:
             for notice in notices:
                 console.notice(notice)
@@ -256,9 +277,7 @@ def scan(target: str, quiet: bool, **given: object) -> None:
     with ExitStack() as stack:
         snapshot, age = judging.open(stack, console)
         report = look.index(target, console)
-        from redoubt.matcher import match as match_report
-
-        judging.finish(match_report(report, snapshot), output, age, console)
+        judging.finish(judging.match(report, snapshot), output, age, console)
 
 
 @click.command(context_settings=HELP)
@@ -307,9 +326,7 @@ def match(index_file: Path, quiet: bool, **given: object) -> None:
     report = read_index(_read(index_file), str(index_file))
     with ExitStack() as stack:
         snapshot, age = judging.open(stack, console)
-        from redoubt.matcher import match as match_report
-
-        judging.finish(match_report(report, snapshot), output, age, console)
+        judging.finish(judging.match(report, snapshot), output, age, console)
 
 
 def index_of(target: str, given: dict[str, object], console: Console) -> IndexReport:

@@ -1,0 +1,63 @@
+"""Language packages that a package of the system installed: judged by the distribution where it can, else upstream.
+
+A distribution repairs flaws in its packages without a change of the upstream version, so upstream's ranges
+mislead there. Where the distribution's data also names the flaws that it has not repaired, it alone judges what its own
+packages brought; where its data lists only repairs, silence means nothing, and upstream's data judges. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from redoubt.matcher.coverage import Place, unversioned
+from redoubt.matcher.vendors import Origin, origin
+from redoubt.model import Finding, Location, Package, PackageFindings, Suppression, namespaces
+
+KIND = "owned"
+
+
+class Owners:
+    """The packages of the system that are really judged by data that is comprehensive.
+
+    ``packages`` are all of the image; ``places`` says of each type whether definitions judge it; ``strange``
+    are the versions, as ``type/version``, that cannot be compared.
+    """
+
+    def __init__(
+        self, packages: Iterable[Package], places: Mapping[str, Place], strange: frozenset[str]
+    ) -> None:
+        self._versions: dict[str, str] = {}
+        refused: set[str] = set()
+        for package in packages:
+            place = places[package.type]
+            if package.type not in namespaces.OPERATING_SYSTEM_TYPES or not place.scheme:
+                continue
+            if not namespaces.is_comprehensive(place.namespace):
+                continue
+            name = f"{package.type}/{package.name}"
+            strange_here = unversioned(package) or f"{package.type}/{package.version}" in strange
+            if strange_here or origin(package, place.namespace) is not Origin.OWN:
+                refused.add(name)
+            else:
+                self._versions.setdefault(name, package.version)
+        for name in refused:  # one of two with the same name is not judged: then nobody can tell which it was
+            self._versions.pop(name, None)
+
+    def left(self, locations: tuple[Location, ...]) -> tuple[Location, ...]:
+        """The places for which upstream's data has to judge; all of them where that is none."""
+        if not self._versions:
+            return locations
+        return tuple(place for place in locations if place.owner not in self._versions) or locations
+
+    def rule(self, package: PackageFindings, finding: Finding) -> Suppression | None:
+        """Why a finding does not count: every place of its package is owned. A ``suppress.Rule``."""
+        owners = dict.fromkeys(place.owner for place in package.locations)
+        if not owners or not owners.keys() <= self._versions.keys():
+            return None
+        names = [f"{owner} {self._versions[owner]}" for owner in owners]
+        told = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        return Suppression(
+            kind=KIND,
+            source=", ".join(owners),
+            reason=f"owned by {told}; the distribution judges {'it' if len(names) == 1 else 'them'}",
+        )
