@@ -69,7 +69,10 @@ class Findings:
         repositories: tuple[str, ...] = (),
         location: str = "",
     ) -> None:
-        """One package, its fields already ``clean``. Refused with a problem if a field is absurdly long."""
+        """One package, its fields already ``clean``. Refused with a problem if it has no name or a field is absurdly long."""
+        if not name:  # cleaned away: it was nothing but control characters
+            self.damaged("a package without a name; left out")
+            return
         if max(len(name), len(version), len(arch), len(source_name), len(source_version)) > MAX_FIELD:
             self.damaged(f"package {shown(name)!r} has a field of over {MAX_FIELD} characters; left out")
             return
