@@ -12,7 +12,7 @@ from typing import cast
 import zstandard
 
 from redoubt.indexer.again import Again, Demand
-from redoubt.indexer.catalogers.interface import Cataloger, Content, StreamCataloger
+from redoubt.indexer.catalogers.interface import Cataloger, Content, MemoryContent, StreamCataloger
 from redoubt.indexer.limits import Limits, over_limit
 from redoubt.indexer.report import RECORD, FileReport, LayerReport, weight
 from redoubt.indexer.sinks import Collector, Stream, catalog, renamed, sparse, text, too_large
@@ -60,6 +60,10 @@ class Tables:
             self.magic += [(magic, cast("StreamCataloger", cataloger)) for magic in wanted.magic]
             for database in wanted.databases:
                 self.databases.setdefault(database, []).append(cataloger)
+        self.trees: dict[bytes, list[Cataloger]] = {}
+        for cataloger in self.catalogers:
+            for tree in cataloger.wanted.trees:
+                self.trees.setdefault(tree, []).append(cataloger)
         self.programs = frozenset[bytes]().union(*(c.wanted.programs for c in self.catalogers))
         self.folders = tuple(self.directories)
         self.prefixes, self.suffixes = tuple(prefixes), tuple(suffixes)
@@ -137,6 +141,7 @@ class Dispatch:
         self.problems: list[Problem] = []
         self._note = self.names.waiting.append
         self._by_base, self._by_extension = tables.names, tables.extensions
+        self._trees = tables.trees
         self._folders, self._programs, self._min_size = tables.folders, tables.programs, tables.min_size
         self._prefixes, self._suffixes = tables.prefixes, tables.suffixes
 
@@ -172,6 +177,10 @@ class Dispatch:
         self._note(path + b"/")
         if path in self._touched:
             self._forget(path)
+        for cataloger in self._trees.get(path.rpartition(b"/")[0], ()):
+            # Kept with the slash, beside what is wanted inside of the folder.
+            if path + b"/" not in self.files and cataloger.accepts(path):
+                self.catalog(path + b"/", MemoryContent(b""), (cataloger,))
 
     def special(self, path: bytes) -> None:
         """A device or a pipe: covers what was there."""

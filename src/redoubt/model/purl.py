@@ -31,7 +31,7 @@ def of_package(package: Package, distribution: Distribution | None = None) -> st
             scope, _, name = package.name.rpartition("/")
         case "maven":
             scope, _, name = package.name.rpartition(":")
-        case "golang":
+        case "golang" | "portage":
             scope, _, name = package.name.rpartition("/")
         case "pypi":
             scope, name = "", normalize("pypi", package.name)

@@ -11,20 +11,26 @@ from redoubt.indexer.catalogers.alpm import AlpmCataloger
 from redoubt.indexer.catalogers.apk import ApkCataloger
 from redoubt.indexer.catalogers.cargo import CargoCataloger
 from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
+from redoubt.indexer.catalogers.chisel import ChiselCataloger
 from redoubt.indexer.catalogers.dpkg import DpkgCataloger
 from redoubt.indexer.catalogers.dpkg_files import DpkgFilesCataloger
 from redoubt.indexer.catalogers.gem import GemCataloger
 from redoubt.indexer.catalogers.gemfile import GemfileCataloger
 from redoubt.indexer.catalogers.golang import GoCataloger
+from redoubt.indexer.catalogers.homebrew import HomebrewCataloger
 from redoubt.indexer.catalogers.interface import Cataloger
 from redoubt.indexer.catalogers.java import JavaCataloger
+from redoubt.indexer.catalogers.nix import NixCataloger
 from redoubt.indexer.catalogers.npm import NpmCataloger
+from redoubt.indexer.catalogers.opkg import OpkgCataloger
 from redoubt.indexer.catalogers.os_release import OsReleaseCataloger
+from redoubt.indexer.catalogers.portage import PortageCataloger
 from redoubt.indexer.catalogers.python import PythonCataloger
 from redoubt.indexer.catalogers.python_egg import EggCataloger
 from redoubt.indexer.catalogers.python_locks import PythonLockCataloger
 from redoubt.indexer.catalogers.requirements import RequirementsCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
+from redoubt.indexer.catalogers.snap import SnapCataloger
 
 if TYPE_CHECKING:
     from redoubt.indexer.java_index import JavaIndex
@@ -47,6 +53,12 @@ ALL: tuple[Cataloger, ...] = (
     CargoBinaryCataloger(),
     GemCataloger(),
     GemfileCataloger(),
+    ChiselCataloger(),
+    HomebrewCataloger(),
+    NixCataloger(),
+    OpkgCataloger(),
+    PortageCataloger(),
+    SnapCataloger(),
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from redoubt.indexer.catalogers.fields import Findings, clean, shown
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
-from redoubt.indexer.catalogers.paragraphs import paragraphs
+from redoubt.indexer.catalogers.paragraphs import fields, paragraphs
 
 _STATUS = b"lib/dpkg/status"
 _FOLDER = b"lib/dpkg/status.d/"
@@ -55,11 +55,11 @@ def _record(paragraph: bytes, number: int, divided: bool, found: Findings) -> bo
     source = _field(text, b"\nSource:")
     if not (name and version and arch and (status or divided)):
         # Field names may be in any case (deb-control(5)), which dpkg itself never makes use of.
-        fields = _fields(text)
-        name, version = fields.get(b"package", b""), fields.get(b"version", b"")
-        status, arch = fields.get(b"status", b""), fields.get(b"architecture", b"")
-        source = fields.get(b"source", b"")
-        if not (version and arch) and any(key in fields for key in _VCPKG):
+        told = fields(text)
+        name, version = told.get(b"package", b""), told.get(b"version", b"")
+        status, arch = told.get(b"status", b""), told.get(b"architecture", b"")
+        source = told.get(b"source", b"")
+        if not (version and arch) and any(key in told for key in _VCPKG):
             found.damaged("this is a vcpkg database, not dpkg's; it is not read")
             return False
     words = status.split()
@@ -93,13 +93,3 @@ def _field(text: bytes, label: bytes) -> bytes:
     start += len(label)
     end = text.find(b"\n", start)
     return text[start : end if end >= 0 else None].strip()
-
-
-def _fields(text: bytes) -> dict[bytes, bytes]:
-    fields: dict[bytes, bytes] = {}
-    for line in text.split(b"\n"):
-        if line[:1] not in (b" ", b"\t"):
-            key, colon, value = line.partition(b":")
-            if colon:
-                fields.setdefault(key.strip().lower(), value.strip())
-    return fields

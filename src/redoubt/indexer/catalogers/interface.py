@@ -57,6 +57,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     one of ``directories`` (last component), or if it is at least ``min_size`` bytes long, has an execute bit
     or a name that ends with one of ``programs`` (as extensions do), and begins with one of ``magic``; and
     ``Cataloger.accepts`` then agrees to its whole path.
+    A directory is wanted if it lies directly in one of ``trees`` (whole paths): it is shown as an
+    empty file, with a slash at the end of its path.
     ``databases`` are the well-known places of a package database: a symlink on the way to one is followed.
     A file over ``max_size`` bytes is not read: that is a ``LIMIT`` problem.
     ``declared``: what these files name was asked for, and may not be there (lock files; see ``evidence``).
@@ -67,6 +69,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     prefixes: frozenset[bytes] = frozenset()
     suffixes: frozenset[bytes] = frozenset()
     directories: frozenset[bytes] = frozenset()
+    trees: frozenset[bytes] = frozenset()
     magic: tuple[bytes, ...] = ()
     programs: frozenset[bytes] = frozenset()
     min_size: int = 0

@@ -32,3 +32,14 @@ def paragraphs(content: Content) -> Iterator[bytes]:
             carry = carry[:MAX_PARAGRAPH].rstrip(b"\n") + carry[-1:]
     if carry.strip():
         yield carry
+
+
+def fields(paragraph: bytes) -> dict[bytes, bytes]:
+    """The first lines of the fields of one paragraph (``Name: value``), names in lower case; the first of each counts."""
+    found: dict[bytes, bytes] = {}
+    for line in paragraph.split(b"\n"):
+        if line[:1] not in (b" ", b"\t"):
+            key, colon, value = line.partition(b":")
+            if colon:
+                found.setdefault(key.strip().lower(), value.strip())
+    return found
