@@ -20,11 +20,14 @@ import msgspec
 
 from redoubt import egress
 from redoubt.definitions import durable
-from redoubt.definitions.sources import Source
-from redoubt.errors import RedoubtError, UnreadableInput
+from redoubt.definitions.sources import Download, Source
+from redoubt.errors import LimitExceeded, RedoubtError, UnreadableInput
 
 #: In a folder that ``fetch`` fills: what the servers said, by path.
 NOTES = ".fetched.json"
+#: Documents that may be asked to learn where a source's files are, and the largest of them in bytes.
+_MAX_QUESTIONS = 5_000
+_MAX_DOCUMENT = 32 << 20
 
 
 class FetchedFile(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -147,14 +150,16 @@ def fetch(
 ) -> Fetch:
     """Bring the files of ``source`` in ``folder`` up to date; what the servers call unchanged stays.
 
+    A source that must be asked where its files are (``Source.discover``) is asked first.
     Each file is replaced in one step once it is whole; one that cannot be had stays as it was, and
     ``detail`` says why. ``silent`` are hosts that are not asked; those that do not answer join them. Raises ``AccessDenied`` where the folder cannot be written.
     """
-    changed, troubles = 0, []
     silent = set() if silent is None else silent
+    downloads, troubles = _downloads(source, client, silent)
+    changed, wanted = 0, len(downloads) + len(troubles)
     notes = _read_notes(folder) if folder.is_dir() else {}
     checked = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    for path, url in source.downloads:
+    for path, url in downloads:
         host = urlsplit(url).netloc
         if host in silent:
             troubles.append(f"{host} does not answer")
@@ -179,8 +184,36 @@ def fetch(
             durable.replace(folder / NOTES, msgspec.json.encode(notes, order="deterministic"))
     detail = troubles[0] if troubles else ""
     if len(troubles) > 1:
-        detail += f" (and {len(troubles) - 1} more of {len(source.downloads)} files)"
+        detail += f" (and {len(troubles) - 1} more of {wanted} files)"
     return Fetch(changed, detail)
+
+
+def _downloads(
+    source: Source, client: egress.Client, silent: set[str]
+) -> tuple[tuple[Download, ...], list[str]]:
+    """Everything that ``source`` is to be fetched from, after asking it where that is; and what went wrong."""
+    if source.discover is None:
+        return source.downloads, []
+    left = _MAX_QUESTIONS
+
+    def get(url: str) -> bytes:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise LimitExceeded(
+                f"{source.name}: more than {_MAX_QUESTIONS} documents say where its files are"
+            )
+        host = urlsplit(url).netloc
+        if host in silent:
+            raise egress.Unreachable(f"{host} does not answer")
+        try:
+            return client.get_bytes(url, _MAX_DOCUMENT)
+        except egress.Unreachable:
+            silent.add(host)
+            raise
+
+    found = source.discover(get)
+    return source.downloads + found.downloads, list(found.troubles)
 
 
 def _find(folder: Path, source: Source) -> list[tuple[str, Path]]:

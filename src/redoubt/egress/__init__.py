@@ -27,6 +27,7 @@ import msgspec
 import redoubt
 from redoubt.egress import failures
 from redoubt.egress.failures import ConnectionBroken as ConnectionBroken
+from redoubt.egress.failures import Missing as Missing
 from redoubt.egress.failures import Unreachable as Unreachable
 from redoubt.egress.failures import Untrusted as Untrusted
 from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, UnreadableInput, UsageError
@@ -392,7 +393,8 @@ def _must_be(response: Response, status: int) -> None:
         return
     if response.status in (401, 403):
         raise AccessDenied(f"{response.where}: access denied ({response.status})")
-    raise NetworkError(f"{response.where}: answered {response.status}")
+    kind = Missing if response.status in (404, 410) else NetworkError
+    raise kind(f"{response.where}: answered {response.status}")
 
 
 def _gave_up(response: Response, attempts: int, wait: float) -> str:

@@ -12,6 +12,10 @@ class ConnectionBroken(NetworkError):
     """The connection ended, or stood still, before the body did. What was read so far is usable."""
 
 
+class Missing(NetworkError):
+    """The server says that it has no such thing."""
+
+
 class Unreachable(NetworkError):
     """Nobody answers there, or not in TLS where that was asked for."""
 

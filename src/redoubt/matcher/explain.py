@@ -62,6 +62,7 @@ class RangeWord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: Status = Status.AFFECTED
     arch: str = ""
     module: str = ""
+    repository: str = ""
 
 
 class RecordWord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -222,6 +223,7 @@ def _range(item: AffectedRange, bearing: Bearing | None) -> RangeWord:
         status=item.status,
         arch=item.arch,
         module=item.module,
+        repository=item.repository,
     )
 
 

@@ -44,6 +44,7 @@ class Bearing(enum.StrEnum):
     ABOVE = "above"  # the version comes after the range, which names no fix
     OTHER_ARCH = "other_arch"
     OTHER_MODULE = "other_module"
+    OTHER_REPOSITORY = "other_repository"
     UNORDERED = "unordered"  # the version or a bound has no place in its scheme's order
 
 
@@ -64,6 +65,7 @@ class Installed(msgspec.Struct, frozen=True, gc=False):
     version: Point
     arch: str
     module: str
+    repositories: tuple[str, ...] = ()
 
 
 def point(scheme: str, text: str) -> Point:
@@ -86,7 +88,7 @@ def ordered(scheme: str, version: Point) -> bool:
 def hits(ranges: Ranges, package: Installed, version: Point) -> list[AffectedRange] | None:
     """The ranges of one advisory that hold ``version``; None where it is explicitly not affected.
 
-    Ranges for other architectures or module streams than the package's do not count.
+    Ranges for other architectures, module streams or repositories than the package's do not count.
     """
     found: list[AffectedRange] = []
     key = version.key
@@ -99,7 +101,7 @@ def hits(ranges: Ranges, package: Installed, version: Point) -> list[AffectedRan
                 continue
         elif not _within_exactly(item, package.scheme, version):
             continue
-        if (item.arch or item.module) and not applies(item, package):
+        if (item.arch or item.module or item.repository) and not applies(item, package):
             continue
         if item.status is _NOT_AFFECTED:
             return None
@@ -116,8 +118,10 @@ def bearing(item: AffectedRange, package: Installed) -> Bearing:
     if found:
         return Bearing.HOLDS
     if not applies(item, package):
-        of_arch = applies(msgspec.structs.replace(item, module=""), package)
-        return Bearing.OTHER_MODULE if of_arch else Bearing.OTHER_ARCH
+        if not applies(msgspec.structs.replace(item, module="", repository=""), package):
+            return Bearing.OTHER_ARCH
+        of_module = applies(msgspec.structs.replace(item, repository=""), package)
+        return Bearing.OTHER_REPOSITORY if of_module else Bearing.OTHER_MODULE
     bounds = [point(scheme, text) for text in (item.lower, item.upper) if text]
     if not all(ordered(scheme, each) for each in (version, *bounds)):
         return Bearing.UNORDERED
@@ -127,15 +131,18 @@ def bearing(item: AffectedRange, package: Installed) -> Bearing:
 
 
 def applies(item: AffectedRange, package: Installed) -> bool:
-    """Whether a range speaks of the package's architecture and module stream.
+    """Whether a range speaks of the package's architecture, module stream and repository.
 
     A range's module is a prefix of the package's label at a colon (``nodejs:18`` of
-    ``nodejs:18:8070020…``); ``"*"`` is any modular package, ``"-"`` only those outside modules.
+    ``nodejs:18:8070020…``); ``"*"`` is any modular package, ``"-"`` only those outside modules. Of a range's
+    repositories the package must be, or may be, of one; an empty one is that of packages that say none.
     """
     if item.arch and package.arch not in _ANY_ARCH:
         wanted = item.arch.split("|")
         if package.arch not in wanted and _ANY_ARCH.isdisjoint(wanted):
             return False
+    if item.repository and set(item.repository.split("|")).isdisjoint(package.repositories or ("",)):
+        return False
     match item.module:
         case "":
             return True

@@ -225,6 +225,7 @@ def as_installed(package: Package, where: Place) -> Installed:
         version=judge.point(where.scheme, version),
         arch=package.arch,
         module=package.module,
+        repositories=package.repositories,
     )
 
 

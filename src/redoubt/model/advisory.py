@@ -53,7 +53,8 @@ class AffectedRange(msgspec.Struct, frozen=True, gc=False, array_like=True, orde
     ``lower_key`` and ``upper_key`` are ``versions.key`` of the texts; empty text and key mean open.
     ``arch`` and ``module`` restrict the range to packages that have them; empty means any
     (``arch`` may be several, ``aarch64|x86_64``; ``module`` ``"*"``: any modular package; ``"-"``: only
-    packages outside modules). ``repository`` restricts it to packages of a repository (a Red Hat CPE).
+    packages outside modules). ``repository`` restricts it to packages of a repository: a Red Hat CPE, or ids of
+    repositories as images name them (``a|b``; an empty one, ``a|``, stands for packages that do not say theirs).
     ``severity`` is given where the source rates this range apart from the advisory. ``channel`` names what
     one must subscribe to for the version that fixes (``esm``); empty where anybody gets it. ``notice`` is
     the erratum that brings that version (``RHSA-…``), where the advisory itself is none.

@@ -74,6 +74,7 @@ def affected(
     arch: str = "",
     module: str = "",
     severity: Severity = Severity.UNKNOWN,
+    repository: str = "",
 ) -> AffectedRange:
     """A range with its keys: ``fixed`` and ``limit`` exclude their version, ``last`` includes it."""
     scheme = namespaces.scheme(namespace)
@@ -83,7 +84,9 @@ def affected(
     flags = (RangeFlag.FIXED if fixed else 0) | (RangeFlag.INCLUSIVE if last else 0)
     if not (versions.is_exact(lower_key) and versions.is_exact(upper_key)):
         flags |= RangeFlag.INEXACT
-    return AffectedRange(lower_key, upper_key, int(flags), lower, upper, status, arch, module, severity)
+    return AffectedRange(
+        lower_key, upper_key, int(flags), lower, upper, status, arch, module, severity, repository
+    )
 
 
 def index(packages: Iterable[Package], distribution: Distribution | None = None) -> IndexReport:

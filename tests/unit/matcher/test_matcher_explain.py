@@ -69,6 +69,10 @@ def test_each_range_says_whether_it_holds_the_version_or_why_not(
         (affected(RPM, fixed="2", arch="aarch64"), Bearing.OTHER_ARCH),
         (affected(RPM, fixed="2", module="nodejs:18"), Bearing.OTHER_MODULE),
         (affected(RPM, fixed="2", module="-"), Bearing.HOLDS),
+        (affected(RPM, fixed="2", repository="extras"), Bearing.OTHER_REPOSITORY),
+        (affected(RPM, fixed="2", repository="extras", module="nodejs:18"), Bearing.OTHER_MODULE),
+        (affected(RPM, fixed="2", repository="extras", arch="aarch64"), Bearing.OTHER_ARCH),
+        (affected(RPM, fixed="2", repository="extras|"), Bearing.HOLDS),
     ],
 )
 def test_ranges_for_other_builds_are_told_apart(span: AffectedRange, bearing: Bearing) -> None:

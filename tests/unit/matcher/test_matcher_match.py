@@ -129,6 +129,30 @@ def test_a_range_for_an_architecture_speaks_only_of_it(wanted: str, arch: str, f
 
 
 @pytest.mark.parametrize(
+    ("wanted", "own", "found"),
+    [
+        ("core", ("core",), True),
+        ("core", ("core", "extras"), True),
+        ("core", ("extras",), False),
+        ("core", (), False),
+        ("core|", (), True),
+        ("core|", ("extras",), False),
+        ("core|extras", ("extras",), True),
+        ("", ("extras",), True),
+    ],
+)
+def test_a_range_for_a_repository_speaks_only_of_its_packages(
+    wanted: str, own: tuple[str, ...], found: bool
+) -> None:
+    name = "amazon:2"
+    snapshot = MemorySnapshot().add(
+        flaw("CVE-2024-1000"), name, "php", affected(name, fixed="9-1", repository=wanted)
+    )
+    package = Package(type="rpm", name="php", version="8-1", repositories=own)
+    assert bool(ids(snapshot, package, Distribution(id="amzn", version_id="2"))) is found
+
+
+@pytest.mark.parametrize(
     ("version", "found"), [("0.9", False), ("1.0", True), ("1.4", True), ("1.5", False), ("2.0", True)]
 )
 def test_ranges_begin_inclusive_and_end_as_they_say(version: str, found: bool) -> None:

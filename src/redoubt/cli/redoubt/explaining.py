@@ -198,4 +198,6 @@ def _bearing(item: RangeWord, version: str) -> str:
         case "other_module":
             wanted = {"*": "packages of a module", "-": "packages outside modules"}
             return f"only for {wanted.get(item.module, f'module {item.module}')}"
+        case "other_repository":
+            return f"only for packages of {' or '.join(name for name in item.repository.split('|') if name)}"
     return f"not {version}: the one or the other has no place in the order of its kind"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from redoubt.definitions.sources import apk, arch, cves, deb, osv, redhat
+from redoubt.definitions.sources import apk, arch, cves, deb, osv, redhat, updateinfo
 from redoubt.definitions.sources.interface import Download, Source
 from redoubt.errors import UsageError
 
@@ -20,6 +20,7 @@ SOURCES: tuple[Source, ...] = (
     *apk.SOURCES,
     *arch.SOURCES,
     *redhat.SOURCES,
+    *updateinfo.SOURCES,
     *cves.SOURCES,
 )
 

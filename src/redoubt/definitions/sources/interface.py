@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 from redoubt.definitions.feeds.files import Limits
 from redoubt.definitions.feeds.interface import Feed
@@ -15,6 +16,18 @@ class Download(NamedTuple):
     url: str
 
 
+class Discovered(NamedTuple):
+    """What asking a source where its files are gave: ``downloads``, and why there may be more of them."""
+
+    downloads: tuple[Download, ...]
+    troubles: tuple[str, ...] = ()
+
+
+#: The small document at a URL. Raises ``NetworkError`` (``egress.Missing`` where there is none), ``AccessDenied`` or
+#: ``LimitExceeded``.
+Get: TypeAlias = Callable[[str], bytes]
+
+
 class Source(NamedTuple):
     """One upstream.
 
@@ -22,6 +35,9 @@ class Source(NamedTuple):
     ``attribution`` the line that its licence asks for. ``downloads`` are what ``--online`` fetches, each at
     most ``limit`` bytes. ``patterns`` say where its files lie in a mirror folder: groups of globs, of which
     the first group that finds anything is read; ``limits`` what reading them may cost, where it is unusual.
+    ``discover`` is for a source whose files have no address of their own: it asks for what says where they
+    are today, with the function it is given, and answers with further downloads. It raises nothing that a
+    part of the source's files can be had without.
     """
 
     name: str
@@ -34,3 +50,4 @@ class Source(NamedTuple):
     patterns: tuple[tuple[str, ...], ...]
     limit: int = 1 << 30
     limits: Limits | None = None
+    discover: Callable[[Get], Discovered] | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from redoubt.indexer.catalogers.alpm import AlpmCataloger
 from redoubt.indexer.catalogers.apk import ApkCataloger
+from redoubt.indexer.catalogers.bottlerocket import BottlerocketCataloger
 from redoubt.indexer.catalogers.cargo import CargoCataloger
 from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
 from redoubt.indexer.catalogers.chisel import ChiselCataloger
@@ -42,6 +43,7 @@ ALL: tuple[Cataloger, ...] = (
     ApkCataloger(),
     AlpmCataloger(),
     RpmCataloger(),
+    BottlerocketCataloger(),
     PythonCataloger(),
     EggCataloger(),
     PythonLockCataloger(),
