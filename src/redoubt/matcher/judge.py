@@ -141,7 +141,7 @@ def applies(item: AffectedRange, package: Installed) -> bool:
         wanted = item.arch.split("|")
         if package.arch not in wanted and _ANY_ARCH.isdisjoint(wanted):
             return False
-    if item.repository and set(item.repository.split("|")).isdisjoint(package.repositories or ("",)):
+    if item.repository and not _from(item.repository, package.repositories):
         return False
     match item.module:
         case "":
@@ -151,6 +151,13 @@ def applies(item: AffectedRange, package: Installed) -> bool:
         case "-":
             return not package.module
     return f"{package.module}:".startswith(f"{item.module}:")
+
+
+def _from(wanted: str, repositories: tuple[str, ...]) -> bool:
+    """Whether a package that is of one of ``repositories`` may be of one that is ``wanted``. Any may be of a product."""
+    if wanted.startswith("cpe:"):
+        return True
+    return not set(wanted.split("|")).isdisjoint(repositories or ("",))
 
 
 def smallest_fix(records: Sequence[tuple[Ranges, list[AffectedRange]]], package: Installed) -> Point | None:

@@ -8,7 +8,9 @@ from redoubt.model import namespaces
 from support.data import ROOT
 
 DISTRIBUTIONS = {
-    name for name, scheme in namespaces.SCHEMES.items() if scheme in namespaces.OPERATING_SYSTEM_TYPES.values()
+    name
+    for name, scheme in namespaces.SCHEMES.items()
+    if scheme in namespaces.OPERATING_SYSTEM_TYPES.values()
 }
 
 
