@@ -10,9 +10,10 @@ import csv
 import io
 import re
 from collections.abc import Iterable
+from itertools import chain
 
 from redoubt.formats.interface import Options
-from redoubt.formats.summary import main_cvss
+from redoubt.formats.summary import main_cvss, suppressed_findings
 from redoubt.formats.text import printable
 from redoubt.model import Finding, Image, IndexReport, Location, PackageFindings, VulnerabilityReport, purl
 
@@ -20,11 +21,11 @@ _FINDING = (
     *("image", "image_digest", "type", "package", "version", "arch", "source", "purl"),
     *("id", "aliases", "severity", "severity_source", "status", "fixed_version", "fixing_advisory"),
     *("cvss_score", "cvss_vector", "epss", "kev_added", "kev_due", "published", "title", "url"),
-    *("namespace", "upgrade", "path", "layer", "places", "definitions"),
+    *("namespace", "upgrade", "path", "layer", "places", "definitions", "owner", "suppressed"),
 )
 _PACKAGE = (
     *("image", "image_digest", "type", "package", "version", "arch", "source", "source_version"),
-    *("module", "vendor", "purl", "path", "layer", "places"),
+    *("module", "vendor", "purl", "path", "layer", "places", "owner"),
 )
 
 #: What spreadsheets take for a formula, the full-width forms included. After a semicolon too: where the
@@ -33,12 +34,19 @@ _FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")
 
 
 def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
-    """A row for each flaw in each package, in the report's order."""
+    """A row for each flaw in each package, in the report's order; then those that do not count."""
     digest = report.definitions.digest
+    counting = ((package, item, "") for package in report.packages for item in package.findings)
     rows = (
-        (*_image(report.image), *_finding(package, item), *_place(package.locations), digest)
-        for package in report.packages
-        for item in package.findings
+        (
+            *_image(report.image),
+            *_finding(package, item),
+            *_place(package.locations),
+            digest,
+            _owner(package.locations),
+            suppressed,
+        )
+        for package, item, suppressed in chain(counting, suppressed_findings(report))
     )
     return _table(_FINDING, rows)
 
@@ -58,6 +66,7 @@ def index(report: IndexReport, options: Options) -> bytes:
             package.vendor,
             purl.of_package(package, report.distribution),
             *_place(package.locations),
+            _owner(package.locations),
         )
         for package in report.packages
     )
@@ -101,6 +110,11 @@ def _place(locations: tuple[Location, ...]) -> tuple[str, str, str]:
     """The first place, its layer, and how many places there are."""
     first = locations[0] if locations else Location("")
     return first.path, first.layer, str(len(locations))
+
+
+def _owner(locations: tuple[Location, ...]) -> str:
+    """Who owns the first place."""
+    return locations[0].owner if locations else ""
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> bytes:

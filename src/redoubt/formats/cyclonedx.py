@@ -18,7 +18,7 @@ import msgspec
 from redoubt import __version__
 from redoubt.formats.interface import Options
 from redoubt.formats.json import encode
-from redoubt.formats.summary import problem_line
+from redoubt.formats.summary import problem_line, suppression_line
 from redoubt.formats.text import web_link
 from redoubt.model import (
     Coverage,
@@ -33,6 +33,7 @@ from redoubt.model import (
     Problem,
     Severity,
     Status,
+    Suppression,
     VulnerabilityReport,
     purl,
 )
@@ -129,6 +130,7 @@ class _Advisory(_Part):
 
 class _Analysis(_Part):
     state: str
+    justification: str = ""
     response: tuple[str, ...] = ()
     detail: str = ""
 
@@ -182,6 +184,15 @@ _ANALYSES = {
 }
 
 
+#: VEX's codes (OpenVEX, CSAF's flags) → CycloneDX's.
+_JUSTIFICATIONS = {
+    "component_not_present": "code_not_present",
+    "vulnerable_code_not_present": "code_not_present",
+    "vulnerable_code_not_in_execute_path": "code_not_reachable",
+    "inline_mitigations_already_exist": "protected_by_mitigating_control",
+}
+
+
 def index(report: IndexReport, options: Options) -> bytes:
     """An SBOM with a component, and its purl, for every package and for the system."""
     refs = _References()
@@ -209,12 +220,12 @@ def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
     ]
     metadata = _metadata(report.image, refs, properties)
     components = [_system(report.distribution, refs)] if report.distribution else []
-    found: dict[tuple[str, str, Status], list[tuple[str, PackageFindings, Finding]]] = {}
-    for package in report.packages:
+    found: dict[tuple[str, str, str, str], list[tuple[str, PackageFindings, Finding]]] = {}
+    for package in (*report.packages, *report.suppressed):
         component = _vulnerable(package, refs)
         components.append(component)
         for item in package.findings:
-            key = (item.id, item.namespace, item.status)
+            key = (item.id, item.namespace, item.status.value, suppression_line(item.suppression))
             found.setdefault(key, []).append((component.bom_ref, package, item))
     return encode(
         _VulnerabilityBom(
@@ -224,7 +235,7 @@ def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
             version=1,
             metadata=metadata,
             components=tuple(components),
-            vulnerabilities=tuple(_vulnerability(found[key]) for key in sorted(found)),
+            vulnerabilities=tuple(_vulnerability(found[key], refs) for key in sorted(found)),
         )
     )
 
@@ -284,6 +295,7 @@ def _package(package: Package, distribution: Distribution | None, refs: _Referen
         "source-name": package.source_name,
         "source-version": package.source_version,
         "vendor": package.vendor,
+        "owner": _owners(package.locations),
     }
     return _Component(
         type="library",
@@ -299,7 +311,11 @@ def _package(package: Package, distribution: Distribution | None, refs: _Referen
 
 def _vulnerable(package: PackageFindings, refs: _References) -> _Component:
     group, name = _split(package.type, package.name)
-    details = {"source-name": package.source_name, "upgrade": package.upgrade}
+    details = {
+        "source-name": package.source_name,
+        "upgrade": package.upgrade,
+        "owner": _owners(package.locations),
+    }
     return _Component(
         type="library",
         bom_ref=refs.unique(package.purl or f"{package.type}/{package.name}@{package.version}"),
@@ -320,6 +336,10 @@ def _split(package_type: str, name: str) -> tuple[str, str]:
     return group, rest
 
 
+def _owners(locations: tuple[Location, ...]) -> str:
+    return " ".join(dict.fromkeys(where.owner for where in locations if where.owner))
+
+
 def _evidence(locations: tuple[Location, ...]) -> _Evidence | None:
     if not locations:
         return None
@@ -330,7 +350,7 @@ def _evidence(locations: tuple[Location, ...]) -> _Evidence | None:
     )
 
 
-def _vulnerability(found: list[tuple[str, PackageFindings, Finding]]) -> _Vulnerability:
+def _vulnerability(found: list[tuple[str, PackageFindings, Finding]], refs: _References) -> _Vulnerability:
     first = found[0][2]
     identifier = f"{first.id}/{first.namespace}/{first.status.value}"
     links = {item.url: item.title for _, _, finding in found for item in _links(finding)}
@@ -343,7 +363,7 @@ def _vulnerability(found: list[tuple[str, PackageFindings, Finding]]) -> _Vulner
         properties.append(_property("epss-probability", f"{first.epss.probability:.5f}"))
         properties.append(_property("epss-percentile", f"{first.epss.percentile:.5f}"))
     return _Vulnerability(
-        bom_ref=identifier,
+        bom_ref=refs.unique(identifier),
         id=first.id,
         source=_Source(name=first.namespace or "unknown", url=web_link(first.url)),
         references=tuple(
@@ -355,14 +375,25 @@ def _vulnerability(found: list[tuple[str, PackageFindings, Finding]]) -> _Vulner
         recommendation=_recommendation(found),
         advisories=tuple(_Advisory(url=url, title=title) for url, title in sorted(links.items())),
         published=first.published if _TIME.fullmatch(first.published) else "",
-        analysis=_ANALYSES.get(first.status),
+        analysis=_suppressed(first.suppression) if first.suppression else _ANALYSES.get(first.status),
         affects=tuple(_affects(ref, package, item) for ref, package, item in found),
         properties=tuple(item for item in properties if item.value),
     )
 
 
+def _suppressed(suppression: Suppression) -> _Analysis:
+    """What is said of a finding that does not count. That the distribution judges it makes upstream's a false positive."""
+    state = "false_positive" if suppression.kind == "owned" else "not_affected"
+    return _Analysis(
+        state=state,
+        justification=_JUSTIFICATIONS.get(suppression.justification, ""),
+        detail=suppression_line(suppression),
+    )
+
+
 def _affects(ref: str, package: PackageFindings, item: Finding) -> _Affects:
-    status = "unknown" if item.status is Status.UNDER_INVESTIGATION else "affected"
+    open_ = item.status is Status.UNDER_INVESTIGATION or item.suppression
+    status = "unknown" if open_ else "affected"
     versions = [_Version(version=package.version, status=status)]
     if item.fixed_version:
         versions.append(_Version(version=item.fixed_version, status="unaffected"))

@@ -16,7 +16,7 @@ from redoubt.errors import UsageError
 from redoubt.formats import tracking
 from redoubt.formats.interface import NO_INDEX, Options
 from redoubt.formats.json import encode
-from redoubt.formats.summary import gaps, repair
+from redoubt.formats.summary import gaps, repair, suppressed
 from redoubt.formats.text import cut, markdown, printable, web_link
 from redoubt.model import Cvss, Finding, IndexReport, PackageFindings, Severity, VulnerabilityReport
 
@@ -145,7 +145,7 @@ def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
                 start_time=time,
                 end_time=time,
                 status="success",
-                messages=tuple(_Message(level="warn", value=printable(line)) for line in gaps(report)),
+                messages=_messages(report),
             ),
             vulnerabilities=tuple(
                 _vulnerability(report, package, item, fingerprints.of(package, item))
@@ -154,6 +154,14 @@ def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
             ),
         )
     )
+
+
+def _messages(report: VulnerabilityReport) -> tuple[_Message, ...]:
+    """What could not be judged; and how many findings do not count, which GitLab has no form for."""
+    messages = [_Message(level="warn", value=printable(line)) for line in gaps(report)]
+    if line := suppressed(report):
+        messages.append(_Message(level="info", value=printable(line)))
+    return tuple(messages)
 
 
 def _vulnerability(

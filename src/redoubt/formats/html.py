@@ -56,6 +56,7 @@ def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
         _gaps("Not everything could be judged", summary.gaps(report)),
         _notices(report.definitions, options),
         join([tag("h2", "Findings"), _filters(blocks), *map(_block, blocks)]) if blocks else None,
+        _suppressed(report),
         _definitions(report.definitions, options),
         _coverage(report.coverage),
         _layers(report.layers, _found_by_layer(report)),
@@ -244,7 +245,7 @@ def _filters(blocks: list[Block]) -> Markup:
 def _block(block: Block) -> Markup:
     first = block.first
     installed = [item.name + (f" ({item.arch})" if item.arch else "") for item in block.packages]
-    places = dict.fromkeys(where.path for item in block.packages for where in item.locations)
+    places = dict.fromkeys(summary.place(where) for item in block.packages for where in item.locations)
     lines = []
     if first.type in SYSTEM_TYPES:
         lines.append(tag("p", ", ".join(installed), class_="where"))
@@ -312,6 +313,30 @@ def _row(item: Finding) -> Markup:
     )
 
 
+def _suppressed(report: VulnerabilityReport) -> Markup | None:
+    """What does not count, behind a click: flaw, package and reason."""
+    rows = [
+        tag(
+            "tr",
+            tag("td", tag("span", item.severity.value, class_=f"chip {item.severity.value}")),
+            tag("td", _link(item.url, item.id), class_="id"),
+            tag("td", tag("b", package.name), " ", tag("code", package.version)),
+            tag(
+                "td",
+                reason,
+                tag("div", _places(map(summary.place, package.locations)), class_="soft"),
+                class_="what",
+            ),
+        )
+        for package, item, reason in summary.suppressed_findings(report)
+    ]
+    if not rows:
+        return None
+    table = _table(["Severity", "Flaw", "Package", "Why it does not count"], rows)
+    listed = tag("details", tag("summary", summary.suppressed(report)), table)
+    return join([tag("h2", "Suppressed"), tag("section", listed, class_="card")])
+
+
 def _details(item: Finding) -> Markup:
     facts: list[tuple[str, Markup]] = []
     if item.kev:
@@ -347,7 +372,7 @@ def _package_row(item: Package) -> Markup:
         tag("td", tag("code", item.version) if item.version else tag("span", "none", class_="soft")),
         tag("td", tag("span", item.type, class_="type")),
         tag("td", item.arch),
-        tag("td", _places(where.path for where in item.locations), class_="what soft"),
+        tag("td", _places(map(summary.place, item.locations)), class_="what soft"),
         class_="row",
         data_text=" ".join([item.name, item.version, item.type, *(where.path for where in item.locations)]),
     )

@@ -1,6 +1,6 @@
 """Vulnerability reports as JUnit XML, as continuous integration shows it: a package is a suite, a flaw a case.
 
-A flaw fails its case, one under investigation is skipped. The first suite has a case for each group of
+A flaw fails its case, one under investigation or suppressed is skipped. The first suite has a case for each group of
 packages, skipped where it could not be judged, so that nothing found never looks like nothing looked at.
 No times: cases take none. The elements are those that Jenkins, GitLab, Azure and others read.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from redoubt.errors import UsageError
 from redoubt.formats.interface import NO_INDEX, Options
 from redoubt.formats.markup import Markup, tag
-from redoubt.formats.summary import incomplete, problem_line, repair
+from redoubt.formats.summary import incomplete, problem_line, repair, suppression_line
 from redoubt.formats.text import count
 from redoubt.model import Finding, IndexReport, PackageFindings, Status, VulnerabilityReport
 
@@ -40,8 +40,8 @@ def index(report: IndexReport, options: Options) -> bytes:
 
 
 def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
-    """A suite on what could be judged, then one for each package with findings."""
-    suites = [_coverage(report), *(_package(package) for package in report.packages)]
+    """A suite on what could be judged, then one for each package with findings, those that count first."""
+    suites = [_coverage(report), *map(_package, report.packages), *map(_package, report.suppressed)]
     cases = [case for suite in suites for case in suite.cases]
     body = tag("testsuites", *_lines(map(_suite, suites)), name=report.image.reference, **_counts(cases))
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'.encode()
@@ -76,6 +76,8 @@ def _package(package: PackageFindings) -> _Suite:
 
 def _finding(package: PackageFindings, item: Finding) -> _Case:
     head = f"{item.severity}, {repair(item)}: {item.title or item.id}"
+    if item.suppression:
+        return _Case(item.id, skipped=f"suppressed, {suppression_line(item.suppression)}")
     if item.status is Status.UNDER_INVESTIGATION:
         return _Case(item.id, skipped=head)
     facts = [

@@ -17,7 +17,7 @@ from redoubt.errors import UsageError
 from redoubt.formats import tracking
 from redoubt.formats.interface import NO_INDEX, Options
 from redoubt.formats.json import encode
-from redoubt.formats.summary import gaps, main_cvss, repair
+from redoubt.formats.summary import gaps, main_cvss, repair, suppressed, suppression_line
 from redoubt.formats.text import cut, markdown, printable, web_link
 from redoubt.model import (
     Finding,
@@ -128,6 +128,11 @@ class _ResultProperties(_Part, rename=None):
     fixed_version: str = ""
 
 
+class _Suppression(_Part):
+    kind: str
+    justification: str
+
+
 class _Result(_Part):
     rule_id: str
     rule_index: int
@@ -137,6 +142,7 @@ class _Result(_Part):
     locations: tuple[_Location, ...]
     partial_fingerprints: dict[str, str]
     properties: _ResultProperties
+    suppressions: tuple[_Suppression, ...] = ()
 
 
 class _Notification(_Part):
@@ -179,19 +185,26 @@ def index(report: IndexReport, options: Options) -> bytes:
 
 
 def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
-    """One run with a rule for each flaw and a result for each flaw in each package."""
+    """One run with a rule for each flaw and a result for each flaw in each package.
+
+    Findings that do not count are results too where that is wished: GitHub would open alerts for them, since it
+    does not read ``suppressions`` (§3.27.23).
+    """
+    packages = report.packages + (report.suppressed if options.show_suppressed else ())
     found: dict[str, list[Finding]] = {}
-    for package in report.packages:
+    for package in packages:
         for item in package.findings:
             found.setdefault(printable(item.id), []).append(item)
     places = {rule: number for number, rule in enumerate(found)}
     fingerprints = tracking.Fingerprints()
     results = tuple(
         _result(package, item, places[printable(item.id)], fingerprints.of(package, item))
-        for package in report.packages
+        for package in packages
         for item in package.findings
     )
-    notes = tuple(_Notification(level="warning", message=_plain(line)) for line in gaps(report))
+    notes = [_Notification(level="warning", message=_plain(line)) for line in gaps(report)]
+    if line := suppressed(report):
+        notes.append(_Notification(level="note", message=_plain(line)))
     run = _Run(
         tool=_Tool(
             driver=_Driver(
@@ -201,7 +214,7 @@ def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
             )
         ),
         automation_details=_Automation(id=f"redoubt/{printable(tracking.lineage(report.image))}/"),
-        invocations=(_Invocation(execution_successful=True, tool_execution_notifications=notes),),
+        invocations=(_Invocation(execution_successful=True, tool_execution_notifications=tuple(notes)),),
         results=results,
         properties=_RunProperties(
             image=printable(report.image.reference),
@@ -285,6 +298,11 @@ def _result(package: PackageFindings, item: Finding, rule: int, fingerprint: str
             severity=item.severity.value,
             status=item.status.value,
             fixed_version=printable(item.fixed_version),
+        ),
+        suppressions=(
+            (_Suppression(kind="external", justification=printable(suppression_line(item.suppression))),)
+            if item.suppression
+            else ()
         ),
     )
 

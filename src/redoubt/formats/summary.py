@@ -5,6 +5,7 @@ Shared by the formats for people, and by the CLI for its thresholds. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from redoubt.formats.text import count
@@ -14,6 +15,7 @@ from redoubt.model import (
     Finding,
     IndexReport,
     Judged,
+    Location,
     PackageFindings,
     Problem,
     Severity,
@@ -91,13 +93,19 @@ def worst(report: VulnerabilityReport) -> Severity | None:
     return next((severity for severity in SEVERITIES if counts[severity]), None)
 
 
+def suppressed_findings(report: VulnerabilityReport) -> Iterator[tuple[PackageFindings, Finding, str]]:
+    """Every finding that does not count, with its package and the reason in one line, in the report's order."""
+    for package in report.suppressed:
+        for item in package.findings:
+            yield package, item, suppression_line(item.suppression)
+
+
 def suppressed(report: VulnerabilityReport) -> str:
     """One line on the findings that do not count, with the reasons' kinds; empty where there are none."""
     counts: dict[str, int] = {}
-    for package in report.suppressed:
-        for item in package.findings:
-            kind = item.suppression.kind if item.suppression else "unknown"
-            counts[kind] = counts.get(kind, 0) + 1
+    for _, item, _ in suppressed_findings(report):
+        kind = item.suppression.kind if item.suppression else "unknown"
+        counts[kind] = counts.get(kind, 0) + 1
     if not counts:
         return ""
     kinds = ", ".join(
@@ -165,6 +173,11 @@ def index_gaps(report: IndexReport) -> list[str]:
     return lines + [problem_line(problem) for problem in report.problems]
 
 
+def place(where: Location) -> str:
+    """A place in the image, with the system's package that installed the file: ``path (of deb/name)``."""
+    return f"{where.path} (of {where.owner})" if where.owner else where.path
+
+
 def problem_line(problem: Problem) -> str:
     """A problem in one line: ``damaged: var/lib/dpkg/status: …``."""
     return ": ".join(part for part in (problem.kind.value, problem.path, problem.message) if part)
@@ -174,10 +187,11 @@ def verdict(report: VulnerabilityReport) -> str:
     """The one sentence that sums a report up, and never calls unjudged clean."""
     summary = summarize(report)
     rest = f" ({count(report.left_out, 'finding')} without a fix left out)" if report.left_out else ""
+    hidden = f"; {suppressed(report)}" if report.suppressed else ""
     if summary.total:
-        return f"{count(summary.total, 'finding')} in {count(summary.packages, 'package')}{rest}"
+        return f"{count(summary.total, 'finding')} in {count(summary.packages, 'package')}{rest}{hidden}"
     if rest:
-        return f"No fixable vulnerabilities{rest}"
+        return f"No fixable vulnerabilities{rest}{hidden}"
     judged = sum(
         row.packages - row.unversioned - row.unidentified - row.third_party
         for row in report.coverage
@@ -186,8 +200,8 @@ def verdict(report: VulnerabilityReport) -> str:
     if not judged:
         return "Nothing could be judged: this is not a clean result"
     if gaps(report):
-        return f"No known vulnerabilities in the {count(judged, 'package')} that could be judged"
-    return f"No known vulnerabilities in {count(judged, 'package')}"
+        return f"No known vulnerabilities in the {count(judged, 'package')} that could be judged{hidden}"
+    return f"No known vulnerabilities in {count(judged, 'package')}{hidden}"
 
 
 def incomplete(row: Coverage) -> bool:

@@ -263,7 +263,7 @@ def _advice(package: PackageFindings) -> tuple[str, str]:
 
 
 def _places(locations: tuple[Location, ...] | list[Location], page: _Page) -> list[str]:
-    paths = [printable(path) for path in dict.fromkeys(where.path for where in locations)]
+    paths = [printable(path) for path in dict.fromkeys(map(summary.place, locations))]
     if page.width is None:
         return [", ".join(paths)]
     shown = [shorten(path, page.width - 4) for path in paths[:_PLACES]]
@@ -313,9 +313,8 @@ def _sum(page: _Page, report: VulnerabilityReport) -> None:
         if counts.known_exploited:
             facts.append(f"{counts.known_exploited} known to be exploited (KEV)")
         page.hang([], ", ".join(facts))
-    if suppressed := summary.suppressed(report):
-        listed = "" if page.options.show_suppressed else " (--show-suppressed lists them)"
-        page.hang([], suppressed + listed)
+    if report.suppressed and not page.options.show_suppressed:
+        page.hang([], "--show-suppressed lists what is suppressed", _DIM)
     if counts.investigating:
         page.hang([], f"{count(counts.investigating, 'finding')} under investigation, not counted")
 
