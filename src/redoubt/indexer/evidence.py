@@ -1,8 +1,9 @@
 """Which packages to believe where files speak of each other's: what is installed wins over what was asked for.
 
 A lock file says what was asked for. Where at least half of the names in it are installed somewhere in the
-image, the installation is the truth: the rest of the lock file was not installed (other platforms, tools for
-development, an older state), and it is left out. Where fewer are, its packages were bundled, packed or
+image, or anything of their kind is installed in a folder beside the lock file that is there for that, the
+installation is the truth: the rest of the lock file was not installed (other platforms, tools for
+development, an older state), and it is left out. Elsewhere its packages were bundled, packed or
 compiled into something that says nothing itself: the lock file is all there is, and is believed.
 
 A file beside a package's own may say that the package came from elsewhere than its registry (Python's
@@ -19,6 +20,9 @@ import msgspec
 from redoubt.indexer.report import FileReport
 from redoubt.model import Package, namespaces
 
+#: Folders beside a lock file into which its packages are installed: npm's, Composer's and Bundler's, Python's.
+_TREES = frozenset({"node_modules", "vendor", ".venv", "venv", "env"})
+
 
 class Evidence:
     """What all files in sight say together. ``declaring`` are the catalogers whose files only ask for packages."""
@@ -27,17 +31,21 @@ class Evidence:
         self._declaring = declaring
         self._elsewhere: dict[str, str] = {}  # folder → where what lies in it came from
         self._installed: set[tuple[str, str]] = set()
+        self._trees: set[tuple[str, str]] = set()  # type, and the folder with such a tree in it
         files = list(files)
         asked = {p.type for _, report in files if report.cataloger in declaring for p in report.packages}
         for path, report in files:
             if report.elsewhere:
                 self._elsewhere[path.rpartition("/")[0]] = report.elsewhere
             if asked and report.cataloger not in declaring:
-                self._installed.update(_named(p) for p in report.packages if p.type in asked)
+                installed = [package for package in report.packages if package.type in asked]
+                self._installed.update(map(_named, installed))
+                if installed and (folder := _above_tree(path)) is not None:
+                    self._trees.update((package.type, folder) for package in installed)
 
     def packages(self, path: str, report: FileReport) -> Iterator[tuple[Package, Package]]:
         """The packages of a file that count: each as it is to be told, and as the file has it."""
-        if report.cataloger in self._declaring and self._superseded(report):
+        if report.cataloger in self._declaring and self._superseded(path, report):
             return
         elsewhere = self._elsewhere.get(path.rpartition("/")[0], "") if self._elsewhere else ""
         for package in report.packages:
@@ -46,9 +54,21 @@ class Evidence:
             else:
                 yield package, package
 
-    def _superseded(self, report: FileReport) -> bool:
+    def _superseded(self, path: str, report: FileReport) -> bool:
+        folder = path.rpartition("/")[0]
+        if any((package.type, folder) in self._trees for package in report.packages):
+            return True
         names = {_named(package) for package in report.packages}
         return bool(names) and 2 * len(names & self._installed) >= len(names)
+
+
+def _above_tree(path: str) -> str | None:
+    """The folder that the outermost tree of installed packages on the way to a file lies in."""
+    parts = path.split("/")
+    for number, part in enumerate(parts):
+        if part in _TREES:
+            return "/".join(parts[:number])
+    return None
 
 
 def _named(package: Package) -> tuple[str, str]:

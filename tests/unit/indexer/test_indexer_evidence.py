@@ -45,6 +45,16 @@ def test_lock_file_of_something_that_is_not_installed_is_believed() -> None:
     assert set(found([lock], [installed("pip", "24.0")])) == {"a@1.0", "b@1.0", "pip@20.0", "pip@24.0"}
 
 
+@pytest.mark.parametrize(("folder", "believed"), [("app", False), ("", False), ("web", True)])
+def test_lock_file_beside_a_tree_of_installed_packages_adds_nothing(folder: str, believed: bool) -> None:
+    """Yarn's doesn't say which of its packages are tools for development: most are, and are not installed."""
+    entries = "".join(f'{name}@^1:\n  version "1.0.0"\n\n' for name in ("a", "b", "c", "d"))
+    lock = Entry(f"{folder}/yarn.lock".lstrip("/"), f"# yarn lockfile v1\n\n{entries}".encode())
+    where = "app" if folder else ""
+    manifest = Entry(f"{where}/node_modules/a/package.json".lstrip("/"), b'{"name":"a","version":"1.1.0"}')
+    assert ("b@1.0.0" in found([lock, manifest])) is believed
+
+
 def test_what_a_later_layer_removed_is_no_evidence() -> None:
     lock = locked("a==1.0")
     gone = whiteout(f"{SITE}/a-2.0.dist-info")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from redoubt.indexer.catalogers.alpm import AlpmCataloger
 from redoubt.indexer.catalogers.apk import ApkCataloger
 from redoubt.indexer.catalogers.bottlerocket import BottlerocketCataloger
+from redoubt.indexer.catalogers.bun_lock import BunLockCataloger
 from redoubt.indexer.catalogers.cargo import CargoCataloger
 from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
 from redoubt.indexer.catalogers.chisel import ChiselCataloger
@@ -23,8 +24,10 @@ from redoubt.indexer.catalogers.interface import Cataloger
 from redoubt.indexer.catalogers.java import JavaCataloger
 from redoubt.indexer.catalogers.nix import NixCataloger
 from redoubt.indexer.catalogers.npm import NpmCataloger
+from redoubt.indexer.catalogers.npm_lock import NpmLockCataloger
 from redoubt.indexer.catalogers.opkg import OpkgCataloger
 from redoubt.indexer.catalogers.os_release import OsReleaseCataloger
+from redoubt.indexer.catalogers.pnpm_lock import PnpmLockCataloger
 from redoubt.indexer.catalogers.portage import PortageCataloger
 from redoubt.indexer.catalogers.python import PythonCataloger
 from redoubt.indexer.catalogers.python_egg import EggCataloger
@@ -32,6 +35,7 @@ from redoubt.indexer.catalogers.python_locks import PythonLockCataloger
 from redoubt.indexer.catalogers.requirements import RequirementsCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
 from redoubt.indexer.catalogers.snap import SnapCataloger
+from redoubt.indexer.catalogers.yarn_lock import YarnLockCataloger
 
 if TYPE_CHECKING:
     from redoubt.indexer.java_index import JavaIndex
@@ -49,6 +53,10 @@ ALL: tuple[Cataloger, ...] = (
     PythonLockCataloger(),
     RequirementsCataloger(),
     NpmCataloger(),
+    NpmLockCataloger(),
+    YarnLockCataloger(),
+    PnpmLockCataloger(),
+    BunLockCataloger(),
     JavaCataloger(),
     GoCataloger(),
     CargoCataloger(),

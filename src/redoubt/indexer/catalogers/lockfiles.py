@@ -8,7 +8,7 @@ nothing of the image. Whether what a lock file names is there is decided when al
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 #: Folders that hold other people's packages, unpacked or cached.
 _INSIDE = re.compile(
@@ -47,3 +47,14 @@ def for_development(groups: Iterable[str]) -> bool:
     """Whether all of a package's groups are for those who work on the application; not if it has none."""
     groups = {group.lower() for group in groups}
     return bool(groups) and groups <= _DEVELOPMENT
+
+
+def reached(start: Iterable[str], needs: Mapping[str, Iterable[str]]) -> set[str]:
+    """Everything that ``start`` needs, directly or not, and itself."""
+    waiting = list(start)
+    found = set(waiting)
+    while waiting:
+        new = set(needs.get(waiting.pop(), ())) - found
+        found |= new
+        waiting += new
+    return found

@@ -132,11 +132,7 @@ def _uv(packages: _Toml, found: Findings) -> None:
             listed.append(
                 (Table(own.name, {key: own.values.get(key, "") for key in ("name", "version")}), source)
             )
-    reached = set(start)
-    while start:
-        new = needs.get(start.pop(), set()) - reached
-        reached |= new
-        start += new
+    reached = lockfiles.reached(start, needs)
     for own, source in listed:
         if not reached or own.text("name") in reached:
             _add(own, tomllines.has(source, "git"), found)
