@@ -111,17 +111,21 @@ def said(item: AffectedRange) -> str:
 def heard(source: Source, mirror: Path, *, facts_only: bool = False) -> dict[str, object]:
     """All that a feed makes of a mirror folder, as JSON would hold it."""
     notes = Notes()
-    advisories: dict[str, object] = {}
+    advisories: dict[str, dict[str, str]] = {}
     affected: dict[str, list[str]] = {}
     facts: dict[str, object] = {}
     files = Files(Mirror(mirror).files(source))
     for first, second in source.feed.read(files, source.name, notes, facts_only=facts_only):
         if isinstance(first, Advisory):
             assert first.source == source.name
-            assert first.id not in advisories, "an advisory came twice"
-            advisories[first.id] = msgspec.to_builtins(first)
+            # Said again in another file it may be, of other packages; the newest words stay (``build.merge``).
+            known = advisories.get(first.id)
+            if known is None or known.get("modified", "") <= first.modified:
+                advisories[first.id] = msgspec.to_builtins(first)
             for one in second:
-                affected[f"{one.namespace} {one.name} {first.id}"] = [said(item) for item in one.ranges]
+                where = f"{one.namespace} {one.name} {first.id}"
+                assert where not in affected, "an advisory spoke of a package twice"
+                affected[where] = [said(item) for item in one.ranges]
         else:
             facts[first] = msgspec.to_builtins(second)
     result: dict[str, object] = {

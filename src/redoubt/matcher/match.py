@@ -214,14 +214,12 @@ def judgeable(package: Package, where: Place) -> bool:
 
 
 def as_installed(package: Package, where: Place) -> Installed:
-    """What decides the match. Debian and Alpine speak of source packages, rpm distributions of binary ones."""
-    name, version = package.name, package.version
-    if package.type in ("deb", "apk"):
-        name, version = package.source_name or name, package.source_version or version
+    """What decides the match. What definitions speak of, ``namespaces.subject`` knows."""
+    name, version = namespaces.subject(where.namespace, package)
     return Installed(
         namespace=where.namespace,
         scheme=where.scheme,
-        name=namespaces.normalize(where.namespace, name),
+        name=name,
         version=judge.point(where.scheme, version),
         arch=package.arch,
         module=package.module,

@@ -24,6 +24,7 @@ SCHEMES = {
     "oracle": "rpm",
     "amazon": "rpm",
     "sles": "rpm",
+    "sle-micro": "rpm",
     "opensuse-leap": "rpm",
     "opensuse-tumbleweed": "rpm",
     "photon": "rpm",
@@ -73,6 +74,15 @@ OPERATING_SYSTEM_TYPES = {"deb": "deb", "rpm": "rpm", "apk": "apk", "alpm": "pac
 #: (``docs/sources.md`` says of each why).
 COMPREHENSIVE = frozenset({"debian", "ubuntu", "redhat", "rhcc", "azurelinux", "mariner"})
 
+#: Distributions whose definitions speak of source packages. Those of the other rpm distributions speak of what
+#: is installed.
+BY_SOURCE = frozenset(
+    {"debian", "ubuntu", "alpine", "wolfi", "chainguard", "minimos", "azurelinux", "mariner", "photon"}
+)
+
+#: Of these the sources' versions are compared without an epoch: what installs names it, the definitions do not.
+_WITHOUT_EPOCH = frozenset({"azurelinux", "mariner", "photon"})
+
 #: Debian's release names: the tracker writes these, images write numbers.
 DEBIAN_RELEASES = {
     "wheezy": "7",
@@ -87,6 +97,8 @@ DEBIAN_RELEASES = {
 }
 
 _PEP503 = re.compile(r"[-_.]+")
+_EPOCH = re.compile(r"^\d+:")
+_FLAVOUR = re.compile(r"(_fips(?![a-z]))|(?:^|\.)ksplice", re.IGNORECASE)
 
 
 def scheme(namespace: str) -> str:
@@ -121,6 +133,29 @@ def _swift(name: str) -> str:
     return place.rstrip("/").removesuffix(".git")
 
 
+def subject(namespace: str, package: Package) -> tuple[str, str]:
+    """What definitions of a namespace speak of when they speak of a package: a name, as looked up, and a version."""
+    name, version = package.name, package.version
+    ecosystem = namespace.partition(":")[0]
+    if ecosystem in BY_SOURCE:
+        name, version = package.source_name or name, package.source_version or version
+        if ecosystem in _WITHOUT_EPOCH:
+            version = _EPOCH.sub("", version)
+    return flavoured(namespace, normalize(namespace, name), version), version
+
+
+def flavoured(namespace: str, name: str, version: str) -> str:
+    """The name under which versions of one flavour are kept apart from the others': ``openssl:ksplice``.
+
+    Oracle builds some packages three times, and a fix of one flavour says nothing of another, whose versions are
+    higher or lower for other reasons. The flavour stands in the release: ``….ksplice1.el8_3``, ``…_fips``.
+    Everywhere else, and for the common builds, it is ``name`` itself.
+    """
+    if namespace.startswith("oracle:") and (found := _FLAVOUR.search(version.rpartition("-")[2])):
+        return f"{name}:{'fips' if found[1] else 'ksplice'}"
+    return name
+
+
 def is_comprehensive(namespace: str) -> bool:
     """Whether definitions for a distribution's namespace speak of unfixed flaws as well as fixed ones."""
     return namespace.partition(":")[0] in COMPREHENSIVE
@@ -144,8 +179,12 @@ def of_distribution(distribution: Distribution) -> str | None:
             if len(parts) < 2 or not all(part.isdigit() for part in parts[:2]):
                 return "alpine:unknown"
             return f"alpine:v{parts[0]}.{parts[1]}"
-        case "ubuntu" | "photon" | "azurelinux" | "mariner" | "opensuse-leap":
+        case "ubuntu" | "opensuse-leap":
             return f"{distribution.id}:{version or 'unknown'}"
+        case "opensuse":  # Leap, up to 42.3
+            return f"opensuse-leap:{version or 'unknown'}"
+        case "photon" | "azurelinux" | "mariner":  # Microsoft adds the day at times: 3.0.20240824
+            return f"{distribution.id}:{'.'.join(version.split('.')[:2]) or 'unknown'}"
         case "almalinux" | "rocky" | "fedora":
             return f"{distribution.id}:{_major(version)}"
         case "rhel" | "centos":
@@ -154,9 +193,13 @@ def of_distribution(distribution: Distribution) -> str | None:
             return f"oracle:{_major(version)}"
         case "amzn":
             return f"amazon:{'1' if version.startswith('201') else _major(version)}"
-        case "sles" | "sled" | "sles_sap":
+        case "sles" | "sled" | "sles_sap" | "sle_hpc":  # one stream of packages, sold under several names
             return f"sles:{version or 'unknown'}"
-        case "wolfi" | "chainguard" | "minimos" | "bottlerocket" | "opensuse-tumbleweed" | "arch":
+        case "sle-micro" | "sl-micro" | "sle-micro-rancher":
+            return f"sle-micro:{version or 'unknown'}"
+        case "opensuse-tumbleweed" | "opensuse-microos":  # MicroOS is made of Tumbleweed's packages
+            return "opensuse-tumbleweed"
+        case "wolfi" | "chainguard" | "minimos" | "bottlerocket" | "arch":
             return distribution.id
     return None
 

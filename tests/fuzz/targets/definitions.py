@@ -26,6 +26,8 @@ from support.feeds import fixture_mirror
 from targets.interface import Target
 
 _SHM = "/dev/shm" if Path("/dev/shm").is_dir() else None
+#: What a file's name must say for some sources.
+_NAMES = {"azurelinux": "azurelinux-3.0", "photon": "5.0"}
 _LIMITS = Limits(content=64 << 20, plain=64 << 20, member=16 << 20)
 
 
@@ -137,7 +139,7 @@ def _expression(data: bytes) -> None:
 TARGETS: dict[str, Target] = {
     **{
         f"feed:{source.name}": Target(
-            partial(_feed, source, source.patterns[0][0].replace("*", "v3.20")),
+            partial(_feed, source, source.patterns[0][0].replace("*", _NAMES.get(source.name, "v3.20"))),
             lambda source=source: [data for _, data in _files(source)],  # type: ignore[misc]
         )
         for source in SOURCES

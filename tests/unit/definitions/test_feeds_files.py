@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import bz2
+import contextlib
 import gzip
 import io
+import lzma
 import random
 import struct
 import zipfile
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from redoubt.definitions.feeds import unpack
 from redoubt.definitions.feeds.files import Files, Limits
 from redoubt.errors import LimitExceeded, UnreadableInput
 from support.feeds import write_zip
@@ -207,3 +212,75 @@ def test_damage_gives_the_right_bytes_or_a_clear_error(
     except UnreadableInput:
         return
     assert set(found.values()) <= set(MEMBERS.values())
+
+
+PACKED = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstandard.compress,
+}
+
+
+def streamed(path: Path, limits: Limits | None = None) -> bytes:
+    return b"".join(chunk for _, chunks in Files([(path.name, path)], limits).pieces() for chunk in chunks)
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_a_stream_is_unpacked_by_its_first_bytes_and_hashed_as_it_is(tmp_path: Path, kind: str) -> None:
+    data = random.Random(1).randbytes(700_000) + b"<a/>" * 100_000
+    path = tmp_path / "x.xml"
+    path.write_bytes(PACKED[kind](data))
+    files = Files([("x.xml", path)])
+    [(_, chunks)] = [(name, list(chunks)) for name, chunks in files.pieces()]
+    assert b"".join(chunks) == data
+    assert max(map(len, chunks)) <= unpack.CHUNK
+    (tmp_path / "plain").write_bytes(data)
+    plain = Files([("x.xml", tmp_path / "plain")])
+    assert [whole for _, whole in plain.contents()] == [data]
+    assert files.digest == plain.digest
+
+
+@pytest.mark.parametrize("kind", ["bzip2", "xz", "gzip", "zstd"])
+def test_streams_behind_each_other_are_one(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.xml"
+    path.write_bytes(PACKED[kind](b"one ") + PACKED[kind](b"and two"))
+    assert streamed(path) == b"one and two"
+
+
+def test_a_stream_that_is_not_taken_counts_in_the_digest_all_the_same(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(bz2.compress(name.encode() * 100_000))
+    files = [Files([(name, tmp_path / name) for name in ("a", "b")]) for _ in range(2)]
+    assert [name for name, _ in files[0].pieces()] == ["a", "b"]
+    assert [sum(map(len, chunks)) for _, chunks in files[1].pieces()] == [100_000, 100_000]
+    assert files[0].digest == files[1].digest
+
+
+@pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz"])
+def test_a_stream_that_is_cut_or_damaged_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.xml"
+    whole = PACKED[kind](random.Random(2).randbytes(100_000))
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 0xFF
+    for data in (whole[: len(whole) // 2], whole[:-1], bytes(damaged)):
+        path.write_bytes(data)
+        with pytest.raises(UnreadableInput, match=r"x\.xml is damaged"):
+            streamed(path)
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_a_stream_that_grows_without_end_is_refused_where_its_limit_is(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.xml"
+    path.write_bytes(PACKED[kind](bytes(8 << 20)))
+    with pytest.raises(LimitExceeded, match="unpacks to over 1048576 bytes"):
+        streamed(path, Limits(streamed=1 << 20))
+    assert len(streamed(path)) == 8 << 20
+
+
+@settings(max_examples=100)
+@given(st.sampled_from(sorted(PACKED)), st.binary(max_size=40), st.binary(max_size=20))
+def test_any_bytes_are_unpacked_or_refused(kind: str, data: bytes, tail: bytes) -> None:
+    with contextlib.suppress(UnreadableInput):
+        b"".join(unpack.chunks("x", io.BytesIO(PACKED[kind](data)[:-2] + tail)))

@@ -1,4 +1,4 @@
-"""The files of one source, opened within limits: plain, gzip, zip or tar, and nothing in them is trusted.
+"""The files of one source, opened within limits: plain, compressed, zip or tar, and nothing in them is trusted.
 
 Knows nothing of what the files say. While they are read their content is hashed, so that a source's
 digest is the same however an archive was packed.
@@ -19,7 +19,7 @@ from typing import IO, NamedTuple, cast
 
 import msgspec
 
-from redoubt.definitions.feeds import tarball
+from redoubt.definitions.feeds import tarball, unpack
 from redoubt.errors import LimitExceeded, UnreadableInput
 
 try:
@@ -37,12 +37,13 @@ _UNPACK_ERRORS: tuple[type[Exception], ...] = (*_INFLATE_ERRORS, struct.error, O
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What reading one source may cost. Sizes are in bytes; ``ratio`` holds for a file's whole content
-    beyond ``ratio_from``.
+    beyond ``ratio_from``. What is streamed costs time and no memory: ``streamed`` alone bounds each such file.
     """
 
     file: int = 2 << 30
     content: int = 8 << 30
     plain: int = 1 << 30
+    streamed: int = 4 << 30
     member: int = 64 << 20
     members: int = 2_000_000
     ratio: int = 100
@@ -97,17 +98,24 @@ class Files:
             yield name, content
 
     def pieces(self) -> Iterator[tuple[str, Iterator[bytes]]]:
-        """Each file in pieces of some megabytes at most, inflated where it is gzip, in the order of names.
+        """Each file in pieces, in the order of names: plain, or gzip, zstd, xz or bzip2 by its first bytes.
 
-        For files too large to be held whole. A file is in ``digest`` once its last piece was taken.
+        For files too large to be held whole. A file is hashed while its pieces are taken; those that are not
+        taken before the next file are read on.
         """
         for name, path in self._files:
-            with _mapped(path, self._limits) as data:
-                yield name, self._hashed(name, self._inflated(name, data))
+            with _opened(path, self._limits) as (file, _):
+                pieces = self._hashed(name, unpack.chunks(name, file))
+                yield name, pieces
+                for _ in pieces:
+                    pass
 
     def _hashed(self, name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        whole = hashlib.sha256()
+        total, whole = 0, hashlib.sha256()
         for piece in pieces:
+            total += len(piece)
+            if total > self._limits.streamed:
+                raise LimitExceeded(f"{name} unpacks to over {self._limits.streamed} bytes; it is not read")
             whole.update(piece)
             yield piece
         self._sums.add((name, whole.digest()))
@@ -169,10 +177,6 @@ class Files:
         return b"".join(pieces)
 
     def _inflated(self, name: str, data: bytes | mmap.mmap) -> Iterator[bytes]:
-        if data[:2] != b"\x1f\x8b":
-            for at in range(0, len(data), _PIECE):
-                yield data[at : at + _PIECE]
-            return
         total = 0
         inflate = _inflate.decompressobj(wbits=31)
         try:

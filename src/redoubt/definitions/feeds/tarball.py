@@ -1,4 +1,4 @@
-"""A tar that is streamed: plain, gzip, zstd or xz, one member in memory at a time, nothing unpacked to disk.
+"""A tar that is streamed, plain or compressed: one member in memory at a time, nothing unpacked to disk.
 
 POSIX.1-2017 (``pax``), and GNU's long names. Knows nothing of what members say or of how much is allowed
 in total: what one member may take, and who counts all of it, is told to it.
@@ -6,39 +6,18 @@ in total: what one member may take, and who counts all of it, is told to it.
 
 from __future__ import annotations
 
-import lzma
-import zlib
 from collections.abc import Callable, Iterator
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple
 
-import zstandard
-
+from redoubt.definitions.feeds import unpack
 from redoubt.errors import LimitExceeded, UnreadableInput
 
-try:
-    from isal import isal_zlib as _isal
-    from isal.igzip import GzipFile
-except ImportError:  # isal has no wheels for some machines
-    import zlib as _isal  # type: ignore[no-redef]
-    from gzip import GzipFile  # type: ignore[assignment]
-
 _BLOCK = 512
-_CHUNK = 1 << 18
-_WINDOW = 128 << 20  # of zstd: what ``zstd --long`` goes to
-_XZ_MEMORY = 256 << 20  # what ``xz -9`` asks for is a quarter
 _DESCRIPTION = 64 << 10  # longest name, or extended header, of one member in bytes
 #: Extended headers that may follow each other without a member that they describe.
 _DESCRIPTIONS = 16
 _REGULAR = frozenset((b"0", b"\0", b"7"))
 _WITHOUT_CONTENT = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
-_DAMAGE: tuple[type[Exception], ...] = (
-    OSError,
-    EOFError,
-    zlib.error,
-    cast("type[Exception]", _isal.error),
-    lzma.LZMAError,
-    zstandard.ZstdError,
-)
 
 
 class TarMember(NamedTuple):
@@ -57,7 +36,7 @@ def members(
     may raise. ``archive`` is what errors call it. Raises ``UnreadableInput`` where it is damaged or ends
     too early, ``LimitExceeded`` where a member is too large.
     """
-    source = _Source(archive, _unpacked(file), account)
+    source = _Source(archive, unpack.chunks(archive, file), account)
     named, sized, described = "", -1, 0
     while (header := source.take(_BLOCK)).strip(b"\0"):
         size, kind = _size(archive, header), header[156:157]
@@ -134,45 +113,11 @@ class _Source:
             raise UnreadableInput(f"{self._archive} is truncated; fetch it again")
 
     def _next(self) -> bool:
-        try:
-            chunk = next(self._chunks, b"")
-        except _DAMAGE as error:
-            raise UnreadableInput(f"{self._archive} is damaged ({error}); fetch it again") from None
+        chunk = next(self._chunks, b"")
         self._chunk, self._at = chunk, 0
         self._total += len(chunk)
         self._account(self._total)
         return bool(chunk)
-
-
-def _unpacked(file: IO[bytes]) -> Iterator[bytes]:
-    """The tar in chunks of bounded size; raises one of ``_DAMAGE``, or just ends where zstd or a tar was cut."""
-    head = file.read(6)
-    file.seek(0)
-    if head == b"\xfd7zXZ\0":
-        return _xz(file)
-    stream: IO[bytes] = file
-    if head[:2] == b"\x1f\x8b":
-        stream = cast("IO[bytes]", GzipFile(fileobj=file, mode="rb"))  # type: ignore[no-untyped-call]
-    elif head[:4] == b"\x28\xb5\x2f\xfd":
-        unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-        stream = unpacker.stream_reader(file, read_size=_CHUNK, read_across_frames=True)
-    return iter(lambda: stream.read(_CHUNK), b"")
-
-
-def _xz(file: IO[bytes]) -> Iterator[bytes]:
-    """The streams of an xz file; between them and behind them there may be zeros (xz-file-format 2)."""
-    data = file.read(_CHUNK)
-    while data:
-        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
-        while not stream.eof:
-            if chunk := stream.decompress(data, _CHUNK):
-                yield chunk
-            data = file.read(_CHUNK) if stream.needs_input and not stream.eof else b""
-            if not data and stream.needs_input and not stream.eof:
-                raise EOFError("the xz stream ends too early")
-        data = stream.unused_data.lstrip(b"\0")
-        while not data and (more := file.read(_CHUNK)):
-            data = more.lstrip(b"\0")
 
 
 def _size(archive: str, header: bytes) -> int:
