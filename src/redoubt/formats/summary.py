@@ -205,5 +205,6 @@ def verdict(report: VulnerabilityReport) -> str:
 
 
 def incomplete(row: Coverage) -> bool:
-    """Whether some of a group's packages could not be judged."""
-    return row.judged is not Judged.MATCHED or bool(row.unversioned or row.unidentified or row.third_party)
+    """Whether some of a group's packages could not be judged, or not as what they are."""
+    lacking = row.unversioned or row.unidentified or row.third_party or row.unmapped
+    return row.judged is not Judged.MATCHED or bool(lacking)

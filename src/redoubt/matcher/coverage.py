@@ -6,10 +6,12 @@ finds the words for every other case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
+from redoubt.matcher.redhat import Unplaced
 from redoubt.matcher.vendors import Origin, maker, origin
 from redoubt.model import Coverage, DefinitionsInfo, Distribution, Judged, Package, namespaces
 
@@ -22,6 +24,11 @@ _NOT_OWN = {
     False: "are not the distribution's and were not judged by its data",
     True: "is not the distribution's and was not judged by its data",
 }
+
+
+#: Repositories that a line names at most.
+_NAMES = 3
+_NONE: Mapping[str, Unplaced] = MappingProxyType({})
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -68,10 +75,12 @@ def coverage(
     places: dict[str, Place],
     distribution: Distribution | None,
     strange: frozenset[str] = frozenset(),
+    unplaced: Mapping[str, Unplaced] = _NONE,
 ) -> tuple[Coverage, ...]:
     """One row for each type and namespace, sorted. ``places`` is package type → place.
 
-    ``strange`` are the versions, as ``type/version``, that their scheme cannot order.
+    ``strange`` are the versions, as ``type/version``, that their scheme cannot order; ``unplaced`` is
+    package type → packages of Red Hat's whose product is not known.
     """
     counts: dict[str, list[int]] = {kind: [0, 0, 0] for kind in places}
     makers: dict[str, list[str]] = {kind: [] for kind in places}
@@ -94,7 +103,23 @@ def coverage(
             unversioned=nameless_version,
             unidentified=nameless,
             third_party=len(makers[kind]),
-            detail=_detail(kind, places[kind], distribution, total, nameless_version, nameless, makers[kind]),
+            unmapped=unplaced[kind].unmapped if kind in unplaced else 0,
+            detail="; ".join(
+                part
+                for part in (
+                    _detail(
+                        kind,
+                        places[kind],
+                        distribution,
+                        total,
+                        nameless_version,
+                        nameless,
+                        makers[kind],
+                    ),
+                    _unplaced(kind, places[kind], unplaced.get(kind)),
+                )
+                if part
+            ),
         )
         for kind, (total, nameless_version, nameless) in sorted(counts.items())
     )
@@ -139,6 +164,27 @@ def _some(makers: list[str]) -> str:
     names = sorted(dict.fromkeys(makers), key=str.lower)
     more = len(names) - _MAKERS
     return ", ".join(names[:_MAKERS]) + (f" and {_count(more, 'other maker')}" if more > 0 else "")
+
+
+def _unplaced(kind: str, where: Place, unplaced: Unplaced | None) -> str:
+    """That packages were judged as the main stream, and why."""
+    if unplaced is None:
+        return ""
+    parts = []
+    if unplaced.unmapped:
+        names = sorted(unplaced.names)
+        shown = ", ".join(names[:_NAMES]) + (
+            f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+        )
+        parts.append(
+            f"{_count(unplaced.unmapped, f'{kind} package')} of repositories that these definitions know no "
+            f"product of ({shown})"
+        )
+    if unplaced.silent:
+        parts.append(f"{_count(unplaced.silent, f'{kind} package')} of no named repository")
+    one = unplaced.unmapped + unplaced.silent == 1
+    release = where.namespace.partition(":")[2]
+    return f"{' and '.join(parts)} {'was' if one else 'were'} judged as Red Hat Enterprise Linux {release}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -159,6 +159,9 @@ def _kev(cves: list[CveRecord]) -> KnownExploited | None:
 def _fixing_advisory(group: Group, fixed: str) -> str:
     """The erratum that brings the version which repairs the flaw."""
     for hit in group.hits:
+        for item in hit.found:
+            if item.notice and item.upper == fixed:
+                return item.notice
         if hit.advisory.cves and hit.advisory.id != group.id:
             for item in hit.found:
                 if item.upper == fixed:

@@ -15,14 +15,15 @@ from redoubt.matcher.coverage import Place, coverage, place, unidentified, unver
 from redoubt.matcher.enrich import rating
 from redoubt.matcher.group import Hit, group
 from redoubt.matcher.interface import Snapshot
-from redoubt.matcher.judge import Bearing, Installed
-from redoubt.matcher.match import Matching, as_installed, judgeable
+from redoubt.matcher.judge import Bearing, Installed, Ranges
+from redoubt.matcher.match import Matching, judgeable
 from redoubt.matcher.owned import Owners
 from redoubt.matcher.suppress import Rule
 from redoubt.model import (
     AffectedRange,
     Coverage,
     Detection,
+    Distribution,
     Finding,
     Image,
     IndexReport,
@@ -121,14 +122,14 @@ def explain(
         kind: place(kind, report.distribution, snapshot.info)
         for kind in dict.fromkeys(package.type for package in report.packages)
     }
-    asking = _Asking(snapshot, flaw)
+    asking = _Asking(snapshot, flaw, report.distribution)
     cases: list[Case] = []
     strange = set()
     for package in report.packages:
         where = places[package.type]
         if not where.scheme or unidentified(package):
             continue
-        installed = as_installed(package, where)
+        installed = asking.matching.installed(package, where)
         if not unversioned(package) and not judge.ordered(where.scheme, installed.version):
             strange.add(f"{package.type}/{package.version}")
         if (told := asking.told(installed, unversioned(package))) is not None:
@@ -138,7 +139,8 @@ def explain(
     if detection is Detection.PRECISE:
         owners = Owners(report.packages, places, frozenset(strange))
         cases = [_settled(case, owners.rule) for case in cases]
-    rows = coverage(report.packages, places, report.distribution, frozenset(strange))
+    unplaced = asking.matching.products.unplaced
+    rows = coverage(report.packages, places, report.distribution, frozenset(strange), unplaced)
     return Explanation(
         flaw=flaw,
         image=report.image,
@@ -152,10 +154,10 @@ def explain(
 class _Asking:
     """One flaw asked about in one snapshot; packages that are judged alike are asked about once."""
 
-    def __init__(self, snapshot: Snapshot, flaw: str) -> None:
+    def __init__(self, snapshot: Snapshot, flaw: str, distribution: Distribution | None) -> None:
         self._snapshot = snapshot
         self._flaw = flaw
-        self._matching = Matching(snapshot)
+        self.matching = Matching(snapshot, distribution)
         self._known: dict[Installed, _Told | None] = {}
 
     def told(self, package: Installed, unversioned: bool) -> _Told | None:
@@ -171,7 +173,7 @@ class _Asking:
         records = tuple(_record(hit, package, unversioned) for hit in hits)
         if unversioned:
             return _Told(Verdict.NO_VERSION, (), records)
-        findings = tuple(item for item in self._matching.judge(package).findings if item.id in names)
+        findings = tuple(item for item in self.matching.judge(package).findings if item.id in names)
         return _Told(_verdict(records, findings, package), findings, records)
 
     def _related(self, package: Installed) -> tuple[set[str], list[Hit]]:
@@ -180,8 +182,8 @@ class _Asking:
         An erratum asked for by its own id stands for each flaw that it repairs.
         """
         every = [
-            Hit(ref, self._matching.advisory(ref), ranges, [])
-            for ref, ranges in self._snapshot.affected(package.namespace, package.name)
+            Hit(ref, self.matching.advisory(ref), ranges, list(speaking))
+            for ref, ranges, speaking in self._entries(package)
         ]
         names: set[str] = set()
         related: dict[str, Hit] = {}
@@ -192,10 +194,17 @@ class _Asking:
                 related.update((hit.ref, hit) for hit in item.hits)
         return names, [related[ref] for ref in sorted(related)]
 
+    def _entries(self, package: Installed) -> list[tuple[str, Ranges, Ranges]]:
+        """Each record's ranges, and those of them that speak of the package's product: nearly always all."""
+        if package.products is not None:
+            return self.matching.products.explained(package)
+        known = self._snapshot.affected(package.namespace, package.name)
+        return [(ref, ranges, ranges) for ref, ranges in known]
+
 
 def _record(hit: Hit, package: Installed, unversioned: bool) -> RecordWord:
     advisory, ranges = hit.advisory, hit.ranges
-    words = [_range(item, None if unversioned else judge.bearing(item, package)) for item in ranges]
+    words = [_range(item, None if unversioned else _bearing(item, hit, package)) for item in ranges]
     pairs = zip(ranges, words, strict=True)
     rated = [item for item, word in pairs if word.bearing is Bearing.HOLDS] or ranges
     severity, source = rating(advisory, rated) if rated else (Severity.UNKNOWN, "")
@@ -209,6 +218,12 @@ def _record(hit: Hit, package: Installed, unversioned: bool) -> RecordWord:
         url=advisory.url,
         withdrawn=advisory.withdrawn,
     )
+
+
+def _bearing(item: AffectedRange, hit: Hit, package: Installed) -> Bearing:
+    bearing = judge.bearing(item, package)
+    elsewhere = item not in hit.found and bearing not in (Bearing.OTHER_ARCH, Bearing.OTHER_MODULE)
+    return Bearing.OTHER_REPOSITORY if elsewhere else bearing
 
 
 def _range(item: AffectedRange, bearing: Bearing | None) -> RangeWord:

@@ -1,4 +1,4 @@
-"""What the matcher needs of definitions: five questions, asked by name. It must not know how they are kept."""
+"""What the matcher needs of definitions: six questions, asked by name. It must not know how they are kept."""
 
 from __future__ import annotations
 
@@ -26,3 +26,6 @@ class Snapshot(Protocol):
 
     def epss(self, identifier: str) -> Epss | None:
         """A CVE's EPSS score."""
+
+    def mapped(self, kind: str, name: str) -> tuple[str, ...]:
+        """What a name in images stands for (``model.Mapped``); nothing where that is not known."""

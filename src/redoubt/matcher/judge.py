@@ -44,7 +44,7 @@ class Bearing(enum.StrEnum):
     ABOVE = "above"  # the version comes after the range, which names no fix
     OTHER_ARCH = "other_arch"
     OTHER_MODULE = "other_module"
-    OTHER_REPOSITORY = "other_repository"
+    OTHER_REPOSITORY = "other_repository"  # or, of products, another range is nearer
     UNORDERED = "unordered"  # the version or a bound has no place in its scheme's order
 
 
@@ -57,7 +57,10 @@ class Point(msgspec.Struct, frozen=True, gc=False):
 
 
 class Installed(msgspec.Struct, frozen=True, gc=False):
-    """All of a package that decides a match. ``name`` is the name that is looked up, normalised."""
+    """All of a package that decides a match. ``name`` is the name that is looked up, normalised.
+
+    ``products`` (CPEs) and ``source`` (a name) are given for packages of Red Hat's only; see ``redhat``.
+    """
 
     namespace: str
     scheme: str
@@ -66,6 +69,8 @@ class Installed(msgspec.Struct, frozen=True, gc=False):
     arch: str
     module: str
     repositories: tuple[str, ...] = ()
+    products: tuple[str, ...] | None = None
+    source: str = ""
 
 
 def point(scheme: str, text: str) -> Point:

@@ -20,6 +20,7 @@ from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.judge import Installed, Point, Ranges
 from redoubt.matcher.order import finding_order, package_order
 from redoubt.matcher.owned import Owners
+from redoubt.matcher.redhat import Products
 from redoubt.matcher.suppress import suppress
 from redoubt.matcher.vendors import Origin, origin
 from redoubt.model import (
@@ -47,6 +48,9 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
 
 _CLEAN = Judgement((), "", 0)
 
+#: Namespaces whose records speak of packages of certain products only.
+_OF_PRODUCTS = ("redhat:", "rhcc")
+
 #: A global, since an enumeration's members are slow to look up.
 _UNDER_INVESTIGATION = Status.UNDER_INVESTIGATION
 
@@ -61,14 +65,14 @@ def match(
     info = snapshot.info
     types = dict.fromkeys(package.type for package in report.packages)
     places = {kind: place(kind, report.distribution, info) for kind in types}
-    matcher = Matching(snapshot)
+    matcher = Matching(snapshot, report.distribution)
     packages = []
     strange = set()
     for package in report.packages:
         where = places[package.type]
         if not where.scheme or not judgeable(package, where):
             continue
-        installed = as_installed(package, where)
+        installed = matcher.installed(package, where)
         if not judge.ordered(where.scheme, installed.version):
             strange.add(f"{package.type}/{package.version}")
         judgement = matcher.judge(installed)
@@ -85,7 +89,9 @@ def match(
         layers=report.layers,
         package_count=len(report.packages),
         definitions=info,
-        coverage=coverage(report.packages, places, report.distribution, frozenset(strange)),
+        coverage=coverage(
+            report.packages, places, report.distribution, frozenset(strange), matcher.products.unplaced
+        ),
         detection=detection,
         packages=tuple(packages),
         problems=report.problems,
@@ -108,11 +114,19 @@ def only_fixed(report: VulnerabilityReport) -> VulnerabilityReport:
 class Matching:
     """One run. What is asked more than once (binaries of one source, a CVE in many packages) is kept."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, distribution: Distribution | None) -> None:
         self._snapshot = snapshot
+        self.products = Products(snapshot, distribution)
         self._scores = Scores(snapshot)
         self._judged: dict[Installed, Judgement] = {}
         self._advisories: dict[str, Advisory] = {}
+
+    def installed(self, package: Package, where: Place) -> Installed:
+        """What decides the match of one package. Ask once for each: some are counted."""
+        installed = as_installed(package, where)
+        if where.namespace.startswith(_OF_PRODUCTS):
+            return self.products.place(package, installed, counted=judgeable(package, where))
+        return installed
 
     def judge(self, package: Installed) -> Judgement:
         """The findings of one package, and what would repair them."""
@@ -121,7 +135,10 @@ class Matching:
         return known
 
     def _judge(self, package: Installed) -> Judgement:
-        entries = self._snapshot.affected(package.namespace, package.name)
+        if package.products is None:
+            entries = self._snapshot.affected(package.namespace, package.name)
+        else:
+            entries = self.products.entries(package)
         affected: list[Hit] = []
         denied: list[str] = []
         for ref, ranges in entries:

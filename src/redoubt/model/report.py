@@ -37,7 +37,8 @@ class Coverage(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_default
     """What became of one group of packages. ``packages`` counts them; ``unversioned`` those without a
     usable version and ``unidentified`` those whose full name is not known (a jar that names no group),
     neither of which can be judged; ``third_party`` those that are not the distribution's, which its data does
-    not speak of. ``detail`` is a line for people where something is missing.
+    not speak of; ``unmapped`` those of repositories that the definitions know no product of, which are judged as
+    the system's main stream. ``detail`` is a line for people where something is missing.
     """
 
     type: str
@@ -47,6 +48,7 @@ class Coverage(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_default
     unversioned: int = 0
     unidentified: int = 0
     third_party: int = 0
+    unmapped: int = 0
     detail: str = ""
 
 

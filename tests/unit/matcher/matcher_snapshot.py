@@ -28,13 +28,14 @@ ALMA = Distribution(id="almalinux", version_id="9.3", name="AlmaLinux 9.3")
 
 
 class MemorySnapshot:
-    """The five questions of ``matcher.Snapshot``, answered from dictionaries."""
+    """The six questions of ``matcher.Snapshot``, answered from dictionaries."""
 
     def __init__(self) -> None:
         self._affected: dict[tuple[str, str], list[tuple[str, tuple[AffectedRange, ...]]]] = {}
         self.advisories: dict[str, Advisory] = {}
         self.cves: dict[str, CveRecord] = {}
         self.scores: dict[str, Epss] = {}
+        self.mappings: dict[tuple[str, str], tuple[str, ...]] = {}
         self.asked: list[str] = []
 
     def add(self, advisory: Advisory, namespace: str, name: str, *ranges: AffectedRange) -> MemorySnapshot:
@@ -62,6 +63,9 @@ class MemorySnapshot:
     def epss(self, identifier: str) -> Epss | None:
         return self.scores.get(identifier)
 
+    def mapped(self, kind: str, name: str) -> tuple[str, ...]:
+        return self.mappings.get((kind, name), ())
+
 
 def affected(
     namespace: str,
@@ -75,6 +79,7 @@ def affected(
     module: str = "",
     severity: Severity = Severity.UNKNOWN,
     repository: str = "",
+    notice: str = "",
 ) -> AffectedRange:
     """A range with its keys: ``fixed`` and ``limit`` exclude their version, ``last`` includes it."""
     scheme = namespaces.scheme(namespace)
@@ -85,7 +90,17 @@ def affected(
     if not (versions.is_exact(lower_key) and versions.is_exact(upper_key)):
         flags |= RangeFlag.INEXACT
     return AffectedRange(
-        lower_key, upper_key, int(flags), lower, upper, status, arch, module, severity, repository
+        lower_key,
+        upper_key,
+        int(flags),
+        lower,
+        upper,
+        status,
+        arch,
+        module,
+        severity,
+        repository,
+        notice=notice,
     )
 
 

@@ -199,5 +199,7 @@ def _bearing(item: RangeWord, version: str) -> str:
             wanted = {"*": "packages of a module", "-": "packages outside modules"}
             return f"only for {wanted.get(item.module, f'module {item.module}')}"
         case "other_repository":
+            if item.repository.startswith("cpe:"):
+                return f"only for {item.repository}, or another range is nearer to the package's product"
             return f"only for packages of {' or '.join(name for name in item.repository.split('|') if name)}"
     return f"not {version}: the one or the other has no place in the order of its kind"
