@@ -18,7 +18,7 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from redoubt.definitions import durable, records
-from redoubt.definitions.carrier import Carrier, read_member
-from redoubt.definitions.keys import SigningKey
-from redoubt.errors import DefinitionsRefused, UsageError
+from redoubt.definitions.carrier import Carrier, Member, read_member
+from redoubt.definitions.keys import SigningKey, require_distinct
+from redoubt.errors import DefinitionsRefused, UnreadableInput, UsageError
 from redoubt.model import SourceInfo
 
 if TYPE_CHECKING:
-    from tuf.api.metadata import Metadata, TargetFile, Timestamp
+    from tuf.api.metadata import TargetFile
 
 FORMAT = "redoubt-bundle/1"
 DELTA_FORMAT = "redoubt-delta/1"
@@ -49,6 +49,8 @@ _STREAM_LIMIT = 16 << 30
 _LARGEST_VERSION = (1 << 63) - 1
 _CHUNK = 1 << 20
 _CHANNEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+#: What python-tuf says of metadata that some keys of the right ones signed, but too few.
+_TOO_FEW = re.compile(r"signed by ([1-9]\d*)/(\d+) keys")
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -142,11 +144,14 @@ def require_channel(channel: str) -> None:
         )
 
 
-def write_bundle(out: Path, stream: Path, manifest: Manifest, keys: Sequence[SigningKey]) -> None:
+def write_bundle(
+    out: Path, stream: Path, manifest: Manifest, keys: Sequence[SigningKey], *, partial: bool = False
+) -> int:
     """Sign ``stream`` (the compressed stream or delta that ``manifest`` describes); write the bundle ``out``.
 
     The same input gives the same bytes. ``out`` is replaced in one step once all of it is on the disk.
-    Raises ``UsageError`` where the keys don't suffice for their root, ``AccessDenied``.
+    Raises ``UsageError`` where the keys don't suffice for their root; with ``partial`` such a bundle is
+    written, and the number of signatures that it lacks is given back. ``AccessDenied``.
     """
     require_channel(manifest.channel)
     if out.exists() and not out.is_file():
@@ -168,20 +173,36 @@ def write_bundle(out: Path, stream: Path, manifest: Manifest, keys: Sequence[Sig
     with durable.writing(out):
         try:
             with stream.open("rb") as file:
-                metadata, target = _sign(file, manifest.target, facts, manifest.version, keys)
+                signed = _sign(file, manifest.target, facts, manifest.version, keys)
+                metadata, target, lacking = signed
+                if lacking and not partial:
+                    role, threshold = "targets", keys[0].thresholds["targets"]
+                    raise UsageError(
+                        f"root.json asks for {threshold} keys to sign {role}; {threshold - lacking} given"
+                    )
                 with draft.open("xb") as sink:
-                    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-                        _store(archive, MANIFEST, described)
-                        for name, data in metadata:
-                            _store(archive, f"metadata/{name}", data)
-                        file.seek(0)
-                        _store_stream(archive, f"targets/{target}.{manifest.target}", file)
-                    sink.flush()
-                    os.fsync(sink.fileno())
+                    file.seek(0)
+                    pack(sink, described, metadata, f"targets/{target}.{manifest.target}", file)
             draft.replace(out)
             durable.sync_directory(out.absolute().parent)
+            return lacking
         finally:
             draft.unlink(missing_ok=True)
+
+
+def pack(
+    sink: BinaryIO, manifest: bytes, metadata: Iterable[tuple[str, bytes]], name: str, stream: Member
+) -> None:
+    """Write a bundle's members into ``sink`` in their order, and see that they are on the disk."""
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        _store(archive, MANIFEST, manifest)
+        for file, data in metadata:
+            _store(archive, f"metadata/{file}", data)
+        with archive.open(_entry(name), "w", force_zip64=False) as out:
+            while data := stream.read(_CHUNK):
+                out.write(data)
+    sink.flush()
+    os.fsync(sink.fileno())
 
 
 def read_manifest(carrier: Carrier) -> tuple[Manifest, bytes]:
@@ -227,9 +248,11 @@ def verify_bundle(carrier: Carrier, trusted: Callable[[str], Sequence[bytes]], w
             refusal = error
     else:
         raise refusal
-    facts = _signed_facts(target, version, manifest, described)
+    facts = signed_facts(target, version, manifest, described)
+    root = (place / "root.json").read_bytes()
+    _require_distinct(root)
     stream = work / manifest.target
-    _copy_target(carrier, target, stream)
+    copy_target(carrier, target, stream)
     return Verified(
         facts=facts,
         version=version,
@@ -237,11 +260,21 @@ def verify_bundle(carrier: Carrier, trusted: Callable[[str], Sequence[bytes]], w
         stream=stream,
         stream_size=target.length,
         anchor=anchor,
-        root=(place / "root.json").read_bytes(),
+        root=root,
     )
 
 
-def _signed_facts(target: TargetFile, version: int, manifest: Manifest, described: bytes) -> Facts:
+def _require_distinct(root: bytes) -> None:
+    from tuf.api.metadata import Metadata, Root
+
+    try:
+        require_distinct(Metadata[Root].from_bytes(root).signed, "the bundle's root")
+    except UnreadableInput as error:
+        raise DefinitionsRefused(str(error)) from None
+
+
+def signed_facts(target: TargetFile, version: int, manifest: Manifest, described: bytes) -> Facts:
+    """What is signed with a target, checked against the manifest. Raises ``DefinitionsRefused``."""
     try:
         facts = msgspec.convert(target.custom, Facts)
     except msgspec.ValidationError as error:
@@ -282,6 +315,11 @@ def _refusing(channel: str) -> Iterator[None]:
     try:
         yield
     except exceptions.UnsignedMetadataError as error:
+        if few := _TOO_FEW.search(str(error)):
+            raise DefinitionsRefused(
+                f"the bundle has {few[1]} of the {few[2]} signatures that the root of channel {channel} asks for; "
+                "let another of its keys sign it: `redoubt definitions sign BUNDLE --key KEY`"
+            ) from None
         raise DefinitionsRefused(
             f"the bundle is not signed by a root that is trusted for channel {channel} ({error}); get the "
             f"root.json of those who built it and run `redoubt definitions trust add ROOT --channel {channel}`"
@@ -331,7 +369,7 @@ def _verify_metadata(carrier: Carrier, root: bytes, work: Path, manifest: Manife
     return version, target
 
 
-def _copy_target(carrier: Carrier, target: TargetFile, stream: Path) -> None:
+def copy_target(carrier: Carrier, target: TargetFile, stream: Path) -> None:
     """Copy the compressed stream into our own folder and verify the copy."""
     if "sha256" not in target.hashes or target.length > _STREAM_LIMIT:
         raise DefinitionsRefused("the bundle's stream is signed without a SHA-256 or too large; refused")
@@ -352,50 +390,46 @@ def _copy_target(carrier: Carrier, target: TargetFile, stream: Path) -> None:
 
 def _sign(
     stream: BinaryIO, name: str, facts: Facts, version: int, keys: Sequence[SigningKey]
-) -> tuple[list[tuple[str, bytes]], str]:
-    """The TUF metadata, name → bytes in order, and the target's SHA-256."""
+) -> tuple[list[tuple[str, bytes]], str, int]:
+    """The TUF metadata, name → bytes in order, the target's SHA-256, and how many signatures are lacking.
+
+    Each file is signed for itself and names the others by version only, so that keys may sign one after
+    another (``cosign``).
+    """
     from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
     expires = (_instant(facts.created) + LIFETIME).replace(microsecond=0)
     target = TargetFile.from_data(name, stream, ["sha256"])
     target.unrecognized_fields["custom"] = msgspec.to_builtins(facts)
-    targets = Metadata(Targets(version=version, expires=expires, targets={name: target}))
-    signed_targets = _signed(targets, keys, "targets")
-    snapshot = Metadata(
-        Snapshot(
-            version=version,
-            expires=expires,
-            meta={"targets.json": MetaFile.from_data(version, signed_targets, ["sha256"])},
-        )
-    )
-    signed_snapshot = _signed(snapshot, keys, "snapshot")
-    timestamp: Metadata[Timestamp] = Metadata(
-        Timestamp(
-            version=version,
-            expires=expires,
-            snapshot_meta=MetaFile.from_data(version, signed_snapshot, ["sha256"]),
-        )
-    )
-    root = keys[0]
-    metadata = [
-        (f"{root.root_version}.root.json", root.root),
-        ("timestamp.json", _signed(timestamp, keys, "timestamp")),
-        (f"{version}.snapshot.json", signed_snapshot),
-        (f"{version}.targets.json", signed_targets),
+    made: list[tuple[str, str, Metadata]] = [  # type: ignore[type-arg]
+        (
+            "timestamp",
+            "timestamp.json",
+            Metadata(Timestamp(version, expires=expires, snapshot_meta=MetaFile(version))),
+        ),
+        (
+            "snapshot",
+            f"{version}.snapshot.json",
+            Metadata(Snapshot(version, expires=expires, meta={"targets.json": MetaFile(version)})),
+        ),
+        (
+            "targets",
+            f"{version}.targets.json",
+            Metadata(Targets(version, expires=expires, targets={name: target})),
+        ),
     ]
-    return metadata, target.hashes["sha256"]
-
-
-def _signed(metadata: Metadata, keys: Sequence[SigningKey], role: str) -> bytes:  # type: ignore[type-arg]
-    for key in keys:
-        if role in key.roles:
-            metadata.sign(key.signer, append=True)
-    if len(metadata.signatures) < keys[0].thresholds[role]:
-        raise UsageError(
-            f"root.json asks for {keys[0].thresholds[role]} keys to sign {role}; "
-            f"{len(metadata.signatures)} given"
-        )
-    return metadata.to_bytes()
+    lacking = 0
+    for role, _, metadata in made:
+        for key in keys:
+            if role in key.roles:
+                metadata.sign(key.signer, append=True)
+        lacking = max(lacking, keys[0].thresholds[role] - len(metadata.signatures))
+    roots = [(f"{number}.root.json", data) for number, data in sorted(keys[0].roots.items())]
+    return (
+        [*roots, *((file, metadata.to_bytes()) for _, file, metadata in made)],
+        target.hashes["sha256"],
+        lacking,
+    )
 
 
 def _instant(text: str) -> datetime:
@@ -412,11 +446,3 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(_entry(name), data)
-
-
-def _store_stream(archive: zipfile.ZipFile, name: str, stream: BinaryIO) -> None:
-    entry = _entry(name)
-    entry.file_size = os.fstat(stream.fileno()).st_size
-    with archive.open(entry, "w") as sink:
-        while data := stream.read(_CHUNK):
-            sink.write(data)

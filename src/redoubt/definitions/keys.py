@@ -8,6 +8,7 @@ key signs bundles and stays where they are built. ``root.json`` is what those wh
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,12 +38,16 @@ class SigningKey:
     """A private key and the root that gives it its roles.
 
     ``roles`` are those that the key may sign; ``thresholds`` is role → signatures that the root asks for.
+    ``roots`` are version → root: this one, and those that it took the place of, as far as they are known.
     """
 
-    def __init__(self, signer: CryptoSigner, root: bytes, parsed: Root) -> None:
+    def __init__(
+        self, signer: CryptoSigner, root: bytes, parsed: Root, earlier: Mapping[int, bytes] | None = None
+    ) -> None:
         self.signer = signer
         self.root = root
         self.root_version = parsed.version
+        self.roots = {**(earlier or {}), parsed.version: root}
         self.thresholds = {role: parsed.roles[role].threshold for role in ROLES}
         keyid = signer.public_key.keyid
         self.roles = frozenset(role for role in ROLES if keyid in parsed.roles[role].keyids)
@@ -86,29 +91,72 @@ def keygen(out: Path, now: datetime) -> Path:
 def load_key(path: Path) -> SigningKey:
     """Read a signing key: a private key's file with ``root.json`` beside it, or a folder of ``keygen``.
 
-    Raises ``AccessDenied`` where a file is missing or not readable, ``UnreadableInput`` where it is not
-    what it should be, ``UsageError`` where the root gives the key no role in signing bundles.
+    Where ``2.root.json`` and so on lie beside it, whole, the newest of them counts (``chain``). Raises
+    ``AccessDenied`` where a file is missing or not readable, ``UnreadableInput`` where it is not what it
+    should be, ``UsageError`` where the root gives the key no role in signing bundles.
     """
+    file = path / DEFINITIONS_KEY if path.is_dir() else path
+    signer = load_signer(file)
+    roots = chain(file.parent / ROOT)
+    newest = max(roots)
+    key = SigningKey(signer, roots[newest], parse_root(roots[newest], file.parent / ROOT), roots)
+    if not key.roles:
+        raise UsageError(
+            f"{file.parent / ROOT} does not let {file.name} sign bundles; put the key's own root.json there"
+        )
+    return key
+
+
+def load_signer(file: Path) -> CryptoSigner:
+    """A private key that can sign, PEM without a passphrase. Raises ``AccessDenied``, ``UnreadableInput``."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from securesystemslib.signer import CryptoSigner
 
-    file = path / DEFINITIONS_KEY if path.is_dir() else path
     try:
-        private = load_pem_private_key(read_small(file), password=None)
-        signer = CryptoSigner(private)  # refuses what it can't sign with
+        return CryptoSigner(load_pem_private_key(read_small(file), password=None))  # refuses what can't sign
     except TypeError:
         raise UnreadableInput(f"{file} is encrypted; give a key without a passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
         raise UnreadableInput(f"{file} is not a private key in PEM that can sign bundles") from None
-    root_file = file.parent / ROOT
-    root = read_small(root_file)
-    key = SigningKey(signer, root, parse_root(root, root_file))
-    if not key.roles:
-        raise UsageError(
-            f"{root_file} does not let {file.name} sign bundles; put the key's own root.json there"
-        )
-    return key
+
+
+def chain(file: Path) -> dict[int, bytes]:
+    """Version → root: the ``root.json`` at ``file``, and those that took its place one after another.
+
+    They lie beside it as ``2.root.json`` and so on. One counts from when enough keys of the one before it, and
+    of its own, have signed it; the chain ends before the first that does not, or is not there. Raises as
+    ``parse_root`` does for ``file`` itself.
+    """
+    data = read_small(file)
+    current = parse_root(data, file)
+    found = {current.version: data}
+    while (following := file.parent / f"{current.version + 1}.{ROOT}").is_file():
+        try:
+            data = read_small(following)
+            parsed = parse_root(data, following)
+            require_follows(data, current, following)
+        except UnreadableInput:
+            break  # not signed by enough yet
+        current = parsed
+        found[current.version] = data
+    return found
+
+
+def require_follows(data: bytes, before: Root, path: Path) -> None:
+    """Raise ``UnreadableInput`` unless the root in ``data`` is the version that follows ``before``, signed for it."""
+    from tuf.api import exceptions
+    from tuf.api.metadata import Metadata, Root
+
+    metadata = Metadata[Root].from_bytes(data)
+    if metadata.signed.version != before.version + 1:
+        raise UnreadableInput(f"{path} is not version {before.version + 1} of its root")
+    try:
+        before.verify_delegate("root", metadata.signed_bytes, metadata.signatures)
+    except exceptions.UnsignedMetadataError:
+        raise UnreadableInput(
+            f"{path} is not signed by enough root keys of version {before.version}"
+        ) from None
 
 
 def parse_root(data: bytes, path: Path) -> Root:
@@ -127,7 +175,15 @@ def parse_root(data: bytes, path: Path) -> Root:
         raise UnreadableInput(f"{path} is not a TUF root; `redoubt definitions keygen` makes one") from None
     if not metadata.signed.consistent_snapshot:
         raise UnreadableInput(f"{path} is a root without consistent snapshots, which bundles need")
+    require_distinct(metadata.signed, str(path))
     return metadata.signed
+
+
+def require_distinct(root: Root, where: str) -> None:
+    """Raise ``UnreadableInput`` where a key stands under two names: one person would count as two."""
+    values = [str(key.keyval.get("public", "")).strip() for key in root.keys.values()]
+    if len(set(values)) != len(values):
+        raise UnreadableInput(f"{where} has the same key twice under different names; refused")
 
 
 def read_small(path: Path) -> bytes:

@@ -18,6 +18,7 @@ from redoubt.definitions import bundle, delta, records, stream
 from redoubt.definitions.build import Built
 from redoubt.definitions.keys import SigningKey
 from redoubt.definitions.snapshot import Snapshot
+from redoubt.errors import UsageError
 
 
 def publish(
@@ -28,8 +29,8 @@ def publish(
     channel: str,
     now: datetime,
     version: int | None = None,
-) -> bundle.Manifest:
-    """Write ``built`` as the bundle ``out`` and say what is in it.
+) -> tuple[bundle.Manifest, int]:
+    """Write ``built`` as the bundle ``out``; say what is in it, and how many signatures it still lacks.
 
     ``now`` (with a time zone) is the bundle's time, and gives its version where none is given. Raises what
     ``bundle.write_bundle`` raises.
@@ -50,18 +51,23 @@ def publish(
             namespaces=built.namespaces,
             sources=built.sources,
         )
-        bundle.write_bundle(out, packed, manifest, keys)
-    return manifest
+        lacking = bundle.write_bundle(out, packed, manifest, keys, partial=True)
+    return manifest, lacking
 
 
 def publish_delta(
     old: Snapshot, new: Snapshot, described: bundle.Manifest, out: Path, keys: Sequence[SigningKey]
-) -> bundle.Manifest:
-    """Write what makes ``new`` of ``old`` as the bundle ``out`` and say what is in it.
+) -> tuple[bundle.Manifest, int]:
+    """Write what makes ``new`` of ``old`` as the bundle ``out``; what is in it, and what it lacks, as ``publish``.
 
     ``described`` is the manifest of ``new``; channel, version and time are those that ``new`` has. Raises
-    what ``bundle.write_bundle`` raises, and ``UnreadableInput`` where a record is too large for a delta.
+    what ``bundle.write_bundle`` raises, ``UnreadableInput`` where a record is too large for a delta, and
+    ``UsageError`` where nobody signed the definitions: a signature of theirs would look as if somebody had.
     """
+    if new.info.unsigned:
+        raise UsageError(
+            "these definitions are unsigned, and a delta of them would be signed; carry them whole"
+        )
     with tempfile.TemporaryDirectory(prefix="redoubt-") as temporary:
         packed = Path(temporary) / "delta.kv.zst"
         with packed.open("wb") as sink:
@@ -76,5 +82,5 @@ def publish_delta(
             base=old.info.digest,
             delta_size=facts.size,
         )
-        bundle.write_bundle(out, packed, manifest, keys)
-    return manifest
+        lacking = bundle.write_bundle(out, packed, manifest, keys, partial=True)
+    return manifest, lacking

@@ -32,14 +32,14 @@ from redoubt.errors import DefinitionsRefused, UnreadableInput
 from redoubt.model import Advisory, SourceInfo, Status
 
 #: Bytes of records held in memory before sorted runs go to temporary files.
-_BUDGET = 96 << 20
+_BUDGET = 48 << 20
 #: More than there are updaters in the world, and few enough that each can be named.
 _OPERATIONS = 5000
 #: An updater of which more than one in so many records is spoilt is not that updater any more.
 _SPOILT_SHARE = 10
 _SPOILT_LEAST = 100
 #: Advisories that were written lately, so that each package's record doesn't repeat them.
-_REMEMBERED = 1 << 15
+_REMEMBERED = 1 << 13
 _MANY = 0xFFFF
 
 _AFFECTED, _ADVISORY = records.AFFECTED, records.ADVISORY
