@@ -320,6 +320,12 @@ def _refusing(channel: str) -> Iterator[None]:
                 f"the bundle has {few[1]} of the {few[2]} signatures that the root of channel {channel} asks for; "
                 "let another of its keys sign it: `redoubt definitions sign BUNDLE --key KEY`"
             ) from None
+        if str(error).startswith(
+            ("snapshot", "targets")
+        ):  # the timestamp before them was signed by the right keys
+            raise DefinitionsRefused(
+                f"the bundle was changed after signing or is damaged ({error}); carry it again"
+            ) from None
         raise DefinitionsRefused(
             f"the bundle is not signed by a root that is trusted for channel {channel} ({error}); get the "
             f"root.json of those who built it and run `redoubt definitions trust add ROOT --channel {channel}`"

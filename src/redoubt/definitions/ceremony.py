@@ -238,7 +238,7 @@ def _public(file: Path) -> Key:
     from securesystemslib.signer import SSlibKey
 
     try:
-        return SSlibKey.from_crypto(load_pem_public_key(read_small(file)))  # type: ignore[arg-type]
+        return SSlibKey.from_crypto(load_pem_public_key(read_small(file)))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise UnreadableInput(f"{file} is not a public key in PEM; `keygen --name` makes one") from None
 

@@ -11,7 +11,7 @@ from redoubt.cli import settings
 from redoubt.cli.console import Console, clean, size
 from redoubt.cli.entry import HELP
 from redoubt.cli.redoubt import options
-from redoubt.cli.redoubt.definitions import print_columns, print_json, short
+from redoubt.cli.redoubt.definitions import print_columns, print_json, short, tell_lacking
 
 if TYPE_CHECKING:
     from redoubt.definitions.diff import Changed, Counts, Difference
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 @click.command(context_settings=HELP)
 @click.argument("old")
 @click.argument("new")
-@options.signing_key
+@options.signing_keys
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The delta to write."
 )
 @options.quiet
-def delta(old: str, new: str, key: Path, out: Path, quiet: bool) -> None:
+def delta(old: str, new: str, keys: tuple[Path, ...], out: Path, quiet: bool) -> None:
     """Write what makes the definitions NEW of OLD: a bundle that is smaller, for machines that have OLD.
 
     OLD and NEW are bundles, or digests on this machine. The delta has the channel and the version of NEW, and
@@ -35,15 +35,17 @@ def delta(old: str, new: str, key: Path, out: Path, quiet: bool) -> None:
     from redoubt.definitions.library import Library
     from redoubt.definitions.publish import publish_delta
 
-    signing = load_key(key)
+    signing = [load_key(key) for key in keys]
     library = Library(settings.data_dir())
     with library.open(old, allow_older=True) as base, library.open(new, allow_older=True) as target:
         described = library.info(target.info.digest).entry.manifest
-        manifest = publish_delta(base, target, described, out, [signing])
-    Console(quiet=quiet).done(
+        manifest, lacking = publish_delta(base, target, described, out, signing)
+    console = Console(quiet=quiet)
+    console.done(
         f"{out}: {size(out.stat().st_size)}, channel {manifest.channel}, "
         f"from {short(base.info.digest)} to definitions {manifest.digest}"
     )
+    tell_lacking(console, out, lacking)
 
 
 @click.command(context_settings=HELP)

@@ -39,7 +39,9 @@ _COMMANDS = {
     "build": (f"{_HERE}:build", "Build a bundle from upstream's feeds (where there is internet)."),
     "delta": ("redoubt.cli.redoubt.changes:delta", "Write what makes newer definitions of older ones."),
     "diff": ("redoubt.cli.redoubt.changes:diff", "Show what lies between two definitions."),
-    "keygen": (f"{_HERE}:keygen", "Make the keys that sign bundles."),
+    "keygen": ("redoubt.cli.redoubt.signing:keygen", "Make the keys that sign bundles."),
+    "root": ("redoubt.cli.redoubt.signing:root", "Make, change and sign roots that several people hold."),
+    "sign": ("redoubt.cli.redoubt.signing:sign", "Add a signature to a bundle that somebody else built."),
     "trust": ("redoubt.cli.redoubt.trusting:trust", "Say whose bundles are accepted."),
 }
 
@@ -232,30 +234,13 @@ def prune(keep: int | None) -> None:
 
 @click.command(context_settings=HELP)
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new folder for them."
-)
-def keygen(out: Path) -> None:
-    """Make the keys that sign bundles: definitions.pem signs daily, root.pem is put away, root.json is handed out.
-
-    Nothing is ever overwritten.
-    """
-    from redoubt.definitions.keys import keygen as make
-
-    root = make(out, datetime.now(UTC))
-    click.echo(f"{out / 'root.pem'}         keep offline: it is needed to replace the other key")
-    click.echo(f"{out / 'definitions.pem'}  keep where bundles are built: definitions build --key {out}")
-    click.echo(f"{root}        carry behind the gap: definitions trust add root.json --channel main")
-
-
-@click.command(context_settings=HELP)
-@click.option(
     "--mirror",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Read upstream's files from this folder (its layout: docs/sources.md).",
 )
 @click.option("--online", is_flag=True, help="Fetch upstream's files first, what has changed of them.")
 @click.option("--sources", help="Only these, separated by commas. Default: all that are there.")
-@options.signing_key
+@options.signing_keys
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The bundle to write."
 )
@@ -269,7 +254,7 @@ def build(
     mirror: Path | None,
     online: bool,
     sources: str | None,
-    key: Path,
+    keys: tuple[Path, ...],
     out: Path,
     channel: str,
     version: int | None,
@@ -299,7 +284,7 @@ def build(
         channel != UNSIGNED_CHANNEL,
         f"channel {UNSIGNED_CHANNEL} belongs to StackRox's own bundles; name another",
     )
-    signing = load_key(key)
+    signing = [load_key(key) for key in keys]
     names = [name.strip() for name in sources.split(",") if name.strip()] if sources else None
     chosen = select(names)
     state = settings.cache_dir() / "sources"
@@ -315,10 +300,22 @@ def build(
                 temporary=Path(temporary),
             )
         with built:
-            manifest = publish(built, out, [signing], channel=channel, now=now, version=version)
+            manifest, lacking = publish(built, out, signing, channel=channel, now=now, version=version)
         absent = set() if online else {source.name for source in chosen if not made.files(source)}
         _tell_built(console, built.sources, built.readings, absent)
     console.done(f"{out}: {size(out.stat().st_size)}, channel {channel}, definitions {manifest.digest}")
+    tell_lacking(console, out, lacking)
+
+
+def tell_lacking(console: Console, out: Path, lacking: int) -> None:
+    """Say that a bundle is not accepted yet, if so, and what is to be done."""
+    from redoubt.formats.text import count
+
+    if lacking:
+        console.warn(
+            f"{out} lacks {count(lacking, 'signature')} of those that its root asks for, and is refused until "
+            f"then; on the other machine: redoubt definitions sign {out.name} --key KEY"
+        )
 
 
 def _fetched(chosen: Sequence[Source], state: Path, now: datetime, console: Console) -> Mirror:

@@ -90,11 +90,13 @@ listing = click.option(
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="No notices and no progress; warnings stay.")
 
-signing_key = click.option(
+signing_keys = click.option(
     "--key",
+    "keys",
     type=click.Path(path_type=Path, exists=True),
     required=True,
-    help="What to sign with: a folder of keygen, or a private key with root.json beside it.",
+    multiple=True,
+    help="What to sign with: a folder of keygen, or a private key with root.json beside it. May be repeated.",
 )
 
 image = together(
