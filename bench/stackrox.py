@@ -121,7 +121,9 @@ def _lines(count: int) -> Iterator[stackrox.Json]:
         }.get(name, f"osv/{name}")
         for number in range(count * share // 100):
             made = _vulnerability(name, updater, number, chance)
-            yield from stackrox.operation(updater, [made], date=_DATE, ref=f"00000000-0000-0000-0000-{share:012}")
+            yield from stackrox.operation(
+                updater, [made], date=_DATE, ref=f"00000000-0000-0000-0000-{share:012}"
+            )
 
 
 def _vulnerability(name: str, updater: str, number: int, chance: random.Random) -> stackrox.Json:
