@@ -19,7 +19,16 @@ from redoubt.model import Finding, Image, IndexReport, Location, PackageFindings
 
 _FINDING = (
     *("image", "image_digest", "type", "package", "version", "arch", "source", "purl"),
-    *("id", "aliases", "severity", "severity_source", "status", "fixed_version", "fixing_advisory"),
+    *(
+        "id",
+        "aliases",
+        "severity",
+        "severity_source",
+        "status",
+        "fixed_version",
+        "fix_channel",
+        "fixing_advisory",
+    ),
     *("cvss_score", "cvss_vector", "epss", "kev_added", "kev_due", "published", "title", "url"),
     *("namespace", "upgrade", "path", "layer", "places", "definitions", "owner", "suppressed"),
 )
@@ -92,6 +101,7 @@ def _finding(package: PackageFindings, item: Finding) -> tuple[str, ...]:
         item.severity_source,
         item.status.value,
         item.fixed_version,
+        item.fix_channel,
         item.fixing_advisory,
         f"{cvss.score:.1f}" if cvss else "",
         cvss.vector if cvss else "",

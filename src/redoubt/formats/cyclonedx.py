@@ -18,7 +18,7 @@ import msgspec
 from redoubt import __version__
 from redoubt.formats.interface import Options
 from redoubt.formats.json import encode
-from redoubt.formats.summary import problem_line, suppression_line
+from redoubt.formats.summary import needs, problem_line, suppression_line
 from redoubt.formats.text import web_link
 from redoubt.model import (
     Coverage,
@@ -421,7 +421,9 @@ def _ratings(item: Finding) -> list[_Rating]:
 
 def _recommendation(found: list[tuple[str, PackageFindings, Finding]]) -> str:
     fixes = dict.fromkeys(
-        f"{package.name} to {item.fixed_version}" for _, package, item in found if item.fixed_version
+        f"{package.name} to {item.fixed_version}" + (f" ({needs(item)})" if item.fix_channel else "")
+        for _, package, item in found
+        if item.fixed_version
     )
     return f"Upgrade {', '.join(fixes)}." if fixes else ""
 

@@ -16,7 +16,7 @@ from redoubt.errors import UsageError
 from redoubt.formats import tracking
 from redoubt.formats.interface import NO_INDEX, Options
 from redoubt.formats.json import encode
-from redoubt.formats.summary import gaps, repair, suppressed
+from redoubt.formats.summary import gaps, needs, repair, suppressed
 from redoubt.formats.text import cut, markdown, printable, web_link
 from redoubt.model import Cvss, Finding, IndexReport, PackageFindings, Severity, VulnerabilityReport
 
@@ -197,7 +197,10 @@ def _solution(package: PackageFindings, item: Finding) -> str:
     if not item.fixed_version:
         return ""
     more = f"; {package.upgrade} repairs all that can be" if package.upgrade != item.fixed_version else ""
-    return printable(f"Upgrade {package.name} to {item.fixed_version}{more if package.upgrade else ''}")
+    channel = f" ({needs(item)})" if item.fix_channel else ""
+    return printable(
+        f"Upgrade {package.name} to {item.fixed_version}{channel}{more if package.upgrade else ''}"
+    )
 
 
 def _identifiers(item: Finding) -> tuple[_Identifier, ...]:

@@ -16,7 +16,7 @@ from redoubt import __version__
 from redoubt.formats import summary
 from redoubt.formats.interface import Options
 from redoubt.formats.markup import Child, Markup, escape, join, tag
-from redoubt.formats.summary import NO_FIX, SEVERITIES, SYSTEM_TYPES, Block, Summary
+from redoubt.formats.summary import NO_FIX, SEVERITIES, SYSTEM_TYPES, Block, Summary, needs, no_upgrade
 from redoubt.formats.table import epss, system
 from redoubt.formats.text import count, date, short_digest, web_link
 from redoubt.model import (
@@ -253,10 +253,9 @@ def _block(block: Block) -> Markup:
         lines.append(tag("p", _places(places), class_="where"))
     if first.upgrade:
         advice = tag("span", f"Upgrade to {first.upgrade}", class_="advice")
-    elif any(item.fixed_version for item in block.findings):
-        advice = tag("span", "No single version fixes all that is fixable", class_="advice none")
     else:
-        advice = tag("span", "No fix yet", class_="advice none")
+        why = no_upgrade(first)
+        advice = tag("span", why[:1].upper() + why[1:], class_="advice none")
     name = tag(
         "div",
         tag("h3", first.source_name or first.name),
@@ -296,6 +295,7 @@ def _row(item: Finding) -> Markup:
     score = max((cvss.score for cvss in item.cvss), default=None)
     fixed = tag("span", item.fixed_version, class_="fixed") if item.fixed_version else NO_FIX[item.status]
     notice = tag("div", item.fixing_advisory, class_="soft") if item.fixing_advisory else None
+    channel = tag("div", needs(item), class_="soft") if item.fix_channel else None
     kev = tag("span", "KEV", class_="chip kev", title="Known to be exploited (CISA)") if item.kev else None
     return tag(
         "tr",
@@ -303,11 +303,11 @@ def _row(item: Finding) -> Markup:
         tag("td", _link(item.url, item.id), " " if kev else None, kev, class_="id"),
         tag("td", "" if score is None else f"{score:.1f}", class_="number"),
         tag("td", epss(item), class_="number"),
-        tag("td", fixed, notice, class_="fix"),
+        tag("td", fixed, channel, notice, class_="fix"),
         tag("td", tag("div", item.title) if item.title else None, _details(item), class_="what"),
         class_="row open" if open_ else "row",
         data_severity=item.severity.value,
-        data_fixable=bool(item.fixed_version),
+        data_fixable=item.fixable,
         data_exploited=item.kev is not None,
         data_text=" ".join([item.id, *item.aliases, item.title]),
     )

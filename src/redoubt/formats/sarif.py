@@ -126,6 +126,7 @@ class _ResultProperties(_Part, rename=None):
     severity: str
     status: str
     fixed_version: str = ""
+    fix_channel: str = ""
 
 
 class _Suppression(_Part):
@@ -298,6 +299,7 @@ def _result(package: PackageFindings, item: Finding, rule: int, fingerprint: str
             severity=item.severity.value,
             status=item.status.value,
             fixed_version=printable(item.fixed_version),
+            fix_channel=printable(item.fix_channel),
         ),
         suppressions=(
             (_Suppression(kind="external", justification=printable(suppression_line(item.suppression))),)

@@ -82,7 +82,7 @@ def summarize(report: VulnerabilityReport) -> Summary:
         packages += bool(affected)
         for item in affected:
             by_severity[item.severity] += 1
-            fixable += bool(item.fixed_version)
+            fixable += item.fixable
             exploited += item.kev is not None
     return Summary(by_severity, sum(by_severity.values()), packages, fixable, exploited, investigating)
 
@@ -133,7 +133,22 @@ def main_cvss(item: Finding) -> Cvss | None:
 
 def repair(item: Finding) -> str:
     """``fixed in 1.4``, or why not: ``no fix``, ``will not be fixed``."""
-    return f"fixed in {item.fixed_version}" if item.fixed_version else NO_FIX[item.status]
+    if not item.fixed_version:
+        return NO_FIX[item.status]
+    return f"fixed in {item.fixed_version}" + (f" ({needs(item)})" if item.fix_channel else "")
+
+
+def needs(item: Finding) -> str:
+    """What a fix asks for, where it is not there for everybody: ``needs esm``. Empty where it is."""
+    return f"needs {item.fix_channel}" if item.fix_channel else ""
+
+
+def no_upgrade(package: PackageFindings) -> str:
+    """Why no version of a package is recommended."""
+    if any(item.fixable for item in package.findings):
+        return "no single version fixes all that is fixable"
+    channels = sorted({item.fix_channel for item in package.findings if item.fix_channel})
+    return f"fixed for subscribers only ({', '.join(channels)})" if channels else "no fix yet"
 
 
 def blocks(report: VulnerabilityReport) -> list[Block]:

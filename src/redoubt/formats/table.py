@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from redoubt.formats import summary
 from redoubt.formats.interface import Options
-from redoubt.formats.summary import NO_FIX, SYSTEM_TYPES, Block, blocks
+from redoubt.formats.summary import NO_FIX, SYSTEM_TYPES, Block, blocks, needs, no_upgrade
 from redoubt.formats.text import count, date, fold, printable, short_digest, shorten, width
 from redoubt.model import (
     DefinitionsInfo,
@@ -167,7 +167,7 @@ class _Columns:
             spans.append(Span("KEV  " if item.kev else "     ", _STYLES[Severity.CRITICAL]))
         if self.epss:
             spans.append(Span(f"{epss(item):>6}  "))
-        fix, style = _fix(item), _GOOD if item.fixed_version else _DIM
+        fix, style = _fix(item), _GOOD if item.fixable else _DIM
         if self.title:
             page.hang([*spans, Span(_pad(fix, self.fix), style), Span("  ")], item.title)
         else:
@@ -185,7 +185,8 @@ def epss(item: Finding) -> str:
 def _fix(item: Finding) -> str:
     if not item.fixed_version:
         return NO_FIX[item.status]
-    return f"{item.fixed_version} ({item.fixing_advisory})" if item.fixing_advisory else item.fixed_version
+    more = ", ".join(word for word in (needs(item), item.fixing_advisory) if word)
+    return f"{item.fixed_version} ({more})" if more else item.fixed_version
 
 
 def _head(
@@ -256,8 +257,7 @@ def _block(page: _Page, block: Block, columns: _Columns) -> None:
 
 def _advice(package: PackageFindings) -> tuple[str, str]:
     if not package.upgrade:
-        fixable = any(item.fixed_version for item in package.findings)
-        return ("no single version fixes all that is fixable", _DIM) if fixable else ("no fix yet", _DIM)
+        return no_upgrade(package), _DIM
     rest = f", {package.unfixed} without a fix" if package.unfixed else ""
     return f"upgrade to {package.upgrade}{rest}", _GOOD
 

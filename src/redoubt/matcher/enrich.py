@@ -71,6 +71,7 @@ def finding(group: Group, fixed: str, namespace: str, scores: Scores) -> Finding
         severity_source=severity_source,
         title=advisory.title,
         fixed_version=fixed,
+        fix_channel=_channel(hits, fixed) if fixed else "",
         fixing_advisory=_fixing_advisory(group, fixed) if fixed else "",
         aliases=group.aliases,
         cvss=cvss,
@@ -154,6 +155,12 @@ def _status(hits: list[Hit]) -> Status:
 def _kev(cves: list[CveRecord]) -> KnownExploited | None:
     listed = [record.kev for record in cves if record.kev]
     return min(listed, key=lambda kev: (kev.added, kev.due, kev.ransomware)) if listed else None
+
+
+def _channel(hits: list[Hit], fixed: str) -> str:
+    """What must be subscribed to for a fix; empty where any record gives it to everybody."""
+    channels = {item.channel for hit in hits for item in hit.ranges if item.upper == fixed and item.fixed}
+    return min(channels, default="")
 
 
 def _fixing_advisory(group: Group, fixed: str) -> str:

@@ -100,11 +100,11 @@ def match(
 
 
 def only_fixed(report: VulnerabilityReport) -> VulnerabilityReport:
-    """The report without findings that no known version repairs; ``left_out`` counts these."""
+    """The report without findings that no version repairs which everybody can have; ``left_out`` counts these."""
     packages = []
     left_out = report.left_out
     for package in report.packages:
-        findings = tuple(item for item in package.findings if item.fixed_version)
+        findings = tuple(item for item in package.findings if item.fixable)
         left_out += len(package.findings) - len(findings)
         if findings:
             packages.append(structs.replace(package, findings=findings, unfixed=0))
@@ -159,7 +159,10 @@ class Matching:
             finding(item, fix.text if fix else "", package.namespace, self._scores)
             for item, fix in zip(groups, fixes, strict=True)
         ]
-        unfixed = sum(not item.fixed_version and item.status is not _UNDER_INVESTIGATION for item in findings)
+        unfixed = sum(not item.fixable and item.status is not _UNDER_INVESTIGATION for item in findings)
+        if any(item.fix_channel for item in findings):
+            pairs = zip(fixes, findings, strict=True)
+            fixes = [None if item.fix_channel else fix for fix, item in pairs]
         upgrade = self._upgrade(package, entries, groups, fixes)
         return Judgement(tuple(sorted(findings, key=finding_order)), upgrade, unfixed)
 

@@ -109,10 +109,15 @@ class Finding(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     advisories: tuple[AdvisoryReference, ...] = ()
     suppression: Suppression | None = None
 
+    @property
+    def fixable(self) -> bool:
+        """Whether a version that repairs it is there for everybody: not one that must be subscribed to."""
+        return bool(self.fixed_version) and not self.fix_channel
+
 
 class PackageFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The findings of one package. ``upgrade`` is the smallest version that fixes every fixable one;
-    empty where none is fixable. ``unfixed`` counts findings without a fix.
+    empty where none is fixable. ``unfixed`` counts findings that are not ``fixable``.
     """
 
     type: str

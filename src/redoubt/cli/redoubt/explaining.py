@@ -153,7 +153,8 @@ def _place(location: Location, layers: tuple[Layer, ...]) -> str:
 
 def _finding(finding: Finding) -> Iterator[str]:
     whose = f" by {finding.severity_source}" if finding.severity_source else ", nobody rated it"
-    fixed = f"fixed in {finding.fixed_version}" if finding.fixed_version else "no fix is known"
+    channel = f" (needs {finding.fix_channel})" if finding.fix_channel else ""
+    fixed = f"fixed in {finding.fixed_version}{channel}" if finding.fixed_version else "no fix is known"
     notice = f" ({finding.fixing_advisory})" if finding.fixing_advisory else ""
     yield f"  finding    {finding.id}, {finding.status}, {finding.severity}{whose}, {fixed}{notice}"
     if finding.suppression:

@@ -206,7 +206,9 @@ def _flaw(record: _Record, source: str, said: _Said) -> tuple[Advisory, tuple[Af
     advisory = Advisory(
         id=identifier,
         source=source,
-        severity=next((fields.severity(one.score) for one in ratings if one.type == "Ubuntu"), Severity.UNKNOWN),
+        severity=next(
+            (fields.severity(one.score) for one in ratings if one.type == "Ubuntu"), Severity.UNKNOWN
+        ),
         cvss=fields.scores(source, (one.score for one in ratings if one.type.startswith("CVSS"))),
         cves=cves if len(cves) > 1 else (),
         references=fields.links(reference.url for reference in record.references or ()),

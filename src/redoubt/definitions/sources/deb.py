@@ -30,7 +30,10 @@ SOURCES: tuple[Source, ...] = (
         attribution="Ubuntu security data, by Canonical Ltd.",
         feed=UbuntuFeed(),
         downloads=tuple(
-            Download(f"ubuntu/{kind}-all.tar.xz", f"https://security-metadata.canonical.com/{kind}/{kind}-all.tar.xz")
+            Download(
+                f"ubuntu/{kind}-all.tar.xz",
+                f"https://security-metadata.canonical.com/{kind}/{kind}-all.tar.xz",
+            )
             for kind in ("osv", "vex")
         ),
         patterns=(("ubuntu/osv-all.tar*", "ubuntu/vex-all.tar*"),),
