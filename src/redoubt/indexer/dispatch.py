@@ -202,6 +202,8 @@ class Dispatch:
         reports = self.files.get(target, ())
         for_its_name = {cataloger.name for cataloger in self._tables.by_name(target)} if reports else ()
         for report in reports:
+            if report.origins:
+                continue  # its path says whom it is about
             # A program is one under any name; a database only under its own.
             if wanting.pop(report.cataloger, None) or report.cataloger not in for_its_name:
                 self.store(path, renamed(report, path))

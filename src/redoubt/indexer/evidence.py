@@ -8,7 +8,8 @@ compiled into something that says nothing itself: the lock file is all there is,
 
 A file beside a package's own may say that the package came from elsewhere than its registry (Python's
 ``direct_url.json``). Such a package is listed with where it came from and without a version: advisories
-speak of the registry's versions. It must not know any format.
+speak of the registry's versions. The repositories that the system's packages came from are told with them
+(``origins``). It must not know any format.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from redoubt.indexer.origins import Origins
 from redoubt.indexer.report import FileReport
 from redoubt.model import Package, namespaces
 
@@ -33,6 +35,7 @@ class Evidence:
         self._installed: set[tuple[str, str]] = set()
         self._trees: set[tuple[str, str]] = set()  # type, and the folder with such a tree in it
         files = list(files)
+        self._origins = Origins(origin for _, report in files for origin in report.origins)
         asked = {p.type for _, report in files if report.cataloger in declaring for p in report.packages}
         for path, report in files:
             if report.elsewhere:
@@ -52,7 +55,7 @@ class Evidence:
             if elsewhere:
                 yield msgspec.structs.replace(package, version="", repositories=(elsewhere,)), package
             else:
-                yield package, package
+                yield self._origins.told(package), package
 
     def _superseded(self, path: str, report: FileReport) -> bool:
         folder = path.rpartition("/")[0]

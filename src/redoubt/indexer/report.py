@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from redoubt.indexer.origins import Origin
 from redoubt.indexer.ownership import Claim
 from redoubt.model import Distribution, Package, Problem
 
@@ -18,6 +19,7 @@ class FileReport(msgspec.Struct, frozen=True, array_like=True):
     distribution: Distribution | None = None
     elsewhere: str = ""
     claims: tuple[Claim, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
 
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +53,8 @@ def weight(report: FileReport) -> int:
     """How much memory keeping a file's report takes, roughly, in bytes."""
     said = sum(map(_package, report.packages)) + _problems(report.problems)
     claimed = sum(RECORD + len(claim.owner) + len(claim.paths) for claim in report.claims)
-    return len(report.path) + len(report.elsewhere) + RECORD + said + claimed
+    origins = sum(RECORD + sum(map(len, msgspec.structs.astuple(origin))) for origin in report.origins)
+    return len(report.path) + len(report.elsewhere) + RECORD + said + claimed + origins
 
 
 def layer_weight(report: LayerReport) -> int:

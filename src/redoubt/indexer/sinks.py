@@ -222,7 +222,14 @@ def ask(cataloger: Cataloger, path: bytes, question: Callable[[], Catalog]) -> F
         msgspec.structs.replace(problem, path=problem.path or text(path), cataloger=cataloger.name)
         for problem in catalog.problems
     )
-    said = catalog.packages, problems, catalog.distribution, catalog.elsewhere, catalog.claims
+    said = (
+        catalog.packages,
+        problems,
+        catalog.distribution,
+        catalog.elsewhere,
+        catalog.claims,
+        catalog.origins,
+    )
     return FileReport(text(path), cataloger.name, *said)
 
 
@@ -262,5 +269,5 @@ def renamed(report: FileReport, path: bytes) -> FileReport:
     problems = tuple(
         msgspec.structs.replace(problem, path=moved(problem.path)) for problem in report.problems
     )
-    said = packages, problems, report.distribution, report.elsewhere, report.claims
+    said = packages, problems, report.distribution, report.elsewhere, report.claims, report.origins
     return FileReport(new, report.cataloger, *said)

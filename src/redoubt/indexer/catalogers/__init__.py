@@ -39,6 +39,7 @@ from redoubt.indexer.catalogers.yarn_lock import YarnLockCataloger
 
 if TYPE_CHECKING:
     from redoubt.indexer.java_index import JavaIndex
+from redoubt.indexer.catalogers.yumdb import YumdbCataloger
 
 ALL: tuple[Cataloger, ...] = (
     OsReleaseCataloger(),
@@ -47,6 +48,7 @@ ALL: tuple[Cataloger, ...] = (
     ApkCataloger(),
     AlpmCataloger(),
     RpmCataloger(),
+    YumdbCataloger(),
     BottlerocketCataloger(),
     PythonCataloger(),
     EggCataloger(),

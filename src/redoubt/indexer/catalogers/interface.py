@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
+from redoubt.indexer.origins import Origin
 from redoubt.indexer.ownership import Claim
 from redoubt.model import Distribution, Package, Problem
 
@@ -38,7 +39,7 @@ class Catalog(msgspec.Struct, frozen=True):
     Problems carry message and kind; path, layer and cataloger are filled in by the caller.
     ``elsewhere`` is said of the packages of the other files in this file's folder: they came from there (a
     URL, without credentials) and not from the registry of their kind. ``claims`` are the files that the
-    operating system's packages say they installed.
+    operating system's packages say they installed, and ``origins`` the repositories that these came from.
     """
 
     packages: tuple[Package, ...] = ()
@@ -46,6 +47,7 @@ class Catalog(msgspec.Struct, frozen=True):
     distribution: Distribution | None = None
     elsewhere: str = ""
     claims: tuple[Claim, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
