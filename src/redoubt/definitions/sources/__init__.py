@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from redoubt.definitions.sources import apk, arch, cves, deb, osv, redhat, rpm, updateinfo
+from redoubt.definitions.sources import apk, arch, cves, deb, fedora, osv, redhat, rpm, updateinfo
 from redoubt.definitions.sources.interface import Download, Source
 from redoubt.errors import UsageError
 
@@ -21,6 +21,7 @@ SOURCES: tuple[Source, ...] = (
     *arch.SOURCES,
     *redhat.SOURCES,
     *updateinfo.SOURCES,
+    *fedora.SOURCES,
     *rpm.SOURCES,
     *cves.SOURCES,
 )
