@@ -114,7 +114,9 @@ def test_an_update_that_says_nothing_usable_spoils_only_itself(tmp_path: Path, u
     assert (len(items), notes.read, notes.spoilt) == (1, 2, 1)
 
 
-@pytest.mark.parametrize("document", [b" ", b"[]", b"{}", {"updates": {}}, b"[" * 200_000, b"\xff", b"<html>"])
+@pytest.mark.parametrize(
+    "document", [b" ", b"[]", b"{}", {"updates": {}}, b"[" * 200_000, b"\xff", b"<html>"]
+)
 def test_a_file_that_is_no_page_is_an_error(tmp_path: Path, document: object) -> None:
     with pytest.raises(UnreadableInput, match="no page of Bodhi"):
         read(tmp_path, document)

@@ -70,7 +70,8 @@ def test_a_description_without_name_or_version_is_a_problem(data: bytes, message
         (b"var/lib/pacman/local/zlib-1:1.3-1/desc", True),
         (b"srv/root/var/lib/pacman/local/zlib-1:1.3-1/desc", True),
         (b"var/lib/pacman/local/desc", False),
-        (b"var/lib/pacman/local/zlib-1:1.3-1/files", False),
+        (b"var/lib/pacman/local/zlib-1:1.3-1/files", True),
+        (b"var/lib/pacman/local/zlib-1:1.3-1/mtree", False),
         (b"var/lib/pacman/sync/zlib-1:1.3-1/desc", False),
         (b"var/lib/pacman/local/a/b/desc", False),
         (b"xvar/lib/pacman/local/a/desc", False),
@@ -78,6 +79,27 @@ def test_a_description_without_name_or_version_is_a_problem(data: bytes, message
 )
 def test_accepts_only_descriptions_of_installed_packages(path: bytes, wanted: bool) -> None:
     assert AlpmCataloger().accepts(path) is wanted
+
+
+@pytest.mark.parametrize("below", ["", "srv/root/"])
+def test_a_list_of_files_claims_those_that_may_hold_a_language_package(below: str) -> None:
+    listed = (
+        b"%FILES%\nusr/\nusr/bin/\nusr/bin/tool\nusr/lib/node_modules/a/package.json\nusr/share/a.txt\n\n"
+    )
+    backup = b"%BACKUP%\netc/a.jar\t0123\n\n"
+    path = f"{below}var/lib/pacman/local/python-fixture-1:2.0-1/files"
+    for data in (listed + backup, listed, backup + listed):
+        (claim,) = AlpmCataloger().catalog(path, MemoryContent(data)).claims
+        assert claim.owner == "alpm/python-fixture"
+        assert claim.paths.decode().split("\n") == [
+            f"{below}usr/bin/tool",
+            f"{below}usr/lib/node_modules/a/package.json",
+        ]
+
+
+@pytest.mark.parametrize("data", [b"", b"%FILES%", b"%FILES%\n", b"%BACKUP%\netc/a.jar\n", b"\0" * 1000])
+def test_a_list_without_files_claims_none(data: bytes) -> None:
+    assert AlpmCataloger().catalog("var/lib/pacman/local/a-1-1/files", MemoryContent(data)) == Catalog()
 
 
 @settings(max_examples=60, deadline=None)

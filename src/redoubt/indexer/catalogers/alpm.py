@@ -1,7 +1,7 @@
-"""Arch Linux's packages: the ``desc`` files of pacman's local database, one a package.
+"""Arch Linux's packages: pacman's local database, a folder ``NAME-VERSION-RELEASE`` a package.
 
-Blocks of a ``%FIELD%`` line and lines of values, with a blank line after each. It must not know which distribution
-the packages belong to.
+``desc`` describes it, ``files`` lists what it installed: blocks of a ``%FIELD%`` line and lines of values, with a blank
+line after each. It must not know which distribution the packages belong to.
 """
 
 from __future__ import annotations
@@ -11,24 +11,31 @@ import re
 from redoubt.indexer.catalogers.fields import Findings, clean, shown
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 
-_PLACE = re.compile(rb"(?:.*/)?var/lib/pacman/local/[^/]+/desc", re.DOTALL).fullmatch
+_PLACE = re.compile(rb"(?:.*/)?var/lib/pacman/local/[^/]+/(?:desc|files)", re.DOTALL).fullmatch
 _FIELDS = frozenset({b"NAME", b"VERSION", b"BASE", b"ARCH"})
 
 
 class AlpmCataloger:
-    """``**/var/lib/pacman/local/*/desc``."""
+    """``**/var/lib/pacman/local/*/desc``, and ``files`` beside it."""
 
     name = "alpm"
-    version = 1
-    wanted = Wanted(names=frozenset({b"desc"}), max_size=4 << 20)
+    version = 2
+    wanted = Wanted(names=frozenset({b"desc", b"files"}), max_size=32 << 20)
 
     def accepts(self, path: bytes) -> bool:
-        """Whether the path is a package's description in pacman's local database."""
+        """Whether the path is a package's description or list of files in pacman's local database."""
         return _PLACE(path) is not None
 
     def catalog(self, path: str, content: Content) -> Catalog:
-        """The package; what it was built from (its pkgbase) as ``source_name``."""
+        """The package, with what it was built from (its pkgbase) as ``source_name``; or what it installed."""
         found = Findings()
+        if path.endswith("/files"):
+            _, _, listed = content.all().partition(b"%FILES%\n")
+            owner = clean(path.rsplit("/", 2)[1]).rsplit("-", 2)[0]
+            below = path[: path.rfind("var/lib/pacman/")].encode()
+            paths = [line for line in listed.partition(b"\n\n")[0].split(b"\n") if line[-1:] not in b"/"]
+            found.owns(f"alpm/{owner}", paths, below=below)
+            return found.catalog()
         fields: dict[bytes, bytes] = {}
         field = b""
         for line in content.all().split(b"\n"):
