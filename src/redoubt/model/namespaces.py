@@ -77,11 +77,24 @@ COMPREHENSIVE = frozenset({"debian", "ubuntu", "redhat", "rhcc", "azurelinux", "
 #: Distributions whose definitions speak of source packages. Those of the other rpm distributions speak of what
 #: is installed.
 BY_SOURCE = frozenset(
-    {"debian", "ubuntu", "alpine", "wolfi", "chainguard", "minimos", "azurelinux", "mariner", "photon"}
+    {
+        "debian",
+        "ubuntu",
+        "alpine",
+        "wolfi",
+        "chainguard",
+        "minimos",
+        "azurelinux",
+        "mariner",
+        "photon",
+        "fedora",
+    }
 )
 
 #: Of these the sources' versions are compared without an epoch: what installs names it, the definitions do not.
 _WITHOUT_EPOCH = frozenset({"azurelinux", "mariner", "photon"})
+#: And of these with one, which no installed package knows of its source: its own is taken, nearly always the same.
+_WITH_EPOCH = frozenset({"fedora"})
 
 #: Debian's release names: the tracker writes these, images write numbers.
 DEBIAN_RELEASES = {
@@ -141,6 +154,8 @@ def subject(namespace: str, package: Package) -> tuple[str, str]:
         name, version = package.source_name or name, package.source_version or version
         if ecosystem in _WITHOUT_EPOCH:
             version = _EPOCH.sub("", version)
+        elif ecosystem in _WITH_EPOCH and package.source_version and (epoch := _EPOCH.match(package.version)):
+            version = epoch[0] + version
     return flavoured(namespace, normalize(namespace, name), version), version
 
 

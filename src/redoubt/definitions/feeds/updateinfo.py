@@ -28,7 +28,6 @@ MAX_BUILDS = 100_000
 _MAX_REFERENCES = 10_000
 #: What is kept of one file, roughly, in bytes. Amazon Linux 2 takes a tenth.
 MAX_KEPT = 1 << 30
-_PIECE = 1 << 20
 _COST = 200  # of one package or reference beyond its texts
 
 _TEXTS = frozenset({"id", "title", "severity"})
@@ -74,8 +73,8 @@ def updates(files: Files, notes: Notes) -> Iterator[tuple[str, Update]]:
 
     Raises ``UnreadableInput`` for a file that is no ``updateinfo.xml``, ``LimitExceeded`` for one built to hurt.
     """
-    for name, data in files.contents():
-        for update in _of_document(name, (data[at : at + _PIECE] for at in range(0, len(data), _PIECE))):
+    for name, pieces in files.pieces():
+        for update in _of_document(name, pieces):
             notes.read += 1
             yield name, update
 
