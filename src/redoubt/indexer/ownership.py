@@ -49,7 +49,12 @@ def candidates(paths: Sequence[bytes]) -> list[bytes]:
     for number, path in enumerate(paths):
         base = path[path.rfind(b"/") + 1 :]
         dot = base.rfind(b".")
-        if base in names or (dot >= 0 and base[dot:].lower() in extensions):
+        if (
+            base in names
+            or (dot >= 0 and base[dot:].lower() in extensions)
+            or base.endswith(tables.suffixes)
+            or base.startswith(tables.prefixes)
+        ):
             if tables.by_name(path):
                 kept.append(path)
         elif dot < 0 and base and not path.startswith(_NO_PROGRAMS):

@@ -31,8 +31,10 @@ def of_package(package: Package, distribution: Distribution | None = None) -> st
             scope, _, name = package.name.rpartition("/")
         case "maven":
             scope, _, name = package.name.rpartition(":")
-        case "golang" | "portage":
+        case "golang" | "portage" | "composer":
             scope, _, name = package.name.rpartition("/")
+        case "swift":
+            scope, _, name = normalize("swift", package.name).rpartition("/")
         case "pypi":
             scope, name = "", normalize("pypi", package.name)
         case _:

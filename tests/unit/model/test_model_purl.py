@@ -37,6 +37,12 @@ ALMA = Distribution(id="almalinux", version_id="9.3")
         (Package(type="maven", name="org.x:core", version="1"), None, "pkg:maven/org.x/core@1"),
         (Package(type="maven", name="core", version="1"), None, "pkg:maven/core@1"),
         (Package(type="golang", name="stdlib", version="1.21.3"), None, "pkg:golang/stdlib@1.21.3"),
+        (Package(type="composer", name="a/b", version="v1.0"), None, "pkg:composer/a/b@v1.0"),
+        (
+            Package(type="swift", name="https://example.org/a/b.git", version="1.0.0"),
+            None,
+            "pkg:swift/example.org/a/b@1.0.0",
+        ),
         (
             Package(type="golang", name="example.org/a/B", version="v1.0.0+incompatible"),
             None,

@@ -14,6 +14,8 @@ from redoubt.indexer.catalogers.bun_lock import BunLockCataloger
 from redoubt.indexer.catalogers.cargo import CargoCataloger
 from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
 from redoubt.indexer.catalogers.chisel import ChiselCataloger
+from redoubt.indexer.catalogers.composer import ComposerCataloger, ComposerLockCataloger
+from redoubt.indexer.catalogers.dotnet import DotnetCataloger
 from redoubt.indexer.catalogers.dpkg import DpkgCataloger
 from redoubt.indexer.catalogers.dpkg_files import DpkgFilesCataloger
 from redoubt.indexer.catalogers.gem import GemCataloger
@@ -25,8 +27,10 @@ from redoubt.indexer.catalogers.java import JavaCataloger
 from redoubt.indexer.catalogers.nix import NixCataloger
 from redoubt.indexer.catalogers.npm import NpmCataloger
 from redoubt.indexer.catalogers.npm_lock import NpmLockCataloger
+from redoubt.indexer.catalogers.nuget_locks import NugetLockCataloger
 from redoubt.indexer.catalogers.opkg import OpkgCataloger
 from redoubt.indexer.catalogers.os_release import OsReleaseCataloger
+from redoubt.indexer.catalogers.pear import PearCataloger
 from redoubt.indexer.catalogers.pnpm_lock import PnpmLockCataloger
 from redoubt.indexer.catalogers.portage import PortageCataloger
 from redoubt.indexer.catalogers.python import PythonCataloger
@@ -65,6 +69,11 @@ ALL: tuple[Cataloger, ...] = (
     CargoBinaryCataloger(),
     GemCataloger(),
     GemfileCataloger(),
+    ComposerCataloger(),
+    ComposerLockCataloger(),
+    PearCataloger(),
+    DotnetCataloger(),
+    NugetLockCataloger(),
     ChiselCataloger(),
     HomebrewCataloger(),
     NixCataloger(),
