@@ -32,7 +32,7 @@ RECORDS = 1_000_000
 _DATE = "2025-01-01T00:00:00Z"
 REDOUBT = str(Path(sys.executable).with_name("redoubt"))
 #: Of a hundred records, how many are of which updater.
-_SHARES = {"debian": 30, "ubuntu": 30, "suse": 20, "npm": 10, "pypi": 10}
+_SHARES = {"debian": 20, "ubuntu": 20, "suse": 15, "redhat": 35, "npm": 5, "pypi": 5}
 _WORDS = [
     "crafted",
     "input",
@@ -163,6 +163,17 @@ def _vulnerability(name: str, updater: str, number: int, chance: random.Random) 
                 **common,
                 distribution=stackrox.release("sles", "15"),
                 fixed_in_version=f"0:{version}-150000.{number % 90}.1",
+                arch_op="pattern match",
+            )
+        case "redhat":
+            product = f"cpe:2.3:a:redhat:enterprise_linux:{8 + number % 3}:*:appstream:*:*:*:*:*"
+            return stackrox.vulnerability(
+                updater,
+                flaw,
+                stackrox.package(package, "binary", arch="aarch64|amd64|ppc64le|s390x|x86_64"),
+                **common | {"severity": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H"},
+                repository=stackrox.repository(product, key="rhel-cpe-repository"),
+                fixed_in_version=f"0:{version}-{number % 90}.el9",
                 arch_op="pattern match",
             )
         case "npm":

@@ -166,7 +166,7 @@ def write(
 
 def sample() -> dict[str, list[Json]]:
     """Something of everything, by the name of its group."""
-    return {**_distributions(), **_ecosystems(), **_scores()}
+    return {**_distributions(), **_red_hat(), **_ecosystems(), **_scores()}
 
 
 def _distributions() -> dict[str, list[Json]]:
@@ -285,6 +285,13 @@ def _rpm() -> dict[str, list[Json]]:
                 vulnerability(
                     oracle,
                     "ELSA-2099-12345:  painter security update (IMPORTANT)",
+                    package("painter-libs", "binary"),
+                    distribution=ol,
+                    fixed_in_version="2:2.4-3.ksplice1.el9",
+                ),
+                vulnerability(
+                    oracle,
+                    "ELSA-2099-12345:  painter security update (IMPORTANT)",
                     package("painter-never", "binary"),
                     distribution=ol,
                     fixed_in_version="0:0-0",
@@ -336,6 +343,89 @@ def _rpm() -> dict[str, list[Json]]:
                 ],
             ),
         ],
+    }
+
+
+def _red_hat() -> dict[str, list[Json]]:
+    base = "cpe:2.3:o:redhat:enterprise_linux:9:*:baseos:*:*:*:*:*"
+    app = "cpe:2.3:a:redhat:enterprise_linux:9:*:appstream:*:*:*:*:*"
+    vector = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H"
+    rpm, image = "rhel-cpe-repository", "rhcc-container-repository"
+
+    def vex(made: Json, cpe: str, key: str = rpm, **more: Any) -> Json:
+        page = "https://access.redhat.com/security/cve/CVE-2099-0001"
+        self_link = "https://security.access.redhat.com/data/csaf/v2/vex/2099/cve-2099-0001.json"
+        return vulnerability(
+            "rhel-vex",
+            "CVE-2099-0001",
+            made,
+            **{
+                "description": "A crafted brush makes the painter draw outside its canvas.",
+                "issued": "2099-01-07T00:00:00Z",
+                "links": f"{page} {self_link}",
+                "severity": vector,
+                "normalized_severity": "High",
+                "repository": {"name": cpe, "key": key, "cpe": cpe},
+                "Self": {"space": "https://access.redhat.com/security/cve/", "name": "CVE-2099-0001"},
+                "Aliases": [{"space": "CVE", "name": "2099-0001"}, {"space": "RHBZ", "name": "9999999"}],
+            }
+            | more,
+        )
+
+    def erratum(number: int) -> dict[str, str]:
+        return {
+            "links": f"https://security.example/1.json https://access.redhat.com/errata/RHSA-2099:{number:04}"
+        }
+
+    def tags(lower: tuple[int, int], upper: tuple[int, int, int]) -> Json:
+        def text(*places: int) -> str:
+            return "rhctag:" + ".".join(map(str, (*places, *[0] * (10 - len(places)))))
+
+        return {"range": {"[": text(*lower), ")": text(*upper)}}
+
+    top = 2147483647
+    arch = {"arch_op": "pattern match"}
+    return {
+        "rhel-vex": operation(
+            "rhel-vex",
+            [
+                vex(
+                    package("painter", "binary", arch="aarch64|amd64|x86_64"),
+                    base,
+                    fixed_in_version="0:2.4-3.el9_4",
+                    **arch,
+                    **erratum(1),
+                ),
+                vex(
+                    package("painter-libs", "binary", module="painter:2.4", arch="noarch"),
+                    app,
+                    fixed_in_version="1:2.4-3.module+el9",
+                    **arch,
+                    **erratum(2),
+                ),
+                vex(package("brush", "source"), base, normalized_severity="Low", severity=""),
+                vex(package("canvas", "binary"), app, Invert=True),
+                vex(package("painter", "binary"), base, Invert=True),
+                vex(package("kernel-headers", "source"), base),
+                vex(package("thing", "source"), "cpe:2.3:a:other:thing:1:*:*:*:*:*:*:*"),
+                vex(package("pallet", "source"), "cpe:2.3:a:redhat:quay:3:*:*:*:*:*:*:*"),
+                vex(
+                    package("shop/painter-rhel9", "binary", arch="amd64|x86_64"),
+                    "cpe:2.3:a:redhat:shop:4.16:*:el9:*:*:*:*:*",
+                    image,
+                    fixed_in_version="v4.16.0-20990101",
+                    **arch,
+                    **erratum(3),
+                    **tags((4, 16), (4, 16, top)),
+                ),
+                vex(
+                    package("shop/brush-rhel9", "source"),
+                    "cpe:2.3:a:redhat:shop:4.16:*:el9:*:*:*:*:*",
+                    image,
+                    **tags((0, 0), (top, 0, 0)),
+                ),
+            ],
+        )
     }
 
 

@@ -53,6 +53,9 @@ def place(package_type: str, distribution: Distribution | None, info: Definition
         if namespace is None:
             return Place("", Judged.UNSUPPORTED_ECOSYSTEM)
     if not info.namespaces.get(namespace):
+        flattened = namespaces.any_service_pack(namespace)
+        if info.namespaces.get(flattened):
+            return Place(flattened, Judged.MATCHED, namespaces.scheme(flattened))
         return Place(namespace, Judged.NO_DATA)
     return Place(namespace, Judged.MATCHED, namespaces.scheme(namespace))
 

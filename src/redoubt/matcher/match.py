@@ -51,6 +51,9 @@ _CLEAN = Judgement((), "", 0)
 #: Namespaces whose records speak of packages of certain products only.
 _OF_PRODUCTS = ("redhat:", "rhcc")
 
+#: Namespaces whose records speak of sources, or in some definitions of what is installed.
+_OF_BOTH = ("ubuntu:", "photon:")
+
 #: A global, since an enumeration's members are slow to look up.
 _UNDER_INVESTIGATION = Status.UNDER_INVESTIGATION
 
@@ -126,7 +129,17 @@ class Matching:
         installed = as_installed(package, where)
         if where.namespace.startswith(_OF_PRODUCTS):
             return self.products.place(package, installed, counted=judgeable(package, where))
+        if where.namespace.startswith(_OF_BOTH):
+            return self._by_binary(package, installed)
         return installed
+
+    def _by_binary(self, package: Package, installed: Installed) -> Installed:
+        """The package as it is installed, where definitions speak of it so, and not of its source."""
+        name = namespaces.binary(package.name)
+        if not self._snapshot.affected(installed.namespace, name):
+            return installed
+        version = judge.point(installed.scheme, package.version)
+        return structs.replace(installed, name=name, version=version)
 
     def judge(self, package: Installed) -> Judgement:
         """The findings of one package, and what would repair them."""

@@ -171,6 +171,21 @@ def flavoured(namespace: str, name: str, version: str) -> str:
     return name
 
 
+def binary(name: str) -> str:
+    """The name under which a record stands that speaks of a package as it is installed, in a namespace whose other
+    records speak of sources: ``libssl3:binary``. No package has a colon in its name.
+    """
+    return f"{name}:binary"
+
+
+def any_service_pack(namespace: str) -> str:
+    """The namespace of records that do not say which service pack they are about: ``sles:15.*`` of
+    ``sles:15.5``; empty where a distribution has none.
+    """
+    ecosystem, _, version = namespace.partition(":")
+    return f"{ecosystem}:{_major(version)}.*" if ecosystem == "sles" else ""
+
+
 def is_comprehensive(namespace: str) -> bool:
     """Whether definitions for a distribution's namespace speak of unfixed flaws as well as fixed ones."""
     return namespace.partition(":")[0] in COMPREHENSIVE

@@ -105,7 +105,7 @@ def test_every_updater_says_what_it_means(tmp_path):
 def test_every_known_kind_is_in_the_sample():
     updaters = {line["Updater"] for lines in stackrox.sample().values() for line in lines}
     seen = {kind.source for name in updaters if (kind := of_updater(name))}
-    assert {kind.source for kind in KINDS} - seen <= {"osv-hex", "osv-pub"}
+    assert {kind.source for kind in KINDS} - seen == {"osv-hex", "osv-pub", "redhat-maps"}
 
 
 def test_facts_of_the_bundle_become_version_and_channel(tmp_path):
@@ -113,8 +113,8 @@ def test_facts_of_the_bundle_become_version_and_channel(tmp_path):
     assert verified.unsigned
     assert (verified.version, verified.facts.created) == (20990301060000, "2099-03-01T06:00:00Z")
     assert verified.facts.channel == verified.manifest.channel == "stackrox"
-    assert verified.manifest.counts == {"a": 24, "c": 3, "e": 1, "m": 3, "v": 25}
-    assert sum(verified.manifest.namespaces.values()) == 24
+    assert verified.manifest.counts == {"a": 32, "c": 3, "e": 1, "m": 3, "r": 2, "v": 26}
+    assert sum(verified.manifest.namespaces.values()) == 32
     assert records.decode_namespaces(dict(made)[b"mnamespaces"]) == verified.manifest.namespaces
 
 
@@ -131,11 +131,14 @@ def test_facts_of_the_bundle_become_version_and_channel(tmp_path):
     ids=["outer", "inner", "vulnerabilities alone", "4.4 outer", "4.4 inner", "4.5"],
 )
 def test_layouts_hold_the_same_definitions(tmp_path, build, version):
-    whole, _ = read(stackrox.write(tmp_path), tmp_path)
+    _, whole = read(stackrox.write(tmp_path), tmp_path)
     path = tmp_path / "other.zip"
     path.write_bytes(build(stackrox.sample()))
-    verified, _ = read(path, tmp_path)
-    assert verified.facts.digest == whole.facts.digest
+    verified, made = read(path, tmp_path)
+    maps = [key for key, _ in made if key[:1] == b"r"]
+    assert len(maps) == (0 if version == 20990301030000 else 2), "the maps lie beside the definitions"
+    expected = [record for record in whole if record[0] != b"msources" and (maps or record[0][:1] != b"r")]
+    assert [record for record in made if record[0] != b"msources"] == expected
     assert verified.version == version
 
 
@@ -143,7 +146,7 @@ def test_deflated_inner_zips_are_read(tmp_path):
     path = tmp_path / "deflated.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("v4-definitions-v3.zip", stackrox.inner(stackrox.sample()))
-    assert read(path, tmp_path)[0].manifest.counts["a"] == 24
+    assert read(path, tmp_path)[0].manifest.counts["a"] == 32
 
 
 def test_newest_schema_that_is_known_is_read_and_the_others_are_named(tmp_path):
@@ -169,7 +172,9 @@ def test_newest_schema_that_is_known_is_read_and_the_others_are_named(tmp_path):
 
 def test_order_of_records_and_operations_does_not_matter(tmp_path):
     lines = [line for group in stackrox.sample().values() for line in group]
-    whole, _ = read(stackrox.write(tmp_path), tmp_path)
+    path = tmp_path / "ordered.zip"
+    path.write_bytes(stackrox.vulnerabilities(stackrox.sample()))
+    whole, _ = read(path, tmp_path)
     random.Random(7).shuffle(lines)
     path = tmp_path / "shuffled.zip"
     path.write_bytes(stackrox.vulnerabilities({"all": lines}))
@@ -211,9 +216,9 @@ def test_updaters_share_a_cve(tmp_path):
     _, made = read(stackrox.write(tmp_path), tmp_path)
     record = records.decode_cve(dict(made)[b"cCVE-2099-0001"])
     assert record.kev is not None
-    assert [score.source for score in record.cvss] == ["nvd"]
+    assert [score.source for score in record.cvss] == ["nvd", "redhat"]
     packages = {key.split(b"\0")[1] for key, _ in made if key.endswith(b"/CVE-2099-0001") and key[:1] == b"a"}
-    assert packages == {b"painter", b"libpaint7"}
+    assert {b"painter", b"libpaint7:binary", b"shop/painter-rhel9"} <= packages
 
 
 def test_affected_beats_not_affected_of_the_same_package(tmp_path):
@@ -230,7 +235,10 @@ def test_unknown_updater_is_counted_and_said(tmp_path):
         "",
         "2 records of an updater that is not known",
     )
-    assert [source.name for source in records.decode_sources(dict(made)[b"msources"])] == ["debian"]
+    assert [source.name for source in records.decode_sources(dict(made)[b"msources"])] == [
+        "debian",
+        "redhat-maps",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -287,6 +295,20 @@ def test_bundle_of_ours_is_not_taken_for_one(tmp_path):
     assert not is_stackrox(("manifest.json", "metadata/1.root.json", "targets/abc.snapshot.kv.zst"))
     assert is_stackrox(("scanner-defs.zip",))
     assert is_stackrox(("alpine.json.zst",))
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"data": 7}', b"[" * 100_000])
+def test_damaged_map_is_refused(tmp_path, data):
+    members = {
+        "manifest.json": stackrox.manifest(),
+        "vulnerabilities.zip": stackrox.vulnerabilities(stackrox.sample()),
+        "repository-to-cpe.json": data,
+    }
+    match = "repository-to-cpe.json is not a map" if data else None
+    if match:
+        refused(written(tmp_path, stackrox.zipped(members)), tmp_path, match)
+    else:
+        assert read(written(tmp_path, stackrox.zipped(members)), tmp_path)[0].manifest.counts["a"] == 32
 
 
 # What is refused, in one line.

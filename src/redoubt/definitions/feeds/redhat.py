@@ -444,21 +444,29 @@ def _maps(files: Files, notes: Notes) -> Iterator[Item]:
     """What repositories and containers' names stand for."""
     for pattern, kind in ((REPOSITORIES, "product"), (CONTAINERS, "container")):
         for where, data in files.matching(pattern).contents():
-            try:
-                entries = _decode_map(data).data
-            except UNDECODABLE as error:
-                raise UnreadableInput(f"{where} is not a map of Red Hat's: {error}") from None
-            for name, raw in entries.items():
-                notes.read += 1
-                try:
-                    values = _decode_texts(raw) if kind == "container" else _decode_repository(raw).cpes
-                    if kind == "product":
-                        values = [value for value in values if redhat.cpe(value)]
-                    fields.package(redhat.LAYERED, name)
-                except (*UNDECODABLE, SpoiltRecord) as error:
-                    notes.spoil(f"{where} {name}", error)
-                    continue
-                if values:
-                    yield name, Mapped(kind, tuple(sorted(set(values))))
-                else:
-                    notes.drop("a name that stands for nothing")
+            yield from mapped(where, data, kind, notes)
+
+
+def mapped(where: str, data: bytes, kind: str, notes: Notes) -> Iterator[tuple[str, Mapped]]:
+    """What the names in one of Red Hat's maps stand for; ``kind`` is that of ``Mapped``.
+
+    Raises ``UnreadableInput`` where ``data`` is no such map.
+    """
+    try:
+        entries = _decode_map(data).data
+    except UNDECODABLE as error:
+        raise UnreadableInput(f"{where} is not a map of Red Hat's: {error}") from None
+    for name, raw in entries.items():
+        notes.read += 1
+        try:
+            values = _decode_texts(raw) if kind == "container" else _decode_repository(raw).cpes
+            if kind == "product":
+                values = [value for value in values if redhat.cpe(value)]
+            fields.package(redhat.LAYERED, name)
+        except (*UNDECODABLE, SpoiltRecord) as error:
+            notes.spoil(f"{where} {name}", error)
+            continue
+        if values:
+            yield name, Mapped(kind, tuple(sorted(set(values))))
+        else:
+            notes.drop("a name that stands for nothing")

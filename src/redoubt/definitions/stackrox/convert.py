@@ -23,11 +23,12 @@ from redoubt.definitions import build, durable, records
 from redoubt.definitions.bundle import BundleSource
 from redoubt.definitions.feeds import fields
 from redoubt.definitions.feeds.interface import Notes, SpoiltRecord
+from redoubt.definitions.feeds.redhat import mapped
 from redoubt.definitions.sorting import Record, Sorted, Sorter
-from redoubt.definitions.stackrox.archive import Contents
+from redoubt.definitions.stackrox.archive import NAMES_TO_REPOSITORIES, REPOSITORIES_TO_CPES, Contents
 from redoubt.definitions.stackrox.blob import ENRICHMENT, VULNERABILITY, Head, Limits, Line, lines
 from redoubt.definitions.stackrox.interface import Kind, Said
-from redoubt.definitions.stackrox.kinds import of_updater
+from redoubt.definitions.stackrox.kinds import MAPS, of_updater
 from redoubt.errors import DefinitionsRefused, UnreadableInput
 from redoubt.model import Advisory, SourceInfo, Status
 
@@ -132,6 +133,7 @@ def convert(
                 with contents.stream(name) as member:
                     for line in lines(member, name, limits):
                         reader.take(line, sorter)
+            reader.take_maps(contents, sorter)
             reader.finish()
             return Converted(sorter.finish(keep=budget), reader.operations, contents.created)
     finally:
@@ -146,6 +148,7 @@ class _Reader:
         self.operations: list[Operation] = []
         self._numbers: dict[tuple[str, str, str], int] = {}
         self._written: set[object] = set()
+        self._maps: int | None = None
 
     def take(self, line: Line | tuple[Head, str], sorter: Sorter) -> None:
         """Put into ``sorter`` what a line says."""
@@ -174,6 +177,21 @@ class _Reader:
             notes.spoil(head.updater[:80], error)
             if notes.spoilt % 1000 == 0:
                 _require_sound(operation)
+
+    def take_maps(self, contents: Contents, sorter: Sorter) -> None:
+        """Put into ``sorter`` what Red Hat's repositories and containers stand for."""
+        for name, kind in ((REPOSITORIES_TO_CPES, "product"), (NAMES_TO_REPOSITORIES, "container")):
+            if not (data := contents.map(name)):
+                continue
+            if self._maps is None:
+                self._maps = self._operation(Head(updater=MAPS, date="1970-01-01", kind="", ref=""))
+            tag = self._maps.to_bytes(2, "big")
+            try:
+                for item in mapped(name, data, kind, self.operations[self._maps].notes):
+                    for key, value in build.encode(item):
+                        sorter.add(key, tag + value)
+            except UnreadableInput as error:
+                raise DefinitionsRefused(f"the StackRox bundle is damaged: {error}") from None
 
     def _write(self, said: Said, number: int, sorter: Sorter) -> None:
         advisory, namespace, name, found = said
@@ -216,7 +234,7 @@ class _Reader:
                 latest[operation.updater] = operation
         for operation in self.operations:
             _require_sound(operation)
-        if not any(item.kind and not item.superseded for item in self.operations):
+        if not any(item.kind and item.updater != MAPS for item in self.operations):
             raise DefinitionsRefused("the StackRox bundle holds no records that this Redoubt knows; refused")
 
     def merge(self, key: bytes, values: list[bytes]) -> bytes:
@@ -243,8 +261,12 @@ def _merged(key: bytes, values: list[bytes]) -> bytes:
         return build.merge(key, values)
     namespace, name, ref = key[1:].decode().split("\0")
     ranges = {item for value in values for item in records.decode_affected(value)}
-    if any(item.status is not Status.NOT_AFFECTED for item in ranges):
-        ranges -= {item for item in ranges if item.status is Status.NOT_AFFECTED and not item.repository}
+    affecting = {(item.repository, item.module) for item in ranges if item.status is not Status.NOT_AFFECTED}
+    ranges -= {
+        item
+        for item in ranges
+        if item.status is Status.NOT_AFFECTED and (item.repository, item.module) in affecting
+    }
     return records.affected(namespace, name, ref, sorted(ranges))[1]
 
 
@@ -317,5 +339,7 @@ def _sources(operations: list[Operation], advisories: Counter[str]) -> Iterator[
             newest=max(item.notes.newest for item in live),
             records=advisories[name] or read - sum(lacking.values()),
             detail="; ".join(f"{count:,} left out: {reason}" for reason, count in sorted(lacking.items())),
-            fetched=max(item.date for item in live).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            fetched=""
+            if live[0].updater == MAPS
+            else f"{max(item.date for item in live):%Y-%m-%dT%H:%M:%SZ}",
         )

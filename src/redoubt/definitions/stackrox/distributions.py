@@ -14,7 +14,10 @@ rpm       affected up to          never affected: left out       affected below 
 ========= ======================= ============================== =======================================
 
 What ClairCore's own reading has lost cannot be had back: Debian's ``undetermined`` and end-of-life are
-affected without a fix, SUSE's service packs are one release, Ubuntu's ESM fixes are plain fixes.
+affected without a fix, SUSE's service packs are one release (``sles:15.*``), Ubuntu's ESM fixes are plain fixes.
+
+Ubuntu's and Photon's records speak of binary packages where our own definitions speak of sources: they stand
+under names of their own (``namespaces.binary``).
 """
 
 from __future__ import annotations
@@ -30,9 +33,14 @@ from redoubt.definitions.feeds.secdb import alpine_page, names_in
 from redoubt.definitions.stackrox.blob import Package, Vulnerability
 from redoubt.definitions.stackrox.interface import Said, advisory, cves_in, severity
 from redoubt.model import AffectedRange, Distribution, Severity, Status
-from redoubt.model.namespaces import of_distribution
+from redoubt.model.namespaces import any_service_pack, binary, flavoured, of_distribution
 
 _ARCH = re.compile(r"[a-z0-9_]{1,40}", re.ASCII)
+#: Oracle's releases in which no package is in a module.
+_BEFORE_MODULES = frozenset({"5", "6", "7"})
+NO_MODULE = "-"
+#: Amazon Linux 2's extras are not in the bundle: what it says holds for packages of the core, or of no known place.
+_CORE = "amzn2-core|"
 _ZERO_RPM = re.compile(r"(?:0:)?0(?:-0)?", re.ASCII)
 
 
@@ -82,7 +90,7 @@ class Ubuntu:
             raise SpoiltRecord(f"not the name of one CVE: {record.name[:80]!r}")
         found = _ranged("deb", record, severity(record), never=False)
         url = f"https://ubuntu.com/security/{identifiers[0]}"
-        name = _named(namespace, package)
+        name = fields.package(namespace, binary(package.name))
         yield advisory(record, source, identifiers[0], url=url), namespace, name, found
 
 
@@ -100,11 +108,21 @@ class Rpm:
     def read(self, record: Vulnerability, source: str, notes: Notes) -> Iterator[Said]:
         """See ``Vulnerabilities``."""
         namespace, package = _where(record, *self._did)
-        found = rpm_range(record, package, severity=Severity.UNKNOWN)
+        module, repository = package.module, ""
+        ecosystem, _, release = namespace.partition(":")
+        if ecosystem == "oracle" and not module and release not in _BEFORE_MODULES:
+            module = NO_MODULE
+        if namespace == "amazon:2":
+            repository = _CORE
+        found = rpm_range(record, package, module=module, repository=repository)
         if found is None:
             notes.drop("says that no version is affected")
             return
         name = _named(namespace, package)
+        if ecosystem == "photon":
+            name = fields.package(namespace, binary(package.name))
+        else:
+            name = flavoured(namespace, name, record.fixed_in_version)
         rated = severity(record)
         erratum = self._erratum.search(record.name) if self._erratum else None
         if erratum:
@@ -119,12 +137,7 @@ class Rpm:
 
 
 def rpm_range(
-    record: Vulnerability,
-    package: Package,
-    *,
-    severity: Severity,
-    status: Status = Status.AFFECTED,
-    repository: str = "",
+    record: Vulnerability, package: Package, *, module: str = "", repository: str = ""
 ) -> AffectedRange | None:
     """The versions that a record about an rpm package speaks of; None where it says that there are none."""
     upper, end = record.fixed_in_version, FIXED
@@ -133,17 +146,7 @@ def rpm_range(
     if not upper:
         upper, end = package.version, LAST
     arch = architectures(package.arch, record.arch_op)
-    return affected(
-        "rpm",
-        "",
-        upper,
-        end,
-        status=status,
-        arch=arch,
-        module=package.module,
-        severity=severity,
-        repository=repository,
-    )
+    return affected("rpm", "", upper, end, arch=arch, module=module, repository=repository)
 
 
 @lru_cache(maxsize=1 << 10)
@@ -191,7 +194,9 @@ def _where(record: Vulnerability, *expected: str) -> tuple[str, Package]:
 @lru_cache(maxsize=1 << 10)
 def _namespace(did: str, version: str, codename: str) -> str:
     found = of_distribution(Distribution(id=did, version_id=version, codename=codename))
-    if found is None or found.endswith(":unknown") or not re.fullmatch(r"[a-z0-9.:_-]{1,80}", found):
+    if did == "sles" and version.isdigit():
+        found = any_service_pack(f"{did}:{version}")
+    if found is None or found.endswith(":unknown") or not re.fullmatch(r"[a-z0-9.:_*-]{1,80}", found):
         raise SpoiltRecord(f"speaks of a release that is none: {did[:40]!r} {version[:40]!r}")
     return found
 

@@ -89,8 +89,12 @@ def advisory(
     aliases: tuple[str, ...] = (),
     cves: tuple[str, ...] = (),
     url: str = "",
+    but: str = "",
 ) -> Advisory:
-    """The advisory that a record is about. Raises ``SpoiltRecord`` where its name is none."""
+    """The advisory that a record is about, without links that begin with ``but``.
+
+    Raises ``SpoiltRecord`` where its name is none.
+    """
     published = fields.time(record.issued)
     references = fields.links(links(record)) if record.links else ()
     url = url or (references[0] if references else "")
@@ -102,7 +106,7 @@ def advisory(
         cvss=cvss,
         aliases=aliases,
         cves=cves,
-        references=tuple(link for link in references if link != url),
+        references=tuple(link for link in references if link != url and not (but and link.startswith(but))),
         url=url,
         published=published,
     )

@@ -11,6 +11,10 @@ from redoubt.definitions.stackrox.distributions import Alpine, Debian, Rpm, Ubun
 from redoubt.definitions.stackrox.ecosystems import Osv
 from redoubt.definitions.stackrox.enrichments import EpssScores, KevEntries, NvdScores, RedHatAdvisories
 from redoubt.definitions.stackrox.interface import Enrichments, Kind, Vulnerabilities
+from redoubt.definitions.stackrox.redhat import RedHat
+
+#: Not an updater: the two maps that lie beside the definitions.
+MAPS = "redhat-repository-mappings"
 
 _NO_LICENCE = "published without a licence of its own"
 _UPSTREAM = "as its upstream publishes it"
@@ -78,12 +82,20 @@ KINDS: tuple[Kind, ...] = (
         Rpm(("photon",), r"PHSA-\d{4}[-:][A-Za-z0-9.:-]{1,40}"),
     ),
     _kind(
+        "opensuse",
+        "openSUSE Leap (OVAL)",
+        "https://www.suse.com/support/security/oval/",
+        "CC-BY-4.0",
+        r"suse-updater-opensuse.{1,120}",
+        Rpm(("opensuse-leap",)),
+    ),
+    _kind(
         "suse",
-        "SUSE OVAL",
-        "https://ftp.suse.com/pub/projects/security/oval/",
-        _UPSTREAM,
+        "SUSE Linux Enterprise (OVAL)",
+        "https://www.suse.com/support/security/oval/",
+        "CC-BY-4.0",
         r"suse-updater-.{1,120}",
-        Rpm(("sles", "opensuse-leap")),
+        Rpm(("sles",)),
     ),
     _kind(
         "ubuntu",
@@ -133,6 +145,21 @@ KINDS: tuple[Kind, ...] = (
         "public domain",
         r"nvd",
         enrichments=NvdScores(),
+    ),
+    _kind(
+        "redhat",
+        "Red Hat security data (VEX)",
+        "https://security.access.redhat.com/data/csaf/v2/vex/",
+        "CC-BY-4.0",
+        r"rhel-vex",
+        RedHat(),
+    ),
+    _kind(
+        "redhat-maps",
+        "Red Hat's repositories and containers",
+        "https://security.access.redhat.com/data/metrics/",
+        "CC-BY-4.0",
+        MAPS,
     ),
     _kind(
         "redhat-csaf",
