@@ -119,6 +119,10 @@ _TEXTS: dict[str, tuple[str, list[bytes]]] = {
     ),
     "npm": ("node_modules/a/package.json", [b'{"name":"a","version":"1.0.0","license":{"a":[1]}}']),
     "os-release": ("etc/os-release", [b'ID=debian\nVERSION_ID="12"\nNAME=\'D\'\nID_LIKE="a b"\n']),
+    "rpm-manifest": (
+        "var/lib/rpmmanifest/container-manifest-2",
+        [b"a-libs\t1.0-1.cm2\t1\t1\tV\t(none)\t5\tx86_64\t0\ta-1.0-1.cm2.src.rpm\n"],
+    ),
     "python": (
         "site-packages/a-1.dist-info/METADATA",
         [b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\n\ntext"],

@@ -38,6 +38,7 @@ from redoubt.indexer.catalogers.python_egg import EggCataloger
 from redoubt.indexer.catalogers.python_locks import PythonLockCataloger
 from redoubt.indexer.catalogers.requirements import RequirementsCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
+from redoubt.indexer.catalogers.rpm_manifest import RpmManifestCataloger
 from redoubt.indexer.catalogers.snap import SnapCataloger
 from redoubt.indexer.catalogers.yarn_lock import YarnLockCataloger
 
@@ -53,6 +54,7 @@ ALL: tuple[Cataloger, ...] = (
     AlpmCataloger(),
     RpmCataloger(),
     YumdbCataloger(),
+    RpmManifestCataloger(),
     BottlerocketCataloger(),
     PythonCataloger(),
     EggCataloger(),

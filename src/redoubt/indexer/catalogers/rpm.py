@@ -205,7 +205,7 @@ def _package(blob: object, found: Findings, below: bytes) -> None:
         found.damaged(f"a package ({shown(name) or 'no name'}) without a name, a version or a release")
         return
     short = f"{version}-{release}"
-    source_name, source_version = _source(clean(header.source_rpm))
+    source_name, source_version = rpm_header.source(clean(header.source_rpm))
     found.add(
         "rpm",
         name,
@@ -223,9 +223,3 @@ def _package(blob: object, found: Findings, below: bytes) -> None:
             found.damaged(f"{shown(name)}: {error}")
         else:
             found.owns(f"rpm/{name}", paths, below=below, version=f"{header.epoch}:{short}")
-
-
-def _source(source_rpm: str) -> tuple[str, str]:
-    """``bash-5.1.8-6.el9.src.rpm`` → ``bash`` and ``5.1.8-6.el9``. No epoch stands in that name."""
-    parts = source_rpm.removesuffix(".rpm").removesuffix(".src").removesuffix(".nosrc").rsplit("-", 2)
-    return (parts[0], f"{parts[1]}-{parts[2]}") if len(parts) == 3 and parts[0] else ("", "")

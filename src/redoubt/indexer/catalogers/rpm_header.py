@@ -139,3 +139,9 @@ def _numbers(header: RpmHeader, tag: int, kind: int, count: int) -> Sequence[int
         return struct.unpack_from(f">{count}{'B' if kind == _CHAR else 'I'}", header.blob, start)
     except struct.error:
         raise UnreadableInput("the header's list of files is cut off") from None
+
+
+def source(source_rpm: str) -> tuple[str, str]:
+    """``bash-5.1.8-6.el9.src.rpm`` → ``bash`` and ``5.1.8-6.el9``. No epoch stands in that name."""
+    parts = source_rpm.removesuffix(".rpm").removesuffix(".src").removesuffix(".nosrc").rsplit("-", 2)
+    return (parts[0], f"{parts[1]}-{parts[2]}") if len(parts) == 3 and parts[0] else ("", "")
