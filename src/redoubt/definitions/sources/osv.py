@@ -1,10 +1,11 @@
-"""The sources that write OSV records: its bucket, with a zip for each ecosystem, and GitHub's own database."""
+"""The sources about languages' packages: OSV's bucket, with a zip for each ecosystem, GitHub's and Ruby's databases."""
 
 from __future__ import annotations
 
 from redoubt.definitions.feeds.almalinux import AlmaLinuxFeed
 from redoubt.definitions.feeds.interface import Feed
 from redoubt.definitions.feeds.osv import OsvFeed, go_page, rust_page
+from redoubt.definitions.feeds.ruby import RubyFeed
 from redoubt.definitions.sources.interface import Download, Source
 
 #: OSV's names of the ecosystems that GitHub's reviewed advisories speak of. Its "GitHub Actions" are left
@@ -182,5 +183,21 @@ SOURCES: tuple[Source, ...] = (
         ),
         patterns=(("github/advisory-database.zip", "github/advisory-database-*.zip"),),
         limit=2 << 30,
+    ),
+    Source(
+        name="ruby",
+        title="Ruby advisory database",
+        home="https://github.com/rubysec/ruby-advisory-db",
+        licence="public domain; what it imported from OSVDB is its owners'",
+        attribution="Ruby advisory database, by the rubysec contributors",
+        feed=RubyFeed(),
+        downloads=(
+            Download(
+                "ruby/ruby-advisory-db.zip",
+                "https://codeload.github.com/rubysec/ruby-advisory-db/zip/refs/heads/master",
+            ),
+        ),
+        patterns=(("ruby/ruby-advisory-db.zip", "ruby/ruby-advisory-db-*.zip"),),
+        limit=256 << 20,
     ),
 )
