@@ -84,7 +84,9 @@ def match(
     owners = None
     if detection is Detection.PRECISE:
         owners = Owners(report.packages, places, frozenset(strange))
-        packages = [structs.replace(item, locations=owners.left(item.locations)) for item in packages]
+        packages = [
+            structs.replace(item, locations=owners.left(item.type, item.locations)) for item in packages
+        ]
     packages.sort(key=package_order)
     result = VulnerabilityReport(
         image=report.image,

@@ -27,6 +27,7 @@ class Owners:
         self, packages: Iterable[Package], places: Mapping[str, Place], strange: frozenset[str]
     ) -> None:
         self._versions: dict[str, str] = {}
+        self._namespaces = {kind: place.namespace for kind, place in places.items()}
         refused: set[str] = set()
         for package in packages:
             place = places[package.type]
@@ -43,16 +44,16 @@ class Owners:
         for name in refused:  # one of two with the same name is not judged: then nobody can tell which it was
             self._versions.pop(name, None)
 
-    def left(self, locations: tuple[Location, ...]) -> tuple[Location, ...]:
-        """The places for which upstream's data has to judge; all of them where that is none."""
+    def left(self, kind: str, locations: tuple[Location, ...]) -> tuple[Location, ...]:
+        """The places of a package of type ``kind`` that upstream's data has to judge; all where that is none."""
         if not self._versions:
             return locations
-        return tuple(place for place in locations if place.owner not in self._versions) or locations
+        return tuple(place for place in locations if not self._judge(kind, place.owner)) or locations
 
     def rule(self, package: PackageFindings, finding: Finding) -> Suppression | None:
         """Why a finding does not count: every place of its package is owned. A ``suppress.Rule``."""
         owners = dict.fromkeys(place.owner for place in package.locations)
-        if not owners or not owners.keys() <= self._versions.keys():
+        if not owners or not all(self._judge(package.type, owner) for owner in owners):
             return None
         names = [f"{owner} {self._versions[owner]}" for owner in owners]
         told = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
@@ -61,3 +62,9 @@ class Owners:
             source=", ".join(owners),
             reason=f"owned by {told}; the distribution judges {'it' if len(names) == 1 else 'them'}",
         )
+
+    def _judge(self, kind: str, owner: str) -> bool:
+        """Whether the distribution's word on ``owner`` is one on a package of type ``kind`` in it."""
+        if owner not in self._versions:
+            return False
+        return namespaces.speaks_of(self._namespaces[owner.partition("/")[0]], kind)

@@ -95,6 +95,11 @@ BY_SOURCE = frozenset(
 _WITHOUT_EPOCH = frozenset({"azurelinux", "mariner", "photon"})
 #: And of these with one, which no installed package knows of its source: its own is taken, nearly always the same.
 _WITH_EPOCH = frozenset({"fedora"})
+#: Types whose packages are linked into programs. Debian and Ubuntu speak of a Go or Rust library's own package, not of
+#: the programs that were built with it and not built anew since (Debian's release notes, "Go- and Rust-based
+#: packages"): their silence about a program says nothing of what is linked into it.
+LINKED_TYPES = frozenset({"golang", "cargo"})
+_SILENT_ABOUT_LINKED = frozenset({"debian", "ubuntu"})
 
 #: Debian's release names: the tracker writes these, images write numbers.
 DEBIAN_RELEASES = {
@@ -189,6 +194,16 @@ def any_service_pack(namespace: str) -> str:
 def is_comprehensive(namespace: str) -> bool:
     """Whether definitions for a distribution's namespace speak of unfixed flaws as well as fixed ones."""
     return namespace.partition(":")[0] in COMPREHENSIVE
+
+
+def speaks_of(namespace: str, package_type: str) -> bool:
+    """Whether silence of a distribution's definitions about one of its packages holds for a language package in it.
+
+    ``package_type`` is the language package's.
+    """
+    if package_type in LINKED_TYPES and namespace.partition(":")[0] in _SILENT_ABOUT_LINKED:
+        return False
+    return is_comprehensive(namespace)
 
 
 def of_distribution(distribution: Distribution) -> str | None:

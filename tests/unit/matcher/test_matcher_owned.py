@@ -149,6 +149,32 @@ def test_a_comprehensive_rpm_distribution_does() -> None:
     assert hidden(report) == {("pypi", "CVE-2099-1")}
 
 
+@pytest.mark.parametrize(
+    ("system", "version", "vendor", "silent"),
+    [
+        (DEBIAN, "2.25.1+dfsg-2", TEAM, True),
+        (Distribution(id="ubuntu", version_id="24.04"), "2.25.1-1", TEAM, True),
+        (Distribution(id="rhel", version_id="9.4"), "2.25.1-1.el9", "Red Hat, Inc.", False),
+    ],
+)
+def test_what_is_linked_into_a_program_is_upstreams_where_the_distribution_does_not_speak_of_it(
+    system: Distribution, version: str, vendor: str, silent: bool
+) -> None:
+    kind = "rpm" if system.id == "rhel" else "deb"
+    owner = Package(type=kind, name="skopeo", version=version, vendor=vendor)
+    place = Location("usr/bin/skopeo", "", f"{kind}/skopeo")
+    linked = Package(type="golang", name="stdlib", version="1.19.1", locations=(place,))
+    beside = Package(type="npm", name="a", version="1.0.0", locations=(place,))
+    definitions = snapshot({"debian": "debian:11", "ubuntu": "ubuntu:24.04", "rhel": "redhat:9"}[system.id])
+    for namespace, name in (("golang", "stdlib"), ("npm", "a")):
+        definitions.add(
+            Advisory(id=f"CVE-2099-{len(name)}", source="osv"), namespace, name, affected(namespace)
+        )
+    report = matched(index([owner, linked, beside], system), definitions)
+    assert ("npm", "CVE-2099-1") in hidden(report)
+    assert ("golang", "CVE-2099-6") in (told(report) if silent else hidden(report))
+
+
 def test_a_package_without_places_is_never_owned() -> None:
     package = Package(type="pypi", name="requests", version="2.25.1")
     assert ("pypi", "CVE-2099-1") in told(matched(index([deb(), package], DEBIAN)))
