@@ -46,7 +46,7 @@ class Owners:
 
     def left(self, kind: str, locations: tuple[Location, ...]) -> tuple[Location, ...]:
         """The places of a package of type ``kind`` that upstream's data has to judge; all where that is none."""
-        if not self._versions:
+        if not any(place.owner for place in locations):  # nearly always
             return locations
         return tuple(place for place in locations if not self._judge(kind, place.owner)) or locations
 
