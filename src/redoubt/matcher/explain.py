@@ -137,7 +137,7 @@ def explain(
                 told = msgspec.structs.replace(told, verdict=Verdict.THIRD_PARTY, findings=())
             cases.append(_case(package, where, installed, told))
     if detection is Detection.PRECISE:
-        owners = Owners(report.packages, places, frozenset(strange))
+        owners = Owners(report.packages, places, frozenset(strange), snapshot)
         cases = [_settled(case, owners.rule) for case in cases]
     unplaced = asking.matching.products.unplaced
     rows = coverage(report.packages, places, report.distribution, frozenset(strange), unplaced)

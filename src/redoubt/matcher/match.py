@@ -29,6 +29,7 @@ from redoubt.model import (
     Distribution,
     Finding,
     IndexReport,
+    Location,
     Package,
     PackageFindings,
     Status,
@@ -83,10 +84,8 @@ def match(
             packages.append(_package_findings(package, report.distribution, judgement))
     owners = None
     if detection is Detection.PRECISE:
-        owners = Owners(report.packages, places, frozenset(strange))
-        packages = [
-            structs.replace(item, locations=owners.left(item.type, item.locations)) for item in packages
-        ]
+        owners = Owners(report.packages, places, frozenset(strange), snapshot)
+        packages = [_placed(item, owners.left(item.type, item.locations)) for item in packages]
     packages.sort(key=package_order)
     result = VulnerabilityReport(
         image=report.image,
@@ -260,6 +259,10 @@ def as_installed(package: Package, where: Place) -> Installed:
         module=package.module,
         repositories=package.repositories,
     )
+
+
+def _placed(item: PackageFindings, locations: tuple[Location, ...]) -> PackageFindings:
+    return item if locations is item.locations else structs.replace(item, locations=locations)
 
 
 def _fix(item: Group, package: Installed) -> Point | None:

@@ -7,9 +7,10 @@ packages brought; where its data lists only repairs, silence means nothing, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from redoubt.matcher.coverage import Place, unversioned
+from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.vendors import Origin, origin
 from redoubt.model import Finding, Location, Package, PackageFindings, Suppression, namespaces
 
@@ -20,27 +21,32 @@ class Owners:
     """The packages of the system that are really judged by data that is comprehensive.
 
     ``packages`` are all of the image; ``places`` says of each type whether definitions judge it; ``strange``
-    are the versions, as ``type/version``, that cannot be compared.
+    are the versions, as ``type/version``, that cannot be compared. Of a deb whose maintainer tells nothing,
+    any record in ``snapshot`` says that it is the distribution's.
     """
 
     def __init__(
-        self, packages: Iterable[Package], places: Mapping[str, Place], strange: frozenset[str]
+        self,
+        packages: Sequence[Package],
+        places: Mapping[str, Place],
+        strange: frozenset[str],
+        snapshot: Snapshot,
     ) -> None:
         self._versions: dict[str, str] = {}
         self._namespaces = {kind: place.namespace for kind, place in places.items()}
+        named = {place.owner for package in packages for place in package.locations if place.owner}
         refused: set[str] = set()
-        for package in packages:
+        for package in packages if named else ():
             place = places[package.type]
-            if package.type not in namespaces.OPERATING_SYSTEM_TYPES or not place.scheme:
-                continue
-            if not namespaces.is_comprehensive(place.namespace):
-                continue
             name = f"{package.type}/{package.name}"
-            strange_here = unversioned(package) or f"{package.type}/{package.version}" in strange
-            if strange_here or origin(package, place.namespace) is not Origin.OWN:
+            if name not in named or not place.scheme or not namespaces.is_comprehensive(place.namespace):
+                continue
+            if unversioned(package) or f"{package.type}/{package.version}" in strange:
                 refused.add(name)
-            else:
+            elif _own(package, place.namespace, snapshot):
                 self._versions.setdefault(name, package.version)
+            else:
+                refused.add(name)
         for name in refused:  # one of two with the same name is not judged: then nobody can tell which it was
             self._versions.pop(name, None)
 
@@ -68,3 +74,14 @@ class Owners:
         if owner not in self._versions:
             return False
         return namespaces.speaks_of(self._namespaces[owner.partition("/")[0]], kind)
+
+
+def _own(package: Package, namespace: str, snapshot: Snapshot) -> bool:
+    match origin(package, namespace):
+        case Origin.OWN:
+            return True
+        case Origin.THIRD_PARTY:
+            return False
+    if package.type != "deb":  # all of a distribution's own rpm packages name their vendor
+        return False
+    return bool(snapshot.affected(namespace, package.source_name or package.name))

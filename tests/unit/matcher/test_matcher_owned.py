@@ -111,7 +111,6 @@ def test_two_owners_are_both_named() -> None:
     ("owner", "why"),
     [
         (deb("Docker <support@docker.com>"), "another maker's"),
-        (deb("Jane <jane@corp.example>"), "nobody's"),
         (deb(version="no:t:a version"), "cannot be compared"),
         (deb(version=""), "has no version"),
         (deb(name="python3-other"), "is not installed"),
@@ -121,6 +120,25 @@ def test_an_owner_that_the_distribution_does_not_judge_leaves_it_to_upstream(
     owner: Package, why: str
 ) -> None:
     assert ("pypi", "CVE-2099-1") in told(matched(index([owner, requests()], DEBIAN))), why
+
+
+def test_a_deb_whose_maintainer_tells_nothing_is_the_distributions_if_it_has_any_record_of_it() -> None:
+    owner = deb("Jane <jane@corp.example>")
+    assert hidden(matched(index([owner, requests()], DEBIAN))) == {("pypi", "CVE-2099-1")}
+    unknown = msgspec.structs.replace(owner, source_name="")
+    assert ("pypi", "CVE-2099-1") in told(matched(index([unknown, requests()], DEBIAN)))
+
+
+def test_an_rpm_without_a_vendor_is_never_the_distributions() -> None:
+    owner = Package(type="rpm", name="python3-requests", version="2.25.1-1.el9", source_name="requests")
+    package = requests((EGG, "rpm/python3-requests"))
+    red_hat = Distribution(id="rhel", version_id="9.4")
+    definitions = snapshot("redhat:9", "2.25.1-9.el9")
+    definitions.add(
+        Advisory(id="CVE-2099-4", source="x"), "redhat:9", "python3-requests", affected("redhat:9")
+    )
+    report = matched(index([owner, package], red_hat), definitions)
+    assert told(report) == {("pypi", "CVE-2099-1"), ("rpm", "CVE-2099-4")}
 
 
 def test_one_of_two_owners_of_a_name_that_is_not_judged_spoils_both() -> None:
