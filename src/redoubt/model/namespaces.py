@@ -95,6 +95,7 @@ BY_SOURCE = frozenset(
 _WITHOUT_EPOCH = frozenset({"azurelinux", "mariner", "photon"})
 #: And of these with one, which no installed package knows of its source: its own is taken, nearly always the same.
 _WITH_EPOCH = frozenset({"fedora"})
+
 #: Types whose packages are linked into programs. Debian and Ubuntu speak of a Go or Rust library's own package, not of
 #: the programs that were built with it and not built anew since (Debian's release notes, "Go- and Rust-based
 #: packages"): their silence about a program says nothing of what is linked into it.

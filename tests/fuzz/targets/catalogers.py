@@ -24,9 +24,10 @@ _CRATES = b'{"packages":[{"name":"a","version":"1.0.0","source":"crates.io","roo
 def _rpm_header(data: bytes) -> None:
     try:
         header = rpm_header.read(data)
+        paths = rpm_header.files(header)
     except UnreadableInput:
         return
-    assert b"\0" not in header.name + header.version
+    assert not any(b"\0" in text for text in (header.name, header.version, *paths))
 
 
 def _rpm_database(data: bytes) -> None:
@@ -71,10 +72,11 @@ def _jar() -> bytes:
 
 def _seeds(target: str) -> list[bytes]:
     header = rpmwriter.header(name="a", epoch=1, version="1", release="1", source_rpm="a-1-1.src.rpm")
+    files = rpmwriter.header_with_files(("/usr/bin/a", "/usr/share/b.jar"), flags=(0x40, 0), states=(0, 0))
     large = rpmwriter.header(name="b", version="1", release="1", vendor="v" * 2000)
     return {
-        "rpm-header": [header],
-        "rpm-database": [rpmwriter.database([header])],
+        "rpm-header": [header, files],
+        "rpm-database": [rpmwriter.database([header, files])],
         "rpm-bdb": [
             rpmolddb.berkeley([header, large, header]),
             rpmolddb.berkeley([large, header], big=True, kind=rpmolddb.UNSORTED),
@@ -101,11 +103,15 @@ def _seeds(target: str) -> list[bytes]:
 
 #: One path that each cataloger of text accepts, and files in its form.
 _TEXTS: dict[str, tuple[str, list[bytes]]] = {
-    "apk": ("lib/apk/db/installed", [b"P:a\nV:1-r0\nA:x86_64\no:b\n\nP:c\nV:2\n\n"]),
+    "apk": ("lib/apk/db/installed", [b"P:a\nV:1-r0\nA:x86_64\no:b\n\nP:c\nV:2\nF:usr/bin\nR:c\na:0:0:755\nZ:Q1=\n\n"]),
     "cargo": ("Cargo.lock", [b'version = 3\n\n[[package]]\nname = "a"\nversion = "1.0.0"\nsource = "x"\n']),
     "dpkg": (
         "var/lib/dpkg/status",
         [b"Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1-1\nSource: b (2)\n\n"],
+    ),
+    "dpkg-files": (
+        "var/lib/dpkg/info/a:amd64.list",
+        [b"/.\n/usr\n/usr/bin\n/usr/bin/a\n/usr/share/java/a.jar\n"],
     ),
     "gem": (
         "usr/lib/ruby/specifications/a-1.gemspec",

@@ -48,7 +48,7 @@ def owners(report: IndexReport) -> dict[str, str]:
     return {
         f"{package.name} {package.version}": " ".join(place.owner for place in package.locations)
         for package in report.packages
-        if package.type not in ("deb", "apk", "rpm")
+        if package.type not in ("deb", "apk", "rpm", "alpm")
     }
 
 
@@ -158,6 +158,12 @@ def test_a_tree_below_the_root_owns_its_own_files() -> None:
     layer = [python(path="chroot/" + REQUESTS), Entry("chroot/" + inner.path, inner.data)]
     assert owners(index(layer)) == {"requests 2.25.1": "deb/python3-requests"}
     assert owners(index([python(), layer[1]])) == {"requests 2.25.1": ""}
+
+
+def test_pacmans_list_makes_its_package_the_owner() -> None:
+    lines = f"%FILES%\nusr/\nusr/lib/\n{REQUESTS}\n\n%BACKUP%\nusr/bin/x\t0\n\n"
+    files = Entry("var/lib/pacman/local/python-requests-2.25.1-1/files", lines.encode())
+    assert owners(index([python(), files])) == {"requests 2.25.1": "alpm/python-requests"}
 
 
 def installed(version: str, *records: tuple[str, str]) -> Entry:
