@@ -103,7 +103,10 @@ def _seeds(target: str) -> list[bytes]:
 
 #: One path that each cataloger of text accepts, and files in its form.
 _TEXTS: dict[str, tuple[str, list[bytes]]] = {
-    "apk": ("lib/apk/db/installed", [b"P:a\nV:1-r0\nA:x86_64\no:b\n\nP:c\nV:2\nF:usr/bin\nR:c\na:0:0:755\nZ:Q1=\n\n"]),
+    "apk": (
+        "lib/apk/db/installed",
+        [b"P:a\nV:1-r0\nA:x86_64\no:b\n\nP:c\nV:2\nF:usr/bin\nR:c\na:0:0:755\nZ:Q1=\n\n"],
+    ),
     "cargo": ("Cargo.lock", [b'version = 3\n\n[[package]]\nname = "a"\nversion = "1.0.0"\nsource = "x"\n']),
     "dpkg": (
         "var/lib/dpkg/status",
