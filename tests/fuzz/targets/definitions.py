@@ -28,6 +28,8 @@ from targets.interface import Target
 _SHM = "/dev/shm" if Path("/dev/shm").is_dir() else None
 #: What a file's name must say for some sources.
 _NAMES = {"azurelinux": "azurelinux-3.0", "photon": "5.0"}
+#: And for some all of it.
+_PATHS = {"amazon": "amazon/2/core/updateinfo.xml", "rocky": "rocky/9.4/BaseOS/x86_64/updateinfo.xml"}
 _LIMITS = Limits(content=64 << 20, plain=64 << 20, member=16 << 20)
 
 
@@ -42,6 +44,10 @@ def _feed(source: Source, path: str, data: bytes) -> None:
                 Files([(path, place)], _LIMITS), source.name, notes, facts_only=False
             ):
                 _encode(item)
+
+
+def _path(source: Source) -> str:
+    return source.patterns[0][0].replace("*", _NAMES.get(source.name, "v3.20"))
 
 
 def _encode(item: tuple[object, object]) -> None:
@@ -139,7 +145,7 @@ def _expression(data: bytes) -> None:
 TARGETS: dict[str, Target] = {
     **{
         f"feed:{source.name}": Target(
-            partial(_feed, source, source.patterns[0][0].replace("*", _NAMES.get(source.name, "v3.20"))),
+            partial(_feed, source, _PATHS.get(source.name) or _path(source)),
             lambda source=source: [data for _, data in _files(source)],  # type: ignore[misc]
         )
         for source in SOURCES
