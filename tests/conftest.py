@@ -8,6 +8,7 @@ from hypothesis import settings
 
 # CI asks the same questions every time, so that a change is judged and not its luck; people's runs go on
 # searching. What they find becomes a test of its own.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# No test asserts a time, so an example has no deadline either.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("people", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "people")

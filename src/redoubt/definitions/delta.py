@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import BinaryIO, TypeAlias
 
 from redoubt.definitions import stream
@@ -26,6 +28,9 @@ Change: TypeAlias = tuple[bytes, bytes | None, bytes | None]
 
 _HEAD = struct.Struct("<HI")
 _BATCH = 8192
+_HELD = 1 << 20
+#: A delta is made once and carried often. A snapshot's stream is too long for this: eight times the time.
+_LEVEL = 16
 _PUT, _SPLICE, _DELETE = b"+", b"~", b"-"
 #: The sign, the bytes kept at the beginning, those at the end.
 _SPLICED = struct.Struct("<cII")
@@ -61,7 +66,9 @@ def write(old: Iterable[Record], new: Iterable[Record], out: BinaryIO) -> Stream
     The facts are those of the delta itself. Raises ``UnreadableInput`` where a record is too large for it:
     of a new value one byte less fits than into a snapshot.
     """
-    return stream.write(((key, _step(before, after)) for key, before, after in changes(old, new)), out)
+    return stream.write(
+        ((key, _step(before, after)) for key, before, after in changes(old, new)), out, level=_LEVEL
+    )
 
 
 class DeltaReader:
@@ -87,33 +94,33 @@ class DeltaReader:
         return f"sha256:{self._hash.hexdigest()}"
 
     def __iter__(self) -> Iterator[list[Record]]:
-        batch: list[Record] = []
-        held = 0
-        for record in self._records():
-            batch.append(record)
-            held += len(record[1])
-            if len(batch) >= _BATCH or held > 1 << 20:
-                yield self._count(batch)
-                batch, held = [], 0
-        if batch:
-            yield self._count(batch)
-
-    def _records(self) -> Iterator[Record]:
         steps = (record for batch in self._delta for record in batch)
         step = next(steps, None)
-        for record in self._base:
-            while step is not None and step[0] < record[0]:
-                yield _taken(step, None)
+        base = iter(self._base)
+        while True:
+            batch = list(islice(base, _BATCH))
+            made: list[Record] = []
+            at = held = 0
+            # What lies between two steps does not change: it is taken over in one piece.
+            while step is not None and (not batch or step[0] <= batch[-1][0]):
+                place = bisect_left(batch, (step[0],), at)
+                made += batch[at:place]
+                at, old = place, None
+                if at < len(batch) and batch[at][0] == step[0]:
+                    old = batch[at][1]
+                    at += 1
+                if old is None or step[1] != _DELETE:
+                    made.append(_taken(step, old))
+                    held += len(made[-1][1])
+                    if held > _HELD:
+                        yield self._count(made)
+                        made, held = [], 0
                 step = next(steps, None)
-            if step is None or step[0] != record[0]:
-                yield record
-                continue
-            if step[1] != _DELETE:
-                yield _taken(step, record[1])
-            step = next(steps, None)
-        while step is not None:
-            yield _taken(step, None)
-            step = next(steps, None)
+            made += batch[at:]
+            if made:
+                yield self._count(made)
+            if not batch:
+                return
 
     def _count(self, batch: list[Record]) -> list[Record]:
         pack = _HEAD.pack

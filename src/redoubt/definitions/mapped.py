@@ -103,8 +103,19 @@ class MappedFile:
     def plain(self) -> Iterator[Record]:
         """The records whose keys fit, in order."""
         with self._environment.begin(db=self._records, buffers=True) as view, view.cursor() as cursor:
-            for key, value in cursor:
-                yield from _ungroup(bytes(key), bytes(value))
+            for stored, value in cursor:
+                key = bytes(stored)
+                if key[:1] != records.AFFECTED:
+                    yield key, bytes(value)
+                    continue
+                key += b"\0"
+                for ref, ranges in _decode_raw_group.decode(value):
+                    yield key + ref.encode(), bytes(ranges)
+
+    @property
+    def has_long(self) -> bool:
+        """Whether there are any others."""
+        return bool(self._long_view.stat(self._long)["entries"])
 
     def long(self) -> Iterator[Record]:
         """The others, in order."""

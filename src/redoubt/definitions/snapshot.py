@@ -320,6 +320,8 @@ class Snapshot:
         """The stream that this snapshot was written from, record by record."""
         if self._store is None:
             raise DefinitionsError("these definitions were closed")
+        if not self._store.has_long:
+            return self._store.plain()
         return heapq.merge(self._store.plain(), self._store.long())
 
     def close(self) -> None:
