@@ -265,7 +265,7 @@ def _directory(archive: str, data: bytes | mmap.mmap, limits: Limits) -> Iterato
                 size, packed, offset = _wide(extra, size, packed, offset)
             yield _Member(name, method, crc, packed, size, offset)
             at = name_at + name_size + extra_size + note_size
-    except struct.error:
+    except (struct.error, OverflowError):
         raise UnreadableInput(f"{archive} is a damaged zip archive; fetch it again") from None
 
 
