@@ -9,21 +9,28 @@ from typing import TYPE_CHECKING
 
 from redoubt.indexer.catalogers.alpm import AlpmCataloger
 from redoubt.indexer.catalogers.apk import ApkCataloger
+from redoubt.indexer.catalogers.bitnami import BitnamiCataloger
 from redoubt.indexer.catalogers.bottlerocket import BottlerocketCataloger
 from redoubt.indexer.catalogers.bun_lock import BunLockCataloger
 from redoubt.indexer.catalogers.cargo import CargoCataloger
 from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
 from redoubt.indexer.catalogers.chisel import ChiselCataloger
 from redoubt.indexer.catalogers.composer import ComposerCataloger, ComposerLockCataloger
+from redoubt.indexer.catalogers.conan import ConanCataloger
 from redoubt.indexer.catalogers.dotnet import DotnetCataloger
 from redoubt.indexer.catalogers.dpkg import DpkgCataloger
 from redoubt.indexer.catalogers.dpkg_files import DpkgFilesCataloger
 from redoubt.indexer.catalogers.gem import GemCataloger
 from redoubt.indexer.catalogers.gemfile import GemfileCataloger
 from redoubt.indexer.catalogers.golang import GoCataloger
+from redoubt.indexer.catalogers.haskell import HaskellCataloger
+from redoubt.indexer.catalogers.hex import ErlangCataloger, HexLockCataloger
 from redoubt.indexer.catalogers.homebrew import HomebrewCataloger
+from redoubt.indexer.catalogers.installed_trees import CondaCataloger, LuaRocksCataloger, RCataloger
 from redoubt.indexer.catalogers.interface import Cataloger
 from redoubt.indexer.catalogers.java import JavaCataloger
+from redoubt.indexer.catalogers.julia import JuliaCataloger
+from redoubt.indexer.catalogers.jvm import JvmCataloger
 from redoubt.indexer.catalogers.nix import NixCataloger
 from redoubt.indexer.catalogers.npm import NpmCataloger
 from redoubt.indexer.catalogers.npm_lock import NpmLockCataloger
@@ -33,6 +40,7 @@ from redoubt.indexer.catalogers.os_release import OsReleaseCataloger
 from redoubt.indexer.catalogers.pear import PearCataloger
 from redoubt.indexer.catalogers.pnpm_lock import PnpmLockCataloger
 from redoubt.indexer.catalogers.portage import PortageCataloger
+from redoubt.indexer.catalogers.pub import PubCataloger
 from redoubt.indexer.catalogers.python import PythonCataloger
 from redoubt.indexer.catalogers.python_egg import EggCataloger
 from redoubt.indexer.catalogers.python_locks import PythonLockCataloger
@@ -40,6 +48,7 @@ from redoubt.indexer.catalogers.requirements import RequirementsCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
 from redoubt.indexer.catalogers.rpm_manifest import RpmManifestCataloger
 from redoubt.indexer.catalogers.snap import SnapCataloger
+from redoubt.indexer.catalogers.swift import CocoapodsCataloger, SwiftCataloger
 from redoubt.indexer.catalogers.yarn_lock import YarnLockCataloger
 
 if TYPE_CHECKING:
@@ -76,6 +85,19 @@ ALL: tuple[Cataloger, ...] = (
     PearCataloger(),
     DotnetCataloger(),
     NugetLockCataloger(),
+    HexLockCataloger(),
+    ErlangCataloger(),
+    PubCataloger(),
+    SwiftCataloger(),
+    CocoapodsCataloger(),
+    ConanCataloger(),
+    JuliaCataloger(),
+    HaskellCataloger(),
+    RCataloger(),
+    LuaRocksCataloger(),
+    CondaCataloger(),
+    JvmCataloger(),
+    BitnamiCataloger(),
     ChiselCataloger(),
     HomebrewCataloger(),
     NixCataloger(),
