@@ -132,7 +132,7 @@ def test_of_several_fixes_in_a_service_pack_the_last_one_counts(tmp_path: Path) 
         ("a", "0:10-1"),
         ("a", "0:11-1"),
     )
-    assert ranges(tmp_path, "suse", "suse/x.xml", data) == {"sles:15.5 a": ["[, 0:10-1) fixed"]}
+    assert ranges(tmp_path, "suse", "suse/x.xml", data) == {"sles:15.5 a": ["[, 10-1) fixed"]}
 
 
 def test_a_patch_of_suse_without_a_number_is_spoilt(tmp_path: Path) -> None:
@@ -176,10 +176,10 @@ def test_three_architectures_two_with_the_same_fix(tmp_path: Path) -> None:
     )
     assert ranges(tmp_path, "oracle", "oracle/x.xml", data) == {
         "oracle:8 a": [
-            "[, 0:2-1) fixed arch=aarch64|ia64 module=-",
-            "[, 0:3-1) fixed arch=i386|i586|i686|x86_64 module=-",
+            "[, 2-1) fixed arch=aarch64|ia64 module=-",
+            "[, 3-1) fixed arch=i386|i586|i686|x86_64 module=-",
         ],
-        "oracle:8 b": ["[, 0:2-1) fixed module=-"],
+        "oracle:8 b": ["[, 2-1) fixed module=-"],
     }
 
 
@@ -204,7 +204,7 @@ def test_an_erratum_of_ksplice_alone_is_of_that_flavour(tmp_path: Path, cpes: li
         both(on("Oracle Linux 7 is installed"), package("a", "0:2-1.el7")),
         ("a", "0:2-1.el7"),
     )
-    assert ranges(tmp_path, "oracle", "oracle/x.xml", data) == {f"oracle:7 {name}": ["[, 0:2-1.el7) fixed"]}
+    assert ranges(tmp_path, "oracle", "oracle/x.xml", data) == {f"oracle:7 {name}": ["[, 2-1.el7) fixed"]}
 
 
 @pytest.mark.parametrize(

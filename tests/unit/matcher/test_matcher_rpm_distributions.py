@@ -52,21 +52,21 @@ def flaws(
         (
             "sles:15.5",
             "libfixture1=1.4.2-150500.3.3.1",
-            ["0701 < 0:1.4.2-150500.3.6.1", "0703 < 0:1.4.2-150500.3.9.1"],
+            ["0701 < 1.4.2-150500.3.6.1", "0703 < 1.4.2-150500.3.9.1"],
         ),
-        ("sles:15.5", "libfixture1=1.4.2-150500.3.6.1", ["0703 < 0:1.4.2-150500.3.9.1"]),
+        ("sles:15.5", "libfixture1=1.4.2-150500.3.6.1", ["0703 < 1.4.2-150500.3.9.1"]),
         ("sles:15.5", "libfixture1=1.4.2-150500.3.9.1", []),
-        ("sled:15.5", "libfixture1=1.4.2-150500.3.6.1", ["0703 < 0:1.4.2-150500.3.9.1"]),
+        ("sled:15.5", "libfixture1=1.4.2-150500.3.6.1", ["0703 < 1.4.2-150500.3.9.1"]),
         ("sles:15.5", "python311-fixture=1.0-1", ["0702 < "]),
         ("sles:15.5", "python3-fixture=1.0-1", []),
-        ("sles:15.5", "fixture-tools=1.0-1", ["0701 < 0:1.4.2-150500.3.6.1"]),
-        ("sles:15.4", "libfixture1=1.3.9-150400.2.8.1", ["0701 < 0:1.3.9-150400.2.9.1"]),
-        ("sles:12.5", "libfixture1=1.0-3.3.0", ["0701 < 0:1.0-3.3.1", "0703 < 0:1.0-3.3.1"]),
-        ("sle-micro:5.5", "libfixture1=1.4.2-150500.3.3.1", ["0701 < 0:1.4.2-150500.3.6.1"]),
-        ("opensuse-leap:15.5", "libfixture1=1.4.2-150500.3.3.1", ["0711 < 0:1.4.2-150500.3.6.1"]),
+        ("sles:15.5", "fixture-tools=1.0-1", ["0701 < 1.4.2-150500.3.6.1"]),
+        ("sles:15.4", "libfixture1=1.3.9-150400.2.8.1", ["0701 < 1.3.9-150400.2.9.1"]),
+        ("sles:12.5", "libfixture1=1.0-3.3.0", ["0701 < 1.0-3.3.1", "0703 < 1.0-3.3.1"]),
+        ("sle-micro:5.5", "libfixture1=1.4.2-150500.3.3.1", ["0701 < 1.4.2-150500.3.6.1"]),
+        ("opensuse-leap:15.5", "libfixture1=1.4.2-150500.3.3.1", ["0711 < 1.4.2-150500.3.6.1"]),
         ("opensuse-leap:15.5", "libfixture1=1.4.2-150500.3.6.1", []),
         ("opensuse-leap:15.5", "fixture-viewer=9-9", ["0711 < "]),
-        ("opensuse-tumbleweed:20990801", "libfixture1=1.5.0-1.1", ["0711 < 0:1.6.0-1.1"]),
+        ("opensuse-tumbleweed:20990801", "libfixture1=1.5.0-1.1", ["0711 < 1.6.0-1.1"]),
         ("opensuse-tumbleweed:20990801", "fixture-ranged=1.9-1.1", []),
         ("opensuse-tumbleweed:20990801", "fixture-ranged=2.0-1.1", ["0711 < "]),
     ],
@@ -84,7 +84,7 @@ def test_a_fix_that_needs_a_subscription_names_its_channel(definitions: snapshot
 
 def test_a_fix_for_another_architecture_does_not_count(definitions: snapshot.Snapshot) -> None:
     nvr = "libfixture1=1.4.2-150500.3.9.1"
-    assert flaws(definitions, "sles:15.5", nvr, "aarch64") == ["0703 < 0:1.4.2-150500.3.9.2"]
+    assert flaws(definitions, "sles:15.5", nvr, "aarch64") == ["0703 < 1.4.2-150500.3.9.2"]
     assert flaws(definitions, "sles:15.5", nvr, "x86_64") == []
     assert flaws(definitions, "sles:15.5", nvr, "riscv64") == []
 
@@ -117,8 +117,8 @@ def test_a_fix_for_another_architecture_does_not_count(definitions: snapshot.Sna
         # An erratum of Ksplice alone says nothing of a common build.
         ("ol:8.9", "fixture-odd=2:1.4.2-2.el8", "x86_64", "", []),
         ("ol:7.9", "fixture-daemon=8.24-57.0.1.el7_9.3", "x86_64", "", []),
-        ("ol:7.9", "fixture-daemon=8.24-57.0.1.el7_9.3", "aarch64", "", ["0724 < 0:8.24-57.0.4.el7_9.3"]),
-        ("ol:7.9", "fixture-daemon=8.24-57.el7", "i686", "", ["0724 < 0:8.24-57.0.1.el7_9.3"]),
+        ("ol:7.9", "fixture-daemon=8.24-57.0.1.el7_9.3", "aarch64", "", ["0724 < 8.24-57.0.4.el7_9.3"]),
+        ("ol:7.9", "fixture-daemon=8.24-57.el7", "i686", "", ["0724 < 8.24-57.0.1.el7_9.3"]),
         (
             "ol:9",
             "fixturejs=1:18.1.0-1.module+el9.0.0+1+abcdef",
@@ -150,15 +150,15 @@ def test_a_finding_of_oracle_names_its_erratum(definitions: snapshot.Snapshot) -
             "azurelinux:3.0",
             "fixture-libs=1:1.4.2-2.azl3",
             "fixture",
-            ["0731 < 0:1.4.2-3.azl3", "0733 < 0:1.20.7-1.azl3"],
+            ["0731 < 1.4.2-3.azl3", "0733 < 1.20.7-1.azl3"],
         ),
-        ("azurelinux:3.0.20990101", "fixture=1.4.2-3.azl3", "", ["0733 < 0:1.20.7-1.azl3"]),
+        ("azurelinux:3.0.20990101", "fixture=1.4.2-3.azl3", "", ["0733 < 1.20.7-1.azl3"]),
         ("azurelinux:3.0", "fixture=1.20.7-1.azl3", "", []),
         ("azurelinux:3.0", "fixture-libs=1.4.2-2.azl3", "another", []),
-        ("mariner:2.0", "fixture=1.4.2-1.cm2", "", ["0731 < 0:1.4.2-2.cm2", "0735 < "]),
+        ("mariner:2.0", "fixture=1.4.2-1.cm2", "", ["0731 < 1.4.2-2.cm2", "0735 < "]),
         ("mariner:2.0.20990101", "fixture=6.04-9.cm2", "", ["0735 < "]),
         ("mariner:2.0", "fixture=6.04-10.cm2", "", []),
-        ("mariner:2.0", "fixture-fork=1.0-1.cm2", "", ["0735 < 0:1.0-2.cm2"]),
+        ("mariner:2.0", "fixture-fork=1.0-1.cm2", "", ["0735 < 1.0-2.cm2"]),
         (
             "photon:5.0",
             "fixture-libs=3:1.4.2-2.ph5",
@@ -185,7 +185,7 @@ def test_a_source_of_another_version_is_compared_by_its_own(definitions: snapsho
         source_name="fixture",
         source_version="1.4.2-2.azl3",
     )
-    assert found == ["0731 < 0:1.4.2-3.azl3", "0733 < 0:1.20.7-1.azl3"]
+    assert found == ["0731 < 1.4.2-3.azl3", "0733 < 1.20.7-1.azl3"]
 
 
 def test_ratings_that_differ_between_packages_stay_with_each(definitions: snapshot.Snapshot) -> None:

@@ -209,6 +209,7 @@ def _span(name: str, states: tuple[State, ...]) -> Span | str | None:
 
 
 def _bounded(name: str, operation: str, value: str) -> Span | None:
+    zero, value = _ZERO.fullmatch(value), value.removeprefix("0:")  # no epoch is epoch 0
     match operation:
         case "less than":
             return Span(name, upper=value)
@@ -216,7 +217,7 @@ def _bounded(name: str, operation: str, value: str) -> Span | None:
             return Span(name, upper=value, inclusive=True)
         case "greater than" | "greater than or equal":
             # A bound that is itself excluded has no form here: it counts as included.
-            return Span(name, lower="" if _ZERO.fullmatch(value) else value)
+            return Span(name, lower="" if zero else value)
         case "equals":
             return Span(name, lower=value, upper=value, inclusive=True)
     return None

@@ -50,10 +50,10 @@ from redoubt.indexer.catalogers.rpm_manifest import RpmManifestCataloger
 from redoubt.indexer.catalogers.snap import SnapCataloger
 from redoubt.indexer.catalogers.swift import CocoapodsCataloger, SwiftCataloger
 from redoubt.indexer.catalogers.yarn_lock import YarnLockCataloger
+from redoubt.indexer.catalogers.yumdb import YumdbCataloger
 
 if TYPE_CHECKING:
     from redoubt.indexer.java_index import JavaIndex
-from redoubt.indexer.catalogers.yumdb import YumdbCataloger
 
 ALL: tuple[Cataloger, ...] = (
     OsReleaseCataloger(),
