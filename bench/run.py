@@ -184,7 +184,7 @@ def _stackrox_section() -> list[str]:
         "",
         "| what | figure |",
         "|---|---|",
-        f"| the whole command | {result['seconds']} s |",
+        f"| the whole command | {result['seconds']} s, {result['cpu_seconds']} s of a processor |",
         f"| records a second | {result['records_a_second']:,} |",
         f"| anonymous memory at most | {result['megabytes']} MB |",
         "",

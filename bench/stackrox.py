@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -69,11 +70,13 @@ def run(count: int = RECORDS) -> dict[str, object]:
         began = time.perf_counter()
         most = _watched([*definitions, "import", str(path), "-q"], environment)
         seconds = time.perf_counter() - began
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
         return {
             "records": count,
             "bundle_megabytes": round(path.stat().st_size / 1e6, 1),
             "json_megabytes": round(plain / 1e6),
             "seconds": round(seconds, 1),
+            "cpu_seconds": round(spent.ru_utime + spent.ru_stime, 1),
             "records_a_second": round(count / seconds),
             "megabytes": round(most / 1024),
         }
@@ -118,6 +121,7 @@ def _lines(count: int) -> Iterator[stackrox.Json]:
             "debian": "debian/updater",
             "ubuntu": "ubuntu/updater/brave",
             "suse": "suse-updater-x",
+            "redhat": "rhel-vex",
         }.get(name, f"osv/{name}")
         for number in range(count * share // 100):
             made = _vulnerability(name, updater, number, chance)
@@ -127,7 +131,7 @@ def _lines(count: int) -> Iterator[stackrox.Json]:
 
 
 def _vulnerability(name: str, updater: str, number: int, chance: random.Random) -> stackrox.Json:
-    flaw = f"CVE-{2000 + number % 25}-{10_000 + number // 8:05}"
+    flaw = f"CVE-{2000 + number // 8 % 25}-{10_000 + number // 8:05}"
     about = " ".join(itertools.islice(itertools.cycle(_WORDS), number // 8 % 7, 60 + number // 8 % 40))
     version = f"{number % 9}.{chance.randrange(40)}.{chance.randrange(60)}"
     common = {

@@ -189,7 +189,7 @@ def _read(file: Path) -> tuple[Metadata[Root], Root | None]:
 
     try:
         metadata = Metadata[Root].from_bytes(read_small(file))
-        if not isinstance(metadata.signed, Root):
+        if not isinstance(metadata.signed, Root) or not metadata.signed_bytes:
             raise UnreadableInput(f"{file} is not a TUF root")
     except (exceptions.RepositoryError, ValueError, KeyError, TypeError, RecursionError):
         raise UnreadableInput(f"{file} is not a TUF root") from None

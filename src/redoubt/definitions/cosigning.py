@@ -82,6 +82,7 @@ def _metadata(carrier: Carrier, version: int) -> dict[str, Metadata]:  # type: i
         name = f"metadata/{_file(role, version)}"
         try:
             found[role] = Metadata.from_bytes(read_member(carrier, name, _LIMIT))
+            found[role].signed_bytes  # noqa: B018 - raises here what has no canonical form
         except KeyError:
             raise DefinitionsRefused(f"the bundle is incomplete (it has no {name}); carry it again") from None
         except (exceptions.RepositoryError, ValueError, TypeError, RecursionError) as error:

@@ -6,7 +6,12 @@ What may not happen: an exception that the parser does not answer for, a hang, o
 
 from __future__ import annotations
 
-from targets import catalogers, containers, definitions
+from targets import catalogers, containers, definitions, stackrox
 from targets.interface import Target
 
-TARGETS: dict[str, Target] = {**catalogers.TARGETS, **containers.TARGETS, **definitions.TARGETS}
+TARGETS: dict[str, Target] = {
+    **catalogers.TARGETS,
+    **containers.TARGETS,
+    **definitions.TARGETS,
+    **stackrox.TARGETS,
+}

@@ -409,3 +409,21 @@ def test_what_is_no_root_is_said(tmp_path, content):
     file.write_bytes(content)
     with pytest.raises(UnreadableInput, match="not a TUF root"):
         ceremony.standing(file)
+
+
+def test_root_without_a_canonical_form_is_said(circle):
+    """Found by fuzzing: canonical JSON has no fractions."""
+    data = circle.root.read_bytes().replace(b'"_type":"root"', b'"_type":"root","more":1.5')
+    assert data != circle.root.read_bytes()
+    circle.root.write_bytes(data)
+    with pytest.raises(UnreadableInput, match="not a TUF root"):
+        ceremony.standing(circle.root)
+
+
+def test_bundle_without_a_canonical_form_is_not_signed(circle, tmp_path):
+    good = members(circle.bundle(1, "alice"))
+    name = "metadata/timestamp.json"
+    spoilt = good[name].replace(b'"_type":"timestamp"', b'"_type":"timestamp","more":1.5')
+    assert spoilt != good[name]
+    with pytest.raises(DefinitionsRefused, match="damaged"):
+        cosign(rezip(tmp_path / "b.zip", good | {name: spoilt}), circle.key("bob"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple, Protocol, TypeAlias
 
 from redoubt.definitions.feeds import fields
@@ -79,6 +80,16 @@ def cves_in(*texts: str) -> tuple[str, ...]:
     return tuple(sorted({found for text in texts for found in CVE.findall(text[:_SEARCHED])}))
 
 
+#: Records of one flaw follow each other, and repeat these.
+_title = lru_cache(maxsize=1 << 11)(fields.title)
+_time = lru_cache(maxsize=1 << 11)(fields.time)
+
+
+@lru_cache(maxsize=1 << 11)
+def _links(text: str) -> tuple[str, ...]:
+    return fields.links(text[:_SEARCHED].split())
+
+
 def advisory(
     record: Vulnerability,
     source: str,
@@ -95,18 +106,17 @@ def advisory(
 
     Raises ``SpoiltRecord`` where its name is none.
     """
-    published = fields.time(record.issued)
-    references = fields.links(links(record)) if record.links else ()
+    references = _links(record.links) if record.links else ()
     url = url or (references[0] if references else "")
     return Advisory(
         id=fields.identifier(identifier),
         source=source,
-        title=fields.title(record.description),
+        title=_title(record.description) if record.description else "",
         severity=severity,
         cvss=cvss,
         aliases=aliases,
         cves=cves,
         references=tuple(link for link in references if link != url and not (but and link.startswith(but))),
         url=url,
-        published=published,
+        published=_time(record.issued),
     )
