@@ -41,12 +41,16 @@ def search(snapshot: Snapshot, query: str) -> Found:
 
 
 def of_package(snapshot: Snapshot, name: str) -> Found:
-    """The advisories about a package in every namespace; ``name`` is whole, in any spelling its ecosystem folds."""
+    """The advisories about a package in every namespace; ``name`` is whole, in any spelling its ecosystem folds.
+
+    Those that speak of it as it is installed, where others speak of sources, are among them.
+    """
     affected: dict[str, list[Affected]] = {}
     for namespace in sorted(snapshot.info.namespaces):
         folded = namespaces.normalize(namespace, name)
-        for ref, ranges in snapshot.affected(namespace, folded):
-            affected.setdefault(ref, []).append(Affected(namespace, folded, ranges))
+        for each in (folded, namespaces.binary(folded)):
+            for ref, ranges in snapshot.affected(namespace, each):
+                affected.setdefault(ref, []).append(Affected(namespace, each, ranges))
     return Found(query=name, known=_known(snapshot, affected))
 
 

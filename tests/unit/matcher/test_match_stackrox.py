@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from redoubt.definitions.library import Library
+from redoubt.definitions.search import search
 from redoubt.matcher.explain import explain
 from redoubt.matcher.match import match
 from redoubt.model import Distribution, Image, IndexReport, Judged, Location, Package
@@ -59,6 +60,10 @@ def test_ubuntu_is_judged_by_binary_packages_at_their_own_version(snapshot):
     assert found(snapshot, UBUNTU, repaired) == {("libpaint7", "CVE-2099-0002", "")}
     tools = installed("deb", "painter-tools", "7", source_name="paint")
     assert found(snapshot, UBUNTU, tools) == {("painter-tools", "CVE-2099-0003", "")}, "0: affected, no fix"
+    assert [known.advisory.id for known in search(snapshot, "libpaint7").known] == [
+        "CVE-2099-0001",
+        "CVE-2099-0002",
+    ]
     (case,) = explain(report(UBUNTU, library), snapshot, "CVE-2099-0001").cases
     assert (case.name, case.version) == ("libpaint7:binary", "1:2.4-3")
 
