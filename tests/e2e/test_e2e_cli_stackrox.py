@@ -54,7 +54,7 @@ def test_unsigned_bundle_is_allowed_imported_scanned_with_and_marked(
     assert first["kev"]["ransomware"]
     assert first["epss"][0] == 0.97321
     assert "nobody vouches" in empty("scan", root).stdout
-    for form in ("html", "cyclonedx"):
+    for form in ("html", "cyclonedx", "sarif", "spdx", "csv", "junit", "gitlab"):
         assert "unsigned" in empty("scan", root, "-o", form).stdout
 
     empty("definitions", "trust", "disallow-unsigned", "stackrox")

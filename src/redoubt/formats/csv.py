@@ -44,7 +44,7 @@ _FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")
 
 def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
     """A row for each flaw in each package, in the report's order; then those that do not count."""
-    digest = report.definitions.digest
+    digest = report.definitions.digest + (" unsigned" if report.definitions.unsigned else "")
     counting = ((package, item, "") for package in report.packages for item in package.findings)
     rows = (
         (

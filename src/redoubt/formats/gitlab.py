@@ -159,6 +159,8 @@ def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
 def _messages(report: VulnerabilityReport) -> tuple[_Message, ...]:
     """What could not be judged; and how many findings do not count, which GitLab has no form for."""
     messages = [_Message(level="warn", value=printable(line)) for line in gaps(report)]
+    if report.definitions.unsigned:
+        messages.append(_Message(level="warn", value="unsigned: nobody vouches for these definitions"))
     if line := suppressed(report):
         messages.append(_Message(level="info", value=printable(line)))
     return tuple(messages)

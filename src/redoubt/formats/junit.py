@@ -63,6 +63,7 @@ def _coverage(report: VulnerabilityReport) -> _Suite:
         "packages": count(report.package_count, "package"),
         "definitions.digest": report.definitions.digest,
         "definitions.created": report.definitions.created,
+        "definitions.unsigned": "true" if report.definitions.unsigned else "",
     }
     return _Suite("redoubt", cases, properties)
 

@@ -164,6 +164,7 @@ class _RunProperties(_Part, rename=None):
     image: str
     definitions: str
     image_digest: str = ""
+    definitions_unsigned: bool = False
 
 
 class _Run(_Part):
@@ -221,6 +222,7 @@ def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
             image=printable(report.image.reference),
             image_digest=printable(report.image.digest or report.image.config_digest),
             definitions=report.definitions.digest,
+            definitions_unsigned=report.definitions.unsigned,
         ),
     )
     return encode(_Log(schema_=_SCHEMA, version="2.1.0", runs=(run,)))

@@ -153,7 +153,11 @@ def _document(
     root = _image(image)
     contained = [_system(distribution)] if distribution else []
     contained += packages
-    about = f"matched with the definitions {definitions.digest}" if definitions else ""
+    about = ""
+    if definitions:
+        about = (
+            f"matched with the {'unsigned ' if definitions.unsigned else ''}definitions {definitions.digest}"
+        )
     document = _Document(
         spdx_version="SPDX-2.3",
         data_license="CC0-1.0",
