@@ -44,24 +44,22 @@ def candidates(paths: Sequence[bytes]) -> list[bytes]:
     A folder is dropped where the path after it lies inside, as package databases list them.
     """
     tables = _tables()
-    names, extensions = tables.names, tables.extensions
+    names, extensions, programs = tables.names, tables.extensions, tables.programs
+    prefixes, suffixes = tables.prefixes, tables.suffixes
     kept = []
     for number, path in enumerate(paths):
         base = path[path.rfind(b"/") + 1 :]
         dot = base.rfind(b".")
-        if (
-            base in names
-            or (dot >= 0 and base[dot:].lower() in extensions)
-            or base.endswith(tables.suffixes)
-            or base.startswith(tables.prefixes)
-        ):
+        ending = base[dot:].lower() if dot >= 0 else b""
+        if base in names or ending in extensions or base.startswith(prefixes) or base.endswith(suffixes):
             if tables.by_name(path):
                 kept.append(path)
-        elif dot < 0 and base and not path.startswith(_NO_PROGRAMS):
-            following = paths[number + 1] if number + 1 < len(paths) else b""
-            if not following.startswith(path + b"/"):
-                kept.append(path)
-        elif path[: -len(base) - 1].endswith(b"bin"):
+        elif dot < 0:
+            if base and not path.startswith(_NO_PROGRAMS):
+                following = paths[number + 1] if number + 1 < len(paths) else b""
+                if not following.startswith(path + b"/"):
+                    kept.append(path)
+        elif ending in programs or path[: -len(base) - 1].endswith(b"bin"):
             kept.append(path)
     return kept
 

@@ -12,9 +12,10 @@ from indexing import Memory
 from ociwriter import Entry, directory, layer_tar, symlink, whiteout
 from redoubt.indexer import ownership
 from redoubt.indexer.cache import LayerCache
+from redoubt.indexer.catalogers import ALL
 from redoubt.indexer.catalogers.apk import ApkCataloger
 from redoubt.indexer.catalogers.dpkg_files import DpkgFilesCataloger
-from redoubt.indexer.catalogers.interface import MemoryContent
+from redoubt.indexer.catalogers.interface import Cataloger, MemoryContent
 from redoubt.indexer.index import index_directory, index_image
 from redoubt.indexer.ownership import Claim, candidates
 from redoubt.model import IndexReport
@@ -223,6 +224,19 @@ def test_every_name_that_a_cataloger_looks_for_is_a_candidate() -> None:
         b"usr/lib/go-1.19/pkg/tool/linux_amd64/compile",
     ]
     assert candidates(paths) == paths
+
+
+@pytest.mark.parametrize("cataloger", ALL, ids=lambda cataloger: cataloger.name)
+def test_every_kind_of_name_in_a_catalogers_wishes_makes_a_candidate(cataloger: Cataloger) -> None:
+    wanted = cataloger.wanted
+    bases = {*wanted.names, *(b"a" + ending for ending in {*wanted.extensions, *wanted.suffixes})}
+    bases |= {prefix + b".txt" for prefix in wanted.prefixes}
+    folders = (b"app", b"app/a-1.dist-info", b"app/node_modules/a", b"app/specifications")
+    paths = [folder + b"/" + base for folder in folders for base in bases]
+    accepted = [path for path in paths if cataloger.accepts(path)]
+    assert candidates(accepted) == accepted
+    programs = [b"usr/lib/app/a" + ending for ending in sorted(wanted.programs)]
+    assert candidates(programs) == programs
 
 
 def test_what_cannot_be_a_language_package_is_no_candidate() -> None:
