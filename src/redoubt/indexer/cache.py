@@ -18,7 +18,7 @@ import msgspec
 from redoubt.indexer.catalogers.interface import Cataloger, lookups
 from redoubt.indexer.report import LayerReport
 
-_SCHEMA = 2  # raised whenever walking, dispatch or LayerReport change what a report says
+_SCHEMA = 3  # raised whenever walking, dispatch or LayerReport change what a report says
 _SEAL = 32
 _SIZE = 1 << 30
 _ENTRY_SIZE = 256 << 20

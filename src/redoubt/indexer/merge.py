@@ -20,6 +20,7 @@ from redoubt.indexer.dispatch import ancestors
 from redoubt.indexer.evidence import Evidence
 from redoubt.indexer.ownership import Claim, owners
 from redoubt.indexer.report import FileReport, LayerReport
+from redoubt.indexer.repositories import CONTAINER, RepositoryLists
 from redoubt.model import Distribution, Location, Package, Problem
 from redoubt.model.namespaces import OPERATING_SYSTEM_TYPES
 
@@ -290,6 +291,8 @@ def _collected(
     files = list(view.files())
     evidence = Evidence(((path, report) for path, file in files for report in file.reports), declaring)
     owned = _owners(view, files, layers)
+    lists = RepositoryLists(layers)
+    container = _top_container(files)
     found: dict[_Identity, tuple[Package, set[Location]]] = {}
     problems: list[Problem] = []
     for path, file in files:
@@ -298,7 +301,12 @@ def _collected(
             diff_id = layers[file.layer][0]
             problems += [msgspec.structs.replace(p, layer=diff_id) for p in report.problems]
             for package, original in evidence.packages(path, report):
-                layer = layers[file.introduced[original.identity, original.locations]][0]
+                number = file.introduced[original.identity, original.locations]
+                if package.type == CONTAINER and number < container:
+                    continue  # a base image, of which this one is no longer
+                if lists.known:
+                    package = lists.told(package, number)
+                layer = layers[number][0]
                 whose = "" if package.type in OPERATING_SYSTEM_TYPES else owner
                 places = original.locations or (Location(path),)
                 _, locations = found.setdefault(package.identity, (package, set()))
@@ -308,6 +316,20 @@ def _collected(
         for _, (package, locations) in sorted(found.items(), key=lambda item: item[0])
     )
     return packages, problems
+
+
+def _top_container(files: Iterable[tuple[str, _File]]) -> int:
+    """The highest layer that says which container the image is; -1 if none does."""
+    return max(
+        (
+            file.introduced[package.identity, package.locations]
+            for _, file in files
+            for report in file.reports
+            for package in report.packages
+            if package.type == CONTAINER
+        ),
+        default=-1,
+    )
 
 
 def _owners(

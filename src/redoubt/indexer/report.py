@@ -6,6 +6,7 @@ import msgspec
 
 from redoubt.indexer.origins import Origin
 from redoubt.indexer.ownership import Claim
+from redoubt.indexer.repositories import RepositoryList
 from redoubt.model import Distribution, Package, Problem
 
 
@@ -20,6 +21,7 @@ class FileReport(msgspec.Struct, frozen=True, array_like=True):
     elsewhere: str = ""
     claims: tuple[Claim, ...] = ()
     origins: tuple[Origin, ...] = ()
+    listed: RepositoryList | None = None
 
 
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +56,8 @@ def weight(report: FileReport) -> int:
     said = sum(map(_package, report.packages)) + _problems(report.problems)
     claimed = sum(RECORD + len(claim.owner) + len(claim.paths) for claim in report.claims)
     origins = sum(RECORD + sum(map(len, msgspec.structs.astuple(origin))) for origin in report.origins)
-    return len(report.path) + len(report.elsewhere) + RECORD + said + claimed + origins
+    listed = sum(RECORD + len(name) for name in report.listed.repositories) if report.listed else 0
+    return len(report.path) + len(report.elsewhere) + RECORD + said + claimed + origins + listed
 
 
 def layer_weight(report: LayerReport) -> int:

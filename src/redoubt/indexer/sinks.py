@@ -229,6 +229,7 @@ def ask(cataloger: Cataloger, path: bytes, question: Callable[[], Catalog]) -> F
         catalog.elsewhere,
         catalog.claims,
         catalog.origins,
+        catalog.listed,
     )
     return FileReport(text(path), cataloger.name, *said)
 
@@ -270,4 +271,4 @@ def renamed(report: FileReport, path: bytes) -> FileReport:
         msgspec.structs.replace(problem, path=moved(problem.path)) for problem in report.problems
     )
     said = packages, problems, report.distribution, report.elsewhere, report.claims, report.origins
-    return FileReport(new, report.cataloger, *said)
+    return FileReport(new, report.cataloger, *said, report.listed)

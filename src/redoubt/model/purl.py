@@ -27,6 +27,8 @@ def of_package(package: Package, distribution: Distribution | None = None) -> st
     match package.type:
         case "deb" | "rpm" | "apk" | "alpm":
             return _operating_system(package, distribution)
+        case "oci":
+            return _container(package)
         case "npm":
             scope, _, name = package.name.rpartition("/")
         case "maven":
@@ -60,6 +62,15 @@ def _operating_system(package: Package, distribution: Distribution | None) -> st
         parts = (package.source_name, package.source_version)
         qualifiers["upstream"] = "@".join(part for part in parts if part)
     return _text(package.type, distribution.id if distribution else "", package.name, version, qualifiers)
+
+
+def _container(package: Package) -> str:
+    """A container image by the tag of its build: its digest is not in the image."""
+    qualifiers = {"arch": package.arch, "tag": package.version}
+    scope, _, name = package.name.rpartition("/")
+    if scope:
+        qualifiers["repository_url"] = package.name
+    return _text("oci", "", name, "", qualifiers)
 
 
 def _text(kind: str, scope: str, name: str, version: str, qualifiers: dict[str, str]) -> str:

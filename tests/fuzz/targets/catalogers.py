@@ -15,7 +15,7 @@ from redoubt.indexer.catalogers.golang import GoCataloger
 from redoubt.indexer.catalogers.interface import Cataloger, MemoryContent, StreamCataloger
 from redoubt.indexer.catalogers.java import JavaCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
-from support import elfwriter, pewriter, rpmolddb, rpmwriter
+from support import dnfwriter, elfwriter, pewriter, rpmolddb, rpmwriter
 from targets.interface import Target, check
 
 _CRATES = b'{"packages":[{"name":"a","version":"1.0.0","source":"crates.io","root":true}]}'
@@ -108,6 +108,17 @@ _TEXTS: dict[str, tuple[str, list[bytes]]] = {
         [b"P:a\nV:1-r0\nA:x86_64\no:b\n\nP:c\nV:2\nF:usr/bin\nR:c\na:0:0:755\nZ:Q1=\n\n"],
     ),
     "cargo": ("Cargo.lock", [b'version = 3\n\n[[package]]\nname = "a"\nversion = "1.0.0"\nsource = "x"\n']),
+    "content-sets": (
+        "usr/share/buildinfo/content-sets.json",
+        [b'{"metadata": {"icm_version": 1}, "from_dnf_hint": true, "content_sets": ["a-rpms", "b-rpms"]}'],
+    ),
+    "dnf": (
+        "var/lib/dnf/history.sqlite",
+        [
+            write([("a", "1", "1", "noarch", "b-rpms", "Install"), ("a", "1", "1", "noarch", "c", "Remove")])
+            for write in (dnfwriter.dnf4, dnfwriter.dnf5)
+        ],
+    ),
     "dpkg": (
         "var/lib/dpkg/status",
         [b"Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1-1\nSource: b (2)\n\n"],
@@ -131,6 +142,10 @@ _TEXTS: dict[str, tuple[str, list[bytes]]] = {
     "rpm-manifest": (
         "var/lib/rpmmanifest/container-manifest-2",
         [b"a-libs\t1.0-1.cm2\t1\t1\tV\t(none)\t5\tx86_64\t0\ta-1.0-1.cm2.src.rpm\n"],
+    ),
+    "redhat-container": (
+        "root/buildinfo/Dockerfile-a-1-2",
+        [b'FROM b\nENV N=a\nLABEL name="x/$N" \\\n  architecture=\'y\' com.redhat.component=a\\"c\n'],
     ),
     "python": (
         "site-packages/a-1.dist-info/METADATA",

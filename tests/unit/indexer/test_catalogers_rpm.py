@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redoubt.errors import UnreadableInput
-from redoubt.indexer.catalogers import rpm, rpm_header
+from redoubt.indexer.catalogers import rpm, rpm_header, sqlite
 from redoubt.indexer.catalogers.interface import Catalog, MemoryContent
 from redoubt.indexer.catalogers.rpm import RpmCataloger
 from redoubt.model import Package, ProblemKind
@@ -144,7 +144,7 @@ def test_header_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_endless_work_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpm, "_MAX_STEPS", 0)
+    monkeypatch.setattr(sqlite, "_MAX_STEPS", 0)
     catalog = read(
         rpmwriter.database([], rpmwriter.PACKAGES, *(f"CREATE TABLE t{n} (a)" for n in range(2000)))
     )

@@ -17,6 +17,8 @@ from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
 from redoubt.indexer.catalogers.chisel import ChiselCataloger
 from redoubt.indexer.catalogers.composer import ComposerCataloger, ComposerLockCataloger
 from redoubt.indexer.catalogers.conan import ConanCataloger
+from redoubt.indexer.catalogers.content_sets import ContentSetsCataloger
+from redoubt.indexer.catalogers.dnf import DnfCataloger
 from redoubt.indexer.catalogers.dotnet import DotnetCataloger
 from redoubt.indexer.catalogers.dpkg import DpkgCataloger
 from redoubt.indexer.catalogers.dpkg_files import DpkgFilesCataloger
@@ -44,6 +46,7 @@ from redoubt.indexer.catalogers.pub import PubCataloger
 from redoubt.indexer.catalogers.python import PythonCataloger
 from redoubt.indexer.catalogers.python_egg import EggCataloger
 from redoubt.indexer.catalogers.python_locks import PythonLockCataloger
+from redoubt.indexer.catalogers.redhat_container import RedHatContainerCataloger
 from redoubt.indexer.catalogers.requirements import RequirementsCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
 from redoubt.indexer.catalogers.rpm_manifest import RpmManifestCataloger
@@ -64,6 +67,9 @@ ALL: tuple[Cataloger, ...] = (
     RpmCataloger(),
     YumdbCataloger(),
     RpmManifestCataloger(),
+    DnfCataloger(),
+    ContentSetsCataloger(),
+    RedHatContainerCataloger(),
     BottlerocketCataloger(),
     PythonCataloger(),
     EggCataloger(),

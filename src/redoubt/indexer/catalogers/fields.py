@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from redoubt.indexer.catalogers.interface import Catalog
+from redoubt.indexer.origins import Origin
 from redoubt.indexer.ownership import MAX_PATHS, Claim, candidates
+from redoubt.indexer.repositories import RepositoryList
 from redoubt.model import Distribution, Location, Package, Problem, ProblemKind
 
 #: Longest name, version or other field that is believed, in characters. Real ones end below 300.
@@ -44,7 +46,17 @@ class Findings:
     ``full``: nothing more is taken, and who reads record by record may stop.
     """
 
-    __slots__ = ("_claims", "_dropped", "_packages", "_paths", "_problems", "distribution", "full")
+    __slots__ = (
+        "_claims",
+        "_dropped",
+        "_packages",
+        "_paths",
+        "_problems",
+        "distribution",
+        "full",
+        "listed",
+        "origins",
+    )
 
     def __init__(self) -> None:
         self._packages: dict[Package, None] = {}
@@ -54,6 +66,8 @@ class Findings:
         self._dropped = 0
         self.distribution: Distribution | None = None
         self.full = False
+        self.listed: RepositoryList | None = None
+        self.origins: tuple[Origin, ...] = ()
 
     def add(
         self,
@@ -131,4 +145,11 @@ class Findings:
             given_up = "; the rest was given up" if self._dropped >= MAX_COUNTED else ""
             message = f"{self._dropped:,} further problems{given_up}"
             problems += (Problem(kind=ProblemKind.DAMAGED, message=message),)
-        return Catalog(tuple(self._packages), problems, self.distribution, claims=tuple(self._claims))
+        return Catalog(
+            tuple(self._packages),
+            problems,
+            self.distribution,
+            claims=tuple(self._claims),
+            origins=self.origins,
+            listed=self.listed,
+        )

@@ -14,6 +14,7 @@ import msgspec
 
 from redoubt.indexer.origins import Origin
 from redoubt.indexer.ownership import Claim
+from redoubt.indexer.repositories import RepositoryList
 from redoubt.model import Distribution, Package, Problem
 
 
@@ -39,7 +40,8 @@ class Catalog(msgspec.Struct, frozen=True):
     Problems carry message and kind; path, layer and cataloger are filled in by the caller.
     ``elsewhere`` is said of the packages of the other files in this file's folder: they came from there (a
     URL, without credentials) and not from the registry of their kind. ``claims`` are the files that the
-    operating system's packages say they installed, and ``origins`` the repositories that these came from.
+    operating system's packages say they installed, ``origins`` the repositories that these came from, and ``listed``
+    those that the packages of the file's layer may have come from.
     """
 
     packages: tuple[Package, ...] = ()
@@ -48,6 +50,7 @@ class Catalog(msgspec.Struct, frozen=True):
     elsewhere: str = ""
     claims: tuple[Claim, ...] = ()
     origins: tuple[Origin, ...] = ()
+    listed: RepositoryList | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

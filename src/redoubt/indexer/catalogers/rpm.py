@@ -6,11 +6,10 @@ lay out theirs, or what a module stream means.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from redoubt.errors import LimitExceeded, UnreadableInput
-from redoubt.indexer.catalogers import rpm_bdb, rpm_header, rpm_ndb
+from redoubt.indexer.catalogers import rpm_bdb, rpm_header, rpm_ndb, sqlite
 from redoubt.indexer.catalogers.fields import MAX_PACKAGES, Findings, clean, shown
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 from redoubt.model import ProblemKind
@@ -20,13 +19,8 @@ if TYPE_CHECKING:
 
 _FOLDERS = (b"usr/lib/sysimage/rpm", b"var/lib/rpm", b"usr/share/rpm")
 _NAMES = (b"rpmdb.sqlite", b"rpmdb.sqlite-wal", b"Packages", b"Packages.db")
-_SQLITE = b"SQLite format 3\0"
 _WAL = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
-_PIECE = 1 << 20
 _MAX_HEADER = rpm_header.MAX_BLOB
-#: Steps of SQLite's machine that one database may cost, in thousands. A large one costs fifty.
-_MAX_STEPS = 20_000
-_PLAIN_TABLE = re.compile(rb"(?is)CREATE TABLE(?!.*\b(?:AS|GENERATED)\b)")
 
 
 class RpmCataloger:
@@ -54,7 +48,7 @@ class RpmCataloger:
         found = Findings()
         below = _below(path)
         head = content.read(0, rpm_bdb.HEAD)
-        if head == _SQLITE:
+        if head == sqlite.MAGIC:
             _database(content, found, below)
         elif rpm_bdb.recognised(head):
             for blob in rpm_bdb.headers(content, found):
@@ -79,86 +73,9 @@ def _below(path: str) -> bytes:
 
 
 def _database(content: Content, found: Findings, below: bytes) -> None:
-    import sqlite3
-
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        if content.size < _claimed_size(content.read(0, 100)):
-            found.damaged("the rpm database is cut off")
-        connection.deserialize(_without_wal(content))
-        _harden(connection)
-        _check_table(connection)
+    with sqlite.opened(content, found, "the rpm database", longest=_MAX_HEADER) as connection:
+        sqlite.require_table(connection, "Packages", "blob")
         _rows(connection, content.size, found, below)
-    except LimitExceeded as error:
-        found.problem(ProblemKind.LIMIT, str(error))
-    except (UnreadableInput, sqlite3.Error, MemoryError, OverflowError, UnicodeDecodeError) as error:
-        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
-            found.problem(ProblemKind.LIMIT, "the rpm database costs too much to read")
-        else:
-            found.damaged(f"the rpm database is damaged: {_reason(error)}")
-    finally:
-        connection.close()
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "text that is not text"  # SQLite quotes the file in its message, and Python cannot decode it
-    return shown(str(error)) or "a value that is too large"
-
-
-def _claimed_size(head: bytes) -> int:
-    """The size that the file's header gives, in bytes (file format, sections 1.3.2 and 1.3.7); 0 if it is stale."""
-    if len(head) < 100 or head[24:28] != head[92:96]:
-        return 0
-    page = int.from_bytes(head[16:18], "big")
-    return int.from_bytes(head[28:32], "big") * (page if page > 1 else 65536)
-
-
-def _without_wal(content: Content) -> bytearray:
-    """The database, marked as one without a write-ahead log (file format, section 1.3.3): there is no place for one."""
-    data = bytearray(content.size)
-    for offset in range(0, content.size, _PIECE):
-        piece = content.read(offset, _PIECE)
-        data[offset : offset + len(piece)] = piece
-    data[18:20] = b"\1\1"
-    return data
-
-
-def _harden(connection: sqlite3.Connection) -> None:
-    """What SQLite advises for a database from a stranger ("Defense Against The Dark Arts")."""
-    import sqlite3
-
-    connection.text_factory = bytes
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_HEADER)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, 100)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 10)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    for pragma in ("trusted_schema=OFF", "query_only=ON", "cell_size_check=ON", "mmap_size=0"):
-        connection.execute(f"PRAGMA {pragma}")
-    steps = iter(range(_MAX_STEPS))
-    connection.set_progress_handler(lambda: next(steps, None) is None, 1000)
-    connection.set_authorizer(
-        lambda action, *_: (
-            sqlite3.SQLITE_OK
-            if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ)
-            else sqlite3.SQLITE_DENY
-        )
-    )
-
-
-def _check_table(connection: sqlite3.Connection) -> None:
-    """Raises ``UnreadableInput`` unless ``Packages`` is a plain table: anything else runs what the file says."""
-    objects = connection.execute(
-        "SELECT type, rootpage, sql FROM sqlite_master WHERE name = 'Packages'"
-    ).fetchall()
-    if len(objects) != 1:
-        raise UnreadableInput("it has no table of packages")
-    kind, root, sql = objects[0]
-    plain = kind == b"table" and root and isinstance(sql, bytes) and _PLAIN_TABLE.match(sql)
-    if not plain:
-        raise UnreadableInput("its packages are not in a plain table")
-    connection.execute("SELECT rowid, blob FROM Packages LIMIT 0")  # fails where they are not there
 
 
 def _rows(connection: sqlite3.Connection, size: int, found: Findings, below: bytes) -> None:
@@ -180,7 +97,7 @@ def _rows(connection: sqlite3.Connection, size: int, found: Findings, below: byt
                 None,
             )
         except (sqlite3.DatabaseError, MemoryError, UnicodeDecodeError) as error:
-            found.damaged(f"row {row} of the rpm database: {_reason(error)}")
+            found.damaged(f"row {row} of the rpm database: {sqlite.reason(error)}")
             continue
         _package(blob, found, below)
         left -= len(blob) if isinstance(blob, (bytes, str)) else 0
