@@ -6,8 +6,10 @@ import ast
 import gzip
 import hashlib
 import logging
+import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +22,8 @@ from support.web import Answer, Asked, Web, script
 
 SRC = Path(egress.__file__).parent.parent
 QUICK = egress.Retry(attempts=3, first=0.001, longest=0.002)
+PATIENT = egress.Retry(attempts=5, first=0.001, longest=0.002)
+ONCE = egress.Retry(attempts=1)
 
 
 def client(**more: object) -> egress.Client:
@@ -231,7 +235,7 @@ def test_redirect_to_nowhere_is_a_network_error(place: str) -> None:
     "url", ["", "nonsense", "ftp://x/", "http://", "http://[::1", "http://a\x00b/", "file:///x"]
 )
 def test_unusable_address_is_a_network_error(url: str) -> None:
-    with client() as c, pytest.raises(NetworkError):
+    with client(retry=ONCE) as c, pytest.raises(NetworkError):
         c.get_bytes(url, 10)
 
 
@@ -370,6 +374,94 @@ def test_failed_download_leaves_the_old_file(tmp_path: Path, answer: Answer, err
     with Web(script(answer)) as web, client() as c, pytest.raises(error):
         egress.download(c, web.url, target, limit=10)
     assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["feed"]
+
+
+WHOLE = bytes(range(256)) * 1024
+
+
+def resuming(asked: Asked, *, etag: str = '"one"', cut: int = 100_000) -> Answer:
+    """A server that breaks off after ``cut`` bytes, and knows ranges."""
+    sent = re.fullmatch(r"bytes=(\d+)-", asked.headers.get("range", ""))
+    if sent is None or asked.headers.get("if-range") != etag:
+        return Answer(200, WHOLE[:cut], {"ETag": etag}, length=len(WHOLE))
+    start = int(sent[1])
+    where = {"ETag": etag, "Content-Range": f"bytes {start}-{len(WHOLE) - 1}/{len(WHOLE)}"}
+    return Answer(206, WHOLE[start : start + cut], where, length=len(WHOLE) - start)
+
+
+def test_download_that_breaks_off_goes_on_from_there(tmp_path: Path) -> None:
+    target = tmp_path / "feed"
+    told: list[tuple[int, int]] = []
+    with Web(resuming) as web, client(retry=PATIENT) as c:
+        done = egress.download(c, web.url, target, limit=1 << 20, progress=lambda *at: told.append(at))
+    assert target.read_bytes() == WHOLE
+    assert (done.size, done.sha256) == (len(WHOLE), hashlib.sha256(WHOLE).hexdigest())
+    assert done.resumed == 200_000
+    assert [asked.headers.get("range") for asked in web.asked] == [None, "bytes=100000-", "bytes=200000-"]
+    assert told[-1] == (len(WHOLE), len(WHOLE))
+    assert [path.name for path in tmp_path.iterdir()] == ["feed"]
+
+
+def test_another_process_goes_on_where_one_was_killed(tmp_path: Path) -> None:
+    target = tmp_path / "feed"
+    with Web(resuming) as web:
+        with client(retry=ONCE) as c, pytest.raises(NetworkError):
+            egress.download(c, web.url, target, limit=1 << 20)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".feed.part", ".feed.part.json"]
+        with client(retry=PATIENT) as c:
+            assert egress.download(c, web.url, target, limit=1 << 20).resumed == 200_000
+    assert target.read_bytes() == WHOLE
+
+
+@pytest.mark.parametrize("change", ["file", "address", "no ranges", "too long"])
+def test_a_rest_of_something_else_is_never_joined(tmp_path: Path, change: str) -> None:
+    target = tmp_path / "feed"
+    with Web(resuming) as web, client(retry=ONCE) as c, pytest.raises(NetworkError):
+        egress.download(c, web.url, target, limit=1 << 20)
+
+    def answer(asked: Asked) -> Answer:
+        if change == "too long" and "range" in asked.headers:
+            return Answer(416)
+        if change == "file":
+            return resuming(asked, etag='"two"', cut=1 << 20)
+        return Answer(200, WHOLE, {"ETag": '"one"'})
+
+    with Web(answer) as other, client() as c:
+        url = other.url if change == "address" else web.url.replace(web.host, other.host)
+        about = tmp_path / ".feed.part.json"
+        if change != "address":  # as if it were the same server
+            about.write_bytes(about.read_bytes().replace(web.host.encode(), other.host.encode()))
+        assert egress.download(c, url, target, limit=1 << 20).resumed == 0
+    assert target.read_bytes() == WHOLE
+
+
+def test_a_part_whose_notes_are_damaged_is_begun_again(tmp_path: Path) -> None:
+    target = tmp_path / "feed"
+    (tmp_path / ".feed.part").write_bytes(b"x" * 100_000)
+    for notes in (b"", b"{", b'{"url": 1}', b"\xff"):
+        (tmp_path / ".feed.part.json").write_bytes(notes)
+        with Web(script(Answer(200, WHOLE))) as web, client() as c:
+            assert egress.download(c, web.url, target, limit=1 << 20).resumed == 0
+        assert target.read_bytes() == WHOLE
+
+
+def test_a_limit_holds_for_what_arrived_before_as_well(tmp_path: Path) -> None:
+    with Web(resuming) as web, client(retry=PATIENT) as c, pytest.raises(LimitExceeded):
+        egress.download(c, web.url, tmp_path / "feed", limit=150_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_downloads_of_one_file_at_once_both_give_the_whole(tmp_path: Path) -> None:
+    target = tmp_path / "feed"
+    with (
+        Web(script(Answer(200, WHOLE, {"ETag": '"one"'}))) as web,
+        client() as c,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        jobs = [pool.submit(egress.download, c, web.url, target, limit=1 << 20) for _ in range(8)]
+        assert all(job.result().size == len(WHOLE) for job in jobs)
+    assert target.read_bytes() == WHOLE
     assert [path.name for path in tmp_path.iterdir()] == ["feed"]
 
 

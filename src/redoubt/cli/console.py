@@ -55,15 +55,16 @@ class Console:
             self._echo(clean(message))
 
     @contextmanager
-    def bars(self, title: str, unit: str = "bytes") -> Iterator[Advance]:
+    def bars(self, title: str, unit: str = "bytes", *, passing: bool = False) -> Iterator[Advance]:
         """Draw a bar per task while the body runs, if this is a terminal and it takes long enough to matter.
 
-        ``unit``: ``bytes``, or the noun of what is counted. May be advanced from several threads.
+        ``unit``: ``bytes``, or the noun of what is counted. ``passing``: there are many tasks, and one that is done
+        is no longer shown. May be advanced from several threads.
         """
         if not self._progress:
             yield lambda task, done, total: None
             return
-        bars = _Bars(title, unit)
+        bars = _Bars(title, unit, passing)
         try:
             yield bars.advance
         finally:
@@ -81,8 +82,9 @@ class Console:
 class _Bars:
     """Bars that appear once the work has taken a moment; until then not even rich is imported."""
 
-    def __init__(self, title: str, unit: str) -> None:
+    def __init__(self, title: str, unit: str, passing: bool) -> None:
         self._title = title
+        self._passing = passing
         self._unit = unit
         self._due = time.monotonic() + _PATIENCE
         self._lock = threading.Lock()
@@ -101,7 +103,8 @@ class _Bars:
                 self._tasks[task] = self._progress.add_task(
                     f"{self._title} {clean(task)}", total=total or None
                 )
-            self._progress.update(self._tasks[task], completed=done, total=total or None)
+            seen = not (self._passing and 0 < total <= done)
+            self._progress.update(self._tasks[task], completed=done, total=total or None, visible=seen)
 
     def close(self) -> None:
         """Leave the terminal as it was."""

@@ -110,6 +110,12 @@ def judge(info: DefinitionsInfo, now: datetime, *, notice: timedelta = NOTICE, w
     )
 
 
+def since(text: str, now: datetime) -> str:
+    """How long ago a time (RFC 3339) was, for people: ``3 days``; empty where it is none."""
+    instant = _instant(text) if text else None
+    return _span(now - instant) if instant else ""
+
+
 def _instant(text: str) -> datetime | None:
     try:
         instant = datetime.fromisoformat(text)

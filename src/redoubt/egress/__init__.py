@@ -10,11 +10,9 @@ blob store carries its signature there), and never a header. The HTTP library's 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +24,8 @@ import msgspec
 
 import redoubt
 from redoubt.egress import failures
+from redoubt.egress.downloads import Downloaded as Downloaded
+from redoubt.egress.downloads import download as download
 from redoubt.egress.failures import ConnectionBroken as ConnectionBroken
 from redoubt.egress.failures import Missing as Missing
 from redoubt.egress.failures import Unreachable as Unreachable
@@ -161,6 +161,15 @@ class Response:
         text = self.header("content-length")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
+    def require(self, *statuses: int) -> None:
+        """Raise ``AccessDenied``, ``Missing`` or ``NetworkError`` unless the answer is one of ``statuses``."""
+        if self.status in statuses:
+            return
+        if self.status in (401, 403):
+            raise AccessDenied(f"{self.where}: access denied ({self.status})")
+        kind = Missing if self.status in (404, 410) else NetworkError
+        raise kind(f"{self.where}: answered {self.status}")
+
     def close(self) -> None:
         """Let go of the connection; an unread body is not fetched."""
         self._inner.close()
@@ -253,7 +262,7 @@ class Client:
 
         def once() -> bytes:
             with self.send(url, headers=headers) as response:
-                _must_be(response, 200)
+                response.require(200)
                 return response.read(limit)
 
         return self.again(once)
@@ -311,52 +320,6 @@ def client(
     return Client(inner, httpx, policy or Policy.from_environment(), retry or Retry(), timeout)
 
 
-class Downloaded(msgspec.Struct, frozen=True, kw_only=True):
-    """What a download gave. Not ``changed``: the server still has what ``etag`` or ``modified`` named."""
-
-    changed: bool
-    size: int = 0
-    sha256: str = ""
-    etag: str = ""
-    modified: str = ""
-
-
-def download(
-    client: Client, url: str, to: Path, *, limit: int, etag: str = "", modified: str = ""
-) -> Downloaded:
-    """Fetch ``url`` into ``to``, at most ``limit`` bytes, unless the server says that it has not changed.
-
-    ``etag`` and ``modified`` are what an earlier ``Downloaded`` gave. ``to`` is replaced in one step, after
-    everything is on disk; on any failure it stays as it was. Raises ``NetworkError`` or ``LimitExceeded``.
-    """
-    headers = {"Accept-Encoding": "gzip"}
-    if etag:
-        headers["If-None-Match"] = etag
-    if modified:
-        headers["If-Modified-Since"] = modified
-    part = to.with_name(f".{to.name}.{os.getpid()}.{threading.get_ident()}.part")
-
-    def once() -> Downloaded:
-        with client.send(url, headers=headers) as response:
-            if response.status == 304 and (etag or modified):
-                return Downloaded(changed=False, etag=etag, modified=modified)
-            _must_be(response, 200)
-            size, sha256 = _to_disk(response, part, limit)
-            part.replace(to)
-            return Downloaded(
-                changed=True,
-                size=size,
-                sha256=sha256,
-                etag=response.header("etag"),
-                modified=response.header("last-modified"),
-            )
-
-    try:
-        return client.again(once)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
@@ -371,30 +334,6 @@ def scrub(url: str) -> str:
         return "(an address that cannot be read)"
     path = "".join(c for c in parts.path if c.isprintable())
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{path}"
-
-
-def _to_disk(response: Response, path: Path, limit: int) -> tuple[int, str]:
-    digest = hashlib.sha256()
-    size = 0
-    with path.open("wb") as file:
-        for chunk in response.chunks(decoded=True):
-            size += len(chunk)
-            if size > limit:
-                raise LimitExceeded(f"{response.where}: more than the limit of {limit} bytes")
-            digest.update(chunk)
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    return size, digest.hexdigest()
-
-
-def _must_be(response: Response, status: int) -> None:
-    if response.status == status:
-        return
-    if response.status in (401, 403):
-        raise AccessDenied(f"{response.where}: access denied ({response.status})")
-    kind = Missing if response.status in (404, 410) else NetworkError
-    raise kind(f"{response.where}: answered {response.status}")
 
 
 def _gave_up(response: Response, attempts: int, wait: float) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from redoubt import egress
-from redoubt.definitions import mirror
+from redoubt.definitions import fetching
 from redoubt.definitions.build import build
-from redoubt.definitions.mirror import Mirror, fetch, online
+from redoubt.definitions.fetching import Fetcher, online
+from redoubt.definitions.mirror import Mirror
 from redoubt.definitions.sources import repomd
 from redoubt.definitions.sources.interface import Discovered, Download, Get
 from redoubt.definitions.sources.updateinfo import discover_amazon, discover_rocky
@@ -224,9 +225,9 @@ def test_discovered_files_are_fetched_and_fetched_again_when_their_address_chang
     now = datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC)
     with Web(answer) as web, client:
         source = source_named("amazon")._replace(discover=of(web))
-        changes = [fetch(source, tmp_path, client, now=now).changed for _ in range(2)]
+        changes = [Fetcher(tmp_path, client, now=now).fetch(source).changed for _ in range(2)]
         today = "0b"
-        changes.append(fetch(source, tmp_path, client, now=now).changed)
+        changes.append(Fetcher(tmp_path, client, now=now).fetch(source).changed)
     assert changes == [1, 0, 1]
     filled = Mirror(tmp_path)
     assert [path for path, _ in filled.files(source)] == ["amazon/2/core/updateinfo.xml.gz"]
@@ -264,7 +265,7 @@ def test_a_host_that_does_not_answer_is_asked_once(tmp_path: Path, client: egres
         return Discovered((Download("amazon/2/core/updateinfo.xml.gz", f"{gone}/d"),), tuple(troubles))
 
     with client:
-        got = fetch(source_named("amazon")._replace(discover=discover), tmp_path, client)
+        got = Fetcher(tmp_path, client).fetch(source_named("amazon")._replace(discover=discover))
     assert "cannot connect" in asked[0]
     assert ["does not answer" in trouble for trouble in asked] == [False, True, True]
     assert got.changed == 0
@@ -274,7 +275,7 @@ def test_a_host_that_does_not_answer_is_asked_once(tmp_path: Path, client: egres
 def test_an_upstream_that_leads_on_and_on_is_left(
     tmp_path: Path, client: egress.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror, "_MAX_QUESTIONS", 3)
+    monkeypatch.setattr(fetching, "_MAX_QUESTIONS", 3)
 
     def discover(get: Get) -> Discovered:
         while True:
@@ -284,14 +285,14 @@ def test_an_upstream_that_leads_on_and_on_is_left(
                 return Discovered((), (str(error),))
 
     with Web(lambda _: Answer(body=b"x")) as web, client:
-        got = fetch(source_named("amazon")._replace(discover=discover), tmp_path, client)
+        got = Fetcher(tmp_path, client).fetch(source_named("amazon")._replace(discover=discover))
         assert len(web.asked) == 3
     assert "more than 3 documents" in got.detail
 
 
 def test_a_document_that_is_too_large_is_not_read(tmp_path: Path, client: egress.Client) -> None:
     with Web(lambda _: Answer(body=b"x", length=64 << 20)) as web, client:
-        got = fetch(source_named("amazon")._replace(discover=of(web)), tmp_path, client)
+        got = Fetcher(tmp_path, client).fetch(source_named("amazon")._replace(discover=of(web)))
     assert "limit" in got.detail
 
 

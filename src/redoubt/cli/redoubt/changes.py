@@ -11,7 +11,8 @@ from redoubt.cli import settings
 from redoubt.cli.console import Console, clean, size
 from redoubt.cli.entry import HELP
 from redoubt.cli.redoubt import options
-from redoubt.cli.redoubt.definitions import print_columns, print_json, short, tell_lacking
+from redoubt.cli.redoubt.building import tell_lacking
+from redoubt.cli.redoubt.definitions import print_columns, print_json, short
 
 if TYPE_CHECKING:
     from redoubt.definitions.diff import Changed, Counts, Difference

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,17 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from redoubt.cli import settings
-from redoubt.cli.console import Console, clean, size
+from redoubt.cli.console import Console, clean
 from redoubt.cli.entry import HELP, LazyGroup, require
 from redoubt.cli.redoubt import options
 from redoubt.errors import DefinitionsError, UsageError
 
 if TYPE_CHECKING:
-    from redoubt.definitions.build import Reading
-    from redoubt.definitions.bundle import BundleSource
     from redoubt.definitions.library import Library, Shelved
-    from redoubt.definitions.mirror import Mirror
-    from redoubt.definitions.sources import Source
 
 _HERE = "redoubt.cli.redoubt.definitions"
 
@@ -36,7 +31,10 @@ _COMMANDS = {
     "verify": (f"{_HERE}:verify", "Read definitions whole and prove that they are undamaged."),
     "rollback": (f"{_HERE}:rollback", "Make the definitions active that were so before."),
     "prune": (f"{_HERE}:prune", "Remove old definitions."),
-    "build": (f"{_HERE}:build", "Build a bundle from upstream's feeds (where there is internet)."),
+    "build": (
+        "redoubt.cli.redoubt.building:build",
+        "Build a bundle from upstream's feeds (where there is internet).",
+    ),
     "delta": ("redoubt.cli.redoubt.changes:delta", "Write what makes newer definitions of older ones."),
     "diff": ("redoubt.cli.redoubt.changes:diff", "Show what lies between two definitions."),
     "keygen": ("redoubt.cli.redoubt.signing:keygen", "Make the keys that sign bundles."),
@@ -232,134 +230,6 @@ def prune(keep: int | None) -> None:
         click.echo("Nothing to remove")
 
 
-@click.command(context_settings=HELP)
-@click.option(
-    "--mirror",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Read upstream's files from this folder (its layout: docs/sources.md).",
-)
-@click.option("--online", is_flag=True, help="Fetch upstream's files first, what has changed of them.")
-@click.option("--sources", help="Only these, separated by commas. Default: all that are there.")
-@options.signing_keys
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The bundle to write."
-)
-@click.option("--channel", default="main", show_default=True, help="The channel that the bundle belongs to.")
-@click.option("--version", type=click.IntRange(min=1), help="Ascends within a channel. Default: the time.")
-@click.option(
-    "--facts-only", is_flag=True, help="Leave out titles: identifiers, ranges, scores and links only."
-)
-@options.quiet
-def build(
-    mirror: Path | None,
-    online: bool,
-    sources: str | None,
-    keys: tuple[Path, ...],
-    out: Path,
-    channel: str,
-    version: int | None,
-    facts_only: bool,
-    quiet: bool,
-) -> None:
-    """Build a signed bundle out of upstream's feeds.
-
-    The same input gives the same definitions (digest), on any machine and at any time. A source that cannot be
-    read keeps its last good data and is named; it does not stop the others.
-    """
-    from redoubt.definitions import bundle
-    from redoubt.definitions import mirror as mirrors
-    from redoubt.definitions.build import build as build_records
-    from redoubt.definitions.keys import load_key
-    from redoubt.definitions.publish import publish
-    from redoubt.definitions.sources import select
-    from redoubt.definitions.trust import STARTER_CHANNEL, UNSIGNED_CHANNEL
-
-    console = Console(quiet=quiet)
-    require(online != (mirror is not None), "say where from: --mirror DIR or --online")
-    bundle.require_channel(channel)
-    require(
-        channel != STARTER_CHANNEL, f"channel {STARTER_CHANNEL} belongs to the built-in root; name another"
-    )
-    require(
-        channel != UNSIGNED_CHANNEL,
-        f"channel {UNSIGNED_CHANNEL} belongs to StackRox's own bundles; name another",
-    )
-    signing = [load_key(key) for key in keys]
-    names = [name.strip() for name in sources.split(",") if name.strip()] if sources else None
-    chosen = select(names)
-    state = settings.cache_dir() / "sources"
-    now = datetime.now(UTC)
-    made = mirrors.Mirror(mirror, state=state) if mirror else _fetched(chosen, state, now, console)
-    with tempfile.TemporaryDirectory(prefix="redoubt-") as temporary:
-        with console.bars("reading", "sources") as advance:
-            built = build_records(
-                made,
-                names,
-                facts_only=facts_only,
-                progress=lambda name, at, total: advance("sources", at, total),
-                temporary=Path(temporary),
-            )
-        with built:
-            manifest, lacking = publish(built, out, signing, channel=channel, now=now, version=version)
-        absent = set() if online else {source.name for source in chosen if not made.files(source)}
-        _tell_built(console, built.sources, built.readings, absent)
-    console.done(f"{out}: {size(out.stat().st_size)}, channel {channel}, definitions {manifest.digest}")
-    tell_lacking(console, out, lacking)
-
-
-def tell_lacking(console: Console, out: Path, lacking: int) -> None:
-    """Say that a bundle is not accepted yet, if so, and what is to be done."""
-    from redoubt.formats.text import count
-
-    if lacking:
-        console.warn(
-            f"{out} lacks {count(lacking, 'signature')} of those that its root asks for, and is refused until "
-            f"then; on the other machine: redoubt definitions sign {out.name} --key KEY"
-        )
-
-
-def _fetched(chosen: Sequence[Source], state: Path, now: datetime, console: Console) -> Mirror:
-    """Upstream's files, brought up to date. Warns of each source that could not be had if none could."""
-    from redoubt import egress
-    from redoubt.definitions import mirror as mirrors
-
-    retry = egress.Retry(attempts=4)
-    with egress.client(retry=retry) as client, console.bars("fetching", "sources") as advance:
-        done = iter(range(len(chosen) + 1))
-        made = mirrors.online(
-            state / "mirror",
-            chosen,
-            client,
-            state=state,
-            now=now,
-            progress=lambda name: advance("sources", next(done), len(chosen)),
-        )
-    if not any(made.files(source) or made.kept(source) for source in chosen):
-        for name, fetch in made.fetches.items():
-            console.warn(f"{name}: {fetch.detail}")
-    return made
-
-
-def _tell_built(
-    console: Console, sources: Sequence[BundleSource], readings: Sequence[Reading], absent: set[str]
-) -> None:
-    left_out = [source.name for source in sources if source.name in absent and source.state == "missing"]
-    if left_out:
-        console.notice(f"not in the mirror folder, and so not in the bundle: {', '.join(left_out)}")
-    for source, reading in zip(sources, readings, strict=True):
-        if source.state == "missing":
-            if source.name not in absent:
-                console.warn(f"{source.name} is not in the bundle: {source.detail}")
-            continue
-        console.done(
-            f"{source.name:<14} {source.records:>8,} records, newest {source.newest[:10] or 'undated'}"
-        )
-        if source.state == "stale":
-            console.warn(f"{source.name} is stale: {source.detail}")
-        if reading.spoilt:
-            console.warn(f"{source.name}: {reading.spoilt} records could not be used ({reading.examples[0]})")
-
-
 def _starter() -> Path:
     from redoubt.definitions.trust import STARTER_ROOT
 
@@ -389,15 +259,21 @@ def print_json(value: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def print_columns(rows: Sequence[Sequence[str]], right: frozenset[int] | set[int] = frozenset()) -> None:
-    """Rows as aligned columns; the first is the heading."""
+def columns(rows: Sequence[Sequence[str]], right: frozenset[int] | set[int] = frozenset()) -> Iterator[str]:
+    """Rows as aligned columns, a line each; the first is the heading. Those of ``right`` are set to the right."""
     widths = [max(len(clean(row[i])) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = [
             clean(cell).rjust(width) if i in right else clean(cell).ljust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        click.echo("  ".join(cells).rstrip())
+        yield "  ".join(cells).rstrip()
+
+
+def print_columns(rows: Sequence[Sequence[str]], right: frozenset[int] | set[int] = frozenset()) -> None:
+    """The same, on standard output."""
+    for line in columns(rows, right):
+        click.echo(line)
 
 
 def short(digest: str) -> str:

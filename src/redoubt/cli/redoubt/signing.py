@@ -12,7 +12,8 @@ import click
 from redoubt.cli.console import Console
 from redoubt.cli.entry import HELP, LazyGroup, require
 from redoubt.cli.redoubt import options
-from redoubt.cli.redoubt.definitions import print_json, tell_lacking
+from redoubt.cli.redoubt.building import tell_lacking
+from redoubt.cli.redoubt.definitions import print_json
 
 if TYPE_CHECKING:
     from redoubt.definitions.ceremony import Role, Standing

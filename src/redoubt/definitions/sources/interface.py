@@ -37,7 +37,8 @@ class Source(NamedTuple):
     the first group that finds anything is read; ``limits`` what reading them may cost, where it is unusual.
     ``discover`` is for a source whose files have no address of their own: it asks for what says where they
     are today, with the function it is given, and answers with further downloads. It raises nothing that a
-    part of the source's files can be had without.
+    part of the source's files can be had without. ``pause`` is how many seconds apart requests to its host
+    begin at least.
     """
 
     name: str
@@ -51,3 +52,4 @@ class Source(NamedTuple):
     limit: int = 1 << 30
     limits: Limits | None = None
     discover: Callable[[Get], Discovered] | None = None
+    pause: float = 0.06
