@@ -57,6 +57,9 @@ class FeedSnapshot:
     def epss(self, identifier: str) -> Epss | None:
         return None
 
+    def end_of_life(self, release: str) -> str:
+        return ""
+
 
 def scanned(
     folder: Path, source: str, package: Package, system: Distribution

@@ -33,7 +33,7 @@ from redoubt.definitions.mirror import Mirror
 from redoubt.definitions.sorting import Sorted, Sorter, merged
 from redoubt.definitions.sources import Source, select
 from redoubt.errors import DefinitionsError, NetworkError, RedoubtError, UnreadableInput
-from redoubt.model import Advisory, CveRecord, Epss, Mapped, SourceInfo
+from redoubt.model import Advisory, CveRecord, EndOfLife, Epss, Mapped, SourceInfo
 
 #: Name of the source, how many sources are done, and how many there are.
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -235,7 +235,8 @@ class _Attempt:
             _require_sound(source, notes)
             part = sorter.finish(keep=self._budget[1])
         # Advisories with a score add to what is known of their CVE; they are one record all the same.
-        count = part.groups[records.ADVISORY] or part.groups[records.CVE] + part.groups[records.EPSS]
+        others = sum(part.groups[kind] for kind in (records.CVE, records.EPSS, records.END_OF_LIFE))
+        count = part.groups[records.ADVISORY] or others
         reading = Reading(
             name=source.name,
             read=notes.read,
@@ -265,6 +266,8 @@ def merge(key: bytes, values: list[bytes]) -> bytes:
     if kind == records.EPSS:
         scores = [(records.decode_epss(value), value) for value in values]
         return max(scores, key=lambda pair: (pair[0].date, pair[0].probability, pair[1]))[1]
+    if kind == records.END_OF_LIFE:
+        return max(values)
     if kind == records.MAPPED:
         mapping, _, name = rest.partition("\0")
         together = {item for value in values for item in records.decode_mapped(value)}
@@ -293,6 +296,8 @@ def encode(item: Item) -> list[records.Record]:
         return encoded
     if isinstance(second, CveRecord):
         return [records.cve(first, second)]
+    if isinstance(second, EndOfLife):
+        return [records.end_of_life(first, second.day)]
     if isinstance(second, Mapped):
         return [records.mapped(first, second)]
     assert isinstance(second, Epss)

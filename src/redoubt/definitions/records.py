@@ -7,6 +7,7 @@ key   meaning                                      value (MessagePack)
 ===== ============================================ ==================================================
 ``a`` namespace ``\\0`` name ``\\0`` ref             array of ranges, each an array (``AffectedRange``)
 ``c`` CVE                                          map (``CveRecord``)
+``d`` release (``namespaces.lifecycle``)           text: the day of its end of life, ``YYYY-MM-DD``
 ``e`` CVE                                          array: probability, percentile, date
 ``m`` name                                         facts of the snapshot: schema, sources, namespaces
 ``r`` kind ``\\0`` name                             array of texts (``Mapped``)
@@ -38,6 +39,7 @@ MAX_VALUE = 64 << 20
 
 AFFECTED = b"a"
 CVE = b"c"
+END_OF_LIFE = b"d"
 EPSS = b"e"
 META = b"m"
 MAPPED = b"r"
@@ -140,6 +142,11 @@ def epss(identifier: str, record: Epss) -> Record:
     return _key(EPSS, identifier), _encoder.encode(value)
 
 
+def end_of_life(release: str, day: str) -> Record:
+    """The record of the day from which a distribution's release is no longer looked after."""
+    return _key(END_OF_LIFE, release), _encoder.encode(day)
+
+
 def mapped_key(kind: str, name: str) -> bytes:
     """The key of what a name of ``kind`` (``Mapped``) stands for."""
     return _key(MAPPED, kind, name)
@@ -202,6 +209,11 @@ def decode_epss(value: Stored) -> Epss:
     """The value of an ``e`` record."""
     stored = _decode(_decode_epss, value)
     return Epss(_from_unit(stored.probability), _from_unit(stored.percentile), stored.date)
+
+
+def decode_end_of_life(value: Stored) -> str:
+    """The value of a ``d`` record."""
+    return _decode(_decode_text, value)
 
 
 def decode_mapped(value: Stored) -> tuple[str, ...]:

@@ -26,12 +26,15 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of ``query``: advisories by ref, and the scores of the CVE if it is one."""
+    """What is known of ``query``: advisories by ref, the scores of the CVE if it is one, and the day on which
+    the distribution's release ends if it is one (``debian:10``).
+    """
 
     query: str
     known: tuple[Known, ...] = ()
     cve: CveRecord | None = None
     epss: Epss | None = None
+    end_of_life: str = ""
 
 
 def search(snapshot: Snapshot, query: str) -> Found:
@@ -73,7 +76,11 @@ def of_flaw(snapshot: Snapshot, identifier: str) -> Found:
                 if ref in affected:
                     affected[ref].append(Affected(namespace, package, ranges))
     return Found(
-        query=name, known=_known(snapshot, affected), cve=snapshot.cve(name), epss=snapshot.epss(name)
+        query=name,
+        known=_known(snapshot, affected),
+        cve=snapshot.cve(name),
+        epss=snapshot.epss(name),
+        end_of_life=snapshot.end_of_life(name),
     )
 
 

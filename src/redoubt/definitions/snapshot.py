@@ -185,6 +185,8 @@ class SnapshotWriter:
                 records.decode_cve(value)
             case records.EPSS:
                 records.decode_epss(value)
+            case records.END_OF_LIFE:
+                records.decode_end_of_life(value)
             case records.MAPPED:
                 records.decode_mapped(value)
             case records.META:
@@ -299,6 +301,11 @@ class Snapshot:
         """A CVE's EPSS score."""
         value = self._get(b"e" + identifier.encode(errors="replace"))
         return records.decode_epss(value) if value is not None else None
+
+    def end_of_life(self, release: str) -> str:
+        """From when a release (``namespaces.lifecycle``) is no longer looked after; empty if not known."""
+        value = self._get(b"d" + release.encode(errors="replace"))
+        return records.decode_end_of_life(value) if value is not None else ""
 
     def mapped(self, kind: str, name: str) -> tuple[str, ...]:
         """What a repository (``product``) or container name (``container``) stands for; nothing if unknown."""

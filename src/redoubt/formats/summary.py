@@ -6,6 +6,7 @@ Shared by the formats for people, and by the CLI for its thresholds. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import NamedTuple
 
 from redoubt.formats.text import count
@@ -141,6 +142,15 @@ def repair(item: Finding) -> str:
 def needs(item: Finding) -> str:
     """What a fix asks for, where it is not there for everybody: ``needs esm``. Empty where it is."""
     return f"needs {item.fix_channel}" if item.fix_channel else ""
+
+
+def ended(report: VulnerabilityReport, today: date) -> str:
+    """That the distribution is no longer looked after, and since when; empty where it still is, or nobody knows."""
+    if not report.end_of_life or report.end_of_life > today.isoformat():
+        return ""
+    system = report.distribution
+    name = (system.name or system.id) if system else ""
+    return f"{name} is no longer looked after since {report.end_of_life}: flaws that nobody repairs may not be listed"
 
 
 def no_upgrade(package: PackageFindings) -> str:

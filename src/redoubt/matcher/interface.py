@@ -27,5 +27,8 @@ class Snapshot(Protocol):
     def epss(self, identifier: str) -> Epss | None:
         """A CVE's EPSS score."""
 
+    def end_of_life(self, release: str) -> str:
+        """From when a release (``namespaces.lifecycle``) is no longer looked after; empty if not known."""
+
     def mapped(self, kind: str, name: str) -> tuple[str, ...]:
         """What a name in images stands for (``model.Mapped``); nothing where that is not known."""

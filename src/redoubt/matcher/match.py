@@ -93,6 +93,7 @@ def match(
         layers=report.layers,
         package_count=len(report.packages),
         definitions=info,
+        end_of_life=_end_of_life(report.distribution, snapshot),
         coverage=coverage(
             report.packages, places, report.distribution, frozenset(strange), matcher.products.unplaced
         ),
@@ -263,6 +264,11 @@ def as_installed(package: Package, where: Place) -> Installed:
 
 def _placed(item: PackageFindings, locations: tuple[Location, ...]) -> PackageFindings:
     return item if locations is item.locations else structs.replace(item, locations=locations)
+
+
+def _end_of_life(distribution: Distribution | None, snapshot: Snapshot) -> str:
+    release = namespaces.lifecycle(distribution) if distribution else None
+    return snapshot.end_of_life(release) if release else ""
 
 
 def _fix(item: Group, package: Installed) -> Point | None:

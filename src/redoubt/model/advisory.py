@@ -190,6 +190,12 @@ class Mapped(msgspec.Struct, frozen=True, gc=False, array_like=True):
     values: tuple[str, ...]
 
 
+class EndOfLife(msgspec.Struct, frozen=True, gc=False):
+    """From when a distribution's release is no longer looked after: ``YYYY-MM-DD``."""
+
+    day: str
+
+
 class SourceInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):
     """One source inside a snapshot. ``sha256`` is of its inputs; ``newest`` its newest record's time.
 

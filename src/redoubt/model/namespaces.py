@@ -250,6 +250,17 @@ def of_distribution(distribution: Distribution) -> str | None:
     return None
 
 
+def lifecycle(distribution: Distribution) -> str | None:
+    """What a distribution's release is called where its end of life is kept; None as ``of_distribution``.
+
+    The namespace, but for CentOS: it has Red Hat's data and days of its own.
+    """
+    if distribution.id != "centos":
+        return of_distribution(distribution)
+    stream = "-stream" if "Stream" in distribution.name else ""
+    return f"centos{stream}:{_major(distribution.version_id)}"
+
+
 def _major(version: str) -> str:
     return version.partition(".")[0] or "unknown"
 

@@ -34,6 +34,7 @@ def definitions(tmp_path: Path) -> Iterator[Snapshot]:
         records.affected("golang", LONG_NAME, "vendor/ERRATUM-1", (span("1"),)),
         records.affected("pypi", "shop", "vendor/unwritten", (span("1"),)),
         records.epss("CVE-2024-0001", Epss(0.5, 0.9, "2024-06-01")),
+        records.end_of_life("debian:10", "2024-06-30"),
     ]
     snapshot.create(tmp_path / "snapshot", contents)
     with Snapshot.open(tmp_path / "snapshot") as opened:
@@ -81,3 +82,9 @@ def test_package_is_found_as_its_ecosystem_folds_it_and_tells_its_fixes(definiti
 @pytest.mark.parametrize("query", ["nothing", "CVE-2024-000", "", "\0", "\udcff", "x" * 10_000, "debian/"])
 def test_what_nobody_wrote_about_is_not_found(definitions: Snapshot, query: str) -> None:
     assert search(definitions, query).known == ()
+
+
+def test_a_release_is_known_by_the_day_of_its_end(definitions: Snapshot) -> None:
+    assert search(definitions, "debian:10").end_of_life == "2024-06-30"
+    assert search(definitions, "debian:1").end_of_life == ""
+    assert definitions.end_of_life("\udcff") == ""

@@ -36,6 +36,7 @@ class MemorySnapshot:
         self.cves: dict[str, CveRecord] = {}
         self.scores: dict[str, Epss] = {}
         self.mappings: dict[tuple[str, str], tuple[str, ...]] = {}
+        self.ends: dict[str, str] = {}
         self.asked: list[str] = []
 
     def add(self, advisory: Advisory, namespace: str, name: str, *ranges: AffectedRange) -> MemorySnapshot:
@@ -62,6 +63,9 @@ class MemorySnapshot:
 
     def epss(self, identifier: str) -> Epss | None:
         return self.scores.get(identifier)
+
+    def end_of_life(self, release: str) -> str:
+        return self.ends.get(release, "")
 
     def mapped(self, kind: str, name: str) -> tuple[str, ...]:
         return self.mappings.get((kind, name), ())

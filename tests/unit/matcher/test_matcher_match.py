@@ -607,3 +607,17 @@ def test_a_record_whose_advisory_is_missing_is_still_a_finding() -> None:
     snapshot = some()
     snapshot.advisories.clear()
     assert ids(snapshot, deb("a", "1"), DEBIAN) == ["CVE-2024-1000"]
+
+
+def test_the_end_of_a_system_is_told_and_centos_has_its_own() -> None:
+    snapshot = MemorySnapshot()
+    snapshot.ends.update(
+        {"debian:11": "2026-08-31", "centos:8": "2021-12-31", "centos-stream:8": "2024-05-31"}
+    )
+    centos = Distribution(id="centos", version_id="8", name="CentOS Linux 8")
+    stream = Distribution(id="centos", version_id="8", name="CentOS Stream 8")
+    red_hat = Distribution(id="rhel", version_id="8.9")
+    ends = [
+        match(index([], system), snapshot).end_of_life for system in (DEBIAN, centos, stream, red_hat, None)
+    ]
+    assert ends == ["2026-08-31", "2021-12-31", "2024-05-31", "", ""]

@@ -53,6 +53,7 @@ def explain(flaw: str, target: str, output: str, quiet: bool, **given: object) -
     judging = Judging(
         fail_on=None,
         fail_on_incomplete=False,
+        fail_on_end_of_life=False,
         only_fixed=False,
         show_suppressed=False,
         **taken(given, ("definitions", "detection", "notice_after", "warn_after", "fail_on_stale")),  # type: ignore[arg-type]  # click's types

@@ -175,7 +175,14 @@ judging = together(
     click.option(
         "--fail-on-incomplete", is_flag=True, help="Exit with 3 if any part of the image could not be judged."
     ),
-    click.option("--only-fixed", is_flag=True, help="Leave out what no known version repairs."),
+    click.option(
+        "--fail-on-end-of-life",
+        is_flag=True,
+        help="Exit with 3 if the image's distribution is no longer looked after.",
+    ),
+    click.option(
+        "--only-fixed", is_flag=True, help="Leave out what no version repairs that everybody can have."
+    ),
     detection,
     click.option(
         "--show-suppressed", is_flag=True, help="List in a table the findings that do not count, and why."

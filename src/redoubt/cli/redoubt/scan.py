@@ -117,6 +117,7 @@ class Judging:
     fail_on_stale: bool
     fail_on: str | None
     fail_on_incomplete: bool
+    fail_on_end_of_life: bool
     only_fixed: bool
     detection: str
     show_suppressed: bool
@@ -160,7 +161,9 @@ class Judging:
 
         if self.only_fixed:
             report = only_fixed(report)
-        notices = (_STARTER,) if report.definitions.channel == STARTER_CHANNEL else ()
+        notices: tuple[str, ...] = (_STARTER,) if report.definitions.channel == STARTER_CHANNEL else ()
+        ended = summary.ended(report, datetime.now(UTC).date())
+        notices += (ended,) if ended else ()
         output.write(report, age, notices, show_suppressed=self.show_suppressed)
         if output.elsewhere:
             for notice in notices:
@@ -177,7 +180,8 @@ class Judging:
         if self.fail_on and worst is not None and worst.rank >= Severity(self.fail_on.upper()).rank:
             sys.stdout.flush()
             raise click.exceptions.Exit(EXIT_FINDINGS)
-        if (self.fail_on_incomplete and gaps) or _unread(report):
+        incomplete = (self.fail_on_incomplete and gaps) or (self.fail_on_end_of_life and ended)
+        if incomplete or _unread(report):
             sys.stdout.flush()
             raise click.exceptions.Exit(EXIT_UNREADABLE)
 

@@ -25,6 +25,8 @@ _MODULES = {"": "", "*": "any module", "-": "outside modules"}
 def search(query: str, output: str) -> None:
     """Show what the active definitions know of a flaw (by any of its ids) or of a package (by its whole name).
 
+    Of a distribution's release (debian:10), show until when it is looked after.
+
     \b
     redoubt definitions search CVE-2021-44228
     redoubt definitions search GHSA-jfh8-c2jp-5v3q
@@ -47,6 +49,8 @@ def search(query: str, output: str) -> None:
         return
     for line in _scores(found):
         click.echo(line)
+    if not found.known and found.end_of_life:
+        return
     if not found.known:
         click.echo(
             f"No advisory of these definitions is about {clean(found.query)}: neither a package (by its whole name) "
@@ -66,6 +70,8 @@ def describe(found: Found) -> dict[str, object]:
         told["cve"] = msgspec.to_builtins(found.cve)
     if found.epss:
         told["epss"] = {"probability": found.epss.probability, "percentile": found.epss.percentile}
+    if found.end_of_life:
+        told["end_of_life"] = found.end_of_life
     return told
 
 
@@ -109,6 +115,8 @@ def _scores(found: Found) -> list[str]:
             lines.append(f"KEV   known to be exploited since {kev.added}{ransomware}")
     if found.epss:
         lines.append(f"EPSS  {found.epss.probability:.2%} ({found.epss.date or 'undated'})")
+    if found.end_of_life:
+        lines.append(f"END   no longer looked after from {found.end_of_life} on")
     return [clean(line) for line in lines]
 
 

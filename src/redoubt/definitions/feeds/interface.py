@@ -14,11 +14,15 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from redoubt.definitions.feeds.files import Files
-from redoubt.model import Advisory, Affected, CveRecord, Epss, Mapped
+from redoubt.model import Advisory, Affected, CveRecord, EndOfLife, Epss, Mapped
 
 #: An advisory and what it affects, what is known about a CVE wherever it occurs, or what a name stands for.
 Item: TypeAlias = (
-    tuple[Advisory, tuple[Affected, ...]] | tuple[str, CveRecord] | tuple[str, Epss] | tuple[str, Mapped]
+    tuple[Advisory, tuple[Affected, ...]]
+    | tuple[str, CveRecord]
+    | tuple[str, Epss]
+    | tuple[str, Mapped]
+    | tuple[str, EndOfLife]
 )
 
 #: What decoding one record of an upstream can raise; anything else is a bug of ours.

@@ -1,9 +1,10 @@
-"""The sources that speak of CVEs wherever they occur: scores, and what is exploited."""
+"""The sources that make no finding: scores of CVEs, what is exploited, and until when systems are looked after."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from redoubt.definitions.feeds.endoflife import EndOfLifeFeed
 from redoubt.definitions.feeds.epss import EpssFeed
 from redoubt.definitions.feeds.kev import KevFeed
 from redoubt.definitions.feeds.nvd import NvdFeed
@@ -71,4 +72,15 @@ SOURCES: tuple[Source, ...] = (
         limit=64 << 20,
     ),
     nvd(),
+    Source(
+        name="endoflife",
+        title="endoflife.date: distributions' support",
+        home="https://endoflife.date/",
+        licence="MIT",
+        attribution="endoflife.date, by its contributors",
+        feed=EndOfLifeFeed(),
+        downloads=(Download("endoflife/products.json", "https://endoflife.date/api/v1/products/full"),),
+        patterns=(("endoflife/products.json",), ("endoflife/products.json.gz",)),
+        limit=64 << 20,
+    ),
 )
