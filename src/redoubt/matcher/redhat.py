@@ -53,6 +53,7 @@ class Products:
         self._distribution = distribution
         self._meanings: dict[str, tuple[str, ...]] = {}
         self._repositories: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._entries: dict[tuple[object, ...], list[tuple[str, Ranges]]] = {}
         #: Package type → those that are in no product.
         self.unplaced: dict[str, Unplaced] = {}
 
@@ -72,7 +73,12 @@ class Products:
 
     def entries(self, package: Installed) -> list[tuple[str, Ranges]]:
         """What each record says of a package: the ranges that speak of it and its product, by ref."""
-        return [(ref, _chosen(said, package)) for ref, said in sorted(self._said(package).items())]
+        key = package.namespace, package.name, package.source, package.arch, package.module, package.products
+        if (known := self._entries.get(key)) is None:  # whatever its version is
+            said = sorted(self._said(package).items())
+            chosen = ((ref, _once(_chosen(ranges, package))) for ref, ranges in said)
+            known = self._entries[key] = [(ref, ranges) for ref, ranges in chosen if ranges]
+        return known
 
     def explained(self, package: Installed) -> list[tuple[str, Ranges, Ranges]]:
         """The same with all ranges of each record before those that speak of the package."""
@@ -142,6 +148,17 @@ def _chosen(said: Iterable[_Said], package: Installed) -> Ranges:
         if near is not None and judge.applies(item, package):
             ranks.setdefault((near is Near.MAIN_STREAM, not one.own), []).append(item)
     return tuple(ranks[min(ranks)]) if ranks else ()
+
+
+def _once(ranges: Ranges) -> Ranges:
+    """Without those that only differ in the channel: all of them speak of the package."""
+    if len(ranges) < 2:
+        return ranges
+    kept: dict[tuple[object, ...], AffectedRange] = {}
+    for item in ranges:
+        bounds = item.lower_key, item.upper_key, item.flags, item.lower, item.upper
+        kept.setdefault((*bounds, item.status, item.severity, item.notice), item)
+    return tuple(kept.values())
 
 
 def _shown(one: _Said) -> AffectedRange:

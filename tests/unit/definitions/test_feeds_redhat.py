@@ -10,7 +10,9 @@ import pytest
 from redoubt.definitions.feeds.files import Files
 from redoubt.definitions.feeds.interface import Notes
 from redoubt.definitions.feeds.redhat import RedHatFeed
-from redoubt.errors import UnreadableInput
+from redoubt.definitions.sources.interface import Get
+from redoubt.definitions.sources.redhat import discover
+from redoubt.errors import NetworkError, UnreadableInput
 from redoubt.model import Advisory, Status
 from support.csaf import LINUX, archive, vex
 from support.feeds import said, write_tar
@@ -176,3 +178,46 @@ def test_products_used_by_the_tests_are_products() -> None:
     from redoubt.model import redhat
 
     assert all(redhat.cpe(cpe) for cpe in LINUX.values())
+
+
+def answering(**pages: str) -> Get:
+    def get(url: str) -> bytes:
+        name = url.rpartition("/")[2]
+        if name not in pages:
+            raise NetworkError(f"{url}: not there")
+        return pages[name].encode()
+
+    return get
+
+
+CHANGES = """"2099/cve-2099-0003.json","2099-03-03T10:00:00+00:00"
+"2099/cve-2099-0002.json","2099-03-02T00:00:00+00:00"
+"2099/cve-2099-0001.json","2099-03-01T23:59:59+00:00"
+"../../etc/passwd","2099-04-01T00:00:00+00:00"
+"2099/cve-2099-0004.json"
+"""
+
+
+def test_the_newest_archive_and_what_changed_since_are_fetched() -> None:
+    pages = {"archive_latest.txt": "csaf_vex_2099-03-02.tar.zst\n", "changes.csv": CHANGES}
+    found = discover(answering(**pages))
+    assert found.troubles == ()
+    base = "https://security.access.redhat.com/data/csaf/v2/vex"
+    assert found.downloads == (
+        ("redhat/csaf_vex.tar.zst", f"{base}/csaf_vex_2099-03-02.tar.zst"),
+        ("redhat/updates/cve-2099-0003.json", f"{base}/2099/cve-2099-0003.json"),
+        ("redhat/updates/cve-2099-0002.json", f"{base}/2099/cve-2099-0002.json"),
+    )
+
+
+@pytest.mark.parametrize("latest", ["", "<html>", "https://example.org/csaf_vex_2099-03-02.tar.zst", "a\nb"])
+def test_what_names_no_archive_is_said(latest: str) -> None:
+    found = discover(answering(**{"archive_latest.txt": latest}))
+    assert found.downloads == ()
+    assert "names no archive" in found.troubles[0]
+
+
+def test_without_a_list_of_changes_the_archive_is_fetched_all_the_same() -> None:
+    found = discover(answering(**{"archive_latest.txt": "csaf_vex_2099-03-02.tar.zst"}))
+    assert len(found.downloads) == len(found.troubles) == 1
+    assert len(discover(answering()).troubles) == 1
