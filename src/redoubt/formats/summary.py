@@ -45,6 +45,7 @@ SYSTEM_TYPES = frozenset({"deb", "rpm", "apk", "alpm"})
 #: Kinds of suppression, in words that follow a number of findings.
 _SUPPRESSIONS = {
     "owned": "judged by the distribution",
+    "kernel": "of the kernel's sources, and no kernel",
     "vex": "by VEX",
     "ignore-rule": "by ignore rules",
 }
@@ -119,7 +120,7 @@ def suppression_line(item: Suppression | None) -> str:
     """Why a finding does not count, in one line."""
     if item is None:
         return ""
-    if item.kind == "owned":  # the reason names the source
+    if item.kind in ("owned", "kernel"):  # the reason names the source
         return item.reason
     said = ", ".join(part for part in (item.reason, item.justification) if part)
     until = f", until {item.expires}" if item.expires else ""

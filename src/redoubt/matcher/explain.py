@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from redoubt.matcher import judge
+from redoubt.matcher import judge, kernel
 from redoubt.matcher.coverage import Place, coverage, place, unidentified, unversioned
 from redoubt.matcher.enrich import rating
 from redoubt.matcher.group import Hit, group
@@ -18,7 +18,7 @@ from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.judge import Bearing, Installed, Ranges
 from redoubt.matcher.match import Matching, judgeable
 from redoubt.matcher.owned import Owners
-from redoubt.matcher.suppress import Rule
+from redoubt.matcher.suppress import Rule, first
 from redoubt.model import (
     AffectedRange,
     Coverage,
@@ -138,7 +138,7 @@ def explain(
             cases.append(_case(package, where, installed, told))
     if detection is Detection.PRECISE:
         owners = Owners(report.packages, places, frozenset(strange), snapshot)
-        cases = [_settled(case, owners.rule) for case in cases]
+        cases = [_settled(case, first(kernel.rule, owners.rule)) for case in cases]
     unplaced = asking.matching.products.unplaced
     rows = coverage(report.packages, places, report.distribution, frozenset(strange), unplaced)
     return Explanation(
@@ -274,6 +274,7 @@ def _settled(case: Case, rule: Rule) -> Case:
         type=case.package.type,
         name=case.package.name,
         version=case.package.version,
+        source_name=case.package.source_name,
         locations=case.package.locations,
     )
     findings = tuple(msgspec.structs.replace(item, suppression=rule(package, item)) for item in case.findings)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import structs
 
-from redoubt.matcher import judge
+from redoubt.matcher import judge, kernel
 from redoubt.matcher.coverage import Place, coverage, place, unidentified, unversioned
 from redoubt.matcher.enrich import Scores, finding
 from redoubt.matcher.group import Group, Hit, group, is_cve, names
@@ -21,7 +21,7 @@ from redoubt.matcher.judge import Installed, Point, Ranges
 from redoubt.matcher.order import finding_order, package_order
 from redoubt.matcher.owned import Owners
 from redoubt.matcher.redhat import Products
-from redoubt.matcher.suppress import suppress
+from redoubt.matcher.suppress import first, suppress
 from redoubt.matcher.vendors import Origin, origin
 from redoubt.model import (
     Advisory,
@@ -64,7 +64,8 @@ def match(
 ) -> VulnerabilityReport:
     """Everything that ``snapshot`` knows of what is in ``report``. Same inputs, same report.
 
-    ``detection`` says what becomes of language packages that the system's packages installed.
+    ``detection`` says what becomes of language packages that the system's packages installed, and of what is
+    built from the kernel's sources and no kernel.
     """
     info = snapshot.info
     types = dict.fromkeys(package.type for package in report.packages)
@@ -101,7 +102,7 @@ def match(
         packages=tuple(packages),
         problems=report.problems,
     )
-    return suppress(result, owners.rule) if owners else result
+    return suppress(result, first(kernel.rule, owners.rule)) if owners else result
 
 
 def only_fixed(report: VulnerabilityReport) -> VulnerabilityReport:

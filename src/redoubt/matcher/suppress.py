@@ -16,6 +16,15 @@ from redoubt.model import Finding, PackageFindings, Status, Suppression, Vulnera
 Rule = Callable[[PackageFindings, Finding], Suppression | None]
 
 
+def first(*rules: Rule) -> Rule:
+    """The rule that says what the first of several rules says that says anything."""
+
+    def rule(package: PackageFindings, item: Finding) -> Suppression | None:
+        return next((reason for one in rules if (reason := one(package, item)) is not None), None)
+
+    return rule
+
+
 def suppress(report: VulnerabilityReport, rule: Rule) -> VulnerabilityReport:
     """The report with each finding that ``rule`` speaks of among its ``suppressed``, in the same order.
 

@@ -24,9 +24,11 @@ class Judged(enum.StrEnum):
 
 
 class Detection(enum.StrEnum):
-    """What becomes of flaws in a language package that a package of the operating system installed.
+    """What becomes of flaws in a language package that a package of the operating system installed, and of the kernel's
+    in packages that are built from its sources and no kernel (headers, tools).
 
-    ``PRECISE``: where the distribution's data is comprehensive, it alone judges. ``COMPREHENSIVE``: both count.
+    ``PRECISE``: where the distribution's data is comprehensive, it alone judges; the others don't count.
+    ``COMPREHENSIVE``: all count.
     """
 
     PRECISE = "precise"
@@ -66,7 +68,8 @@ class AdvisoryReference(msgspec.Struct, frozen=True, gc=False, kw_only=True, omi
 
 
 class Suppression(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, order=True):
-    """Why a finding does not count. ``kind`` is who says so: ``ignore-rule``, ``vex``, or ``owned`` (an
+    """Why a finding does not count. ``kind`` is who says so: ``ignore-rule``, ``vex``, or ``kernel`` (the
+    kernel's, in a package that is none), or ``owned`` (an
     operating system's package brought the file, and its distribution judges that one).
 
     ``source`` names the file or package that says so, ``reason`` is in its words, ``justification`` is

@@ -11,7 +11,7 @@ from indexing import Memory
 
 from redoubt.errors import UnreadableInput
 from redoubt.indexer.cache import LayerCache, fingerprint
-from redoubt.indexer.catalogers import ALL, with_java_index
+from redoubt.indexer.catalogers import ALL, chosen
 from redoubt.indexer.catalogers.interface import Content, MemoryContent
 from redoubt.indexer.catalogers.java import JavaCataloger
 from redoubt.indexer.index import index_image
@@ -194,8 +194,8 @@ def test_the_report_names_the_index_and_layers_are_cached_for_it_alone(tmp_path:
 
     for _ in range(2):
         assert packages(ALL) == ([], {})
-        assert packages(with_java_index(index)) == (["org.a:core"], {"java": index.digest})
-    assert fingerprint(ALL) != fingerprint(with_java_index(index))
+        assert packages(chosen(index)) == (["org.a:core"], {"java": index.digest})
+    assert fingerprint(ALL) != fingerprint(chosen(index))
 
 
 def test_what_is_no_index_or_cut_off_is_refused(tmp_path: Path) -> None:

@@ -120,6 +120,11 @@ image = together(
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
         help="Names for jars that don't say what they are (see `redoubt java-index`).",
     ),
+    click.option(
+        "--package-files",
+        is_flag=True,
+        help="Count .rpm, .deb and .apk files that lie about as what they would install.",
+    ),
     click.option("--no-cache", is_flag=True, help="Neither read nor write cached layer reports."),
     click.option(
         "--workers", type=click.IntRange(1, 64), help="Layers read at once. Default: one per CPU, 4 at most."

@@ -196,6 +196,7 @@ class Look:
     username: str | None
     password_stdin: bool
     java_index: Path | None
+    package_files: bool
     no_cache: bool
     workers: int | None
 
@@ -235,13 +236,13 @@ class Look:
                 )
 
     def _catalogers(self) -> Sequence[Cataloger]:
-        from redoubt.indexer.catalogers import ALL, with_java_index
+        from redoubt.indexer.catalogers import chosen
 
         if self.java_index is None:
-            return ALL
+            return chosen(package_files=self.package_files)
         from redoubt.indexer.java_index import JavaIndex
 
-        return with_java_index(JavaIndex(self.java_index))
+        return chosen(JavaIndex(self.java_index), package_files=self.package_files)
 
     def _password(self) -> str:
         require(

@@ -113,9 +113,14 @@ ALL: tuple[Cataloger, ...] = (
 )
 
 
-def with_java_index(index: JavaIndex) -> tuple[Cataloger, ...]:
-    """``ALL``, with names for Java archives that don't say what they are."""
-    return tuple(JavaCataloger(index) if isinstance(one, JavaCataloger) else one for one in ALL)
+def chosen(java_index: JavaIndex | None = None, *, package_files: bool = False) -> tuple[Cataloger, ...]:
+    """``ALL``, with names for Java archives that don't say what they are, and with package files that lie about."""
+    found = tuple(JavaCataloger(java_index) if isinstance(one, JavaCataloger) else one for one in ALL)
+    if not package_files:
+        return found
+    from redoubt.indexer.catalogers.package_files import PackageFileCataloger
+
+    return (*found, PackageFileCataloger())
 
 
-__all__ = ["ALL", "with_java_index"]
+__all__ = ["ALL", "chosen"]

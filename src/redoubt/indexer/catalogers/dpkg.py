@@ -38,7 +38,7 @@ class DpkgCataloger:
         found = Findings()
         divided = "/status.d/" in path
         for number, paragraph in enumerate(paragraphs(content), 1):
-            if not _record(paragraph, number, divided, found) or found.full:
+            if not record(paragraph, number, divided, found) or found.full:
                 break
         return found.catalog()
 
@@ -47,8 +47,8 @@ def _ends_with(path: bytes, suffix: bytes) -> bool:
     return path.endswith(suffix) and (len(path) == len(suffix) or path[-len(suffix) - 1] == 0x2F)
 
 
-def _record(paragraph: bytes, number: int, divided: bool, found: Findings) -> bool:
-    """Read one paragraph. False if the file turns out not to be dpkg's."""
+def record(paragraph: bytes, number: int, divided: bool, found: Findings) -> bool:
+    """Take up one paragraph; without a state if ``divided``. False if the file turns out not to be dpkg's."""
     text = b"\n" + paragraph
     name, version = _field(text, b"\nPackage:"), _field(text, b"\nVersion:")
     status, arch = _field(text, b"\nStatus:"), _field(text, b"\nArchitecture:")

@@ -12,6 +12,7 @@ from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.indexer.catalogers import rpm_bdb, rpm_header, rpm_ndb, sqlite
 from redoubt.indexer.catalogers.fields import MAX_PACKAGES, Findings, clean, shown
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
+from redoubt.indexer.catalogers.rpm_header import RpmHeader
 from redoubt.model import ProblemKind
 
 if TYPE_CHECKING:
@@ -115,12 +116,24 @@ def _package(blob: object, found: Findings, below: bytes) -> None:
     except UnreadableInput as error:
         found.damaged(str(error))
         return
+    if (name := add(header, found)) and header.has_files:
+        try:
+            paths = rpm_header.files(header)
+        except UnreadableInput as error:
+            found.damaged(f"{shown(name)}: {error}")
+        else:
+            full = f"{header.epoch}:{clean(header.version)}-{clean(header.release)}"
+            found.owns(f"rpm/{name}", paths, below=below, version=full)
+
+
+def add(header: RpmHeader, found: Findings) -> str:
+    """List the package of a header; its name, or nothing if it is none."""
     name, version, release = clean(header.name), clean(header.version), clean(header.release)
     if name == "gpg-pubkey":
-        return
+        return ""
     if not (name and version and release):
         found.damaged(f"a package ({shown(name) or 'no name'}) without a name, a version or a release")
-        return
+        return ""
     short = f"{version}-{release}"
     source_name, source_version = rpm_header.source(clean(header.source_rpm))
     found.add(
@@ -133,10 +146,4 @@ def _package(blob: object, found: Findings, below: bytes) -> None:
         module=":".join(clean(header.modularity_label).split(":")[:2]),
         vendor=clean(header.vendor),
     )
-    if header.has_files:
-        try:
-            paths = rpm_header.files(header)
-        except UnreadableInput as error:
-            found.damaged(f"{shown(name)}: {error}")
-        else:
-            found.owns(f"rpm/{name}", paths, below=below, version=f"{header.epoch}:{short}")
+    return name
