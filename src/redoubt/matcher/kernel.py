@@ -49,7 +49,7 @@ def is_not_one(kind: str, name: str, source: str) -> bool:
     source = source or name
     if sources is None or not sources.fullmatch(source) or _OTHER.fullmatch(source):
         return False
-    return not _KERNELS[kind].fullmatch(name) or not _WORDS.isdisjoint(name.split("-"))
+    return (name != source and not _KERNELS[kind].fullmatch(name)) or not _WORDS.isdisjoint(name.split("-"))
 
 
 def rule(package: PackageFindings, finding: Finding) -> Suppression | None:

@@ -15,10 +15,12 @@ from redoubt.matcher.vendors import Origin, origin
 from redoubt.model import Finding, Location, Package, PackageFindings, Suppression, namespaces
 
 KIND = "owned"
+#: Type of a program that was found by what it says of itself.
+PROGRAM = "generic"
 
 
 class Owners:
-    """The packages of the system that are really judged by data that is comprehensive.
+    """The packages of the system that are the distribution's own and really judged by its data.
 
     ``packages`` are all of the image; ``places`` says of each type whether definitions judge it; ``strange``
     are the versions, as ``type/version``, that cannot be compared. Of a deb whose maintainer tells nothing,
@@ -39,7 +41,7 @@ class Owners:
         for package in packages if named else ():
             place = places[package.type]
             name = f"{package.type}/{package.name}"
-            if name not in named or not place.scheme or not namespaces.is_comprehensive(place.namespace):
+            if name not in named or not place.scheme:
                 continue
             if unversioned(package) or f"{package.type}/{package.version}" in strange:
                 refused.add(name)
@@ -73,7 +75,10 @@ class Owners:
         """Whether the distribution's word on ``owner`` is one on a package of type ``kind`` in it."""
         if owner not in self._versions:
             return False
-        return namespaces.speaks_of(self._namespaces[owner.partition("/")[0]], kind)
+        if kind == PROGRAM:  # it is what the package is of, and not a thing of its own beside it
+            return True
+        namespace = self._namespaces[owner.partition("/")[0]]
+        return namespaces.is_comprehensive(namespace) and namespaces.speaks_of(namespace, kind)
 
 
 def _own(package: Package, namespace: str, snapshot: Snapshot) -> bool:

@@ -63,6 +63,7 @@ LANGUAGES = {
     "swift": "swift",
     "julia": "julia",
     "bitnami": "bitnami",
+    "generic": "bitnami",  # applications by their names, which that data has in common with SBOM tools
     "oci": "rhcc",
 }
 

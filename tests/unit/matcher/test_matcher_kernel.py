@@ -50,6 +50,7 @@ def test_headers_documents_and_tools_are_no_kernel(kind: str, name: str, source:
         ("rpm", "kernel-uek-modules", "kernel-uek"),
         ("rpm", "kernel-default", "kernel-default"),
         ("rpm", "linux", ""),
+        ("deb", "linux", ""),
         ("apk", "linux-lts", ""),
         ("apk", "linux-virt", "linux-lts"),
         # Others.

@@ -19,6 +19,7 @@ from redoubt.model import (
     Severity,
     Suppression,
     VulnerabilityReport,
+    namespaces,
 )
 
 TEAM = "Some Team <team@tracker.debian.org>"
@@ -291,3 +292,33 @@ def test_explain_says_of_a_third_partys_package_that_it_is_not_judged() -> None:
     report = index([deb("Docker <support@docker.com>")], DEBIAN)
     [case] = explain(report, snapshot(), "CVE-2099-2").cases
     assert (case.verdict, case.findings) == (Verdict.THIRD_PARTY, ())
+
+
+@pytest.mark.parametrize(
+    ("system", "kind"), [(DEBIAN, "deb"), (Distribution(id="alpine", version_id="3.20.1"), "apk")]
+)
+def test_a_program_of_the_distributions_own_package_is_judged_by_it_alone(
+    system: Distribution, kind: str
+) -> None:
+    namespace = namespaces.of_distribution(system)
+    assert namespace is not None
+    definitions = MemorySnapshot()
+    definitions.add(
+        Advisory(id="CVE-2099-3", source="osv"), "bitnami", "node", affected("bitnami", fixed="99.0.0")
+    )
+    definitions.add(
+        Advisory(id="CVE-2099-4", source="system"), namespace, "other", affected(namespace, fixed="1")
+    )
+    owner = Package(type=kind, name="nodejs", version="20.1.0-r1", vendor=TEAM)
+    own = Package(
+        type="generic",
+        name="node",
+        version="20.1.0",
+        locations=(Location("usr/bin/node", "", f"{kind}/nodejs"),),
+    )
+    built = Package(
+        type="generic", name="node", version="20.1.1", locations=(Location("usr/local/bin/node"),)
+    )
+    report = match(index([owner, own, built], system), definitions)
+    assert [package.version for package in report.packages] == ["20.1.1"]
+    assert [package.version for package in report.suppressed] == ["20.1.0"]

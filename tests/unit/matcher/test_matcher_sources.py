@@ -19,7 +19,8 @@ BIONIC = Distribution(id="ubuntu", version_id="18.04", codename="bionic")
 
 
 def deb(name: str, version: str) -> Package:
-    return Package(type="deb", name=f"lib{name}", version=version, source_name=name)
+    """A binary package that is called otherwise than its source: a kernel, where that is the kernel's."""
+    return Package(type="deb", name=f"linux-image-{name}", version=version, source_name=name)
 
 
 def judged(folder: Path, package: Package, system: Distribution | None = None) -> VulnerabilityReport:

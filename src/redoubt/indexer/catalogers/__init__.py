@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from redoubt.indexer.catalogers.alpm import AlpmCataloger
 from redoubt.indexer.catalogers.apk import ApkCataloger
+from redoubt.indexer.catalogers.applications import ApplicationCataloger
 from redoubt.indexer.catalogers.bitnami import BitnamiCataloger
 from redoubt.indexer.catalogers.bottlerocket import BottlerocketCataloger
 from redoubt.indexer.catalogers.bun_lock import BunLockCataloger
@@ -110,6 +111,7 @@ ALL: tuple[Cataloger, ...] = (
     OpkgCataloger(),
     PortageCataloger(),
     SnapCataloger(),
+    ApplicationCataloger(),
 )
 
 
