@@ -6,6 +6,7 @@ import lzma
 import random
 import struct
 import tarfile
+from functools import partial
 
 import pytest
 import zstandard
@@ -18,6 +19,7 @@ from redoubt.indexer.index import index_image
 from redoubt.model import ProblemKind
 from support import rpmwriter
 
+packed = partial(gzip.compress, mtime=0)  # the same with every run: a test's name may hold it
 CONTROL = b"Package: tool\nVersion: 1:2.0-1\nArchitecture: amd64\nSource: tools (2.0-1)\n"
 PKGINFO = (
     b"# made by abuild\npkgname = tool\npkgver = 2.0-r1\narch = x86_64\norigin = tools\ndepend = so:libc\n"
@@ -61,12 +63,8 @@ RPM = rpm(
     name="tool", epoch=1, version="2.0", release="1.el9", arch="x86_64", source_rpm="tools-2.0-1.el9.src.rpm"
 )
 CONTROL_TAR = tar("./control", CONTROL)
-DEB = deb(gzip.compress(CONTROL_TAR), "control.tar.gz")
-APK = (
-    gzip.compress(tar(".SIGN.RSA.x", b"s")[:1024])
-    + gzip.compress(tar(".PKGINFO", PKGINFO))
-    + gzip.compress(b"data")
-)
+DEB = deb(packed(CONTROL_TAR), "control.tar.gz")
+APK = packed(tar(".SIGN.RSA.x", b"s")[:1024]) + packed(tar(".PKGINFO", PKGINFO)) + packed(b"data")
 
 
 def read(data: bytes, path: str) -> Catalog:
@@ -90,16 +88,16 @@ def test_a_source_rpm_installs_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "packed"),
+    ("name", "part"),
     [
         ("control.tar", CONTROL_TAR),
-        ("control.tar.gz/", gzip.compress(CONTROL_TAR)),
+        ("control.tar.gz/", packed(CONTROL_TAR)),
         ("control.tar.xz", lzma.compress(CONTROL_TAR)),
         ("control.tar.zst", zstandard.compress(CONTROL_TAR)),
     ],
 )
-def test_a_deb_files_control_says_what_it_would_install(name: str, packed: bytes) -> None:
-    assert found(read(deb(packed, name), "tool.deb")) == [("deb", "tool", "1:2.0-1", "amd64", "tools")]
+def test_a_deb_files_control_says_what_it_would_install(name: str, part: bytes) -> None:
+    assert found(read(deb(part, name), "tool.deb")) == [("deb", "tool", "1:2.0-1", "amd64", "tools")]
 
 
 def test_an_apk_files_description_says_what_it_would_install() -> None:
@@ -119,12 +117,12 @@ def test_other_files_with_these_endings_are_none_or_said() -> None:
         deb(b"x", "control.tar.xz"),
         deb(b"x", "control.tar.zst"),
         deb(b"x", "control.tar.lzma"),
-        deb(gzip.compress(tar("other", b"x")), "control.tar.gz"),
+        deb(packed(tar("other", b"x")), "control.tar.gz"),
         ar(("debian-binary", b"2.0\n")),
         b"!<arch>\n" + b"x" * 60,
         RPM[:200],
         RPM[:96] + b"x" * 40,
-        gzip.compress(b"x" * 100),
+        packed(b"x" * 100),
     ],
 )
 def test_damaged_package_files_are_problems(data: bytes) -> None:
