@@ -60,7 +60,10 @@ def test_every_form_of_one_image_gives_the_same_findings(
 
 def test_crates_of_a_lock_file_and_of_a_program_are_judged(redoubt: Cli, tmp_path: Path) -> None:
     index = "registry+https://github.com/rust-lang/crates.io-index"
-    lock = f'version = 4\n\n[[package]]\nname = "time"\nversion = "0.1.40"\nsource = "{index}"\n'
+    lock = "version = 4\n" + "".join(
+        f'\n[[package]]\nname = "{name}"\nversion = "0.1.40"\nsource = "{index}"\n'
+        for name in ("time", "fixture-one", "fixture-two")  # most of it is not installed: it counts
+    )
     crates = b'{"packages":[{"name":"time","version":"0.1.41","source":"crates.io"}],"format":1}'
     program = elfwriter.audited(zlib.compress(crates), symbols=200 << 10)
     gem = b"# -*- encoding: utf-8 -*-\n# stub: rake 12.0.0 ruby lib\n"

@@ -1,7 +1,7 @@
 """How old definitions are, from an explicit ``now``. Pure; no clock is read here.
 
 Definitions are as old as their newest record, not as their bundle: one built today from an old mirror is
-old. A record dated after the bundle was built is taken to be as old as the bundle, since nobody can know
+old. Scores don't count, where there is anything else: every one of them changes every day. A record dated after the bundle was built is taken to be as old as the bundle, since nobody can know
 tomorrow's flaws and one wrong date must not make everything look fresh.
 """
 
@@ -62,13 +62,15 @@ def judge(info: DefinitionsInfo, now: datetime, *, notice: timedelta = NOTICE, w
     """
     now = now.astimezone(UTC)
     created = _instant(info.created)
+    scores = all(source.scores_only for source in info.sources)
     known: list[datetime] = []
     sources = []
     for source in info.sources:
         newest = _instant(source.newest)
         if newest is not None:
             newest = min(newest, created) if created else newest
-            known.append(newest)
+            if scores or not source.scores_only:
+                known.append(newest)
         sources.append(
             SourceAge(
                 name=source.name,

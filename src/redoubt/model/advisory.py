@@ -200,7 +200,7 @@ class SourceInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """One source inside a snapshot. ``sha256`` is of its inputs; ``newest`` its newest record's time.
 
     ``newest`` is RFC 3339 in UTC, or empty where the upstream carries no dates. ``records`` counts
-    advisories (or scores).
+    advisories (or scores). ``scores_only``: it speaks of CVEs wherever they occur, and makes no finding.
     """
 
     name: str
@@ -210,6 +210,7 @@ class SourceInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     sha256: str = ""
     newest: str = ""
     records: int = 0
+    scores_only: bool = False
 
 
 class DefinitionsInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -45,7 +45,7 @@ def build(
     mirror: Path | None,
     online: bool,
     sources: str | None,
-    keys: tuple[Path, ...],
+    key: tuple[Path, ...],
     out: Path,
     channel: str,
     version: int | None,
@@ -75,7 +75,7 @@ def build(
         channel != UNSIGNED_CHANNEL,
         f"channel {UNSIGNED_CHANNEL} belongs to StackRox's own bundles; name another",
     )
-    signing = [load_key(key) for key in keys]
+    signing = [load_key(each) for each in key]
     names = [name.strip() for name in sources.split(",") if name.strip()] if sources else None
     chosen = select(names)
     state = settings.cache_dir() / "sources"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The delta to write."
 )
 @options.quiet
-def delta(old: str, new: str, keys: tuple[Path, ...], out: Path, quiet: bool) -> None:
+def delta(old: str, new: str, key: tuple[Path, ...], out: Path, quiet: bool) -> None:
     """Write what makes the definitions NEW of OLD: a bundle that is smaller, for machines that have OLD.
 
     OLD and NEW are bundles, or digests on this machine. The delta has the channel and the version of NEW, and
@@ -36,7 +36,7 @@ def delta(old: str, new: str, keys: tuple[Path, ...], out: Path, quiet: bool) ->
     from redoubt.definitions.library import Library
     from redoubt.definitions.publish import publish_delta
 
-    signing = [load_key(key) for key in keys]
+    signing = [load_key(each) for each in key]
     library = Library(settings.data_dir())
     with library.open(old, allow_older=True) as base, library.open(new, allow_older=True) as target:
         described = library.info(target.info.digest).entry.manifest

@@ -92,7 +92,6 @@ quiet = click.option("-q", "--quiet", is_flag=True, help="No notices and no prog
 
 signing_keys = click.option(
     "--key",
-    "keys",
     type=click.Path(path_type=Path, exists=True),
     required=True,
     multiple=True,

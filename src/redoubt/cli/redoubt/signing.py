@@ -68,10 +68,9 @@ def root() -> None:
     """
 
 
-def _files(name: str, variable: str, text: str, *, required: bool = False) -> Callable[[F], F]:
+def _files(name: str, text: str, *, required: bool = False) -> Callable[[F], F]:
     return click.option(
         name,
-        variable,
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
         multiple=True,
         required=required,
@@ -86,16 +85,16 @@ def _files(name: str, variable: str, text: str, *, required: bool = False) -> Ca
     required=True,
     help="The root to write: root.json.",
 )
-@_files("--key", "keys", "The public key of somebody who signs bundles. May be repeated.", required=True)
-@_files("--root-key", "root_keys", "The same for the root itself. Default: those of --key.")
+@_files("--key", "The public key of somebody who signs bundles. May be repeated.", required=True)
+@_files("--root-key", "The same for the root itself. Default: those of --key.")
 @click.option("--threshold", type=click.IntRange(min=1), required=True, help="How many sign a bundle.")
 @click.option(
     "--root-threshold", type=click.IntRange(min=1), help="How many sign the root. Default: as many."
 )
 def root_new(
     out: Path,
-    keys: tuple[Path, ...],
-    root_keys: tuple[Path, ...],
+    key: tuple[Path, ...],
+    root_key: tuple[Path, ...],
     threshold: int,
     root_threshold: int | None,
 ) -> None:
@@ -106,8 +105,8 @@ def root_new(
         out,
         new_root(
             out,
-            keys,
-            root_keys or keys,
+            key,
+            root_key or key,
             threshold=threshold,
             root_threshold=root_threshold or threshold,
             now=datetime.now(UTC),
@@ -117,20 +116,20 @@ def root_new(
 
 @click.command("change", context_settings=HELP)
 @click.argument("file", metavar="ROOT", type=click.Path(path_type=Path, dir_okay=False))
-@_files("--add-key", "add", "A public key that signs bundles from now on. May be repeated.")
+@_files("--add-key", "A public key that signs bundles from now on. May be repeated.")
 @click.option(
-    "--remove-key", "remove", multiple=True, help="One that does no more: the start of its identifier."
+    "--remove-key", multiple=True, help="One that does no more: the start of its identifier."
 )
-@_files("--add-root-key", "add_root", "A public key that signs the root from now on. May be repeated.")
-@click.option("--remove-root-key", "remove_root", multiple=True, help="One that does no more.")
+@_files("--add-root-key", "A public key that signs the root from now on. May be repeated.")
+@click.option("--remove-root-key", multiple=True, help="One that does no more.")
 @click.option("--threshold", type=click.IntRange(min=1), help="How many sign a bundle from now on.")
 @click.option("--root-threshold", type=click.IntRange(min=1), help="How many sign the root from now on.")
 def root_change(
     file: Path,
-    add: tuple[Path, ...],
-    remove: tuple[str, ...],
-    add_root: tuple[Path, ...],
-    remove_root: tuple[str, ...],
+    add_key: tuple[Path, ...],
+    remove_key: tuple[str, ...],
+    add_root_key: tuple[Path, ...],
+    remove_root_key: tuple[str, ...],
     threshold: int | None,
     root_threshold: int | None,
 ) -> None:
@@ -142,10 +141,10 @@ def root_change(
 
     out, found = change_root(
         file,
-        add=add,
-        remove=remove,
-        add_root=add_root,
-        remove_root=remove_root,
+        add=add_key,
+        remove=remove_key,
+        add_root=add_root_key,
+        remove_root=remove_root_key,
         threshold=threshold,
         root_threshold=root_threshold,
         now=datetime.now(UTC),
@@ -189,7 +188,7 @@ def root_show(file: Path, output: str) -> None:
 @options.signing_keys
 @click.option("--digest", default="", help="Sign only if it holds these definitions: sha256:….")
 @options.quiet
-def sign(bundle: Path, keys: tuple[Path, ...], digest: str, quiet: bool) -> None:
+def sign(bundle: Path, key: tuple[Path, ...], digest: str, quiet: bool) -> None:
     """Add your signature to BUNDLE, which somebody else built and signed.
 
     It is checked first: that nothing was changed after the others signed, and that the stream has the digest
@@ -202,8 +201,8 @@ def sign(bundle: Path, keys: tuple[Path, ...], digest: str, quiet: bool) -> None
     require(not digest or digest.startswith("sha256:"), "a digest begins with sha256:")
     console = Console(quiet=quiet)
     lacking = 0
-    for key in keys:
-        manifest, lacking = cosign(bundle, load_key(key), digest=digest)
+    for each in key:
+        manifest, lacking = cosign(bundle, load_key(each), digest=digest)
     console.done(
         f"Signed: {bundle}, channel {manifest.channel}, built {manifest.created}, definitions {manifest.digest}"
     )
