@@ -236,7 +236,7 @@ class _Attempt:
             part = sorter.finish(keep=self._budget[1])
         # Advisories with a score add to what is known of their CVE; they are one record all the same.
         others = sum(part.groups[kind] for kind in (records.CVE, records.EPSS, records.END_OF_LIFE))
-        count = part.groups[records.ADVISORY] or others
+        advisories = part.groups[records.ADVISORY]
         reading = Reading(
             name=source.name,
             read=notes.read,
@@ -244,7 +244,14 @@ class _Attempt:
             dropped=dict(sorted(notes.dropped.items())),
             examples=tuple(notes.examples),
         )
-        return _info(source, sha256=files.digest, newest=notes.newest, records=count), reading, part
+        info = _info(
+            source,
+            sha256=files.digest,
+            newest=notes.newest,
+            records=advisories or others,
+            scores_only=not advisories,
+        )
+        return info, reading, part
 
 
 def merge(key: bytes, values: list[bytes]) -> bytes:
@@ -320,7 +327,9 @@ def _require_sound(source: Source, notes: Notes) -> None:
         )
 
 
-def _info(source: Source, *, sha256: str = "", newest: str = "", records: int = 0) -> SourceInfo:
+def _info(
+    source: Source, *, sha256: str = "", newest: str = "", records: int = 0, scores_only: bool = False
+) -> SourceInfo:
     return SourceInfo(
         name=source.name,
         title=source.title,
@@ -329,6 +338,7 @@ def _info(source: Source, *, sha256: str = "", newest: str = "", records: int = 
         sha256=sha256,
         newest=newest,
         records=records,
+        scores_only=scores_only,
     )
 
 

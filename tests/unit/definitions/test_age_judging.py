@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 
 from redoubt.definitions.age import Level, judge
@@ -106,3 +107,13 @@ def test_time_zones_are_one_time():
     definitions = info("2026-11-22T20:00:00+09:00")
     assert judge(definitions, elsewhere) == judge(definitions, NOW)
     assert judge(definitions, NOW).age == timedelta(hours=1)
+
+
+def test_scores_of_today_do_not_make_old_advisories_fresh():
+    sources = (
+        SourceInfo(name="feed", newest="2026-01-01T00:00:00Z"),
+        SourceInfo(name="scores", newest="2026-11-22T00:00:00Z", scores_only=True),
+    )
+    made = DefinitionsInfo(digest="sha256:0", schema="1.0", sources=sources)
+    assert judge(made, NOW).level is Level.WARNING
+    assert judge(msgspec.structs.replace(made, sources=sources[1:]), NOW).level is Level.FRESH

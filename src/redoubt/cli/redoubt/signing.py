@@ -117,9 +117,7 @@ def root_new(
 @click.command("change", context_settings=HELP)
 @click.argument("file", metavar="ROOT", type=click.Path(path_type=Path, dir_okay=False))
 @_files("--add-key", "A public key that signs bundles from now on. May be repeated.")
-@click.option(
-    "--remove-key", multiple=True, help="One that does no more: the start of its identifier."
-)
+@click.option("--remove-key", multiple=True, help="One that does no more: the start of its identifier.")
 @_files("--add-root-key", "A public key that signs the root from now on. May be repeated.")
 @click.option("--remove-root-key", multiple=True, help="One that does no more.")
 @click.option("--threshold", type=click.IntRange(min=1), help="How many sign a bundle from now on.")
