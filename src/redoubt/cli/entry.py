@@ -102,8 +102,13 @@ def _check_configured(ctx: click.Context, group: LazyGroup, name: str, command: 
             written = key.replace("_", "-")
             meant = _meant(written, [str(each).replace("_", "-") for each in known])
             raise UsageError(f"{path}: '{where}' has no option '{written}'{meant}")
+        if option.multiple and isinstance(value, str):
+            table[key] = value = [value]
         wanted = (bool,) if option.is_flag else (str, int, float)
-        if not isinstance(value, wanted) or (isinstance(value, bool) and not option.is_flag):
+        values = value if option.multiple and isinstance(value, list) else [value]
+        if not all(
+            isinstance(each, wanted) and (option.is_flag or not isinstance(each, bool)) for each in values
+        ):
             raise UsageError(
                 f"{path}: '{key.replace('_', '-')}' of '{where}' wants "
                 f"{'true or false' if option.is_flag else 'text in quotes, or a number'}"

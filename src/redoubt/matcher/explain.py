@@ -7,6 +7,7 @@ know how an explanation is shown.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
 import msgspec
 
@@ -16,7 +17,7 @@ from redoubt.matcher.enrich import rating
 from redoubt.matcher.group import Hit, group
 from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.judge import Bearing, Installed, Ranges
-from redoubt.matcher.match import Matching, judgeable
+from redoubt.matcher.match import Matching, as_reported, judgeable
 from redoubt.matcher.owned import Owners
 from redoubt.matcher.suppress import Rule, first
 from redoubt.model import (
@@ -112,11 +113,17 @@ class _Told(msgspec.Struct, frozen=True):
 
 
 def explain(
-    report: IndexReport, snapshot: Snapshot, flaw: str, *, detection: Detection = Detection.PRECISE
+    report: IndexReport,
+    snapshot: Snapshot,
+    flaw: str,
+    *,
+    detection: Detection = Detection.PRECISE,
+    rules: Sequence[Rule] = (),
 ) -> Explanation:
     """Every package of ``report`` whose namespace has a record of ``flaw`` about it, and what was decided.
 
-    ``flaw`` is any name of it: a CVE, an advisory's id, an alias, a ref (``source/id``).
+    ``flaw`` is any name of it: a CVE, an advisory's id, an alias, a ref (``source/id``). ``rules`` are those by which
+    the findings of ``match`` are suppressed, in order.
     """
     places = {
         kind: place(kind, report.distribution, snapshot.info)
@@ -136,9 +143,11 @@ def explain(
             if not unversioned(package) and not judgeable(package, where):
                 told = msgspec.structs.replace(told, verdict=Verdict.THIRD_PARTY, findings=())
             cases.append(_case(package, where, installed, told))
+    owners = None
     if detection is Detection.PRECISE:
         owners = Owners(report.packages, places, frozenset(strange), snapshot)
-        cases = [_settled(case, first(kernel.rule, owners.rule)) for case in cases]
+        rules = (kernel.rule, owners.rule, *rules)
+    cases = [_settled(case, rules, owners, report.distribution) for case in cases]
     unplaced = asking.matching.products.unplaced
     rows = coverage(report.packages, places, report.distribution, frozenset(strange), unplaced)
     return Explanation(
@@ -266,17 +275,17 @@ def _case(package: Package, where: Place, installed: Installed, told: _Told) -> 
     )
 
 
-def _settled(case: Case, rule: Rule) -> Case:
+def _settled(
+    case: Case, rules: Sequence[Rule], owners: Owners | None, distribution: Distribution | None
+) -> Case:
     """The case with the findings that do not count marked so; without any that counts, it is none."""
-    if not case.findings:
+    if not case.findings or not rules:
         return case
-    package = PackageFindings(
-        type=case.package.type,
-        name=case.package.name,
-        version=case.package.version,
-        source_name=case.package.source_name,
-        locations=case.package.locations,
-    )
+    package = as_reported(case.package, distribution)
+    if owners:
+        left = owners.left(package.type, package.locations)
+        package = msgspec.structs.replace(package, locations=left)
+    rule = first(*rules)
     findings = tuple(msgspec.structs.replace(item, suppression=rule(package, item)) for item in case.findings)
     verdict = Verdict.SUPPRESSED if all(item.suppression for item in findings) else case.verdict
     return msgspec.structs.replace(case, findings=findings, verdict=verdict)

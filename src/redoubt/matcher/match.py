@@ -276,9 +276,8 @@ def _fix(item: Group, package: Installed) -> Point | None:
     return judge.smallest_fix([(hit.ranges, hit.found) for hit in item.hits], package)
 
 
-def _package_findings(
-    package: Package, distribution: Distribution | None, judgement: Judgement
-) -> PackageFindings:
+def as_reported(package: Package, distribution: Distribution | None) -> PackageFindings:
+    """A package as reports name it, without findings."""
     return PackageFindings(
         type=package.type,
         name=package.name,
@@ -286,8 +285,16 @@ def _package_findings(
         purl=purl.of_package(package, distribution),
         arch=package.arch,
         source_name=package.source_name,
+        locations=package.locations,
+    )
+
+
+def _package_findings(
+    package: Package, distribution: Distribution | None, judgement: Judgement
+) -> PackageFindings:
+    return structs.replace(
+        as_reported(package, distribution),
         upgrade=judgement.upgrade,
         unfixed=judgement.unfixed,
-        locations=package.locations,
         findings=judgement.findings,
     )

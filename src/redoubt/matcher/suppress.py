@@ -60,8 +60,6 @@ def _with(package: PackageFindings, findings: list[Finding]) -> PackageFindings:
     return msgspec.structs.replace(
         package,
         findings=tuple(findings),
-        upgrade=package.upgrade if any(item.fixed_version for item in findings) else "",
-        unfixed=sum(
-            not item.fixed_version and item.status is not Status.UNDER_INVESTIGATION for item in findings
-        ),
+        upgrade=package.upgrade if any(item.fixable for item in findings) else "",
+        unfixed=sum(not item.fixable and item.status is not Status.UNDER_INVESTIGATION for item in findings),
     )

@@ -30,12 +30,16 @@ _VERDICTS = {
 }
 
 
+_JUDGING = ("definitions", "detection", "notice_after", "warn_after", "fail_on_stale", "ignore_file")
+
+
 @click.command(context_settings=HELP)
 @click.argument("flaw", metavar="FINDING|CVE")
 @click.argument("target")
 @options.listing
 @options.definitions
 @options.detection
+@options.assessments
 @options.age
 @options.image
 @options.quiet
@@ -56,8 +60,9 @@ def explain(flaw: str, target: str, output: str, quiet: bool, **given: object) -
         fail_on_end_of_life=False,
         only_fixed=False,
         show_suppressed=False,
-        **taken(given, ("definitions", "detection", "notice_after", "warn_after", "fail_on_stale")),  # type: ignore[arg-type]  # click's types
+        **taken(given, _JUDGING),  # type: ignore[arg-type]  # click's types
     )
+    assessments = judging.assessments(console)
     with ExitStack() as stack:
         snapshot, age = judging.open(stack, console)
         report = index_of(target, given, console)
@@ -65,10 +70,17 @@ def explain(flaw: str, target: str, output: str, quiet: bool, **given: object) -
         from redoubt.matcher import explain as explain_flaw
         from redoubt.model import Detection
 
+        voices = assessments.voices(report.image, report.distribution)
         explanation = explain_flaw(
-            report, snapshot, canonical(flaw.strip()), detection=Detection(judging.detection)
+            report,
+            snapshot,
+            canonical(flaw.strip()),
+            detection=Detection(judging.detection),
+            rules=voices.rules,
         )
         known = of_flaw(snapshot, explanation.flaw)
+    for warning in assessments.warnings():
+        console.warn(warning)
     if age.stale:
         console.warn(age.message)
     if output == "json":

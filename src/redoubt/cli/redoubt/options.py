@@ -170,6 +170,16 @@ detection = click.option(
     "alone, where its data names unfixed flaws too; comprehensive: upstream's data as well.",
 )
 
+assessments = together(
+    click.option(
+        "--ignore-file",
+        "ignore_file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        multiple=True,
+        help="Rules that silence findings, as TOML, each with a reason. May be repeated.",
+    ),
+)
+
 judging = together(
     click.option(
         "--fail-on",
@@ -187,6 +197,7 @@ judging = together(
     click.option(
         "--only-fixed", is_flag=True, help="Leave out what no version repairs that everybody can have."
     ),
+    assessments,
     detection,
     click.option(
         "--show-suppressed", is_flag=True, help="List in a table the findings that do not count, and why."

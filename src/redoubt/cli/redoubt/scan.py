@@ -29,6 +29,7 @@ from redoubt.errors import (
 )
 
 if TYPE_CHECKING:
+    from redoubt.cli.redoubt.suppressing import Assessments
     from redoubt.definitions.age import Age
     from redoubt.definitions.snapshot import Snapshot
     from redoubt.indexer.catalogers.interface import Cataloger
@@ -121,13 +122,28 @@ class Judging:
     only_fixed: bool
     detection: str
     show_suppressed: bool
+    ignore_file: tuple[Path, ...]
 
-    def match(self, report: IndexReport, snapshot: Snapshot) -> VulnerabilityReport:
-        """What the definitions say of an index report."""
+    def assessments(self, console: Console) -> Assessments:
+        """What people have judged: read before the work, so that a file that is wrong is found out early."""
+        from redoubt.cli.redoubt import suppressing
+
+        if line := suppressing.left_lying(self.ignore_file):
+            console.notice(line)
+        return suppressing.load(self.ignore_file, datetime.now(UTC).date())
+
+    def match(
+        self, report: IndexReport, snapshot: Snapshot, assessments: Assessments, console: Console
+    ) -> VulnerabilityReport:
+        """What the definitions say of an index report, and what people have judged of that."""
         from redoubt.matcher import match as match_report
         from redoubt.model import Detection
 
-        return match_report(report, snapshot, detection=Detection(self.detection))
+        found = match_report(report, snapshot, detection=Detection(self.detection))
+        found, warnings = assessments.applied(found)
+        for warning in warnings:
+            console.warn(warning)
+        return found
 
     def open(self, stack: ExitStack, console: Console) -> tuple[Snapshot, Age]:
         """The definitions, and what their age is today. Raises ``DefinitionsStale`` where asked to."""
@@ -279,10 +295,11 @@ def scan(target: str, quiet: bool, **given: object) -> None:
     console = Console(quiet=quiet)
     output, judging, look = _output(given), _judging(given), _look(given)
     output.check()
+    assessments = judging.assessments(console)
     with ExitStack() as stack:
         snapshot, age = judging.open(stack, console)
         report = look.index(target, console)
-        judging.finish(judging.match(report, snapshot), output, age, console)
+        judging.finish(judging.match(report, snapshot, assessments, console), output, age, console)
 
 
 @click.command(context_settings=HELP)
@@ -329,9 +346,10 @@ def match(index_file: Path, quiet: bool, **given: object) -> None:
     from redoubt.formats.json import read_index
 
     report = read_index(_read(index_file), str(index_file))
+    assessments = judging.assessments(console)
     with ExitStack() as stack:
         snapshot, age = judging.open(stack, console)
-        judging.finish(judging.match(report, snapshot), output, age, console)
+        judging.finish(judging.match(report, snapshot, assessments, console), output, age, console)
 
 
 def index_of(target: str, given: dict[str, object], console: Console) -> IndexReport:

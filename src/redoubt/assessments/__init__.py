@@ -1,0 +1,1 @@
+"""What people have judged of flaws: ignore files and VEX documents, read into structs. Knows no report."""
