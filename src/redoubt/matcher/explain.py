@@ -30,7 +30,6 @@ from redoubt.model import (
     IndexReport,
     Layer,
     Package,
-    PackageFindings,
     Severity,
     Status,
 )
