@@ -340,6 +340,16 @@ def test_14_kernel_headers_are_no_kernel(pipeline: Pipeline) -> None:
     named = {"source_rpm": "kernel-5.14.0-1.el9.src.rpm"}
     headers = [rpm(name, "5.14.0-1.el9", **named) for name in ("kernel-headers", "kernel-core", "perf")]
     assert told(pipeline.scan([RHEL, rpm_database(*headers)])) == ["kernel-core CVE-2099-0001 affected"]
+    tracker = {"linux": {"CVE-2099-0001": {"releases": {"bookworm": OPEN}}}}
+    pipeline.write("debian/tracker.json", tracker)
+    pipeline.write("rocky/9.4/BaseOS/x86_64/updateinfo.xml", erratum("kernel-headers", "5.14.1", "1.el9"))
+    debs = [dpkg(name, "6.1-1", Source="linux") for name in ("linux-libc-dev", "linux-image-6.1-amd64")]
+    report = pipeline.match(pipeline.index([DEBIAN, dpkg_status(*debs)]), again=True)
+    assert told(report) == ["linux-image-6.1-amd64 CVE-2099-0001 affected"]
+    assert hidden(report) == ["linux-libc-dev CVE-2099-0001 kernel"]
+    rocky = rpm("kernel-headers", "5.14.0-1.el9", vendor="Rocky", **named)
+    report = pipeline.match(pipeline.index([ROCKY, rpm_database(rocky)]), again=True)
+    assert (told(report), hidden(report)) == ([], ["kernel-headers CVE-2099-0001 kernel"])
 
 
 def test_15_builds_of_another_flavour_are_compared_with_their_own_fixes(pipeline: Pipeline) -> None:
