@@ -159,6 +159,15 @@ def test_offline_a_mistyped_name_is_not_told_to_docker_hub(starter_home: Path) -
     assert "nothing of the name shpo lies here" in said
 
 
+def test_a_folder_that_is_no_root_is_not_said_to_be_absent(
+    starter_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "src").mkdir()
+    monkeypatch.chdir(tmp_path)
+    said = Cli(starter_home, {"REDOUBT_OFFLINE": "1"})("scan", "src", code=6).stderr
+    assert "the folder src has no operating system in it; dir:src reads it all the same" in said
+
+
 def test_starter_definitions_are_said_in_every_form(redoubt: Cli, target: Path) -> None:
     note = "starter definitions: dated, facts only, for trying out"
     assert note in redoubt("scan", target).stdout

@@ -99,11 +99,6 @@ def affected_key(namespace: str, name: str, ref: str) -> bytes:
     return _key(AFFECTED, namespace, name, ref)
 
 
-def package_key(namespace: str, name: str) -> bytes:
-    """The part of ``affected_key`` that all advisories of a package share, without the last NUL."""
-    return f"a{namespace}\0{name}".encode()
-
-
 def affected(namespace: str, name: str, ref: str, ranges: Iterable[AffectedRange]) -> Record:
     """The record that an advisory (``ref``) affects a package in ``ranges`` (kept in the order given).
 

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import module_index
+from redoubt.definitions import records
+from redoubt.model import AffectedRange
 
 ROOT = Path(module_index.__file__).resolve().parent.parent
 
@@ -36,6 +38,15 @@ def anchors(page: Path) -> set[str]:
     """The headings of a page as GitHub names them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_streams_format_is_told_whole() -> None:
+    page = (ROOT / "docs" / "definitions.md").read_text("utf-8")
+    told = page[page.index("## The stream's format") : page.index("## The delta's format")]
+    numbers = [int(number) for number in re.findall(r"^\| (\d+) \| (?:binary|integer|text) \|", told, re.M)]
+    assert numbers == list(range(len(AffectedRange.__struct_fields__)))
+    prefixes = {value for name, value in vars(records).items() if name.isupper() and isinstance(value, bytes)}
+    assert {prefix.encode() for prefix in re.findall(r"^\| `([a-z])` ", told, re.M)} == prefixes
 
 
 def test_no_file_grows_past_five_hundred_lines() -> None:

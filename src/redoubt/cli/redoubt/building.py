@@ -164,7 +164,9 @@ def _tell(
         if source.state == "stale":
             console.warn(f"{source.name} is stale: {source.detail}")
         if reading.spoilt:
-            console.warn(f"{source.name}: {reading.spoilt} records could not be used ({reading.examples[0]})")
+            console.warn(
+                f"{source.name}: {reading.spoilt} record{'' if reading.spoilt == 1 else 's'} could not be used ({reading.examples[0]})"
+            )
 
 
 def _aged(time: str, now: datetime) -> str:

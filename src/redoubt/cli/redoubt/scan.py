@@ -407,6 +407,8 @@ def _explained(target: str) -> Iterator[None]:
         ):
             raise
         reason = f"nothing of the name {target} lies here, so it was looked for on docker.io"
+        if Path(target).is_dir():
+            reason = f"the folder {target} has no operating system in it; dir:{target} reads it all the same"
         raise type(error)(f"{error}; {reason}") from None
 
 
