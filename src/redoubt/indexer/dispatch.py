@@ -42,8 +42,7 @@ class Tables:
         self.names: dict[bytes, list[Cataloger]] = {}
         self.extensions: dict[bytes, list[Cataloger]] = {}
         self.directories: dict[bytes, list[Cataloger]] = {}
-        prefixes: dict[bytes, list[Cataloger]] = {}
-        suffixes: dict[bytes, list[Cataloger]] = {}
+        self._affixes: list[tuple[bytes, bytes, Cataloger]] = []
         self.magic: list[tuple[bytes, StreamCataloger]] = []
         self.databases: dict[str, list[Cataloger]] = {}
         for cataloger in self.catalogers:
@@ -52,11 +51,10 @@ class Tables:
                 (self.names, wanted.names),
                 (self.extensions, wanted.extensions),
                 (self.directories, wanted.directories),
-                (prefixes, wanted.prefixes),
-                (suffixes, wanted.suffixes),
             ):
                 for key in keys:
                     table.setdefault(key, []).append(cataloger)
+            self._affixes += [(start, end, cataloger) for start, end in sorted(wanted.affixes)]
             self.magic += [(magic, cast("StreamCataloger", cataloger)) for magic in wanted.magic]
             for database in wanted.databases:
                 self.databases.setdefault(database, []).append(cataloger)
@@ -66,8 +64,8 @@ class Tables:
                 self.trees.setdefault(tree, []).append(cataloger)
         self.programs = frozenset[bytes]().union(*(c.wanted.programs for c in self.catalogers))
         self.folders = tuple(self.directories)
-        self.prefixes, self.suffixes = tuple(prefixes), tuple(suffixes)
-        self._affixes = ((bytes.startswith, prefixes), (bytes.endswith, suffixes))
+        #: Extensions of files whose whole names have to be looked at.
+        self.looked_at = frozenset(end[end.rfind(b".") :].lower() for _, end, _ in self._affixes)
         self.declaring = frozenset(c.name for c in self.catalogers if c.wanted.declared)
         smallest = [max(cataloger.wanted.min_size, len(magic)) for magic, cataloger in self.magic]
         self.min_size = min(smallest, default=1 << 62)
@@ -81,11 +79,15 @@ class Tables:
         found = list(self.names.get(base, ()))
         found += self.extensions.get(base[base.rfind(b".") :].lower(), ())
         found += self.directories.get(folder.rpartition(b"/")[2], ())
-        for has, table in self._affixes:
-            for affix, catalogers in table.items():
-                if has(base, affix):
-                    found += catalogers
+        found += self._by_affixes(base)
         return [cataloger for cataloger in dict.fromkeys(found) if cataloger.accepts(path)]
+
+    def affixed(self, base: bytes) -> bool:
+        """Whether a base name with an extension that is ``looked_at`` begins and ends as some cataloger wants."""
+        return bool(self._by_affixes(base))
+
+    def _by_affixes(self, base: bytes) -> list[Cataloger]:
+        return [one for start, end, one in self._affixes if base.endswith(end) and base.startswith(start)]
 
 
 class Names:
@@ -143,7 +145,7 @@ class Dispatch:
         self._by_base, self._by_extension = tables.names, tables.extensions
         self._trees = tables.trees
         self._folders, self._programs, self._min_size = tables.folders, tables.programs, tables.min_size
-        self._prefixes, self._suffixes = tables.prefixes, tables.suffixes
+        self._looked_at, self._affixed = tables.looked_at, tables.affixed
 
     def regular(self, path: bytes, size: int, executable: bool) -> Sink | None:
         """See ``tar.Visitor``: a sink where a cataloger wants the file."""
@@ -155,8 +157,7 @@ class Dispatch:
         if (
             base in self._by_base
             or extension in self._by_extension
-            or base.endswith(self._suffixes)
-            or base.startswith(self._prefixes)
+            or (extension in self._looked_at and self._affixed(base))
             or folder.endswith(self._folders)
         ):
             catalogers = self._tables.by_name(path)

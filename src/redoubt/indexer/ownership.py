@@ -45,13 +45,12 @@ def candidates(paths: Sequence[bytes]) -> list[bytes]:
     """
     tables = _tables()
     names, extensions, programs = tables.names, tables.extensions, tables.programs
-    prefixes, suffixes = tables.prefixes, tables.suffixes
     kept = []
     for number, path in enumerate(paths):
         base = path[path.rfind(b"/") + 1 :]
         dot = base.rfind(b".")
         ending = base[dot:].lower() if dot >= 0 else b""
-        if base in names or ending in extensions or base.startswith(prefixes) or base.endswith(suffixes):
+        if base in names or ending in extensions or (ending in tables.looked_at and tables.affixed(base)):
             if tables.by_name(path):
                 kept.append(path)
         elif dot < 0:

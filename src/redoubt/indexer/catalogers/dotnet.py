@@ -51,7 +51,7 @@ class DotnetCataloger:
 
     name = "dotnet"
     version = 1
-    wanted = Wanted(suffixes=frozenset({b".deps.json"}), max_size=32 << 20)
+    wanted = Wanted(affixes=frozenset({(b"", b".deps.json")}), max_size=32 << 20)
 
     def accepts(self, path: bytes) -> bool:
         """Every path: the name decides."""

@@ -57,8 +57,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which files a cataloger is shown. Names are bytes, compared as they stand in the archive.
 
     A regular file is wanted if its base name is in ``names``, or ends with one of ``extensions``
-    (lower-cased, from the last dot on), or begins with one of ``prefixes`` or ends with one of
-    ``suffixes`` (for names that neither of the others can tell), or if the directory it lies in is named by
+    (lower-cased, from the last dot on), or begins and ends with one of ``affixes`` (for names that neither of
+    the others can tell; the end has a dot), or if the directory it lies in is named by
     one of ``directories`` (last component), or if it is at least ``min_size`` bytes long, has an execute bit
     or a name that ends with one of ``programs`` (as extensions do), and begins with one of ``magic``; and
     ``Cataloger.accepts`` then agrees to its whole path.
@@ -71,8 +71,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     names: frozenset[bytes] = frozenset()
     extensions: frozenset[bytes] = frozenset()
-    prefixes: frozenset[bytes] = frozenset()
-    suffixes: frozenset[bytes] = frozenset()
+    affixes: frozenset[tuple[bytes, bytes]] = frozenset()
     directories: frozenset[bytes] = frozenset()
     trees: frozenset[bytes] = frozenset()
     magic: tuple[bytes, ...] = ()

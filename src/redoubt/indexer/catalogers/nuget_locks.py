@@ -32,7 +32,7 @@ class NugetLockCataloger:
     version = 1
     wanted = Wanted(
         names=frozenset({b"packages.lock.json", b"packages.config"}),
-        suffixes=frozenset({b"Packages.props"}),
+        affixes=frozenset({(b"", b"Packages.props")}),
         max_size=16 << 20,
         declared=True,
     )

@@ -28,7 +28,7 @@ class PythonLockCataloger:
     version = 1
     wanted = Wanted(
         names=frozenset({b"poetry.lock", b"uv.lock", b"pdm.lock", b"pylock.toml", b"Pipfile.lock"}),
-        prefixes=frozenset({b"pylock."}),
+        affixes=frozenset({(b"pylock.", b".toml")}),
         max_size=16 << 20,
         declared=True,
     )

@@ -26,8 +26,7 @@ class RequirementsCataloger:
     name = "requirements"
     version = 1
     wanted = Wanted(
-        prefixes=frozenset({b"requirements"}),
-        suffixes=frozenset({b"requirements.txt"}),
+        affixes=frozenset({(b"requirements", b".txt"), (b"", b"requirements.txt")}),
         max_size=4 << 20,
         declared=True,
     )
