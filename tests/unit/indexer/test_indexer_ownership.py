@@ -229,8 +229,8 @@ def test_every_name_that_a_cataloger_looks_for_is_a_candidate() -> None:
 @pytest.mark.parametrize("cataloger", ALL, ids=lambda cataloger: cataloger.name)
 def test_every_kind_of_name_in_a_catalogers_wishes_makes_a_candidate(cataloger: Cataloger) -> None:
     wanted = cataloger.wanted
-    bases = {*wanted.names, *(b"a" + ending for ending in {*wanted.extensions, *wanted.suffixes})}
-    bases |= {prefix + b".txt" for prefix in wanted.prefixes}
+    bases = {*wanted.names, *(b"a" + extension for extension in wanted.extensions)}
+    bases |= {start + b"a" + end for start, end in wanted.affixes}
     folders = (b"app", b"app/a-1.dist-info", b"app/node_modules/a", b"app/specifications")
     paths = [folder + b"/" + base for folder in folders for base in bases]
     accepted = [path for path in paths if cataloger.accepts(path)]
