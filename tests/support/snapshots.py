@@ -27,7 +27,7 @@ from support.feeds import fixture_mirror, source_named
 
 
 class FeedSnapshot:
-    """The five questions of ``matcher.Snapshot``, answered from what feeds say of a mirror folder."""
+    """The questions of ``matcher.Snapshot``, answered from what feeds say of a mirror folder."""
 
     def __init__(self, mirror: Path, names: Iterable[str]) -> None:
         self._affected: dict[tuple[str, str], list[tuple[str, tuple[AffectedRange, ...]]]] = {}

@@ -93,7 +93,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All that bears on ``flaw`` in one image. ``unjudged`` are the packages nobody could be asked about."""
+    """All that bears on ``flaw`` in one image. ``unjudged``: packages nobody could be asked about, or not surely."""
 
     flaw: str
     image: Image

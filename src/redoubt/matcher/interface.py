@@ -1,4 +1,4 @@
-"""What the matcher needs of definitions: six questions, asked by name. It must not know how they are kept."""
+"""What the matcher needs of definitions: a few questions, asked by name. It must not know how they are kept."""
 
 from __future__ import annotations
 

@@ -49,12 +49,6 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
 
 _CLEAN = Judgement((), "", 0)
 
-#: Namespaces whose records speak of packages of certain products only.
-_OF_PRODUCTS = ("redhat:", "rhcc")
-
-#: Namespaces whose records speak of sources, or in some definitions of what is installed.
-_OF_BOTH = ("ubuntu:", "photon:")
-
 #: A global, since an enumeration's members are slow to look up.
 _UNDER_INVESTIGATION = Status.UNDER_INVESTIGATION
 
@@ -130,9 +124,9 @@ class Matching:
     def installed(self, package: Package, where: Place) -> Installed:
         """What decides the match of one package. Ask once for each: some are counted."""
         installed = as_installed(package, where)
-        if where.namespace.startswith(_OF_PRODUCTS):
+        if namespaces.is_of_products(where.namespace):
             return self.products.place(package, installed, counted=judgeable(package, where))
-        if where.namespace.startswith(_OF_BOTH):
+        if namespaces.may_name_installed(where.namespace):
             return self._by_binary(package, installed)
         return installed
 

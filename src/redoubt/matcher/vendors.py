@@ -63,8 +63,8 @@ _DEB_NAMES = ("Google Cloud CLI Authors", "Kubernetes Authors")
 _DEB_WHOLE = frozenset({"GitHub", "HashiCorp"})
 
 #: What repositories that keep Debian's or Ubuntu's maintainers put into the versions of their own builds:
-#: PostgreSQL's, Ondřej Surý's, NodeSource's, and Launchpad's personal ones.
-_DEB_MARKS = re.compile(r"[.~+-]pgdg|[.~+]sury|nodesource|[.~+]ppa\d").search
+#: PostgreSQL's, Ondřej Surý's, NodeSource's, Root's, and Launchpad's personal ones.
+_DEB_MARKS = re.compile(r"[.~+-]pgdg|[.~+]sury|nodesource|\.root\.io\.|[.~+]ppa\d").search
 
 _ADDRESS = re.compile(r"<[^<>@]*@([^<>@\s]+)>\s*$").search
 
@@ -84,7 +84,7 @@ def origin(package: Package, namespace: str) -> Origin:
 def maker(package: Package) -> str:
     """A vendor or maintainer as people call it, without address; the version's mark where only that tells."""
     if package.type == "deb" and (mark := _DEB_MARKS(package.version)):
-        return {"pg": "PostgreSQL", "su": "Ondřej Surý", "no": "NodeSource"}.get(
+        return {"pg": "PostgreSQL", "su": "Ondřej Surý", "no": "NodeSource", "ro": "Root"}.get(
             mark.group().lstrip(".~+-")[:2], "a personal archive"
         )
     name = package.vendor.partition("<")[0].strip(" ,\"'")

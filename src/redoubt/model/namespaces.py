@@ -92,6 +92,11 @@ BY_SOURCE = frozenset(
     }
 )
 
+#: Of these, some definitions speak of what is installed instead (``binary``).
+_BY_BOTH = frozenset({"ubuntu", "photon"})
+#: Distributions whose definitions speak of packages of certain products only, which repositories belong to.
+_BY_PRODUCT = frozenset({"redhat", "rhcc"})
+
 #: Of these the sources' versions are compared without an epoch: what installs names it, the definitions do not.
 _WITHOUT_EPOCH = frozenset({"azurelinux", "mariner", "photon"})
 #: And of these with one, which no installed package knows of its source: its own is taken, nearly always the same.
@@ -196,6 +201,16 @@ def any_service_pack(namespace: str) -> str:
 def is_comprehensive(namespace: str) -> bool:
     """Whether definitions for a distribution's namespace speak of unfixed flaws as well as fixed ones."""
     return namespace.partition(":")[0] in COMPREHENSIVE
+
+
+def is_of_products(namespace: str) -> bool:
+    """Whether records of a namespace hold for packages of certain products only (``redhat:9``, ``rhcc``)."""
+    return namespace.partition(":")[0] in _BY_PRODUCT
+
+
+def may_name_installed(namespace: str) -> bool:
+    """Whether some definitions name what is installed (``binary``) where others name its source."""
+    return namespace.partition(":")[0] in _BY_BOTH
 
 
 def speaks_of(namespace: str, package_type: str) -> bool:

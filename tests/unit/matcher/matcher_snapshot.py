@@ -28,7 +28,7 @@ ALMA = Distribution(id="almalinux", version_id="9.3", name="AlmaLinux 9.3")
 
 
 class MemorySnapshot:
-    """The six questions of ``matcher.Snapshot``, answered from dictionaries."""
+    """The questions of ``matcher.Snapshot``, answered from dictionaries."""
 
     def __init__(self) -> None:
         self._affected: dict[tuple[str, str], list[tuple[str, tuple[AffectedRange, ...]]]] = {}

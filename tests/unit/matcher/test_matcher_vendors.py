@@ -90,6 +90,7 @@ def test_dpkgs_maintainer_says_whose_it_is(namespace: str, maintainer: str, expe
         ("15.4-1~pgdg22.04+1", "PostgreSQL"),
         ("8.2.1+0~20990101.1+debian12~1.gbp1~sury1", "Ondřej Surý"),
         ("18.1.0-1nodesource1", "NodeSource"),
+        ("1.2-3+deb11u7.root.io.2", "Root"),
         ("1.2-3~ppa1", "a personal archive"),
     ],
 )

@@ -78,7 +78,8 @@ def explain(flaw: str, target: str, output: str, quiet: bool, **given: object) -
             detection=Detection(judging.detection),
             rules=voices.rules,
         )
-        known = of_flaw(snapshot, explanation.flaw)
+        # All definitions are read through for it, so only where it is told.
+        known = None if explanation.cases and output != "json" else of_flaw(snapshot, explanation.flaw)
     for warning in assessments.warnings():
         console.warn(warning)
     if age.stale:
@@ -98,8 +99,10 @@ def explain(flaw: str, target: str, output: str, quiet: bool, **given: object) -
             click.echo(printable(line))
 
 
-def _known(found: Found) -> list[dict[str, str]]:
+def _known(found: Found | None) -> list[dict[str, str]]:
     """Where definitions know the flaw, whether the image has any of it or not."""
+    if found is None:
+        return []
     return [
         {"ref": known.advisory.ref, "namespace": item.namespace, "package": item.name}
         for known in found.known
@@ -107,17 +110,17 @@ def _known(found: Found) -> list[dict[str, str]]:
     ]
 
 
-def _lines(told: Explanation, known: Found) -> Iterator[str]:
+def _lines(told: Explanation, known: Found | None) -> Iterator[str]:
     yield f"{told.flaw} in {told.image.reference}, by definitions {told.definitions}"
     for case in told.cases:
         yield ""
         yield from _case(case, told.layers)
-    if not told.cases:
+    if known is not None and not told.cases:
         yield ""
         yield from _absent(known)
     if told.unjudged:
         yield ""
-        yield "Not judged, so nothing is known of it here:"
+        yield "Not judged, or not for certain, so it may be here unseen:"
         for row in told.unjudged:
             yield f"  {row.detail}"
 
