@@ -2,7 +2,8 @@
 
 The structs are the part of the specification (ECMA-424) that we write, in its own names. No serial
 number and no timestamp, both optional there: the same report is the same document, and its metadata name
-the image and the definitions by digest. A vulnerability report holds the packages that have findings.
+the image and the definitions by digest. A vulnerability report holds the packages that have findings. An SBOM holds
+all of the index report (``model.sbom``): ``indexer.sbom`` reads the same report back.
 
 ``analysis`` is written only where a source has judged beyond "affected": a scanner that called
 everything exploitable would drown the people who do analyse.
@@ -18,7 +19,7 @@ import msgspec
 from redoubt import __version__
 from redoubt.formats.interface import Options
 from redoubt.formats.json import encode
-from redoubt.formats.summary import needs, problem_line, suppression_line
+from redoubt.formats.summary import needs, suppression_line
 from redoubt.formats.text import web_link
 from redoubt.model import (
     Coverage,
@@ -36,11 +37,14 @@ from redoubt.model import (
     Suppression,
     VulnerabilityReport,
     purl,
+    sbom,
 )
 
 _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+#: What of a package is told beside its purl even where the purl tells it too: not everybody reads qualifiers.
+_SAID_TWICE = frozenset({"source_name", "source_version", "module", "vendor"})
 _CWE = re.compile(r"(?:CWE-)?([1-9][0-9]{0,8})")
 
 _SEVERITIES = {
@@ -196,6 +200,11 @@ _JUSTIFICATIONS = {
 def index(report: IndexReport, options: Options) -> bytes:
     """An SBOM with a component, and its purl, for every package and for the system."""
     refs = _References()
+    properties = [_property("schema", report.schema)]
+    properties += [_property("layer", _json(layer)) for layer in report.layers]
+    properties += _problems(report.problems)
+    properties += [_property(key, _json(told)) for key, told in _looking(report).items() if told]
+    metadata = _metadata(report.image, refs, properties)
     components = [_system(report.distribution, refs)] if report.distribution else []
     components += [_package(item, report.distribution, refs) for item in report.packages]
     return encode(
@@ -204,7 +213,7 @@ def index(report: IndexReport, options: Options) -> bytes:
             bom_format="CycloneDX",
             spec_version="1.6",
             version=1,
-            metadata=_metadata(report.image, refs, _problems(report.problems)),
+            metadata=metadata,
             components=tuple(components),
         )
     )
@@ -259,6 +268,7 @@ def _metadata(image: Image, refs: _References, properties: Iterable[_Property]) 
         "kind": image.kind,
         "manifest-digest": image.digest,
         "config-digest": image.config_digest,
+        "media-type": image.media_type,
         "platform": str(image.platform or ""),
     }
     return _Metadata(
@@ -266,7 +276,7 @@ def _metadata(image: Image, refs: _References, properties: Iterable[_Property]) 
         component=_Component(
             type="container" if image.kind != "dir" else "file",
             bom_ref=refs.unique(digest or "image"),
-            name=image.reference,
+            name=image.subject or image.reference,
             version=digest,
             # A manifest's digest is the hash of the image, a configuration's is not.
             hashes=(_Hash(alg="SHA-256", content=found.group(1)),) if image.digest and found else (),
@@ -283,20 +293,28 @@ def _system(distribution: Distribution, refs: _References) -> _Component:
         bom_ref=refs.unique(f"system/{distribution.id}"),
         name=distribution.id,
         version=version,
-        properties=(_property("name", distribution.name),) if distribution.name else (),
+        properties=(
+            _property("version-id", distribution.version_id),
+            *(_property("codename", text) for text in (distribution.codename,) if text),
+            *(_property("name", text) for text in (distribution.name,) if text),
+            *(_property("id-like", other) for other in distribution.id_like),
+        ),
     )
 
 
 def _package(package: Package, distribution: Distribution | None, refs: _References) -> _Component:
     locator = purl.of_package(package, distribution)
     group, name = _split(package.type, package.name)
-    details = {
-        "module": package.module,
-        "source-name": package.source_name,
-        "source-version": package.source_version,
-        "vendor": package.vendor,
-        "owner": _owners(package.locations),
-    }
+    seen = sbom.visible(locator, sbom.spellings(group, name), package.version)
+    told = sbom.beyond(package, seen)
+    properties = []
+    for field in sbom.FIELDS:
+        value = getattr(told, field)
+        if value is None and field in _SAID_TWICE:
+            value = getattr(package, field) or None
+        if value is not None:
+            properties.append(_property(field.replace("_", "-"), value))
+    properties += [_property("repository", repository) for repository in told.repositories]
     return _Component(
         type="library",
         bom_ref=refs.unique(locator),
@@ -305,8 +323,12 @@ def _package(package: Package, distribution: Distribution | None, refs: _Referen
         version=package.version,
         purl=locator,
         evidence=_evidence(package.locations),
-        properties=tuple(_property(key, value) for key, value in details.items() if value),
+        properties=tuple(properties),
     )
+
+
+def _looking(report: IndexReport) -> dict[str, dict[str, int] | dict[str, str]]:
+    return {"catalogers": report.catalogers, "lookups": report.lookups}
 
 
 def _vulnerable(package: PackageFindings, refs: _References) -> _Component:
@@ -314,7 +336,6 @@ def _vulnerable(package: PackageFindings, refs: _References) -> _Component:
     details = {
         "source-name": package.source_name,
         "upgrade": package.upgrade,
-        "owner": _owners(package.locations),
     }
     return _Component(
         type="library",
@@ -336,16 +357,12 @@ def _split(package_type: str, name: str) -> tuple[str, str]:
     return group, rest
 
 
-def _owners(locations: tuple[Location, ...]) -> str:
-    return " ".join(dict.fromkeys(where.owner for where in locations if where.owner))
-
-
 def _evidence(locations: tuple[Location, ...]) -> _Evidence | None:
     if not locations:
         return None
     return _Evidence(
         occurrences=tuple(
-            _Occurrence(location=where.path, additional_context=where.layer) for where in locations
+            _Occurrence(location=where.path, additional_context=sbom.context(where)) for where in locations
         )
     )
 
@@ -453,7 +470,12 @@ def _coverage(row: Coverage) -> str:
 
 
 def _problems(problems: tuple[Problem, ...]) -> list[_Property]:
-    return [_property("problem", problem_line(problem)) for problem in problems]
+    return [_property("problem", _json(problem)) for problem in problems]
+
+
+def _json(value: msgspec.Struct | dict[str, int] | dict[str, str]) -> str:
+    """What ``indexer.sbom`` reads back, in one text."""
+    return msgspec.json.encode(value).decode()
 
 
 def _property(name: str, value: str) -> _Property:

@@ -140,6 +140,7 @@ def _hash(text: str) -> str:
 
 def _head(kind: str, image: Image, distribution: Distribution | None) -> Markup:
     facts = {
+        "SBOM of": image.subject,
         "Digest": image.digest,
         "Image ID": image.config_digest,
         "Platform": str(image.platform or ""),

@@ -3,8 +3,9 @@
 The structs are the part of the specification that we write, in its own names. It demands a time of
 creation and a namespace that no other document has: the time is that of the definitions (for an index
 report, which has none, 1970), the namespace a UUID that follows from the document, so that equal reports
-are equal documents. A vulnerability report holds the packages that have findings. Nothing is said of
-licences: nobody looked.
+are equal documents. A vulnerability report holds the packages that have findings. An SBOM holds all of the index
+report, in annotations what SPDX has no field for (``model.sbom``): ``indexer.sbom`` reads the same report back.
+Nothing is said of licences: nobody looked.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from redoubt.model import (
     Image,
     IndexReport,
     Location,
+    Package,
     PackageFindings,
     VulnerabilityReport,
     purl,
+    sbom,
 )
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -55,6 +58,13 @@ class _Reference(_Part):
     comment: str = ""
 
 
+class _Annotation(_Part):
+    annotation_date: str
+    annotation_type: str
+    annotator: str
+    comment: str
+
+
 class _Package(_Part):
     spdx_id: str = msgspec.field(name="SPDXID")
     name: str
@@ -66,6 +76,7 @@ class _Package(_Part):
     source_info: str = ""
     external_refs: tuple[_Reference, ...] = ()
     comment: str = ""
+    annotations: tuple[_Annotation, ...] = ()
 
 
 class _Relationship(_Part):
@@ -90,6 +101,7 @@ class _Document(_Part):
     packages: tuple[_Package, ...]
     relationships: tuple[_Relationship, ...]
     comment: str = ""
+    annotations: tuple[_Annotation, ...] = ()
 
 
 def index(report: IndexReport, options: Options) -> bytes:
@@ -99,16 +111,16 @@ def index(report: IndexReport, options: Options) -> bytes:
     for package in report.packages:
         locator = purl.of_package(package, report.distribution)
         source = " ".join(part for part in (package.source_name, package.source_version) if part)
-        packages.append(
-            _package(
-                ids.of(package.type, package.name, locator),
-                (package.name, package.version),
-                package.locations,
-                _purl(locator),
-                f"built from {source}" if source else "",
-            )
+        element = _package(
+            ids.of(package.type, package.name, locator),
+            (package.name, package.version),
+            package.locations,
+            _purl(locator),
+            f"built from {source}" if source else "",
         )
-    return _document(report.image, report.distribution, packages, index_gaps(report), None)
+        packages.append(msgspec.structs.replace(element, annotations=_beyond(package, element)))
+    head = _annotation(msgspec.structs.replace(report, packages=()))
+    return _document(report.image, report.distribution, packages, index_gaps(report), None, (head,))
 
 
 def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
@@ -149,6 +161,7 @@ def _document(
     packages: Iterable[_Package],
     problems: Iterable[str],
     definitions: DefinitionsInfo | None,
+    annotations: tuple[_Annotation, ...] = (),
 ) -> bytes:
     root = _image(image)
     contained = [_system(distribution)] if distribution else []
@@ -162,12 +175,13 @@ def _document(
         spdx_version="SPDX-2.3",
         data_license="CC0-1.0",
         spdx_id="SPDXRef-DOCUMENT",
-        name=printable(image.reference) or "image",
+        name=printable(image.subject or image.reference) or "image",
         document_namespace="",
         creation_info=_Creation(
             created=tracking.moment(definitions), creators=(f"Tool: redoubt-{__version__}",), comment=about
         ),
         comment="\n".join(f"Not complete: {printable(line)}" for line in problems),
+        annotations=annotations,
         packages=(root, *contained),
         relationships=(
             _Relationship(
@@ -197,7 +211,7 @@ def _image(image: Image) -> _Package:
     about += [f"platform {image.platform}"] if image.platform else []
     return _Package(
         spdx_id="SPDXRef-Image",
-        name=printable(image.reference) or "image",
+        name=printable(image.subject or image.reference) or "image",
         version_info=printable(digest),
         download_location="NOASSERTION",
         files_analyzed=False,
@@ -241,6 +255,24 @@ def _package(
         source_info="\n".join(f"found in {printable(place)}" for place in places),
         external_refs=references,
         comment=printable(comment),
+    )
+
+
+def _beyond(package: Package, element: _Package) -> tuple[_Annotation, ...]:
+    """What the element cannot say of a package, as ``indexer.sbom`` reads it back."""
+    locator = element.external_refs[0].reference_locator if element.external_refs else ""
+    seen = sbom.visible(locator, (element.name,), element.version_info)
+    told = sbom.beyond(package, seen)
+    told.locations = package.locations
+    return () if told == sbom.Beyond() else (_annotation(told),)
+
+
+def _annotation(told: msgspec.Struct) -> _Annotation:
+    return _Annotation(
+        annotation_date=tracking.NO_TIME,
+        annotation_type="OTHER",
+        annotator=f"Tool: redoubt-{__version__}",
+        comment=sbom.PREFIX + msgspec.json.encode(told).decode(),
     )
 
 

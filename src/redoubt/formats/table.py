@@ -193,6 +193,8 @@ def _head(
     page: _Page, image: Image, distribution: Distribution | None, package_count: int, layer_count: int
 ) -> None:
     page.hang([_label("Image")], " ".join([image.reference, f"({image.platform})" if image.platform else ""]))
+    if image.subject:
+        page.hang([_label("")], f"SBOM of {image.subject}")
     digest = image.digest or image.config_digest
     if digest:
         roomy = page.width is None or page.width >= 13 + len(digest)

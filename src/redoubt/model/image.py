@@ -58,9 +58,10 @@ class Problem(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
 class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was looked at. ``reference`` is what the user typed; ``kind`` is the source's name.
 
-    ``kind``: ``registry docker-archive oci-archive oci-dir dir``. ``digest`` is the manifest's digest
+    ``kind``: ``registry docker-archive oci-archive oci-dir dir sbom``. ``digest`` is the manifest's digest
     (empty where the form has none: ``docker-archive``, ``dir``); ``config_digest`` the configuration's,
-    the image ID. ``media_type`` is the manifest's.
+    the image ID. ``media_type`` is the manifest's. ``subject`` is what an SBOM says that it is of; of an image that
+    was looked at itself it is empty.
     """
 
     reference: str
@@ -69,6 +70,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     config_digest: str = ""
     media_type: str = ""
     platform: Platform | None = None
+    subject: str = ""
 
 
 class IndexReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,8 +1,8 @@
 """Package URLs: how a package is named outside this house. Pure text; nothing here looks anything up.
 
 Rules: the purl specification (ECMA-427) and its type definitions. The same strings as
-``packageurl-python`` gives for the same parts, which a test checks; written here because every package
-of a report needs one and the library takes 36 µs for each.
+``packageurl-python`` gives for the same parts, and the same parts of the same strings, which tests check; written
+here because every package of a report needs one and the library takes 36 µs for each.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from redoubt.model.namespaces import normalize
+from redoubt.model.namespaces import OPERATING_SYSTEM_TYPES, normalize
 from redoubt.model.package import Distribution, Package
 
 #: Types whose names fold case by the purl specification, whatever their package manager does.
@@ -22,10 +22,106 @@ _FOLDED = frozenset(
 
 #: What needs no percent sign. ``quote`` would find the same, four times slower.
 _PLAIN = re.compile("[A-Za-z0-9.~:_-]*").fullmatch
-
-
+_TYPE = re.compile("[a-z][a-z0-9.+-]*").fullmatch
+_KEY = re.compile("[a-z][a-z0-9._-]*").fullmatch
+#: Types in whose purls a namespace says whose package it is, and is no part of the name.
+_NAMED_ALONE = frozenset({*OPERATING_SYSTEM_TYPES, "opkg", "snap"})
 #: Longer texts are no purls.
 _MAX_PURL = 8192
+
+
+class Parts(msgspec.Struct, frozen=True, gc=False):
+    """The parts of a package URL, percent signs resolved. Empty where it has none."""
+
+    type: str
+    namespace: str
+    name: str
+    version: str = ""
+    qualifiers: dict[str, str] = {}
+    subpath: str = ""
+
+
+def take_apart(text: str) -> Parts | None:
+    """The parts of a purl; None if ``text`` is none.
+
+    Follows "How to parse a purl string" of the specification. An ``@`` at the beginning of a part of the name
+    is taken for a scope's (``pkg:npm/@a/b``), which ought to be written ``%40`` and often is not.
+    """
+    text = text.strip()
+    if len(text) > _MAX_PURL or text[:4].lower() != "pkg:":
+        return None
+    rest, _, subpath = text[4:].partition("#")
+    rest, _, query = rest.partition("?")
+    kind, _, rest = rest.strip("/").partition("/")
+    kind = kind.lower()
+    if not _TYPE(kind):
+        return None
+    version = ""
+    at = rest.rfind("@")
+    if at > 0 and rest[at - 1] != "/":
+        rest, version = rest[:at], unquote(rest[at + 1 :])
+    *scope, name = [unquote(part) for part in rest.split("/") if part] or [""]
+    if not name:
+        return None
+    return Parts(
+        type=kind,
+        namespace="/".join(scope),
+        name=name,
+        version=version,
+        qualifiers=_qualifiers(query) if query else {},
+        subpath="/".join(unquote(part) for part in subpath.split("/") if part not in ("", ".", "..")),
+    )
+
+
+def _qualifiers(query: str) -> dict[str, str]:
+    found = {}
+    for pair in query.split("&"):
+        key, _, value = pair.partition("=")
+        key = key.lower()
+        if value and _KEY(key):
+            found[key] = unquote(value)
+    return found
+
+
+def to_package(purl: Parts, called: tuple[str, ...] = ()) -> Package:
+    """The package that a purl names: what ``of_package`` gives, turned round as far as that can be.
+
+    ``called`` are other spellings of its name, of which one that differs in case or punctuation alone is right:
+    purls of some types are written in lower case, and names are kept as found.
+    """
+    separator = ":" if purl.type == "maven" else "/"
+    name, version, qualifiers = purl.name, purl.version, purl.qualifiers
+    if purl.namespace and purl.type not in _NAMED_ALONE:
+        name = f"{purl.namespace}{separator}{name}"
+    source_name = source_version = ""
+    match purl.type:
+        case "oci":
+            name = qualifiers.get("repository_url", name)
+            version = qualifiers.get("tag", version)
+        case "cocoapods" if purl.subpath:
+            name = f"{name}/{purl.subpath}"
+        case "rpm" if qualifiers.get("epoch", "0") != "0":
+            version = f"{qualifiers['epoch']}:{version}"
+    if purl.type in OPERATING_SYSTEM_TYPES:
+        source_name, _, source_version = qualifiers.get("upstream", "").partition("@")
+    for spelling in called:
+        if spelling != name and _alike(purl.type, spelling, name):
+            name = spelling
+            break
+    return Package(
+        type=purl.type,
+        name=name,
+        version=version,
+        arch=qualifiers.get("arch", ""),
+        source_name=source_name,
+        source_version=source_version,
+    )
+
+
+def _alike(kind: str, one: str, other: str) -> bool:
+    if kind in ("pypi", "swift"):
+        return normalize(kind, one) == normalize(kind, other)
+    return one.casefold() == other.casefold()
 
 
 class Purl(msgspec.Struct, frozen=True):
@@ -42,25 +138,15 @@ class Purl(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> Purl | None:
-    """The parts of a purl (ECMA-427, 5.6); None where it is none. An ``@`` that begins a segment is a scope's."""
-    if len(text) > _MAX_PURL or text[:4].lower() != "pkg:":
+    """The parts of a purl, its name as names of its type are compared; None where it is none."""
+    parts = take_apart(text)
+    if parts is None:
         return None
-    rest, _, subpath = text[4:].lstrip("/").partition("#")
-    rest, _, query = rest.partition("?")
-    kind, _, rest = rest.partition("/")
-    at = rest.rfind("@")
-    version = ""
-    if at > 0 and rest[at - 1] != "/":
-        rest, version = rest[:at], unquote(rest[at + 1 :])
-    kind = kind.lower()
-    name = normalize(kind, "/".join(unquote(part) for part in rest.split("/") if part))
-    if not kind or not name:
-        return None
-    pairs = (pair.partition("=") for pair in query.split("&"))
-    qualifiers = {key.lower(): unquote(value) for key, _, value in pairs if key and value}
+    kind = parts.type
+    name = normalize(kind, f"{parts.namespace}/{parts.name}" if parts.namespace else parts.name)
     if kind in _FOLDED:
         name = name.lower()
-    return Purl(kind, name, version, qualifiers, unquote(subpath.strip("/")))
+    return Purl(kind, name, parts.version, parts.qualifiers, parts.subpath)
 
 
 def of_package(package: Package, distribution: Distribution | None = None) -> str:

@@ -46,7 +46,7 @@ _JUDGING = ("definitions", "detection", "notice_after", "warn_after", "fail_on_s
 def explain(flaw: str, target: str, output: str, quiet: bool, **given: object) -> None:
     """Tell why FINDING (a CVE or any other id of the flaw) is, or is not, a finding in TARGET.
 
-    TARGET is what `redoubt scan` takes, or the file that `redoubt index -o json` wrote (`-`: standard input).
+    TARGET is what `redoubt scan` takes, or the file that `redoubt index -o json` wrote (`-`: that, or an SBOM, on standard input).
 
     \b
     redoubt explain CVE-2021-44228 shop.tar

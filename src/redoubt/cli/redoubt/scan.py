@@ -237,6 +237,11 @@ class Look:
 
                 require(not self.platform, "a folder has one platform, its own; leave --platform out")
                 return index_directory(source.root, target, catalogers=catalogers)
+            from redoubt.indexer.sources.sbom import SbomSource
+
+            if isinstance(source, SbomSource):
+                require(not self.platform, "an SBOM is of one platform; leave --platform out")
+                return source.index()
             from redoubt.indexer.cache import LayerCache
             from redoubt.indexer.index import index_image
 
@@ -286,6 +291,7 @@ def scan(target: str, quiet: bool, **given: object) -> None:
       oci-archive:PATH[:NAME]        an OCI layout in a tar
       oci-dir:PATH[:NAME]            an OCI layout
       dir:PATH                       an unpacked root file system
+      sbom:PATH                      an SBOM of one, CycloneDX or SPDX in JSON, recognised by content (`sbom:-`: standard input)
 
     \b
     redoubt scan shop.tar                                     a table on the terminal
@@ -330,22 +336,20 @@ def index(target: str, quiet: bool, **given: object) -> None:
 
 
 @click.command("match", context_settings=HELP)
-@click.argument("index_file", metavar="INDEX.json", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("index_file", metavar="INDEX", type=click.Path(path_type=Path, allow_dash=True))
 @options.output
 @options.judging
 @options.age
 @options.quiet
 def match(index_file: Path, quiet: bool, **given: object) -> None:
-    """Match an index made with `redoubt index -o json` against definitions. `-` reads standard input.
+    """Match an index made with `redoubt index -o json`, or an SBOM, against definitions. `-` reads standard input.
 
     The image is not needed again: index once, match as often as definitions change.
     """
     console = Console(quiet=quiet)
     output, judging = _output(given), _judging(given)
     output.check()
-    from redoubt.formats.json import read_index
-
-    report = read_index(_read(index_file), str(index_file))
+    report = _report_in(_read(index_file), str(index_file))
     assessments = judging.assessments(console)
     with ExitStack() as stack:
         snapshot, age = judging.open(stack, console)
@@ -354,22 +358,24 @@ def match(index_file: Path, quiet: bool, **given: object) -> None:
 
 def index_of(target: str, given: dict[str, object], console: Console) -> IndexReport:
     """The index report of ``target``, or the one that ``target``, a JSON file or ``-``, is."""
-    if target == "-" or _begins_as_json(Path(target)):
-        from redoubt.formats.json import read_index
+    from redoubt.indexer.sources.sbom import begins_as_json
 
-        return read_index(_read(Path(target)), target)
+    if target == "-" or begins_as_json(Path(target)):
+        return _report_in(_read(Path(target)), target)
     return _look(given).index(target, console)
 
 
-def _begins_as_json(path: Path) -> bool:
-    """Whether a regular file's first byte is that of a JSON object: no image's archive begins so."""
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return file.read(1) == b"{"
-    except (OSError, ValueError):
-        return False
+def _report_in(data: bytes, name: str) -> IndexReport:
+    """The index report in ``data``, which is one or an SBOM. Raises ``UnreadableInput``."""
+    from redoubt.indexer import sbom
+
+    if sbom.recognise(data):
+        from redoubt.indexer.sources.sbom import index_sbom
+
+        return index_sbom(data, name, name)
+    from redoubt.formats.json import read_index
+
+    return read_index(data, name)
 
 
 def _output(given: dict[str, object]) -> Output:

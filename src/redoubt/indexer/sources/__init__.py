@@ -1,8 +1,8 @@
 """Where images come from: a target as a person types it becomes an ``ImageSource``.
 
 Forms: ``registry:NAME`` or ``docker://NAME``, ``docker-archive:PATH[:TAG]``, ``oci-archive:PATH[:NAME]``,
-``oci-dir:PATH[:NAME]``, ``dir:PATH``; without a prefix, what lies at the path decides, and what can be no
-path is a name in a registry. Nothing is contacted before ``resolve``.
+``oci-dir:PATH[:NAME]``, ``dir:PATH``, ``sbom:PATH``; without a prefix, what lies at the path decides, and what can
+be no path is a name in a registry. Nothing is contacted before ``resolve``.
 """
 
 from redoubt.indexer.sources.interface import ImageSource, LayerBlob, ResolvedImage

@@ -19,6 +19,7 @@ from redoubt.indexer.sources.oci_layout import (
 )
 from redoubt.indexer.sources.options import SourceOptions
 from redoubt.indexer.sources.reference import parse_reference
+from redoubt.indexer.sources.sbom import SbomSource, begins_as_json
 from redoubt.indexer.sources.slices import open_archive
 from redoubt.indexer.sources.tarindex import TarIndex
 
@@ -54,6 +55,8 @@ def open_source(target: str, *, options: SourceOptions | None = None) -> ImageSo
             return OciLayoutSource(target, KIND_DIR, FolderFiles(path), name)
         case "dir":
             return DirectorySource(target, _expanded(rest))
+        case "sbom":
+            return SbomSource(target, _expanded(rest))
     return _recognised(target, options)
 
 
@@ -72,6 +75,8 @@ def _recognised(target: str, options: SourceOptions) -> ImageSource:
         if not name and (says_path or _looks_like_root(path)):
             return DirectorySource(target, path)
     elif is_there:
+        if not name and begins_as_json(path):
+            return SbomSource(target, path)
         return _archive(target, path, name)
     if says_path or _ARCHIVE_NAME.search(target.partition("@")[0]):
         raise UnreadableInput(f"{target}: no such file or folder")
