@@ -21,8 +21,13 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(ROOT / "src"), str(ROOT / "scri
 
 with atheris.instrument_imports(include=["redoubt"]):
     import targets
+    from targets import interface
 
 import corpus  # noqa: E402
+
+
+def _quiet(target: interface.Target, data: bytes) -> None:
+    target.run(data)  # what it says is for tests: libFuzzer takes a number for something else
 
 
 def main() -> None:
@@ -38,7 +43,7 @@ def main() -> None:
         for number, seed in enumerate((*target.seeds(), *corpus.kept(name))):
             (Path(folder) / str(number)).write_bytes(seed)
         options = ["-max_len=20000", "-timeout=20", "-rss_limit_mb=1024"]
-        atheris.Setup([sys.argv[0], *options, *sys.argv[1:], folder], target.run)
+        atheris.Setup([sys.argv[0], *options, *sys.argv[1:], folder], lambda data: _quiet(target, data))
         atheris.Fuzz()
 
 

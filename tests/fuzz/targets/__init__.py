@@ -1,4 +1,4 @@
-"""Every parser that reads what a stranger wrote, as a function from bytes to nothing. Knows no fuzzer.
+"""Every parser that reads what a stranger wrote, as a function from bytes to how much was in them. Knows no fuzzer.
 
 What may not happen: an exception that the parser does not answer for, a hang, or output that is not clean.
 ``run.py`` beside this folder drives them with atheris; the tests replay the kept corpus without it.
@@ -6,12 +6,13 @@ What may not happen: an exception that the parser does not answer for, a hang, o
 
 from __future__ import annotations
 
-from targets import catalogers, containers, definitions, stackrox
+from targets import catalogers, containers, definitions, documents, stackrox
 from targets.interface import Target
 
 TARGETS: dict[str, Target] = {
     **catalogers.TARGETS,
     **containers.TARGETS,
     **definitions.TARGETS,
+    **documents.TARGETS,
     **stackrox.TARGETS,
 }

@@ -1,4 +1,8 @@
-"""The catalogers: one file's bytes become packages and problems, whatever they are."""
+"""The catalogers: one file's bytes become packages and problems, whatever they are.
+
+An input may begin with a line that says where the file lies: if the cataloger wants a file of that path, what
+follows is its content. Otherwise all of it is the content of the first file that the cataloger is known to want.
+"""
 
 from __future__ import annotations
 
@@ -8,66 +12,117 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 
+import zstandard
+
 from redoubt.errors import UnreadableInput
 from redoubt.indexer.catalogers import ALL, rpm_header
 from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
 from redoubt.indexer.catalogers.golang import GoCataloger
 from redoubt.indexer.catalogers.interface import Cataloger, MemoryContent, StreamCataloger
-from redoubt.indexer.catalogers.java import JavaCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
-from support import dnfwriter, elfwriter, pewriter, rpmolddb, rpmwriter
+from redoubt.indexer.dispatch import Tables
+from redoubt.indexer.sinks import text
+from support import elfwriter, pewriter, rpmolddb, rpmwriter
+from targets.files import FILES, zipped
 from targets.interface import Target, check
 
 _CRATES = b'{"packages":[{"name":"a","version":"1.0.0","source":"crates.io","root":true}]}'
+_POM = b"version=1\ngroupId=g\nartifactId=a\n"
+_PATH_LIMIT = 4096
 
 
-def _rpm_header(data: bytes) -> None:
+def _rpm_header(data: bytes) -> int:
     try:
         header = rpm_header.read(data)
         paths = rpm_header.files(header)
     except UnreadableInput:
-        return
+        return 0
     assert not any(b"\0" in text for text in (header.name, header.version, *paths))
+    return 1
 
 
-def _rpm_database(data: bytes) -> None:
-    check(RpmCataloger().catalog("var/lib/rpm/rpmdb.sqlite", MemoryContent(data)))
+def _rpm_database(data: bytes) -> int:
+    return check(RpmCataloger().catalog("var/lib/rpm/rpmdb.sqlite", MemoryContent(data)))
 
 
-def _java(data: bytes) -> None:
-    check(JavaCataloger().catalog("a-1.jar", MemoryContent(data)))
-
-
-def _golang(data: bytes) -> None:
-    _program(GoCataloger(), data)
-
-
-def _cargo(data: bytes) -> None:
-    _program(CargoBinaryCataloger(), data)
-
-
-def _program(cataloger: StreamCataloger, data: bytes) -> None:
+def _program(cataloger: StreamCataloger, data: bytes) -> int:
+    """A program, read as it streams by and by place."""
     reader = cataloger.reader("a", len(data))
     step = 1 + len(data) % 4096
     for at in range(0, len(data), step):
         if not reader.feed(data[at : at + step]):
             break
     streamed, placed = reader.finish(), cataloger.catalog("a", MemoryContent(data))
-    check(placed)
-    if streamed is not None:
-        check(streamed)
+    return max(check(placed), 0 if streamed is None else check(streamed))
 
 
-def _jar() -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("META-INF/MANIFEST.MF", "Implementation-Version: 1\n")
-        archive.writestr("META-INF/maven/g/a/pom.properties", "version=1\ngroupId=g\nartifactId=a\n")
-    inner = out.getvalue()
+def _wanted(cataloger: Cataloger) -> Callable[[bytes], bool]:
+    tables = Tables((cataloger,))
+
+    def wanted(path: bytes) -> bool:
+        if path.endswith(b"/"):
+            return path.rpartition(b"/")[0].rpartition(b"/")[0] in tables.trees and cataloger.accepts(
+                path[:-1]
+            )
+        return bool(tables.by_name(path))
+
+    return wanted
+
+
+def _file(cataloger: Cataloger, usual: str, data: bytes, wanted: Callable[[bytes], bool]) -> int:
+    path, _, content = data.partition(b"\n")
+    if len(path) <= _PATH_LIMIT and wanted(path):
+        return check(cataloger.catalog(text(path), MemoryContent(content)))
+    return check(cataloger.catalog(usual, MemoryContent(data)))
+
+
+def _placed(name: str) -> list[bytes]:
+    return [path.encode() + b"\n" + content for path, content in FILES[name]()]
+
+
+def _of(cataloger: Cataloger) -> Target:
+    usual = FILES[cataloger.name]()[0][0]
+    return Target(partial(_run, cataloger, usual, _wanted(cataloger)), partial(_placed, cataloger.name))
+
+
+def _run(cataloger: Cataloger, usual: str, wanted: Callable[[bytes], bool], data: bytes) -> int:
+    return _file(cataloger, usual, data, wanted)
+
+
+def _jar(packed: int) -> bytes:
+    inner = zipped(
+        {"META-INF/MANIFEST.MF": b"Implementation-Version: 1\n", "META-INF/maven/g/a/pom.properties": _POM}
+    )
+    out = io.BytesIO(inner)
     with zipfile.ZipFile(out, "a") as archive:
-        archive.writestr("lib/in-1.jar", inner)
+        archive.writestr("lib/in-1.jar", inner, packed)
         archive.writestr("lib/in-2.jar", inner, zipfile.ZIP_DEFLATED)
     return out.getvalue()
+
+
+def _jar_of(data: bytes) -> int:
+    """What is said inside of an archive that is in order: a manifest, and properties after a NUL."""
+    manifest, _, properties = data.partition(b"\0")
+    archive = zipped({"META-INF/MANIFEST.MF": manifest, "META-INF/maven/g/a/pom.properties": properties})
+    return _file(_NAMED["java"], "opt/a-1.jar", archive, lambda path: False)
+
+
+def _packed(name: str, path: str, pack: Callable[[bytes], bytes], data: bytes) -> int:
+    """What is packed in a file, in a wrapping that is in order."""
+    return check(_NAMED[name].catalog(path, MemoryContent(pack(data))))
+
+
+def _section(data: bytes) -> int:
+    return _program(CargoBinaryCataloger(), elfwriter.audited(zlib.compress(data)))
+
+
+def _modules(data: bytes) -> int:
+    """What the Go linker says of modules, in a program that is in order."""
+    said = elfwriter.inline("go1.21", data.decode("utf-8", "replace")[:10_000])
+    return _program(GoCataloger(), elfwriter.elf(said, text=16, section=True))
+
+
+_NAMED = {cataloger.name: cataloger for cataloger in ALL}
 
 
 def _seeds(target: str) -> list[bytes]:
@@ -75,15 +130,14 @@ def _seeds(target: str) -> list[bytes]:
     files = rpmwriter.header_with_files(("/usr/bin/a", "/usr/share/b.jar"), flags=(0x40, 0), states=(0, 0))
     large = rpmwriter.header(name="b", version="1", release="1", vendor="v" * 2000)
     return {
-        "rpm-header": [header, files],
-        "rpm-database": [rpmwriter.database([header, files])],
+        "rpm-header": [files],
         "rpm-bdb": [
             rpmolddb.berkeley([header, large, header]),
             rpmolddb.berkeley([large, header], big=True, kind=rpmolddb.UNSORTED),
             rpmolddb.berkeley([large, header], 1024, checksum=True),
         ],
         "rpm-ndb": [rpmolddb.ndb([header, large]), rpmolddb.ndb([header], slot_pages=2)],
-        "java": [_jar()],
+        "java": [_jar(zipfile.ZIP_STORED)],
         "golang": [
             elfwriter.elf(elfwriter.inline("go1.21", "mod\ta\tv1\n"), text=16, section=True),
             elfwriter.elf(elfwriter.pointed("go1.17", "mod\ta\tv1\n", 0x500000), text=16),
@@ -92,7 +146,7 @@ def _seeds(target: str) -> list[bytes]:
             pewriter.macho(elfwriter.pointed("go1.17", "mod\ta\tv1\n", 0x500000)),
             pewriter.fat(pewriter.macho(elfwriter.inline("go1.21", "mod\ta\tv1\n"))),
         ],
-        "cargo-binary": [
+        "cargo-auditable": [
             elfwriter.audited(zlib.compress(_CRATES)),
             elfwriter.audited(zlib.compress(_CRATES), wide=False, big=True, loaded=True),
             pewriter.pe(zlib.compress(_CRATES), name=b".dep-v0"),
@@ -101,81 +155,40 @@ def _seeds(target: str) -> list[bytes]:
     }[target]
 
 
-#: One path that each cataloger of text accepts, and files in its form.
-_TEXTS: dict[str, tuple[str, list[bytes]]] = {
-    "apk": (
-        "lib/apk/db/installed",
-        [b"P:a\nV:1-r0\nA:x86_64\no:b\n\nP:c\nV:2\nF:usr/bin\nR:c\na:0:0:755\nZ:Q1=\n\n"],
-    ),
-    "cargo": ("Cargo.lock", [b'version = 3\n\n[[package]]\nname = "a"\nversion = "1.0.0"\nsource = "x"\n']),
-    "content-sets": (
-        "usr/share/buildinfo/content-sets.json",
-        [b'{"metadata": {"icm_version": 1}, "from_dnf_hint": true, "content_sets": ["a-rpms", "b-rpms"]}'],
-    ),
-    "dnf": (
-        "var/lib/dnf/history.sqlite",
-        [
-            write([("a", "1", "1", "noarch", "b-rpms", "Install"), ("a", "1", "1", "noarch", "c", "Remove")])
-            for write in (dnfwriter.dnf4, dnfwriter.dnf5)
-        ],
-    ),
-    "dpkg": (
-        "var/lib/dpkg/status",
-        [b"Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1-1\nSource: b (2)\n\n"],
-    ),
-    "dpkg-files": (
-        "var/lib/dpkg/info/a:amd64.list",
-        [b"/.\n/usr\n/usr/bin\n/usr/bin/a\n/usr/share/java/a.jar\n"],
-    ),
-    "gem": (
-        "usr/lib/ruby/specifications/a-1.gemspec",
-        [
-            b"# -*- encoding: utf-8 -*-\n# stub: a 1.0 ruby lib\nGem::Specification.new do |s|\ns.name = 'a'.freeze\nend\n"
-        ],
-    ),
-    "gemfile": (
-        "Gemfile.lock",
-        [b"GEM\n  remote: https://x/\n  specs:\n    a (1.0)\n      b (>= 1)\n    b (2)\n"],
-    ),
-    "npm": ("node_modules/a/package.json", [b'{"name":"a","version":"1.0.0","license":{"a":[1]}}']),
-    "os-release": ("etc/os-release", [b'ID=debian\nVERSION_ID="12"\nNAME=\'D\'\nID_LIKE="a b"\n']),
-    "rpm-manifest": (
-        "var/lib/rpmmanifest/container-manifest-2",
-        [b"a-libs\t1.0-1.cm2\t1\t1\tV\t(none)\t5\tx86_64\t0\ta-1.0-1.cm2.src.rpm\n"],
-    ),
-    "redhat-container": (
-        "root/buildinfo/Dockerfile-a-1-2",
-        [b'FROM b\nENV N=a\nLABEL name="x/$N" \\\n  architecture=\'y\' com.redhat.component=a\\"c\n'],
-    ),
-    "python": (
-        "site-packages/a-1.dist-info/METADATA",
-        [b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\n\ntext"],
-    ),
+_WALL = zstandard.ZstdDecompressor().decompress(FILES["chisel"]()[0][1])
+#: Catalogers of files that are no text, each by the target that knows how to bring one.
+_BINARIES: dict[str, Callable[[bytes], int]] = {
+    "java": partial(_run, _NAMED["java"], "opt/a-1.jar", _wanted(_NAMED["java"])),
+    "golang": partial(_program, GoCataloger()),
+    "cargo-auditable": partial(_program, CargoBinaryCataloger()),
 }
-
-
-def _text(cataloger: Cataloger, path: str) -> Callable[[bytes], None]:
-    assert cataloger.accepts(path.encode()), path
-    return lambda data: check(cataloger.catalog(path, MemoryContent(data)))
-
 
 TARGETS: dict[str, Target] = {
     **{
         name: Target(run, partial(_seeds, name))
         for name, run in {
             "rpm-header": _rpm_header,
-            "rpm-database": _rpm_database,
             "rpm-bdb": _rpm_database,
             "rpm-ndb": _rpm_database,
-            "java": _java,
-            "golang": _golang,
-            "cargo-binary": _cargo,
         }.items()
     },
-    **{
-        f"catalog:{cataloger.name}": Target(_text(cataloger, path), lambda seeds=seeds: seeds)
-        for cataloger in ALL
-        if cataloger.name in _TEXTS
-        for path, seeds in [_TEXTS[cataloger.name]]
-    },
+    **{f"catalog:{name}": Target(run, partial(_seeds, name)) for name, run in _BINARIES.items()},
+    **{f"catalog:{cataloger.name}": _of(cataloger) for cataloger in ALL if cataloger.name in FILES},
+    "in-jar": Target(
+        _jar_of,
+        lambda: [
+            b"Implementation-Title: a\nBundle-SymbolicName: g.a;x=1\nImplementation-Version: 1\n\0" + _POM
+        ],
+    ),
+    "in-chisel": Target(
+        partial(_packed, "chisel", "var/lib/chisel/manifest.wall", lambda data: zstandard.compress(data, 1)),
+        lambda: [_WALL],
+    ),
+    "in-cargo-auditable": Target(_section, lambda: [_CRATES]),
+    "in-golang": Target(
+        _modules,
+        lambda: [
+            b"path\ta\nmod\ta\tv1\th1:x=\ndep\tb\tv0.0.0-20990101000000-000000000000\n=>\tc\tv2+incompatible\nbuild\t-a=1\n"
+        ],
+    ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tempfile
 import zipfile
@@ -47,30 +48,46 @@ class _Bytes:
         pass
 
 
-def _layer(data: bytes) -> None:
-    report = index_layer(_Bytes(data), LayerBlob(diff_id=""), _TABLES, _LIMITS)
+def _layer(data: bytes) -> int:
+    """A layer whose digest is right as far as it can be: what is read of another is not kept."""
+    inside = hashlib.sha256()
+    with suppress(LayerRefused):
+        inflate = inflater(data[:512])
+        total = 0
+        for chunk in [data] if inflate is None else inflate(_chunks(data, 65536)):
+            inside.update(chunk)
+            total += len(chunk)
+            if total > _LIMITS.unpacked_size:
+                break
+    return _indexed(data, inside.hexdigest())
+
+
+def _indexed(data: bytes, diff_id: str) -> int:
+    report = index_layer(_Bytes(data), LayerBlob(diff_id=f"sha256:{diff_id}"), _TABLES, _LIMITS)
     assert all(problem.message for problem in report.problems)
+    return report.entries
 
 
-def _unpack(packed: Callable[[bytes], bytes]) -> Callable[[bytes], None]:
+def _unpack(packed: Callable[[bytes], bytes]) -> Callable[[bytes], int]:
     """The walk over a tar in a well-formed wrapping: its digest is right, so that the report is kept."""
 
-    def run(data: bytes) -> None:
-        _layer(packed(data))
+    def run(data: bytes) -> int:
+        return _indexed(packed(data), hashlib.sha256(data).hexdigest())
 
     return run
 
 
-def _inflate(data: bytes) -> None:
+def _inflate(data: bytes) -> int:
+    total = 0
     with suppress(LayerRefused):
         inflate = inflater(data[:512])
         if inflate is not None:
-            total = 0
             for chunk in inflate(_chunks(data, 1 + len(data) % 700)):
                 assert chunk
                 total += len(chunk)
                 if total > 64 << 20:
                     break
+    return total
 
 
 def _chunks(data: bytes, size: int) -> Iterator[bytes]:
@@ -78,30 +95,37 @@ def _chunks(data: bytes, size: int) -> Iterator[bytes]:
         yield data[at : at + size]
 
 
-def _zip(data: bytes) -> None:
+def _zip(data: bytes) -> int:
+    read = 0
     with suppress(RedoubtError):
         archive = ZipArchive(MemoryContent(data))
         for member in archive.members(lambda name: True):
             with suppress(RedoubtError):
                 archive.read(member, 1 << 20)
+                read += 1
+    return read
 
 
-def _image(data: bytes) -> None:
+def _image(data: bytes) -> int:
     with tempfile.NamedTemporaryFile(dir=_SHM, suffix=".tar") as file, suppress(RedoubtError):
         file.write(data)
         file.flush()
         with open_source(file.name) as source:
-            index_image(source, source.resolve(None), limits=_LIMITS)
+            return len(index_image(source, source.resolve(None), limits=_LIMITS).layers)
+    return 0
 
 
-def _reference(data: bytes) -> None:
+def _reference(data: bytes) -> int:
     with suppress(RedoubtError):
-        parse_reference(data.decode("utf-8", "replace"))
+        return len(str(parse_reference(data.decode("utf-8", "replace"))))
+    return 0
 
 
-def _index(data: bytes) -> None:
+def _index(data: bytes) -> int:
     with suppress(RedoubtError):
         read_index(data)
+        return 1
+    return 0
 
 
 def _tar() -> bytes:

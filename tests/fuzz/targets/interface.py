@@ -9,17 +9,27 @@ from redoubt.indexer.catalogers.interface import Catalog
 
 
 class Target(NamedTuple):
-    """``run`` takes any bytes and raises where the parser fails; ``seeds`` makes bytes that it understands."""
+    """``run`` takes any bytes and says how much it made of them; it raises where the parser fails.
 
-    run: Callable[[bytes], None]
+    ``seeds`` makes bytes that it understands: of each, ``run`` makes something.
+    """
+
+    run: Callable[[bytes], int]
     seeds: Callable[[], list[bytes]]
 
 
-def check(catalog: Catalog) -> None:
-    """Raise unless everything that a cataloger said may be shown to a person."""
+def check(catalog: Catalog) -> int:
+    """How much a cataloger said. Raises unless all of it may be shown to a person."""
     for package in catalog.packages:
         assert package.name
         assert package.name.isprintable()
         assert package.version.isprintable()
     for problem in catalog.problems:
         assert problem.message
+    said = (catalog.distribution, catalog.listed, catalog.elsewhere or None)
+    return (
+        len(catalog.packages)
+        + len(catalog.claims)
+        + len(catalog.origins)
+        + sum(each is not None for each in said)
+    )

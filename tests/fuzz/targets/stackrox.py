@@ -48,7 +48,7 @@ class _Members:
         pass
 
 
-def _lines(data: bytes) -> None:
+def _lines(data: bytes) -> int:
     with tempfile.TemporaryDirectory(dir=_SHM) as folder, suppress(RedoubtError):
         members = _Members(data)
         converted = convert(Contents(members, members), Path(folder), budget=1 << 14, limits=_LIMITS)
@@ -56,11 +56,13 @@ def _lines(data: bytes) -> None:
             keys = [key for key, _ in converted.records()]
             assert keys == sorted(set(keys))
             msgspec.json.encode(converted.sources)
+            return len(keys)
         finally:
             converted.close()
+    return 0
 
 
-def _zip(data: bytes) -> None:
+def _zip(data: bytes) -> int:
     with tempfile.TemporaryDirectory(dir=_SHM) as folder, suppress(RedoubtError):
         place, work = Path(folder, "bundle.zip"), Path(folder, "work")
         place.write_bytes(data)
@@ -68,13 +70,17 @@ def _zip(data: bytes) -> None:
         with open_carrier(place) as carrier:
             if is_stackrox(carrier.names()):
                 read_unsigned(carrier, work, _NOW)
+                return 1
+    return 0
 
 
-def _root(data: bytes) -> None:
+def _root(data: bytes) -> int:
     with tempfile.TemporaryDirectory(dir=_SHM) as folder, suppress(RedoubtError):
         place = Path(folder, "root.json")
         place.write_bytes(data)
         ceremony.standing(place)
+        return 1
+    return 0
 
 
 def _seeds() -> list[bytes]:

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from redoubt.definitions.sources import SOURCES
+from redoubt.indexer.catalogers import ALL
 from support.data import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
@@ -29,6 +31,18 @@ def test_a_seed_cut_short_anywhere_is_answered_for(name: str) -> None:
     for seed in target.seeds():
         for length in range(0, len(seed), max(len(seed) // 40, 1)):
             target.run(seed[:length])
+
+
+def test_everything_that_reads_what_a_stranger_wrote_is_fuzzed() -> None:
+    assert {f"catalog:{cataloger.name}" for cataloger in ALL} <= set(TARGETS)
+    assert {f"feed:{source.name}" for source in SOURCES} <= set(TARGETS)
+    assert {f"discover:{source.name}" for source in SOURCES if source.discover} <= set(TARGETS)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_seed_is_understood_and_not_refused_at_once(name: str) -> None:
+    target = TARGETS[name]
+    assert all(target.run(seed) for seed in target.seeds())
 
 
 def test_the_corpus_has_no_inputs_of_targets_that_are_gone() -> None:
