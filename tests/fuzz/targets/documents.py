@@ -191,6 +191,11 @@ _CATALOG = b'{"versions": ["2099.1.20990101"], "releases": [{"version": "2099.1.
 _BODIES: dict[str, Callable[[], list[bytes]]] = {
     "amazon": lambda: [b"https://x/$basearch/\n" + _BETWEEN + _REPOMD, _CATALOG + _BETWEEN + _REPOMD],
     "rocky": lambda: [_REPOMD, b'<a href="9.4/">9.4/</a>' + _BETWEEN + _REPOMD],
+    "redhat": lambda: [
+        b'"2099/cve-2099-0001.json","2099-01-02T00:00:00+00:00"\n'
+        + _BETWEEN
+        + b"csaf_vex_2099-01-01.tar.zst\n"
+    ],
     "fedora": lambda: [
         b'{"releases": [{"name": "F42", "state": "current", "id_prefix": "FEDORA", "version": "42", "branch": "f42"}], "total": 1}'
         + _BETWEEN
