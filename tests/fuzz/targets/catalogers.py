@@ -6,6 +6,7 @@ follows is its content. Otherwise all of it is the content of the first file tha
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 import zlib
@@ -14,11 +15,14 @@ from functools import partial
 
 import zstandard
 
+from ociwriter import Entry, layer_tar
 from redoubt.errors import UnreadableInput
 from redoubt.indexer.catalogers import ALL, rpm_header
+from redoubt.indexer.catalogers.applications import ApplicationCataloger
 from redoubt.indexer.catalogers.cargo_binary import CargoBinaryCataloger
 from redoubt.indexer.catalogers.golang import GoCataloger
 from redoubt.indexer.catalogers.interface import Cataloger, MemoryContent, StreamCataloger
+from redoubt.indexer.catalogers.package_files import PackageFileCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
 from redoubt.indexer.dispatch import Tables
 from redoubt.indexer.sinks import text
@@ -45,14 +49,14 @@ def _rpm_database(data: bytes) -> int:
     return check(RpmCataloger().catalog("var/lib/rpm/rpmdb.sqlite", MemoryContent(data)))
 
 
-def _program(cataloger: StreamCataloger, data: bytes) -> int:
+def _program(cataloger: StreamCataloger, data: bytes, path: str = "a") -> int:
     """A program, read as it streams by and by place."""
-    reader = cataloger.reader("a", len(data))
+    reader = cataloger.reader(path, len(data))
     step = 1 + len(data) % 4096
     for at in range(0, len(data), step):
         if not reader.feed(data[at : at + step]):
             break
-    streamed, placed = reader.finish(), cataloger.catalog("a", MemoryContent(data))
+    streamed, placed = reader.finish(), cataloger.catalog(path, MemoryContent(data))
     return max(check(placed), 0 if streamed is None else check(streamed))
 
 
@@ -155,6 +159,26 @@ def _seeds(target: str) -> list[bytes]:
     }[target]
 
 
+def _package_file(data: bytes) -> int:
+    path = "a.apk" if data.startswith(b"\x1f\x8b") else "a.deb"
+    return check(PackageFileCataloger().catalog(path, MemoryContent(data)))
+
+
+def _package_files() -> list[bytes]:
+    """An rpm, a deb whose description is not packed, and an apk."""
+    header = rpmwriter.header(name="a", version="1", release="1", source_rpm="a-1-1.src.rpm")
+    begun = b"\x8e\xad\xe8\x01\0\0\0\0"
+    rpm = b"\xed\xab\xee\xdb".ljust(96, b"\0") + begun + b"\0" * 8 + begun + header
+    control = layer_tar(
+        [Entry("./control", b"Package: a\nVersion: 1-1\nArchitecture: all\nDescription: b\n")]
+    )
+    size = str(len(control)).encode().ljust(10)
+    deb = b"!<arch>\ndebian-binary   0           0     0     100644  4         `\n2.0\n"
+    deb += b"control.tar     0           0     0     100644  " + size + b"`\n" + control
+    told = layer_tar([Entry(".PKGINFO", b"pkgname = a\npkgver = 1-r0\narch = x86_64\norigin = b\n")])
+    return [rpm, deb, gzip.compress(told, mtime=0)]
+
+
 _WALL = zstandard.ZstdDecompressor().decompress(FILES["chisel"]()[0][1])
 #: Catalogers of files that are no text, each by the target that knows how to bring one.
 _BINARIES: dict[str, Callable[[bytes], int]] = {
@@ -162,6 +186,13 @@ _BINARIES: dict[str, Callable[[bytes], int]] = {
     "golang": partial(_program, GoCataloger()),
     "cargo-auditable": partial(_program, CargoBinaryCataloger()),
 }
+
+
+def _called(data: bytes) -> int:
+    """A program whose file is called as the first line says."""
+    name, _, content = data.partition(b"\n")
+    return _program(ApplicationCataloger(), content, text(name[:200]))
+
 
 TARGETS: dict[str, Target] = {
     **{
@@ -174,6 +205,15 @@ TARGETS: dict[str, Target] = {
     },
     **{f"catalog:{name}": Target(run, partial(_seeds, name)) for name, run in _BINARIES.items()},
     **{f"catalog:{cataloger.name}": _of(cataloger) for cataloger in ALL if cataloger.name in FILES},
+    "catalog:applications": Target(
+        _called,
+        lambda: [
+            b"usr/bin/node\n\x7fELF\0node.js/v20.1.0\0",
+            b"usr/lib/libpython3.11.so.1.0\n\x7fELF\x003.11.4\x003.11.4+\0",
+            b"usr/bin/ruby\n\x7fELF\0ruby 3.2.1 (2099-01-01 revision 0) [x]\0",
+        ],
+    ),
+    "package-files": Target(_package_file, _package_files),
     "in-jar": Target(
         _jar_of,
         lambda: [

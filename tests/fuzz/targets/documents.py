@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import packageurl
 
+from redoubt.assessments import ignorefile
 from redoubt.cli import entry
 from redoubt.definitions import cvss, mirror
 from redoubt.definitions.sources import SOURCES, Source
@@ -21,6 +22,7 @@ from redoubt.indexer.java_index import JavaIndex, Listing
 from redoubt.indexer.sources import manifests
 from redoubt.indexer.sources.challenge import read_challenges
 from redoubt.indexer.sources.manifests import Config
+from redoubt.matcher import globs
 from redoubt.model import Distribution, Package, purl, redhat
 from targets.interface import Target
 
@@ -156,6 +158,20 @@ def _purl(data: bytes) -> int:
     return 0
 
 
+def _purl_read(data: bytes) -> int:
+    return int(purl.parse(data.decode("utf-8", "replace")) is not None)
+
+
+def _ignore(data: bytes) -> int:
+    with suppress(RedoubtError):
+        rules = ignorefile.read(data, "a")
+        for rule in rules:
+            globs.path(rule.path, "usr/lib/a/b.jar")
+            globs.name(rule.package, "a-b-c")
+        return len(rules)
+    return 0
+
+
 def _discoveries(source: Source) -> list[bytes]:
     return _BODIES[source.name]()
 
@@ -221,6 +237,15 @@ TARGETS: dict[str, Target] = {
     "fetch-notes": Target(
         partial(_in_file, _notes),
         lambda: [b'{"a/b.json": {"url": "https://x", "etag": "1", "checked": "2099-01-01T00:00:00Z"}}'],
+    ),
+    "purl-read": Target(
+        _purl_read, lambda: [b"pkg:deb/debian/a%2Bb@1:2~x?arch=amd64&distro=debian-12#s", b"pkg:npm/%40s/a@1"]
+    ),
+    "ignore-file": Target(
+        _ignore,
+        lambda: [
+            b'[[ignore]]\nid = "CVE-2099-0001"\npackage = "a*"\npath = "usr/**/*.jar"\nreason = "x"\nexpires = 2099-01-01\n'
+        ],
     ),
     "cvss": Target(
         _cvss,

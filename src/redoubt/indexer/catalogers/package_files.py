@@ -154,7 +154,8 @@ def _file(tar: bytes, name: str, *, missing: bool = False) -> bytes:
                 if member.isreg() and not member.issparse() and member.name.removeprefix("./") == name:
                     file = archive.extractfile(member)
                     return file.read(_MAX_FILE) if file else b""
-    except (tarfile.TarError, ValueError, OverflowError, EOFError, OSError) as error:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, OSError, RecursionError) as error:
+        # tarfile calls itself for each header that describes the next one.
         if not missing:
             raise UnreadableInput(f"its description is damaged: {clean(str(error))[:100]}") from None
     if missing:
