@@ -24,6 +24,8 @@ def check(catalog: Catalog) -> int:
         assert package.name
         assert package.name.isprintable()
         assert package.version.isprintable()
+        # What has none is listed and not judged; the system's own packages always have one, or are damaged.
+        assert package.version or package.type not in ("deb", "rpm", "apk", "alpm", "opkg")
     for problem in catalog.problems:
         assert problem.message
     said = (catalog.distribution, catalog.listed, catalog.elsewhere or None)

@@ -145,6 +145,12 @@ def test_truncation_at_any_length_keeps_what_came_before() -> None:
             assert names(catalog)[:1] == ["bash"]
 
 
+def test_a_version_of_nothing_but_control_characters_is_none() -> None:
+    catalog = read(BASH.replace(b"Version: 5.2.15-2+b7", b"Version: \0\x1b") + b"\n" + LIBC % b"amd64")
+    assert names(catalog) == ["libc6"]
+    assert "has no Version" in catalog.problems[0].message
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_mutated_database_never_raises(data: st.DataObject) -> None:

@@ -69,15 +69,16 @@ def record(paragraph: bytes, number: int, divided: bool, found: Findings) -> boo
                 f"record {number} ({shown(name) or 'no name'}) has no {'Status' if name else 'Package'}"
             )
         return True
-    if not name or not version:
-        missing = "Version" if name else "Package"
+    name_said, version_said = clean(name), clean(version)  # of control characters alone nothing is left
+    if not name_said or not version_said:
+        missing = "Version" if name_said else "Package"
         found.damaged(f"record {number} ({shown(name) or 'no name'}) has no {missing}")
         return True
     source_name, _, source_version = clean(source).partition(" ")
     found.add(
         "deb",
-        clean(name),
-        clean(version),
+        name_said,
+        version_said,
         arch=clean(arch),
         source_name=source_name,
         source_version=source_version.strip("() "),
