@@ -110,6 +110,16 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
     assert "did you mean 'REDOUBT_SCAN_FAIL_ON'" in mistyped("scan", target).stderr
 
 
+def test_a_wrong_value_says_where_it_was_set(starter_home: Path, target: Path, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[scan]\nfail-on = "banana"\n')
+    said = Cli(starter_home, {"REDOUBT_CONFIG": str(file)})("scan", target, code=2).stderr
+    assert f"'critical' (from {file});" in said
+    said = Cli(starter_home, {"REDOUBT_SCAN_FAIL_ON": "banana"})("scan", target, code=2).stderr
+    assert "'critical' (from REDOUBT_SCAN_FAIL_ON);" in said
+    assert "(from" not in Cli(starter_home)("scan", target, "--fail-on", "banana", code=2).stderr
+
+
 @pytest.mark.parametrize(
     ("text", "hint"),
     [

@@ -132,6 +132,19 @@ def _check_environment(ctx: click.Context, name: str, command: click.Command) ->
             )
 
 
+def _origin(error: click.UsageError) -> str:
+    """Where a value came from that is wrong, unless it was typed."""
+    if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
+        return ""
+    name = error.param.name or ""
+    match error.ctx.get_parameter_source(name):
+        case click.core.ParameterSource.ENVIRONMENT:
+            return f" (from {error.ctx.auto_envvar_prefix}_{name.upper()})"
+        case click.core.ParameterSource.DEFAULT_MAP:
+            return f" (from {error.ctx.find_root().obj})"
+    return ""
+
+
 def _meant(text: str, known: Iterable[str]) -> str:
     import difflib
 
@@ -171,7 +184,7 @@ def run(command: click.Command, name: str) -> NoReturn:
         _leave(EXIT_USAGE)
     except click.UsageError as error:
         where = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
-        message = error.format_message().rstrip(".")
+        message = error.format_message().rstrip(".") + _origin(error)
         _fail(
             name,
             message if "--help'" in message or "did you mean" in message else message + where,
