@@ -12,22 +12,13 @@ from datetime import date, datetime
 
 import msgspec
 
+from redoubt.assessments.statements import JUSTIFICATIONS
 from redoubt.errors import UsageError
 from redoubt.model import Status, purl
 
 #: A file of some five thousand rules. tomllib's time may grow with the square of a hostile file's size.
 MAX_BYTES = 1 << 20
 _MAX_TEXT = 4096
-
-#: VEX's codes for why something is not affected (CISA, "Vulnerability Exploitability eXchange (VEX) - Status
-#: Justifications", June 2022).
-JUSTIFICATIONS = (
-    "component_not_present",
-    "vulnerable_code_not_present",
-    "vulnerable_code_not_in_execute_path",
-    "vulnerable_code_cannot_be_controlled_by_adversary",
-    "inline_mitigations_already_exist",
-)
 
 _STATUSES = tuple(item.value for item in Status if item is not Status.NOT_AFFECTED)
 

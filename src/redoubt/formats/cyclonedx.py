@@ -399,8 +399,21 @@ def _vulnerability(found: list[tuple[str, PackageFindings, Finding]], refs: _Ref
 
 
 def _suppressed(suppression: Suppression) -> _Analysis:
-    """What is said of a finding that does not count. That the distribution judges it makes upstream's a false positive."""
-    state = "false_positive" if suppression.kind == "owned" else "not_affected"
+    """What is said of a finding that does not count.
+
+    That the distribution judges it makes upstream's a false positive. An ignore rule without VEX's code for it says
+    that somebody lives with the flaw, and not that there is none.
+    """
+    if suppression.kind == "owned":
+        state = "false_positive"
+    elif suppression.status == "fixed":
+        state = "resolved"
+    elif suppression.kind == "ignore-rule" and not suppression.justification:
+        return _Analysis(
+            state="exploitable", response=("will_not_fix",), detail=suppression_line(suppression)
+        )
+    else:
+        state = "not_affected"
     return _Analysis(
         state=state,
         justification=_JUSTIFICATIONS.get(suppression.justification, ""),

@@ -33,6 +33,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 NO_INDEX = {
     "sarif": "SARIF holds findings and an index has none; use spdx or cyclonedx, or scan the image",
     "junit": "JUnit holds findings and an index has none; use csv or json, or scan the image",
+    "openvex": "OpenVEX speaks of findings and an index has none; scan the image",
     "gitlab": "GitLab's report holds findings and an index has none; use cyclonedx, or scan the image",
 }
 

@@ -13,7 +13,7 @@ from redoubt.model import IndexReport, VulnerabilityReport
 #: What can be asked for, the default first.
 FORMATS = (
     *("table", "json", "cyclonedx", "html"),
-    *("csv", "sarif", "junit", "spdx", "gitlab", "github"),
+    *("csv", "sarif", "junit", "spdx", "gitlab", "github", "openvex"),
 )
 
 
@@ -111,6 +111,10 @@ def _load(name: str) -> Format:
             from redoubt.formats import github
 
             return github
+        case "openvex":
+            from redoubt.formats import openvex
+
+            return openvex
     raise _unknown(name)
 
 

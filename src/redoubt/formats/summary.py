@@ -122,7 +122,8 @@ def suppression_line(item: Suppression | None) -> str:
         return ""
     if item.kind in ("owned", "kernel"):  # the reason names the source
         return item.reason
-    said = ", ".join(part for part in (item.reason, item.justification) if part)
+    status = item.status if item.status == "fixed" else ""
+    said = ", ".join(part for part in (status, item.reason, item.justification) if part)
     until = f", until {item.expires}" if item.expires else ""
     return ": ".join(part for part in (f"{item.kind} {item.source}".strip(), said) if part) + until
 

@@ -20,6 +20,17 @@ _DEFAULTS = {"epoch": "0", "type": "jar"}
 parse = lru_cache(maxsize=1 << 14)(purl.parse)
 
 
+def keys(package: PackageFindings) -> tuple[str, ...]:
+    """``type/name`` of the purls that may name a package: its own, and its source package's."""
+    found = parse(package.purl)
+    if found is None:
+        return ()
+    own = f"{found.type}/{found.name}"
+    if found.type not in _SOURCES or not (source := _source(found)[0]):
+        return (own,)
+    return tuple(dict.fromkeys((own, f"{found.type}/{source}")))
+
+
 def names(wanted: Purl, package: PackageFindings, distribution: Distribution | None = None) -> bool:
     """Whether ``wanted`` names ``package``; ``*`` in its name and version is any text.
 
@@ -32,9 +43,9 @@ def names(wanted: Purl, package: PackageFindings, distribution: Distribution | N
     qualifiers = found.qualifiers
     name, version = found.name, found.version
     if wanted.qualifiers.get("arch", "") == _SOURCES.get(found.type, "-"):
-        source, _, of_source = qualifiers.get("upstream", "").partition("@")
+        source, of_source = _source(found)
         if source:
-            name, version = f"{name.rpartition('/')[0]}/{source}".lstrip("/"), of_source or version
+            name, version = source, of_source or version
         qualifiers = qualifiers | {"arch": wanted.qualifiers["arch"]}
     if not globs.name(wanted.name, name) or (wanted.version and not globs.name(wanted.version, version)):
         return False
@@ -45,6 +56,13 @@ def names(wanted: Purl, package: PackageFindings, distribution: Distribution | N
         or (key == "distro" and distribution is not None and value in _names(distribution))
         for key, value in wanted.qualifiers.items()
     )
+
+
+def _source(found: Purl) -> tuple[str, str]:
+    """Name, with the namespace, and version of the source package that a purl names beside the package, if any."""
+    source, _, version = found.qualifiers.get("upstream", "").partition("@")
+    namespace, slash, _ = found.name.rpartition("/")
+    return (f"{namespace}{slash}{source}" if source else ""), version
 
 
 def _names(distribution: Distribution) -> tuple[str, ...]:

@@ -73,13 +73,15 @@ class Suppression(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
     operating system's package brought the file, and its distribution judges that one).
 
     ``source`` names the file or package that says so, ``reason`` is in its words, ``justification`` is
-    VEX's code for it. ``expires`` is the day (``YYYY-MM-DD``) on which an ignore rule ends.
+    VEX's code for it and ``status`` VEX's (``not_affected``, ``fixed``). ``expires`` is the day
+    (``YYYY-MM-DD``) on which an ignore rule ends.
     """
 
     kind: str
     source: str = ""
     reason: str = ""
     justification: str = ""
+    status: str = ""
     expires: str = ""
 
 

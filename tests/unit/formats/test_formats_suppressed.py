@@ -186,3 +186,17 @@ def test_hostile_reasons_stay_text(name: str) -> None:
         assert "\x1b[2J" not in data
         assert "\u202e" not in data
         assert name != "html" or data.count("<script>") == 1
+
+
+def test_cyclonedx_does_not_call_unaffected_what_somebody_lives_with() -> None:
+    for suppression, state in (
+        (Suppression(kind="ignore-rule", reason="accepted"), "exploitable"),
+        (Suppression(kind="ignore-rule", reason="no", justification="component_not_present"), "not_affected"),
+        (Suppression(kind="vex", status="fixed"), "resolved"),
+    ):
+        analyses = [
+            item["analysis"]
+            for item in document(hidden(suppression), "cyclonedx")["vulnerabilities"]
+            if "detail" in item.get("analysis", {}) and "requests" in json.dumps(item["affects"])
+        ]
+        assert [item["state"] for item in analyses] == [state]

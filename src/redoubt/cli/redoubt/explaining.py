@@ -30,7 +30,7 @@ _VERDICTS = {
 }
 
 
-_JUDGING = ("definitions", "detection", "notice_after", "warn_after", "fail_on_stale", "ignore_file")
+_JUDGING = ("definitions", "detection", "notice_after", "warn_after", "fail_on_stale", "ignore_file", "vex")
 
 
 @click.command(context_settings=HELP)
@@ -76,12 +76,11 @@ def explain(flaw: str, target: str, output: str, quiet: bool, **given: object) -
             snapshot,
             canonical(flaw.strip()),
             detection=Detection(judging.detection),
-            rules=voices.rules,
+            rules=(voices.vex.rule, voices.ignoring.rule),
         )
         # All definitions are read through for it, so only where it is told.
         known = None if explanation.cases and output != "json" else of_flaw(snapshot, explanation.flaw)
-    for warning in assessments.warnings():
-        console.warn(warning)
+    assessments.warn(console)
     if age.stale:
         console.warn(age.message)
     if output == "json":

@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., object])
 #: Those of ``formats.FORMATS``, written again so that ``--help`` loads nothing; a test holds them together.
 FORMATS = (
     *("table", "json", "cyclonedx", "html"),
-    *("csv", "sarif", "junit", "spdx", "gitlab", "github"),
+    *("csv", "sarif", "junit", "spdx", "gitlab", "github", "openvex"),
 )
 SEVERITIES = ("unknown", "negligible", "low", "medium", "high", "critical")
 #: How a file's name ends → its format, the longer endings first.
@@ -24,6 +24,8 @@ _ENDINGS = {
     ".spdx.json": "spdx",
     ".sarif.json": "sarif",
     ".junit.xml": "junit",
+    ".openvex.json": "openvex",
+    ".vex.json": "openvex",
     ".cdx": "cyclonedx",
     ".sarif": "sarif",
     ".csv": "csv",
@@ -177,6 +179,12 @@ assessments = together(
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
         multiple=True,
         help="Rules that silence findings, as TOML, each with a reason. May be repeated.",
+    ),
+    click.option(
+        "--vex",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        multiple=True,
+        help="A VEX document (OpenVEX or CSAF) whose word on findings counts. May be repeated.",
     ),
 )
 

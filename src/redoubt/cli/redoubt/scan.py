@@ -123,6 +123,7 @@ class Judging:
     detection: str
     show_suppressed: bool
     ignore_file: tuple[Path, ...]
+    vex: tuple[Path, ...]
 
     def assessments(self, console: Console) -> Assessments:
         """What people have judged: read before the work, so that a file that is wrong is found out early."""
@@ -130,7 +131,7 @@ class Judging:
 
         if line := suppressing.left_lying(self.ignore_file):
             console.notice(line)
-        return suppressing.load(self.ignore_file, datetime.now(UTC).date())
+        return suppressing.load(self.ignore_file, self.vex, datetime.now(UTC).date())
 
     def match(
         self, report: IndexReport, snapshot: Snapshot, assessments: Assessments, console: Console
@@ -140,10 +141,7 @@ class Judging:
         from redoubt.model import Detection
 
         found = match_report(report, snapshot, detection=Detection(self.detection))
-        found, warnings = assessments.applied(found)
-        for warning in warnings:
-            console.warn(warning)
-        return found
+        return assessments.applied(found, console)
 
     def open(self, stack: ExitStack, console: Console) -> tuple[Snapshot, Age]:
         """The definitions, and what their age is today. Raises ``DefinitionsStale`` where asked to."""
