@@ -178,7 +178,7 @@ def smallest_fix(records: Sequence[tuple[Ranges, list[AffectedRange]]], package:
         only = records[0][0][0]
         plain = only.flags & (_INEXACT | _INCLUSIVE | _FIXED) == _FIXED and package.version.exact
         if plain and only.status not in _HARMLESS:
-            return _upper(only)  # nine in ten: it holds the version, so its end is above it
+            return end(only)  # nine in ten: it holds the version, so its end is above it
     candidates: list[Point] = []
     judges: list[Ranges] = []
     for ranges, _ in records:
@@ -229,7 +229,7 @@ def reaches(ranges: Ranges, version: Point, package: Installed) -> bool:
             upper = item.upper_key
             if not upper or upper > key or (upper == key and item.flags & _INCLUSIVE):
                 return True
-        elif not item.upper or _compare(package.scheme, _upper(item), version) >= 0:
+        elif not item.upper or _compare(package.scheme, end(item), version) >= 0:
             return True
     return False
 
@@ -252,7 +252,7 @@ def _above(
     for item in found:
         if not item.upper:
             return None
-        uppers.append(_upper(item))
+        uppers.append(end(item))
     top = largest(scheme, uppers)
     fixed = {item.upper for item in found if item.flags & _FIXED and not item.flags & _INCLUSIVE}
     if top.text in fixed and _compare(scheme, top, current) > 0:
@@ -274,7 +274,7 @@ def _fixes(ranges: Iterable[AffectedRange], package: Installed) -> Iterator[Poin
             continue
         if not applies(item, package):
             continue
-        fix = _upper(item)
+        fix = end(item)
         if _compare(package.scheme, fix, installed) > 0:
             yield fix
 
@@ -286,7 +286,8 @@ def _repairs(ranges: Ranges, package: Installed) -> Iterator[Point]:
             yield fix
 
 
-def _upper(item: AffectedRange) -> Point:
+def end(item: AffectedRange) -> Point:
+    """The upper end of a range that has one."""
     return Point(item.upper, item.upper_key, versions.is_exact(item.upper_key))
 
 

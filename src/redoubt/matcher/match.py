@@ -32,6 +32,7 @@ from redoubt.model import (
     Location,
     Package,
     PackageFindings,
+    RangeFlag,
     Status,
     VulnerabilityReport,
     namespaces,
@@ -48,6 +49,9 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
 
 
 _CLEAN = Judgement((), "", 0)
+
+#: How a range ends whose end is affected, or repairs: from there on an upgrade can be looked for.
+_ENDED = RangeFlag.FIXED | RangeFlag.INCLUSIVE
 
 #: A global, since an enumeration's members are slow to look up.
 _UNDER_INVESTIGATION = Status.UNDER_INVESTIGATION
@@ -184,7 +188,7 @@ class Matching:
         fixes: list[Point | None],
     ) -> str:
         """The smallest version that has none of the fixable flaws, and no other known one if possible."""
-        points = [fix for fix in fixes if fix]
+        points = [_least(item, fix, package) for item, fix in zip(groups, fixes, strict=True) if fix]
         if not points:
             return ""
         start = judge.largest(package.scheme, points)
@@ -281,6 +285,14 @@ def as_reported(package: Package, distribution: Distribution | None) -> PackageF
         source_name=package.source_name,
         locations=package.locations,
     )
+
+
+def _least(item: Group, fix: Point, package: Installed) -> Point:
+    """What an upgrade must at least be for a flaw: its fix, or where its ranges end if that is below and no fix."""
+    ends = [found for hit in item.hits for found in hit.found]
+    if any(found.upper in ("", fix.text) or not found.flags & _ENDED for found in ends):
+        return fix
+    return judge.largest(package.scheme, map(judge.end, ends))
 
 
 def _package_findings(

@@ -24,7 +24,9 @@ class Claim(NamedTuple):
     """What one record says of one package. ``ranges`` are OSV's, each a list of events.
 
     ``flaws`` are the names of the flaw; with ``notice`` they are so many different flaws. ``module`` is
-    the stream whose packages a claim is about (``-`` none, ``*`` any).
+    the stream whose packages a claim is about (``-`` none, ``*`` any), ``arches`` and ``repositories`` are those
+    whose packages it is about (none: all; the empty repository is that of packages that name none). ``spared`` are
+    requirements of gems: what any of them holds is not affected.
     """
 
     ref: str
@@ -34,6 +36,9 @@ class Claim(NamedTuple):
     notice: bool = False
     status: str = "affected"
     module: str = ""
+    arches: frozenset[str] = frozenset()
+    repositories: frozenset[str] = frozenset()
+    spared: tuple[str, ...] | None = None
 
 
 class Probe(NamedTuple):
@@ -41,6 +46,8 @@ class Probe(NamedTuple):
 
     version: str
     module: str = ""
+    arch: str = "x86_64"
+    repository: str = ""
 
 
 class Expected(NamedTuple):
@@ -219,14 +226,17 @@ def _shared(others: dict[str, set[str]]) -> set[str]:
 
 def texts(claim: Claim) -> set[str]:
     """Every version that a claim names."""
-    return {text for events in claim.ranges for _, text in events} | claim.listed
+    numbers = {text for one in claim.spared or () for text in re.findall(r"[\w.-]*\d[\w.-]*", one)}
+    return {text for events in claim.ranges for _, text in events} | claim.listed | numbers
 
 
 def holds(claim: Claim, version: str, order: Order) -> bool:
     """IsVulnerable of the OSV schema: listed, or in any range. Equal versions are the same version."""
     known = order.known
     key = (id(claim), version)
-    if key not in known:
+    if key not in known and claim.spared is not None:
+        known[key] = not any(order.satisfies(text, version) for text in claim.spared)
+    elif key not in known:
         known[key] = (
             version in claim.listed
             or any(order(version, text) == 0 for text in claim.listed)
@@ -275,15 +285,26 @@ def _sorted(events: Events, order: Order) -> Events:
     rest = [
         event for event in events if event != ("introduced", "0") and order(event[1], event[1]) is not None
     ]
-    placed: Events = []
+    placed: Events = list(first)
     for text in dict.fromkeys(ascending(order, [text for _, text in rest])):
+        # At one version what is open ends before the next begins; what is not begins and ends.
+        started = bool(placed) and placed[-1][0] == "introduced"
         same = [event for event in rest if event[1] == text]
-        placed += sorted(same, key=lambda event: event[0] == "introduced")
-    return [*first, *placed]
+        placed += sorted(same, key=lambda event: (event[0] == "introduced") is started)
+    return placed
 
 
-def applies(claim: Claim, module: str) -> bool:
-    """Whether a claim speaks of a package of this module stream (empty: outside modules)."""
+#: The version with which a gem requirement begins.
+_BEGINS = re.compile(r"(?:>=|~>|(?<![<>!~])=) *([\w.-]+)")
+
+
+def applies(claim: Claim, probe: Probe) -> bool:
+    """Whether a claim speaks of a package: its module stream (empty: outside modules), architecture, repository."""
+    module = probe.module
+    if claim.arches and probe.arch != "noarch" and not claim.arches & {probe.arch, "noarch"}:
+        return False
+    if claim.repositories and probe.repository not in claim.repositories:
+        return False
     match claim.module:
         case "":
             return True
@@ -299,14 +320,17 @@ def fixes(claim: Claim, version: str, order: Order) -> set[str]:
     if claim.status in ("not_affected", "under_investigation"):
         return set()
     if id(claim) not in order.ends:
-        order.ends[id(claim)] = {text for events in claim.ranges for text in _ends(events, order)}
+        ends = {text for events in claim.ranges for text in _ends(events, order)}
+        # Where a requirement of what is not affected begins, there is a way out.
+        ends |= {found[1] for one in claim.spared or () for found in _BEGINS.finditer(one)}
+        order.ends[id(claim)] = ends
     fixed = order.ends[id(claim)]
     return {text for text in fixed if not holds(claim, text, order) and _less(order, version, text)}
 
 
 def judge(claims: list[Claim], probe: Probe, order: Order) -> tuple[dict[str, Expected], set[str]]:
     """Finding id → finding; and all versions that may be named as the upgrade (empty: none)."""
-    mine = [claim for claim in claims if applies(claim, probe.module)]
+    mine = [claim for claim in claims if applies(claim, probe)]
     held = [claim for claim in mine if holds(claim, probe.version, order)]
     denied = {name for claim in held if claim.status == "not_affected" for name in claim.flaws}
     found: dict[str, Expected] = {}

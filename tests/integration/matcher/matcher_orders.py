@@ -7,6 +7,7 @@ Shares nothing with the code under test.
 
 from __future__ import annotations
 
+import ctypes.util
 import json
 import os
 import re
@@ -28,6 +29,11 @@ class Order:
         self._compare = compare
         self.known: dict[tuple[int, str], bool] = {}
         self.ends: dict[int, set[str]] = {}
+        self.held: dict[tuple[str, str], bool] = {}
+
+    def satisfies(self, requirement: str, version: str) -> bool:
+        """Whether RubyGems says that a gem requirement holds a version. Ask ``requirements`` first."""
+        return self.held[requirement, version]
 
     def __call__(self, a: str, b: str) -> int | None:
         return self._compare(a, b)
@@ -65,6 +71,53 @@ def parts(text):
     version, dash, release = rest.rpartition("-")
     return (epoch, version, release) if dash else (epoch, rest, "")
 answer(lambda a: True, lambda a, b: rpm.labelCompare(parts(a), parts(b)))
+"""
+
+_RUBY = """
+require 'json'
+data = JSON.parse($stdin.read)
+ranks = data['groups'].map do |texts|
+  good = texts.select { |text| Gem::Version.correct?(text) && !text.strip.empty? }
+  sorted = good.map { |text| Gem::Version.new(text) }.uniq { |one| one.canonical_segments }.sort
+  places = sorted.each_with_index.to_h { |one, index| [one.canonical_segments, index] }
+  texts.map { |text| good.include?(text) ? places[Gem::Version.new(text).canonical_segments] : nil }
+end
+held = data['requirements'].zip(data['groups']).map do |wanted, texts|
+  wanted.map do |text|
+    one = Gem::Requirement.new(*text.split(',').map(&:strip))
+    texts.map { |version| Gem::Version.correct?(version) ? one.satisfied_by?(Gem::Version.new(version)) : false }
+  end
+end
+puts JSON.generate([ranks, held])
+"""
+
+_COMPOSER = Path("/usr/share/php/Composer/Semver/autoload.php")
+_PHP = """
+require $argv[1];
+$parser = new Composer\\Semver\\VersionParser();
+echo json_encode(array_map(function ($texts) use ($parser) {
+  $good = [];
+  foreach ($texts as $text) {
+    try {
+      $plain = $parser->normalize($text);
+      if (!str_starts_with($plain, 'dev-')) $good[$text] = $plain;
+    } catch (UnexpectedValueException $error) {}
+  }
+  uasort($good, 'version_compare');
+  $found = []; $place = 0; $before = null;
+  foreach ($good as $text => $plain) {
+    if ($before !== null && version_compare($before, $plain) !== 0) $place++;
+    $found[$text] = $place; $before = $plain;
+  }
+  return array_map(fn ($text) => $found[$text] ?? null, $texts);
+}, json_decode(stream_get_contents(STDIN))));
+"""
+
+_ALPM = """
+import ctypes
+vercmp = ctypes.CDLL(ctypes.util.find_library("alpm")).alpm_pkg_vercmp
+vercmp.argtypes, vercmp.restype = [ctypes.c_char_p] * 2, ctypes.c_int
+answer(bool, lambda a, b: vercmp(a.encode(), b.encode()))
 """
 
 _NODE = """
@@ -216,6 +269,35 @@ def _maven(groups: Sequence[Sequence[str]]) -> list[Order]:
     return [Order(lambda a, b: known[a, b]) for _ in groups]
 
 
+def requirements(groups: Sequence[Sequence[str]], wanted: Sequence[Sequence[str]]) -> list[Order]:
+    """As ``orders`` of gems, and which of each group each of its ``wanted`` requirements holds."""
+    question = json.dumps({"groups": groups, "requirements": wanted})
+    ranks, held = json.loads(_ask(["ruby", "-e", _RUBY], question))
+    found = []
+    for texts, places, texts_wanted, answers in zip(groups, ranks, wanted, held, strict=True):
+        order = _order(dict(zip(texts, places, strict=True)))
+        for one, answer in zip(texts_wanted, answers, strict=True):
+            order.held |= {(one, text): held for text, held in zip(texts, answer, strict=True)}
+        found.append(order)
+    return found
+
+
+_SEMVER = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]*)?")
+_NUGET = re.compile(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9a-z.-]+))?(?:\+[0-9a-z.-]*)?")
+
+
+def _semver(text: str, pattern: re.Pattern[str] = _SEMVER) -> object | None:
+    """Semantic Versioning 2.0.0, section 11; with ``_NUGET``, NuGet's fourth number as well."""
+    found = pattern.fullmatch(text)
+    if not found:
+        return None
+    *numbers, before = found.groups()
+    core = tuple(int(number or 0) for number in numbers)
+    if before is None:
+        return (core, 1, ())
+    return (core, 0, tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in before.split(".")))
+
+
 def orders(scheme: str, groups: Sequence[Sequence[str]]) -> list[Order]:
     """A comparison for each group: below zero, zero, above; None where a text is no version."""
     match scheme:
@@ -231,6 +313,16 @@ def orders(scheme: str, groups: Sequence[Sequence[str]]) -> list[Order]:
             ranks = _keyed(_pypi, groups)
         case "golang":
             ranks = _keyed(_golang, groups)
+        case "gem":
+            return requirements(groups, [() for _ in groups])
+        case "composer":
+            ranks = json.loads(_ask(["php", "-r", _PHP, str(_COMPOSER)], json.dumps(groups)))
+        case "semver":
+            ranks = _keyed(_semver, groups)
+        case "nuget":
+            ranks = _keyed(lambda text: _semver(text.lower(), _NUGET), groups)
+        case "pacman":
+            ranks = _python("import ctypes.util" + _ALPM, groups)
         case "apk":
             ranks = _keyed(_apk, groups)
         case _:
@@ -266,6 +358,12 @@ def missing(scheme: str) -> str:
         return "" if ok else {"deb": "python3-apt", "rpm": "python3-rpm"}[scheme]
     if scheme == "npm" and not (shutil.which("node") and Path("/usr/share/nodejs/semver").exists()):
         return "node-semver"
+    if scheme == "gem" and not shutil.which("ruby"):
+        return "ruby"
+    if scheme == "composer" and not (shutil.which("php") and _COMPOSER.exists()):
+        return "php-composer-semver"
+    if scheme == "pacman" and not ctypes.util.find_library("alpm"):
+        return "pacman-package-manager"
     if scheme == "maven":
         if not shutil.which("javac"):
             return "default-jdk-headless"

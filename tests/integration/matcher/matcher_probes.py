@@ -24,6 +24,11 @@ _NEIGHBOURS = {
     ),
     "deb": ("{}~", "{}+b1", "{}~bpo1", "{}+deb11u1", "{}.1", "1:{}", "9:{}", "0:{}", "{}a"),
     "rpm": ("{}~rc1", "{}^1", "{}.1", "9:{}", "{}_1", "{}.alma.1"),
+    "gem": ("{}.pre", "{}.rc1", "{}.a", "{}.0", "{}.1", "{}-java", "{}.beta2.1"),
+    "composer": ("v{}", "{}-beta1", "{}-RC1", "{}-dev", "{}.0", "{}-patch1", "dev-main", "{}-alpha"),
+    "semver": ("{}-0", "{}-rc.1", "{}+build.5", "v{}"),
+    "nuget": ("{}-beta", "{}.0", "{}.1", "{}+build", "{}-RC.1"),
+    "pacman": ("{}.1", "9:{}", "0:{}", "{}rc1"),
     "apk": ("{}_rc1", "{}_p1", "{}.1", "{}_alpha20200101", "{}a", "{}-oddly"),
 }  # fmt: skip
 _GO_RELEASES = ("go{}", "go{}rc1", "{}rc2", "go{} X:boringcrypto", "go{}-custom", "{}-0")
@@ -43,7 +48,7 @@ def probes(scheme: str, name: str, bounds: Iterable[str], listed: Iterable[str],
     for bound in exact:
         near.update(shape.format(bound) for shape in shapes)
         near.update(_beside(bound))
-        if scheme in ("deb", "rpm"):
+        if scheme in ("deb", "rpm", "pacman"):
             near.add(bound.partition(":")[2] or bound)
             near.add(bound.rpartition("-")[0] or bound)
     near.update(listed)

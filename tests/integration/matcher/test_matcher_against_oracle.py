@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import matcher_languages as languages
 import matcher_oracle as oracle
 import matcher_orders as tools
 import pytest
@@ -22,7 +23,7 @@ from redoubt.definitions.build import build
 from redoubt.definitions.mirror import Mirror
 from redoubt.definitions.snapshot import Snapshot, create
 from redoubt.matcher import match
-from redoubt.model import Distribution, Image, IndexReport, Location, Package, PackageFindings
+from redoubt.model import Detection, Distribution, Image, IndexReport, Location, Package, PackageFindings
 from support.data import shared_data
 from support.feeds import fixture_mirror
 
@@ -51,11 +52,40 @@ CASES = {
     "alpine": Case("apk", "apk", 30, 40),
     "wolfi": Case("apk", "apk", 80, 40),
     "almalinux": Case("rpm", "rpm", 24, 16),
+    "rubygems": Case("gem", "gem", 120, 60),
+    "bitnami": Case("semver", "bitnami", 60, 40),
+    "crates.io": Case("semver", "cargo", 200, 30),
 }
+
+#: Parts of which there are fixtures only.
+SMALL = {
+    "nuget": Case("nuget", "nuget", 20, 60),
+    "packagist": Case("composer", "composer", 20, 60),
+    "hex": Case("semver", "hex", 20, 60),
+    "pub": Case("semver", "pub", 20, 60),
+    "swift": Case("semver", "swift", 20, 60),
+    "julia": Case("semver", "julia", 20, 60),
+}
+
+CASE = CASES | SMALL
+
+LANGUAGES = ("RubyGems", "Bitnami", "crates.io", "NuGet", "Packagist", "Hex", "Pub", "SwiftURL", "Julia")
 
 
 #: Parts whose fixtures are well-formed: the naive reader takes no others.
-FIXTURES = ("almalinux", "alpine", "debian", "golang", "maven", "npm", "wolfi")
+FIXTURES = (
+    "almalinux",
+    "alpine",
+    "debian",
+    "golang",
+    "maven",
+    "npm",
+    "wolfi",
+    "rubygems",
+    "bitnami",
+    "crates.io",
+    *SMALL,
+)
 
 
 @contextmanager
@@ -91,7 +121,26 @@ def claims(part: str, data: Path) -> dict[str, dict[str, list[oracle.Claim]]]:
             return oracle.secdb([data / "wolfi/security.json"], "wolfi")
         case "almalinux":
             return oracle.almalinux(data)
+        case "rubygems" | "bitnami" | "crates.io" | "nuget" | "packagist" | "hex" | "pub" | "swift" | "julia":
+            return {part: every_language(data).get(part, {})}
     raise ValueError(part)
+
+
+def every_language(data: Path) -> dict[str, dict[str, list[oracle.Claim]]]:
+    parts = [
+        languages.osv(data / "osv" / name / "all.zip", f"osv-{name.removesuffix('URL').lower()}")
+        for name in LANGUAGES
+        if (data / "osv" / name / "all.zip").exists()
+    ]
+    if (archive := data / "github/advisory-database.zip").exists():
+        parts.append(languages.osv(archive, "github", "/github-reviewed/"))
+    parts.append(languages.ruby(data / "ruby/ruby-advisory-db.zip"))
+    found: dict[str, dict[str, list[oracle.Claim]]] = {}
+    for part in parts:
+        for namespace, packages in part.items():
+            for name, claims in packages.items():
+                found.setdefault(namespace, {}).setdefault(name, []).extend(claims)
+    return found
 
 
 def distribution(namespace: str) -> Distribution | None:
@@ -111,14 +160,14 @@ class Asked(NamedTuple):
 
 
 def questions(part: str, spoken: dict[str, list[oracle.Claim]]) -> list[Asked]:
-    case = CASES[part]
+    case = CASE[part]
     most = case.packages * SCALE
     by_records = sorted(spoken, key=lambda name: (-len(spoken[name]), name))
     at_random = sorted(by_records[most // 4 :], key=lambda name: (checksum(name), name))
     names = by_records[: most // 4] + at_random[: most - most // 4]
     groups = []
     for name in names:
-        bounds = {text for claim in spoken[name] for events in claim.ranges for _, text in events}
+        bounds = {text for claim in spoken[name] for text in oracle.texts(claim) - claim.listed}
         listed = {text for claim in spoken[name] for text in claim.listed}
         groups.append(probes(case.scheme, name, bounds, listed, case.versions))
     everything = [
@@ -126,7 +175,12 @@ def questions(part: str, spoken: dict[str, list[oracle.Claim]]) -> list[Asked]:
         for name, group in zip(names, groups, strict=True)
     ]
     asked = []
-    for name, group, order in zip(names, groups, tools.orders(case.scheme, everything), strict=True):
+    if case.scheme == "gem":
+        wanted = [sorted({text for claim in spoken[name] for text in claim.spared or ()}) for name in names]
+        ordered = tools.requirements(everything, wanted)
+    else:
+        ordered = tools.orders(case.scheme, everything)
+    for name, group, order in zip(names, groups, ordered, strict=True):
         modules = sorted({claim.module for claim in spoken[name]} - {"", "-", "*"})
         streams = (
             ["", *(f"{module}:8050020211" for module in modules[:3]), "other:1"]
@@ -141,11 +195,11 @@ def questions(part: str, spoken: dict[str, list[oracle.Claim]]) -> list[Asked]:
 def installed(part: str, asked: Asked, place: int) -> Package:
     """Half of the Debian and Alpine packages are binaries that are named and versioned otherwise."""
     name, version, other = asked.name, asked.probe.version, {}
-    if CASES[part].type in ("deb", "apk") and place % 2:
+    if CASE[part].type in ("deb", "apk") and place % 2:
         other = {"source_name": name, "source_version": version}
         name, version = f"lib{name}-bin", f"{version}+b1"
     return Package(
-        type=CASES[part].type,
+        type=CASE[part].type,
         name=name,
         version=version,
         module=asked.probe.module,
@@ -197,7 +251,7 @@ def test_findings_of_the_fixtures_are_those_of_a_naive_reading(part: str, tmp_pa
 
 def compare(part: str, data: Path, snapshot: Snapshot) -> tuple[int, int]:
     """How many packages were compared and have findings; fails where the two matchers differ."""
-    if package := tools.missing(CASES[part].scheme):
+    if package := tools.missing(CASE[part].scheme):
         pytest.skip(f"needs the Debian package {package}")
     exploited = {
         item["cveID"]: item["dateAdded"]
@@ -217,6 +271,7 @@ def compare(part: str, data: Path, snapshot: Snapshot) -> tuple[int, int]:
                 packages=packages,
             ),
             snapshot,
+            detection=Detection.COMPREHENSIVE,
         )
         results = {int(item.locations[0].path): item for item in report.packages}
         compared += len(asked)

@@ -57,6 +57,22 @@ def test_a_branch_without_its_own_fix_gets_the_next_one_that_is_not_affected() -
     assert judged(snapshot, pypi("a", "1.2")).upgrade == "2.3"
 
 
+def test_an_upgrade_stays_on_the_branch_where_another_flaws_fix_is_above_the_last_affected_version() -> None:
+    snapshot = (
+        MemorySnapshot()
+        .add(
+            flaw("CVE-2024-1000"),
+            "pypi",
+            "a",
+            affected("pypi", "1", last="1.8"),
+            affected("pypi", "2", fixed="2.3"),
+        )
+        .add(flaw("CVE-2024-1001"), "pypi", "a", affected("pypi", "1", fixed="1.9"))
+    )
+    assert judged(snapshot, pypi("a", "1.2")).upgrade == "1.9"
+    assert judged(snapshot, pypi("a", "2.2")).upgrade == "2.3"
+
+
 def test_a_fix_that_its_own_record_calls_affected_is_none() -> None:
     snapshot = MemorySnapshot()
     # Ranges that touch, a listed version where a range ends, and a range without an end.

@@ -3,7 +3,8 @@
 ``gems/NAME/CVE-….yml`` lists the versions that are *not* affected, as gem requirements: ``patched_versions``
 and ``unaffected_versions`` (https://github.com/rubysec/ruby-advisory-db). Decided here:
 
-- affected is what no requirement holds; a gap that ends where a patched range begins ends with a fix;
+- affected is what no requirement holds; a gap that ends where a listed range begins ends with a fix: what is
+  "unaffected" above it is a way out as well;
 - one flaw in several gems has a file in each: they are one record;
 - its name is the CVE, else GitHub's, else the file's (``OSVDB-…``); the others are aliases;
 - scores come without their vectors, so they give the severity: the newest CVSS version's;
@@ -136,8 +137,8 @@ def _ranges(patched: list[str] | tuple[()], unaffected: list[str] | tuple[()]) -
     """What none of the requirements holds. Raises ``ValueError`` for one that is none."""
     repaired = [expressions.parse("gem", text) for text in patched]
     spared = [expressions.parse("gem", text) for text in unaffected]
-    starts = {item.introduced for one in repaired for item in one.ranges}
-    starts.update(point for one in repaired for point in one.points)
+    starts = {item.introduced for one in (*repaired, *spared) for item in one.ranges}
+    starts.update(point for one in (*repaired, *spared) for point in one.points)
     outside = expressions.outside("gem", *repaired, *spared)
     found = [affected("gem", point, point, LAST) for point in outside.points]
     for item in outside.ranges:
