@@ -6,7 +6,7 @@ What may not happen: an exception that the parser does not answer for, a hang, o
 
 from __future__ import annotations
 
-from targets import catalogers, containers, definitions, documents, stackrox
+from targets import catalogers, containers, definitions, documents, sboms, stackrox
 from targets.interface import Target
 
 TARGETS: dict[str, Target] = {
@@ -14,5 +14,6 @@ TARGETS: dict[str, Target] = {
     **containers.TARGETS,
     **definitions.TARGETS,
     **documents.TARGETS,
+    **sboms.TARGETS,
     **stackrox.TARGETS,
 }

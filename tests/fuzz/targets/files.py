@@ -305,6 +305,13 @@ FILES: dict[str, Callable[[], Files]] = {
         ("opt/bitnami/a/.spdx-a.spdx", _SPDX_TAGS),
         ("opt/bitnami/.bitnami_components.json", _json({"a": {"version": "4.4.0-12", "arch": "amd64"}})),
     ],
+    "sbom": lambda: [
+        ("opt/a/a.spdx.json", _json(_SPDX)),
+        (
+            "opt/a/bom.json",
+            _json({"bomFormat": "CycloneDX", "components": [{"purl": "pkg:npm/a@1", "name": "a"}]}),
+        ),
+    ],
     "bottlerocket": lambda: [("usr/share/bottlerocket/application-inventory.json", _json(_INVENTORY))],
     "bun-lock": lambda: [
         ("app/bun.lock", _BUN),

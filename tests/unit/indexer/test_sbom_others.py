@@ -7,10 +7,14 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from redoubt.errors import UnreadableInput
 from redoubt.indexer import sbom
 from redoubt.model import Distribution, Location, Package, ProblemKind
+from redoubt.model.sbom import FIELDS
+from support.sboms import check_nothing_is_lost
 
 LAYER = "sha256:" + "5" * 64
 DIGEST = "sha256:" + "7" * 64
@@ -340,22 +344,21 @@ def test_signed_and_wrapped_documents_are_unwrapped() -> None:
     ("data", "message"),
     [
         (b'<?xml version="1.0"?><bom xmlns="http://cyclonedx.org/schema/bom/1.5"/>', "XML is not read"),
-        (b"SPDXVersion: SPDX-2.3\nDataLicense: CC0-1.0\n", "tags and values is not read"),
         (
             b'{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": []}',
             "SPDX 3 is not read",
         ),
         (b'{"schema": "1.0", "image": {}}', "redoubt match"),
-        (b'{"a": 1}', "neither CycloneDX nor SPDX"),
+        (b'{"a": 1}', "neither CycloneDX in JSON nor SPDX"),
         (b'{"payload": "%%%"}', "not base64"),
-        (b'{"payload": "e30="}', "neither CycloneDX nor SPDX"),
+        (b'{"payload": "e30="}', "neither CycloneDX in JSON nor SPDX"),
         (b'{"bomFormat": "CycloneDX", "components": {}}', "not readable as an SBOM"),
         (b'{"bomFormat": "CycloneDX", "components": [', "not readable as an SBOM"),
         (b'{"spdxVersion": "SPDX-2.3", "packages": "x"}', "not readable as an SBOM"),
         (b'{"bomFormat": "CycloneDX", "specVersion": "\xff"}', "not readable as an SBOM"),
         (b'{"x":' * 50_000, "nested too deeply"),
         (b'{"bomFormat": "CycloneDX", "components": [' + b'{"components": [' * 50_000, "nested too deeply"),
-        (b"", "neither CycloneDX nor SPDX"),
+        (b"", "neither CycloneDX in JSON nor SPDX"),
     ],
 )
 def test_what_is_no_sbom_is_refused_with_what_it_is(data: bytes, message: str) -> None:
@@ -367,5 +370,167 @@ def test_wrappings_within_wrappings_end() -> None:
     data = b'{"a": 1}'
     for _ in range(8):
         data = json.dumps({"payload": base64.b64encode(data).decode()}).encode()
-    with pytest.raises(UnreadableInput, match="neither CycloneDX nor SPDX"):
+    with pytest.raises(UnreadableInput, match="neither CycloneDX in JSON nor SPDX"):
         sbom.read(data)
+
+
+TAGS = """\
+\ufeffSPDXVersion: SPDX-2.3
+SPDXID: SPDXRef-DOCUMENT
+DocumentComment: <text>Several
+PackageName: no package
+lines</text>
+
+PackageName: shop
+SPDXID: SPDXRef-shop
+PrimaryPackagePurpose: CONTAINER
+
+PackageName: libx1
+SPDXID: SPDXRef-libx1
+PackageVersion: 2.0-1
+PackageOriginator: Person: Some Body (some@body.example)
+PackageSourceInfo: <text>built package from: x 2.0-2</text>
+ExternalRef: SECURITY cpe23Type cpe:2.3:a:x:x:2.0:*:*:*:*:*:*:*
+ExternalRef: PACKAGE-MANAGER purl pkg:deb/debian/libx1@2.0-1?arch=amd64&distro=debian-12
+
+FileName: ./a
+SPDXID: SPDXRef-file
+ExternalRef: PACKAGE-MANAGER purl pkg:npm/of-a-file@1
+
+PackageName: debian
+SPDXID: SPDXRef-system
+PackageVersion: 12
+PrimaryPackagePurpose: OPERATING-SYSTEM
+
+PackageName: nameless
+SPDXID: SPDXRef-nameless
+
+Relationship: SPDXRef-DOCUMENT DESCRIBES SPDXRef-shop
+"""
+
+
+def test_spdx_as_tags_and_values_says_the_same_as_in_json() -> None:
+    read = sbom.read(TAGS.encode())
+    assert sbom.recognise(TAGS.encode()) == "spdx"
+    assert (read.form, read.subject) == ("SPDX 2.3", "shop")
+    assert read.report.distribution == Distribution(id="debian", version_id="12")
+    (package,) = read.report.packages
+    assert (package.name, package.version, package.arch) == ("libx1", "2.0-1", "amd64")
+    assert (package.source_name, package.source_version) == ("x", "2.0-2")
+    assert package.vendor == "Some Body <some@body.example>"
+    assert [problem.message for problem in read.problems] == [
+        "1 component of the SBOM left out, because it has no package URL: nameless"
+    ]
+
+
+_KEYS = (
+    *(
+        "bomFormat",
+        "specVersion",
+        "metadata",
+        "component",
+        "components",
+        "type",
+        "name",
+        "group",
+        "version",
+        "purl",
+    ),
+    *(
+        "properties",
+        "value",
+        "evidence",
+        "occurrences",
+        "location",
+        "additionalContext",
+        "publisher",
+        "supplier",
+    ),
+    *("spdxVersion", "packages", "relationships", "documentDescribes", "SPDXID", "versionInfo", "sourceInfo"),
+    *(
+        "externalRefs",
+        "referenceType",
+        "referenceLocator",
+        "annotations",
+        "comment",
+        "annotator",
+        "originator",
+    ),
+    *("creationInfo", "creators", "primaryPackagePurpose", "relatedSpdxElement", "relationshipType"),
+)
+_VALUES = st.sampled_from(
+    [
+        *(
+            "",
+            "a",
+            "CycloneDX",
+            "1.6",
+            "SPDX-2.3",
+            "purl",
+            "CONTAINER",
+            "operating-system",
+            "library",
+            "debian",
+            "12",
+        ),
+        *(
+            "pkg:deb/debian/a@1?distro=debian-12",
+            "pkg:deb/debian/b@1?distro=debian-11",
+            "pkg:pypi/a_b@1",
+            "pkg:oci/a",
+        ),
+        *(
+            "pkg:rpm/a@1?epoch=x&rpmmod=::&upstream=-.src.rpm",
+            "redoubt:schema",
+            "redoubt:layer",
+            "redoubt:repository",
+        ),
+        *(
+            "redoubt:version-id",
+            "redoubt:{}",
+            'redoubt:{"locations":[["a"]]}',
+            "Tool: redoubt-1",
+            "built package from: a",
+        ),
+        *(
+            "DESCRIBES",
+            "SPDXRef-a",
+            "\x1b[2J\u202e",
+            "syft:location:0:path",
+            "aquasecurity:trivy:SrcName",
+            "Person: (a@b)",
+        ),
+    ]
+)
+_ANY = st.recursive(
+    _VALUES | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=6),
+    max_leaves=30,
+)
+_OBJECT = st.dictionaries(st.sampled_from(_KEYS), _ANY | _VALUES, max_size=8)
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(
+        [
+            {"bomFormat": "CycloneDX"},
+            {"spdxVersion": "SPDX-2.3"},
+            {"creationInfo": {"creators": ["Tool: redoubt-"]}},
+        ]
+    ),
+    _OBJECT,
+    st.lists(_OBJECT | _ANY, max_size=4),
+)
+def test_documents_of_any_shape_are_read_or_refused_and_what_is_read_is_clean(
+    begun: dict[str, Any], more: dict[str, Any], parts: list[Any]
+) -> None:
+    document = {**more, "components": parts, "packages": parts, "spdxVersion": "SPDX-2.3", **begun}
+    try:
+        read = sbom.read(json.dumps(document).encode())
+    except UnreadableInput:
+        return
+    for package in read.report.packages:
+        assert package.name
+        assert all(getattr(package, field).isprintable() for field in FIELDS)
+    check_nothing_is_lost(read.report)

@@ -356,9 +356,9 @@ def match(index_file: Path, quiet: bool, **given: object) -> None:
 
 def index_of(target: str, given: dict[str, object], console: Console) -> IndexReport:
     """The index report of ``target``, or the one that ``target``, a JSON file or ``-``, is."""
-    from redoubt.indexer.sources.sbom import begins_as_json
+    from redoubt.indexer.sources.sbom import may_be_sbom
 
-    if target == "-" or begins_as_json(Path(target)):
+    if target == "-" or may_be_sbom(Path(target)):
         return _report_in(_read(Path(target)), target)
     return _look(given).index(target, console)
 

@@ -51,6 +51,7 @@ from redoubt.indexer.catalogers.redhat_container import RedHatContainerCataloger
 from redoubt.indexer.catalogers.requirements import RequirementsCataloger
 from redoubt.indexer.catalogers.rpm import RpmCataloger
 from redoubt.indexer.catalogers.rpm_manifest import RpmManifestCataloger
+from redoubt.indexer.catalogers.sbom import SbomCataloger
 from redoubt.indexer.catalogers.snap import SnapCataloger
 from redoubt.indexer.catalogers.swift import CocoapodsCataloger, SwiftCataloger
 from redoubt.indexer.catalogers.yarn_lock import YarnLockCataloger
@@ -112,6 +113,7 @@ ALL: tuple[Cataloger, ...] = (
     PortageCataloger(),
     SnapCataloger(),
     ApplicationCataloger(),
+    SbomCataloger(),
 )
 
 

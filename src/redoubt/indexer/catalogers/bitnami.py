@@ -7,15 +7,14 @@ Bitnami's own packages are taken; what else is in the image has metadata of its 
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
 
 import msgspec
 
+from redoubt.errors import UnreadableInput
 from redoubt.indexer.catalogers.documents import decoded, table, word
 from redoubt.indexer.catalogers.fields import Findings, clean
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 
-_PURL = re.compile(r"pkg:bitnami/([^@?#/]{1,200})@([^@?#]{1,200})(?:[?#].*)?").fullmatch
 _REVISION = re.compile(r"-[0-9]{1,4}$")
 _LIST = b".bitnami_components.json"
 _DECODER = msgspec.json.Decoder(dict[str, object])
@@ -35,7 +34,7 @@ class BitnamiCataloger:
 
     def catalog(self, path: str, content: Content) -> Catalog:
         """Bitnami's packages."""
-        from redoubt.indexer.catalogers import spdx
+        from redoubt.indexer import sbom
 
         found = Findings()
         if path.endswith(".json"):
@@ -43,11 +42,14 @@ class BitnamiCataloger:
             for name, entry in (components or {}).items():
                 _add(name, word(table(entry).get("version")), found)
             return found.catalog()
-        for purl in spdx.purls(content, found):
-            if match := _PURL(purl):
-                _add(unquote(match[1]), unquote(match[2]), found)
-            if found.full:
-                break
+        try:
+            packages = sbom.read(content.all(), "the document").report.packages
+        except UnreadableInput as error:
+            found.damaged(str(error))
+            packages = ()
+        for package in packages:
+            if package.type == "bitnami":
+                _add(package.name, package.version, found)
         return found.catalog()
 
 

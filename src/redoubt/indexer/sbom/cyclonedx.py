@@ -139,9 +139,6 @@ def _take(component: _Component, found: Gathered) -> None:
     places = _occurrences(component.evidence)
     if found.own:
         package = sbom.whole(sbom.visible(locator, called, version), props.own(own))
-        if not package.type or not package.name:
-            found.left_out("names no package", name)
-            return
         found.package(msgspec.structs.replace(package, locations=places))
         return
     parts = purl.take_apart(locator) if locator else None
@@ -159,9 +156,6 @@ def _take(component: _Component, found: Gathered) -> None:
     package = props.others(
         sbom.visible(locator, called, version), parts, own, word(component.publisher) or supplier
     )
-    if not package.name:
-        found.left_out("has no name", "")
-        return
     found.package(msgspec.structs.replace(package, locations=places or props.locations(own)), parts)
 
 

@@ -24,6 +24,7 @@ from redoubt.model import (
     purl,
 )
 from redoubt.model.namespaces import OPERATING_SYSTEM_TYPES, of_distribution
+from redoubt.model.sbom import FIELDS
 
 _EXAMPLES = 3
 _MAX_PROBLEMS = 1000
@@ -64,7 +65,11 @@ class Gathered:
         self._counts: Counter[str] = Counter()
 
     def package(self, package: Package, seen: purl.Parts | None = None) -> None:
-        """One package with its locations. ``seen`` is its purl, for the system that it names."""
+        """One package with its locations, clean or not. ``seen`` is its purl, for the system that it names."""
+        package = _clean(package)
+        if not package.type or not package.name:
+            self.left_out("names no package", package.name)
+            return
         fields = (package.type, package.name, package.version, package.arch)
         if max(map(len, (*fields, package.source_name, package.source_version, package.module))) > MAX_FIELD:
             self.left_out(f"has a field of over {MAX_FIELD} characters", package.name)
@@ -147,3 +152,11 @@ def _same(one: Distribution, system: Distribution) -> bool:
     if theirs == ours and ours is not None:
         return True
     return one.id == system.id and (ours is None or not (one.version_id or one.codename))
+
+
+def _clean(package: Package) -> Package:
+    """The package as catalogers would tell it; most are so already."""
+    dirty = {
+        field: cleaned for field in FIELDS if (cleaned := clean(text := getattr(package, field))) != text
+    }
+    return msgspec.structs.replace(package, **dirty) if dirty else package

@@ -53,23 +53,21 @@ def others(package: Package, parts: purl.Parts, properties: Properties, vendor: 
     if package.type == "golang" and name == "stdlib":
         version = version.removeprefix("go").removeprefix("v")
     if package.type not in OPERATING_SYSTEM_TYPES:
-        return msgspec.structs.replace(
-            package, name=clean(name), version=clean(version), arch=clean(package.arch)
-        )
+        return msgspec.structs.replace(package, version=version)
     source_name, source_version = _source(package, properties)
     module = next((parts.qualifiers[key] for key in _MODULE_QUALIFIERS if parts.qualifiers.get(key)), "")
     module = module or first(properties, "syft:metadata:modularityLabel", TRIVY + "Modularitylabel")
     person = _PERSON(vendor)
     return Package(
         type=package.type,
-        name=clean(name),
-        version=clean(version),
-        arch=clean(package.arch),
+        name=name,
+        version=version,
+        arch=package.arch,
         source_name=source_name if source_name != name else "",
         source_version=source_version if source_version not in (version, version.partition(":")[2]) else "",
         module=clean(":".join(module.split(":")[:2])) if package.type == "rpm" else "",
         vendor=clean(f"{person[1].strip()} <{person[2]}>" if person else vendor)[:1024],
-        repositories=tuple(sorted(set(properties.get(TRIVY + "ContentSet", ())))),
+        repositories=tuple(sorted({clean(name) for name in properties.get(TRIVY + "ContentSet", ())})),
     )
 
 

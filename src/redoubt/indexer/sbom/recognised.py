@@ -12,7 +12,7 @@ import msgspec
 
 from redoubt.errors import UnreadableInput
 from redoubt.indexer.catalogers.fields import clean
-from redoubt.indexer.sbom import cyclonedx, spdx
+from redoubt.indexer.sbom import cyclonedx, spdx, tags
 from redoubt.indexer.sbom.gathered import Sbom
 
 _BOM = b"\xef\xbb\xbf"
@@ -38,13 +38,15 @@ class _Header(msgspec.Struct, rename="camel"):
 _HEADER = msgspec.json.Decoder(_Header)
 
 
-def begins_as_json(start: bytes) -> bool:
-    """Whether a file that begins so may be a JSON object: no image's archive begins so."""
-    return start.removeprefix(_BOM).lstrip(b" \t\r\n").startswith(b"{")
+def may_begin(start: bytes) -> bool:
+    """Whether what begins so may be an SBOM, or another JSON object: no image's archive begins so."""
+    return start.removeprefix(_BOM).lstrip(b" \t\r\n").startswith((b"{", tags.MARK))
 
 
 def recognise(data: bytes) -> str:
-    """``cyclonedx``, ``spdx``, ``wrapped``, or nothing where ``data`` is no SBOM in JSON."""
+    """``cyclonedx``, ``spdx``, ``wrapped``, or nothing where ``data`` is no SBOM that is read."""
+    if _has_tags(data):
+        return "spdx"
     try:
         header = _HEADER.decode(data.removeprefix(_BOM))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -55,13 +57,19 @@ def recognise(data: bytes) -> str:
 def read(data: bytes, name: str = "SBOM") -> Sbom:
     """The SBOM in ``data``. ``name`` is what messages call it. Raises ``UnreadableInput``."""
     try:
-        return _read(data.removeprefix(_BOM), data)
+        if _has_tags(data):
+            return spdx.read_tags(data.removeprefix(_BOM))
+        return _read(data.removeprefix(_BOM))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableInput(f"{name}: not readable as an SBOM: {clean(str(error))[:200]}") from None
     except RecursionError:
         raise UnreadableInput(f"{name}: nested too deeply to be an SBOM") from None
     except UnreadableInput as error:
         raise UnreadableInput(f"{name}: {error}") from None
+
+
+def _has_tags(data: bytes) -> bool:
+    return data[:64].removeprefix(_BOM).lstrip(b" \t\r\n").startswith(tags.MARK)
 
 
 def _kind(header: _Header) -> str:
@@ -74,10 +82,10 @@ def _kind(header: _Header) -> str:
     return ""
 
 
-def _read(data: bytes | msgspec.Raw, original: bytes) -> Sbom:
+def _read(data: bytes | msgspec.Raw) -> Sbom:
     for _ in range(_WRAPPINGS):
-        if not begins_as_json(original if isinstance(data, bytes) else b"{"):
-            raise UnreadableInput(_other(original))
+        if isinstance(data, bytes) and not may_begin(data[:64]):
+            raise UnreadableInput(_other(data))
         header = _HEADER.decode(data)
         match _kind(header):
             case "cyclonedx":
@@ -92,7 +100,7 @@ def _read(data: bytes | msgspec.Raw, original: bytes) -> Sbom:
         raise UnreadableInput("SPDX 3 is not read; have it written as SPDX 2.3 or CycloneDX, in JSON")
     if isinstance(header.schema, str):
         raise UnreadableInput("no SBOM, but an index report or what was made of one; try `redoubt match`")
-    raise UnreadableInput("neither CycloneDX nor SPDX in JSON")
+    raise UnreadableInput("neither CycloneDX in JSON nor SPDX")
 
 
 def _inside(header: _Header) -> bytes | msgspec.Raw:
@@ -105,13 +113,11 @@ def _inside(header: _Header) -> bytes | msgspec.Raw:
     for raw in (header.predicate, header.sbom, header.data):
         if bytes(raw):
             return raw
-    raise UnreadableInput("neither CycloneDX nor SPDX in JSON")
+    raise UnreadableInput("neither CycloneDX in JSON nor SPDX")
 
 
 def _other(data: bytes) -> str:
     start = data[:4096]
     if any(mark in start for mark in _XML):
         return "an SBOM in XML is not read; have it written as JSON"
-    if start.removeprefix(_BOM).startswith(b"SPDXVersion:"):
-        return "SPDX as tags and values is not read; have it written as JSON"
-    return "neither CycloneDX nor SPDX in JSON"
+    return "neither CycloneDX in JSON nor SPDX"

@@ -1,4 +1,4 @@
-"""SPDX 2.2 and 2.3 in JSON, ours and others'.
+"""SPDX 2.2 and 2.3, ours and others', in JSON or as tags and values.
 
 Packages are decoded one after another, so that one that is spoilt costs itself and a large document little.
 Relationships are looked at only for what the document is of. Files are not packages.
@@ -7,6 +7,7 @@ Relationships are looked at only for what the document is of. Files are not pack
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import msgspec
 
@@ -15,7 +16,9 @@ from redoubt.indexer.catalogers.documents import rows, table, word
 from redoubt.indexer.catalogers.fields import clean
 from redoubt.indexer.sbom import properties as props
 from redoubt.indexer.sbom.gathered import Gathered, Sbom
+from redoubt.indexer.sbom.shapes import SpdxCreation, SpdxDocument, SpdxPackage, SpdxRelationship
 from redoubt.indexer.sbom.systems import named
+from redoubt.indexer.sbom.tags import Tags
 from redoubt.model import Image, IndexReport, Location, ProblemKind, purl, sbom
 
 _OUR_TOOL = "Tool: redoubt-"
@@ -23,52 +26,16 @@ _TRIVY_TOOL = "Tool: trivy-"
 _VERSIONS = ("SPDX-2.2", "SPDX-2.3")
 #: Purposes of packages that are no packages by themselves, where they have no purl.
 _NO_PACKAGES = frozenset({"CONTAINER", "FILE", "APPLICATION", "SOURCE", "DEVICE", "ARCHIVE"})
+_WHOLES = _NO_PACKAGES - {"APPLICATION"}
+_INSTALLED = re.compile("pkg:(?:deb|rpm|apk|alpm|bitnami)/").match
 _SYSTEM = frozenset({"OPERATING_SYSTEM", "OPERATING-SYSTEM"})
 _BUILT = re.compile(r"built package from: (\S+) ?(\S*)").match
 _FOUND = re.compile(r"(?:acquired package info from [^:]*|package found in): (.+)").match
 
 
-class _Reference(msgspec.Struct, rename="camel", gc=False):
-    reference_type: object = ""
-    reference_locator: object = ""
-
-
-class _Package(msgspec.Struct, rename="camel"):
-    spdx_id: object = msgspec.field(name="SPDXID", default="")
-    name: object = ""
-    version_info: object = ""
-    primary_package_purpose: object = ""
-    source_info: object = ""
-    originator: object = ""
-    supplier: object = ""
-    external_refs: list[_Reference] = []
-    annotations: object = None
-
-
-class _Creation(msgspec.Struct):
-    creators: object = None
-    comment: object = ""
-
-
-class _Relationship(msgspec.Struct, rename="camel", gc=False):
-    spdx_element_id: object = ""
-    related_spdx_element: object = ""
-    relationship_type: object = ""
-
-
-class _Document(msgspec.Struct, rename="camel"):
-    spdx_version: str
-    name: object = ""
-    creation_info: _Creation | None = None
-    document_describes: object = None
-    annotations: object = None
-    packages: list[msgspec.Raw] = []
-    relationships: list[msgspec.Raw] = []
-
-
-_DOCUMENT = msgspec.json.Decoder(_Document)
-_PACKAGE = msgspec.json.Decoder(_Package)
-_RELATIONSHIP = msgspec.json.Decoder(_Relationship)
+_DOCUMENT = msgspec.json.Decoder(SpdxDocument)
+_PACKAGE = msgspec.json.Decoder(SpdxPackage)
+_RELATIONSHIP = msgspec.json.Decoder(SpdxRelationship)
 _HEAD = msgspec.json.Decoder(IndexReport)
 _BEYOND = msgspec.json.Decoder(sbom.Beyond)
 
@@ -78,7 +45,7 @@ def read(data: bytes | msgspec.Raw) -> Sbom:
     ``UnreadableInput`` where it is no list of what there is.
     """
     document = _DOCUMENT.decode(data)
-    creation = document.creation_info or _Creation()
+    creation = document.creation_info or SpdxCreation()
     ours = any(word(one).startswith(_OUR_TOOL) for one in rows(creation.creators))
     if ours and word(creation.comment).startswith("matched with the"):
         raise UnreadableInput(
@@ -86,12 +53,7 @@ def read(data: bytes | msgspec.Raw) -> Sbom:
             "give what `redoubt index -o spdx` writes"
         )
     head = _own_comment(document.annotations) if ours else ""
-    found = Gathered(f"SPDX {clean(document.spdx_version).removeprefix('SPDX-')[:10]}", own=bool(head))
-    if document.spdx_version not in _VERSIONS:
-        found.problem(
-            ProblemKind.UNSUPPORTED,
-            f"{clean(document.spdx_version)[:20]} is read as SPDX-2.3; what is new or other in it is not seen",
-        )
+    found = _begun(document.spdx_version, own=bool(head))
     if head:
         _head(head, found)
     described = _described(document)
@@ -103,17 +65,31 @@ def read(data: bytes | msgspec.Raw) -> Sbom:
             continue
         if found.own:
             _take_own(package, found)
-        elif word(package.spdx_id) in described and _is_subject(
-            package, len(described), len(document.packages)
-        ):
-            found.subject = word(package.name)
-            found.image = _image(package)
         else:
-            _take(package, found)
+            _take_or_subject(package, described, len(document.packages), found)
     return found.sbom()
 
 
-def _described(document: _Document) -> frozenset[str]:
+def read_tags(data: bytes) -> Sbom:
+    """The SBOM in ``data``, as tags and values. Raises ``UnreadableInput``."""
+    document = Tags(data)
+    found = _begun(document.version)
+    for package in document.packages:
+        _take_or_subject(package, document.described, len(document.packages), found)
+    return found.sbom()
+
+
+def _begun(version: str, *, own: bool = False) -> Gathered:
+    found = Gathered(f"SPDX {clean(version).removeprefix('SPDX-')[:10]}", own=own)
+    if version not in _VERSIONS:
+        found.problem(
+            ProblemKind.UNSUPPORTED,
+            f"{clean(version)[:20]} is read as SPDX-2.3; what is new or other in it is not seen",
+        )
+    return found
+
+
+def _described(document: SpdxDocument) -> frozenset[str]:
     """The identifiers of what the document is about."""
     named_ = {word(one) for one in rows(document.document_describes)}
     for raw in document.relationships:
@@ -131,17 +107,21 @@ def _described(document: _Document) -> frozenset[str]:
     return frozenset(named_)
 
 
-def _is_subject(package: _Package, described: int, packages: int) -> bool:
-    """Whether a package that the document describes is the whole of which the others are parts.
-
-    Of a document that describes several, or nothing but its only package, each is a package of its own.
+def _take_or_subject(
+    package: SpdxPackage, described: Collection[str], packages: int, found: Gathered
+) -> None:
+    """A package, unless it is the whole of which the others are parts: the only one that the document describes, or an
+    image. One with a purl of a system's package is installed though it is described (Wolfi's documents).
     """
-    if word(package.primary_package_purpose) in _NO_PACKAGES - {"APPLICATION"}:
-        return True
-    return described == 1 and packages > 1
+    whole = word(package.primary_package_purpose) in _WHOLES or (len(described) == 1 and packages > 1)
+    if whole and word(package.spdx_id) in described and not _INSTALLED(_locator(package)):
+        found.subject = word(package.name)
+        found.image = _image(package)
+    else:
+        _take(package, found)
 
 
-def _image(package: _Package) -> Image:
+def _image(package: SpdxPackage) -> Image:
     about = _annotations(package.annotations)
     repository = props.first(about, props.TRIVY + "RepoDigest").rpartition("@")[2]
     return Image(
@@ -152,7 +132,7 @@ def _image(package: _Package) -> Image:
     )
 
 
-def _take(package: _Package, found: Gathered) -> None:
+def _take(package: SpdxPackage, found: Gathered) -> None:
     name, version = word(package.name), word(package.version_info)
     purpose = word(package.primary_package_purpose)
     if purpose in _SYSTEM:
@@ -179,9 +159,6 @@ def _take(package: _Package, found: Gathered) -> None:
     whole = props.others(
         sbom.visible(locator, (name,), version), parts, about, "" if maker == "NOASSERTION" else maker
     )
-    if not whole.name:
-        found.left_out("has no name", "")
-        return
     places = props.locations(about)
     if not places and (places_told := _FOUND(source)):
         places = tuple(
@@ -190,7 +167,7 @@ def _take(package: _Package, found: Gathered) -> None:
     found.package(msgspec.structs.replace(whole, locations=places), parts)
 
 
-def _locator(package: _Package) -> str:
+def _locator(package: SpdxPackage) -> str:
     for reference in package.external_refs:
         if reference.reference_type == "purl" and isinstance(reference.reference_locator, str):
             return reference.reference_locator
@@ -237,7 +214,7 @@ def _head(text: str, found: Gathered) -> None:
     found.catalogers, found.lookups = head.catalogers, head.lookups
 
 
-def _take_own(package: _Package, found: Gathered) -> None:
+def _take_own(package: SpdxPackage, found: Gathered) -> None:
     purpose = word(package.primary_package_purpose)
     if purpose:  # the image itself, and its system, which the document's annotation tells
         return
@@ -248,9 +225,6 @@ def _take_own(package: _Package, found: Gathered) -> None:
         whole = sbom.whole(seen, _BEYOND.decode(comment) if comment else sbom.Beyond())
     except msgspec.DecodeError:
         found.left_out("has an annotation that was changed", name)
-        return
-    if not whole.type or not whole.name:
-        found.left_out("names no package", name)
         return
     found.package(whole)
 

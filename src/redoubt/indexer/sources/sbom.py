@@ -79,14 +79,14 @@ def _contents(path: Path) -> bytes:
     return data
 
 
-def begins_as_json(path: Path) -> bool:
-    """Whether a regular file begins as a JSON object: no image's archive begins so."""
+def may_be_sbom(path: Path) -> bool:
+    """Whether a regular file begins as an SBOM does, or as another JSON object: no image's archive begins so."""
     from redoubt.indexer import sbom
 
     try:
         if not path.is_file():
             return False
         with path.open("rb") as file:
-            return sbom.begins_as_json(file.read(64))
+            return sbom.may_begin(file.read(64))
     except (OSError, ValueError):
         return False

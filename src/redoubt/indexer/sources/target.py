@@ -19,7 +19,7 @@ from redoubt.indexer.sources.oci_layout import (
 )
 from redoubt.indexer.sources.options import SourceOptions
 from redoubt.indexer.sources.reference import parse_reference
-from redoubt.indexer.sources.sbom import SbomSource, begins_as_json
+from redoubt.indexer.sources.sbom import SbomSource, may_be_sbom
 from redoubt.indexer.sources.slices import open_archive
 from redoubt.indexer.sources.tarindex import TarIndex
 
@@ -75,7 +75,7 @@ def _recognised(target: str, options: SourceOptions) -> ImageSource:
         if not name and (says_path or _looks_like_root(path)):
             return DirectorySource(target, path)
     elif is_there:
-        if not name and begins_as_json(path):
+        if not name and may_be_sbom(path):
             return SbomSource(target, path)
         return _archive(target, path, name)
     if says_path or _ARCHIVE_NAME.search(target.partition("@")[0]):
