@@ -29,6 +29,8 @@ if igzip_lib is not None:
 TAR_CHUNK = 1 << 20
 _FEW = 16 << 10
 _MEMBERS = 4_000_000  # of one gzip stream; eStargz has one for each file
+_HEAD = 300  # bytes of a gzip member in which the name of a file ends
+_NAMED = b"\x08"
 _WINDOW = 128 << 20  # of zstd: what ``zstd --long`` goes to
 
 Inflater = Callable[[Iterator[bytes]], Iterator[bytes]]
@@ -74,8 +76,14 @@ class _Member(Protocol):
     def decompress(self, data: bytes, length: int) -> bytes: ...
 
 
-def _member() -> _Member:
-    if igzip_lib is None:
+def _member(head: bytes) -> _Member:
+    """What unpacks a member whose first bytes are these.
+
+    isal takes some headers that come in pieces for damaged (a checksum, an empty name and a comment): it is
+    given those that are whole here, and nothing in them but a name (RFC 1952, 2.3).
+    """
+    whole = head[3:4] == b"\0" or (head[3:4] == _NAMED and 0 in head[10:])
+    if igzip_lib is None or not whole:
         return _ZlibMember()
     member: _Member = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
     return member
@@ -83,9 +91,13 @@ def _member() -> _Member:
 
 def _gunzip(stored: Iterator[bytes]) -> Iterator[bytes]:
     """Gzip (RFC 1952), any number of members; what follows them and is not one is ignored."""
-    chunk, at, step = next(stored), 0, 1 << 30
-    for _ in range(_MEMBERS):
-        member = _member()
+    chunk, at, step = b"", 0, 1 << 30
+    for count in range(_MEMBERS):
+        while len(chunk) - at < _HEAD and (more := next(stored, b"")):
+            chunk, at = chunk[at:] + more, 0
+        if count and chunk[at : at + 2] != b"\x1f\x8b":
+            return
+        member = _member(chunk[at : at + _HEAD])
         try:
             while not member.eof:
                 piece = b""
@@ -103,10 +115,6 @@ def _gunzip(stored: Iterator[bytes]) -> Iterator[bytes]:
             raise damaged(f"the gzip stream is damaged: {error}") from None
         at -= len(member.unused_data)
         step = _FEW  # a stream of tiny members must not be copied over and over
-        while len(chunk) - at < 2 and (more := next(stored, b"")):
-            chunk, at = chunk[at:] + more, 0
-        if chunk[at : at + 2] != b"\x1f\x8b":
-            return
     raise over_limit(f"more than {_MEMBERS:,} gzip members")
 
 

@@ -52,7 +52,7 @@ def _rpm_database(data: bytes) -> int:
 def _program(cataloger: StreamCataloger, data: bytes, path: str = "a") -> int:
     """A program, read as it streams by and by place."""
     reader = cataloger.reader(path, len(data))
-    step = 1 + len(data) % 4096
+    step = max(1 + len(data) % 4096, len(data) >> 10)
     for at in range(0, len(data), step):
         if not reader.feed(data[at : at + step]):
             break

@@ -82,7 +82,7 @@ def _inflate(data: bytes) -> int:
     with suppress(LayerRefused):
         inflate = inflater(data[:512])
         if inflate is not None:
-            for chunk in inflate(_chunks(data, 1 + len(data) % 700)):
+            for chunk in inflate(_chunks(data, max(1 + len(data) % 700, len(data) >> 10))):
                 assert chunk
                 total += len(chunk)
                 if total > 64 << 20:

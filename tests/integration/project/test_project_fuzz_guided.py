@@ -12,7 +12,16 @@ import pytest
 from support.data import ROOT
 
 _HARNESS = ROOT / "tests" / "fuzz" / "run.py"
-_BINARY = ["rpm-header", "rpm-database", "rpm-bdb", "rpm-ndb", "java", "golang", "cargo-binary", "layer"]
+_BINARY = [
+    "rpm-header",
+    "catalog:rpm",
+    "rpm-bdb",
+    "rpm-ndb",
+    "catalog:java",
+    "catalog:golang",
+    "catalog:cargo-auditable",
+    "layer",
+]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="needs the Python package atheris")

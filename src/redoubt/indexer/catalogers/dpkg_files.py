@@ -12,6 +12,8 @@ import re
 
 from redoubt.indexer.catalogers.fields import Findings, clean
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
+from redoubt.indexer.ownership import MAX_PATHS
+from redoubt.model import ProblemKind
 
 _PLACE = re.compile(rb"(.*/)?var/lib/dpkg/(?:info/[^/]+\.list|status\.d/[^/]+\.md5sums|diversions)").fullmatch
 _CHECKSUM = re.compile(rb"[0-9a-f]{32}  ").match
@@ -38,16 +40,20 @@ class DpkgFilesCataloger:
         below = path[: path.rfind("var/lib/dpkg/")].encode()
         name, _, ending = path[path.rfind("/") + 1 :].rpartition(".")
         owner = "deb/" + clean(name).partition(":")[0]
+        data = content.all()
+        if data.count(b"\n") > MAX_PATHS:  # each line is held many times over
+            found.problem(ProblemKind.LIMIT, f"more than {MAX_PATHS:,} lines; whose the files are is not known")
+            return found.catalog()
         if ending == "list":
-            paths = content.all().rstrip(b"\n").split(b"\n/")  # the first one, "/.", is the root
+            paths = data.rstrip(b"\n").split(b"\n/")  # the first one, "/.", is the root
             found.owns(owner, paths, below=below)
         elif ending == "md5sums":
-            lines = content.all().split(b"\n")
+            lines = data.split(b"\n")
             found.owns(
                 owner, [line[34:].removeprefix(b"./") for line in lines if _CHECKSUM(line)], below=below
             )
         else:
-            lines = content.all().split(b"\n")
+            lines = data.split(b"\n")
             for original, other, package in zip(lines[::3], lines[1::3], lines[2::3], strict=False):
                 diverted = (below + other[1:]).decode("utf-8", "backslashreplace")
                 found.owns(f"deb/{clean(package)}", [original[1:]], below=below, diverted=diverted)

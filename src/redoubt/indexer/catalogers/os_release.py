@@ -14,7 +14,7 @@ from redoubt.model import Distribution
 
 _PLACES = ("etc/os-release", "usr/lib/os-release")
 _LINE = re.compile(r"[ \t]*([A-Z][A-Z0-9_]*)=(.*)")
-_DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_DOUBLE = re.compile(r'"((?:[^"\\]++|\\.)*+)"')
 _ESCAPE = re.compile(r"\\(.)")
 
 

@@ -20,8 +20,8 @@ _LABELS = frozenset((b"root/buildinfo/labels.json", b"usr/share/buildinfo/labels
 _DOCKERFILE = "root/buildinfo/Dockerfile-"
 #: An instruction of a Dockerfile that sets names, and its words; quotes hold blanks, a backslash the next character.
 _SETTING = re.compile(r"\s*(LABEL|ENV|ARG)\s+(.*)", re.IGNORECASE | re.DOTALL)
-_WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+""", re.DOTALL)
-_QUOTED = re.compile(r""""((?:[^"\\]|\\.)*)"|'([^']*)'|\\(.)""", re.DOTALL)
+_WORD = re.compile(r"""(?:[^\s"'\\]++|\\.|"(?:[^"\\]++|\\.)*+"|'[^']*+')++""", re.DOTALL)
+_QUOTED = re.compile(r""""((?:[^"\\]++|\\.)*+)"|'([^']*+)'|\\(.)""", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{(\w{1,200})\}|(\w{1,200}))")
 #: Most instructions that are looked at, and the longest value that is believed.
 _MAX_LINES, _MAX_VALUE = 10_000, 4096
