@@ -42,7 +42,9 @@ class DpkgFilesCataloger:
         owner = "deb/" + clean(name).partition(":")[0]
         data = content.all()
         if data.count(b"\n") > MAX_PATHS:  # each line is held many times over
-            found.problem(ProblemKind.LIMIT, f"more than {MAX_PATHS:,} lines; whose the files are is not known")
+            found.problem(
+                ProblemKind.LIMIT, f"more than {MAX_PATHS:,} lines; whose the files are is not known"
+            )
             return found.catalog()
         if ending == "list":
             paths = data.rstrip(b"\n").split(b"\n/")  # the first one, "/.", is the root
