@@ -13,6 +13,7 @@ import msgspec
 from msgspec import structs
 
 from redoubt.matcher import judge, kernel
+from redoubt.matcher.aliases import Aliases
 from redoubt.matcher.coverage import Place, coverage, place, unidentified, unversioned
 from redoubt.matcher.enrich import Scores, finding
 from redoubt.matcher.group import Group, Hit, group, is_cve, names
@@ -122,6 +123,7 @@ class Matching:
         self._snapshot = snapshot
         self.products = Products(snapshot, distribution)
         self._scores = Scores(snapshot)
+        self._aliases = Aliases(snapshot)
         self._judged: dict[Installed, Judgement] = {}
         self._advisories: dict[str, Advisory] = {}
 
@@ -213,9 +215,10 @@ class Matching:
         return best.text if best else ""
 
     def advisory(self, ref: str) -> Advisory:
-        """The advisory of a ref; one that only has a name where definitions lack it."""
+        """The advisory of a ref, with all its names; one that only has a name where definitions lack it."""
         if (known := self._advisories.get(ref)) is None:
-            known = self._advisories[ref] = self._snapshot.advisory(ref) or _unnamed(ref)
+            found = self._snapshot.advisory(ref) or _unnamed(ref)
+            known = self._advisories[ref] = self._aliases.named(found)
         return known
 
     def _denied_names(self, refs: list[str], hits: list[Hit]) -> frozenset[str]:

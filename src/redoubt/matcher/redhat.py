@@ -22,6 +22,9 @@ from redoubt.model.redhat import Near
 #: What Red Hat's build system puts behind a repository's name without meaning another.
 _NUMBERED = re.compile(r"__\d+$")
 
+#: Which minor release a build was made for: ``5.el9_4.2``, ``1.module+el8.6.0+13392+…``.
+_LINE = re.compile(r"\.el(\d+)_(\d+)|\+el(\d+)\.(\d+)\.")
+
 #: ``arch`` of a range that speaks of a source package, and so of all that is built from it.
 _SOURCE = "src"
 
@@ -73,17 +76,27 @@ class Products:
 
     def entries(self, package: Installed) -> list[tuple[str, Ranges]]:
         """What each record says of a package: the ranges that speak of it and its product, by ref."""
-        key = package.namespace, package.name, package.source, package.arch, package.module, package.products
-        if (known := self._entries.get(key)) is None:  # whatever its version is
+        line = _line(package.version.text)
+        key = (
+            package.namespace,
+            package.name,
+            package.source,
+            package.arch,
+            package.module,
+            package.products,
+            line,
+        )
+        if (known := self._entries.get(key)) is None:  # whatever its version is within its line
             said = sorted(self._said(package).items())
-            chosen = ((ref, _once(_chosen(ranges, package))) for ref, ranges in said)
+            chosen = ((ref, _of_line(line, _once(_chosen(ranges, package)))) for ref, ranges in said)
             known = self._entries[key] = [(ref, ranges) for ref, ranges in chosen if ranges]
         return known
 
     def explained(self, package: Installed) -> list[tuple[str, Ranges, Ranges]]:
         """The same with all ranges of each record before those that speak of the package."""
+        line = _line(package.version.text)
         return [
-            (ref, tuple(_shown(one) for one in said), _chosen(said, package))
+            (ref, tuple(_shown(one) for one in said), _of_line(line, _chosen(said, package)))
             for ref, said in sorted(self._said(package).items())
         ]
 
@@ -159,6 +172,23 @@ def _once(ranges: Ranges) -> Ranges:
         bounds = item.lower_key, item.upper_key, item.flags, item.lower, item.upper
         kept.setdefault((*bounds, item.status, item.severity, item.notice), item)
     return tuple(kept.values())
+
+
+def _line(version: str) -> str:
+    """The minor release that a build names in its release: ``9.4``; empty where it names none."""
+    found = _LINE.search(version)
+    return f"{found[1] or found[3]}.{found[2] or found[4]}" if found else ""
+
+
+def _of_line(line: str, ranges: Ranges) -> Ranges:
+    """Without fixes for other minor releases than ``line`` where that has one of its own.
+
+    A record lists a fix for each minor release that got one. ``1.2-5.el9_4`` is a fixed build by that record's own word,
+    although ``2.0-1.el9`` of a later minor release is fixed as well and is higher.
+    """
+    if not line or len(ranges) < 2 or all(_line(item.fixed) != line for item in ranges):
+        return ranges
+    return tuple(item for item in ranges if not item.fixed or _line(item.fixed) == line)
 
 
 def _shown(one: _Said) -> AffectedRange:

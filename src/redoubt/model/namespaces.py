@@ -124,6 +124,8 @@ DEBIAN_RELEASES = {
 _PEP503 = re.compile(r"[-_.]+")
 _EPOCH = re.compile(r"^\d+:")
 _FLAVOUR = re.compile(r"(_fips(?![a-z]))|(?:^|\.)ksplice", re.IGNORECASE)
+_UEK = "kernel-uek"
+_UEK_LINE = re.compile(r"(?:\d+:)?(\d{1,4}\.\d{1,4})(?=[.-])")
 
 
 def scheme(namespace: str) -> str:
@@ -175,11 +177,16 @@ def flavoured(namespace: str, name: str, version: str) -> str:
     """The name under which versions of one flavour are kept apart from the others': ``openssl:ksplice``.
 
     Oracle builds some packages three times, and a fix of one flavour says nothing of another, whose versions are
-    higher or lower for other reasons. The flavour stands in the release: ``….ksplice1.el8_3``, ``…_fips``.
+    higher or lower for other reasons. The flavour stands in the release: ``….ksplice1.el8_3``, ``…_fips``. Its own
+    kernel, UEK, comes in several lines for one release (5.4, 5.15), each with errata of its own: ``kernel-uek:5.15``.
     Everywhere else, and for the common builds, it is ``name`` itself.
     """
-    if namespace.startswith("oracle:") and (found := _FLAVOUR.search(version.rpartition("-")[2])):
+    if not namespace.startswith("oracle:"):
+        return name
+    if found := _FLAVOUR.search(version.rpartition("-")[2]):
         return f"{name}:{'fips' if found[1] else 'ksplice'}"
+    if name.startswith(_UEK) and (line := _UEK_LINE.match(version)):
+        return f"{name}:{line[1]}"
     return name
 
 

@@ -17,6 +17,7 @@ from redoubt.model import (
     Package,
     RangeFlag,
     Severity,
+    SourceInfo,
     Status,
     namespaces,
 )
@@ -49,7 +50,9 @@ class MemorySnapshot:
         counts: dict[str, int] = {}
         for namespace, _ in self._affected:
             counts[namespace] = counts.get(namespace, 0) + 1
-        return DefinitionsInfo(digest="sha256:" + "0" * 64, schema="1.0", namespaces=counts)
+        names = sorted({advisory.source for advisory in self.advisories.values()})
+        sources = tuple(SourceInfo(name=name) for name in names)
+        return DefinitionsInfo(digest="sha256:" + "0" * 64, schema="1.0", sources=sources, namespaces=counts)
 
     def affected(self, namespace: str, name: str) -> list[tuple[str, tuple[AffectedRange, ...]]]:
         self.asked.append(f"{namespace}/{name}")

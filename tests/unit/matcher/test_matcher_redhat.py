@@ -233,3 +233,40 @@ def test_other_distributions_are_asked_for_one_name_only() -> None:
     alma = Distribution(id="almalinux", version_id="9.4", name="AlmaLinux 9.4")
     assert match(index([rpm(BASEOS, source_name="fixsource")], alma), snapshot).packages
     assert snapshot.asked == ["almalinux:9/libfix"]
+
+
+@pytest.mark.parametrize(
+    ("version", "fix"),
+    [
+        ("1.2-4.el9_4", "1.2-5.el9_4"),  # older than its own release's fix, which is nearer
+        ("1.2-5.el9_4", None),  # listed as fixed itself
+        ("1.2-5.el9_4.1", None),
+        ("1.2-7.el9", "2.0-1.el9_5"),  # names no minor release: whether it has the fix is not known
+        ("1.2-9.el9_3", "2.0-1.el9_5"),  # its release got no fix
+        ("2.0-1.el9_5", None),
+        ("2.0-0.el9_5", "2.0-1.el9_5"),
+    ],
+)
+def test_a_build_is_compared_with_the_fixes_of_its_own_minor_release(version: str, fix: str | None) -> None:
+    snapshot = said(fixed("1.2-5.el9_4"), fixed("2.0-1.el9_5"))
+    findings = found(snapshot, rpm(BASEOS, version=version))
+    assert [item.fixed_version for item in findings] == ([fix] if fix else [])
+
+
+def test_two_fixes_of_one_minor_release_are_both_needed() -> None:
+    snapshot = said(fixed("1.2-5.el9_4"), fixed("1.2-6.el9_4"), fixed("2.0-1.el9_5"))
+    [finding] = found(snapshot, rpm(BASEOS, version="1.2-5.el9_4"))
+    assert finding.fixed_version == "1.2-6.el9_4"
+
+
+def test_an_open_flaw_of_the_stream_stays_one_beside_a_fix_of_another_minor_release() -> None:
+    snapshot = said(fixed("1.2-5.el9_4"), fixed("2.0-1.el9_5"), unfixed(BASE))
+    assert len(found(snapshot, rpm(BASEOS, version="1.2-5.el9_4"))) == 1
+
+
+def test_explain_passes_over_fixes_of_other_minor_releases() -> None:
+    snapshot = said(fixed("1.2-5.el9_4"), fixed("2.0-1.el9_5"))
+    package = rpm(BASEOS, version="1.2-5.el9_4")
+    [case] = explain(index([package], RHEL), snapshot, CVE.id).cases
+    told = {item.upper: item.bearing for item in case.records[0].ranges}
+    assert told == {"1.2-5.el9_4": Bearing.FIXED, "2.0-1.el9_5": Bearing.OTHER_REPOSITORY}

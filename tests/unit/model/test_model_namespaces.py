@@ -103,6 +103,22 @@ def test_oracles_flavours_have_names_of_their_own(namespace: str, version: str, 
 
 
 @pytest.mark.parametrize(
+    ("namespace", "name", "version", "expected"),
+    [
+        ("oracle:8", "kernel-uek", "5.15.0-200.131.27.el8uek", "kernel-uek:5.15"),
+        ("oracle:8", "kernel-uek-core", "0:5.4.17-2136.300.7.el8uek", "kernel-uek-core:5.4"),
+        ("oracle:8", "kernel-uek", "odd", "kernel-uek"),
+        ("oracle:8", "kernel", "4.18.0-553.el8_10", "kernel"),
+        ("redhat:8", "kernel-uek", "5.15.0-200.el8uek", "kernel-uek"),
+    ],
+)
+def test_each_line_of_oracles_kernel_is_compared_with_itself(
+    namespace: str, name: str, version: str, expected: str
+) -> None:
+    assert namespaces.flavoured(namespace, name, version) == expected
+
+
+@pytest.mark.parametrize(
     ("namespace", "subject"),
     [
         ("debian:12", ("src", "1:1-1")),
