@@ -16,7 +16,8 @@ WORD = st.text("abcXYZ019._-+~:", min_size=1, max_size=6)
     st.sampled_from(["deb", "rpm", "npm", "maven", "golang", "cargo", "gem", "generic"]),
     st.lists(WORD, max_size=2),
     WORD,
-    st.text(max_size=8).filter(lambda text: text.isprintable()),
+    # A slash at the end belongs to no version: the parser takes it away before it looks.
+    st.text(max_size=8).filter(lambda text: text.isprintable() and not text.endswith("/")),
     st.dictionaries(st.sampled_from(["arch", "distro", "epoch"]), WORD, max_size=2),
 )
 def test_parts_are_those_of_packageurl(
