@@ -26,7 +26,7 @@ class Claim(NamedTuple):
     ``flaws`` are the names of the flaw; with ``notice`` they are so many different flaws. ``module`` is
     the stream whose packages a claim is about (``-`` none, ``*`` any), ``arches`` and ``repositories`` are those
     whose packages it is about (none: all; the empty repository is that of packages that name none). ``spared`` are
-    requirements of gems: what any of them holds is not affected.
+    requirements of gems: what any of them holds is not affected. ``channel`` is what must be subscribed to for the fix.
     """
 
     ref: str
@@ -39,6 +39,7 @@ class Claim(NamedTuple):
     arches: frozenset[str] = frozenset()
     repositories: frozenset[str] = frozenset()
     spared: tuple[str, ...] | None = None
+    channel: str = ""
 
 
 class Probe(NamedTuple):
@@ -345,7 +346,8 @@ def judge(claims: list[Claim], probe: Probe, order: Order) -> tuple[dict[str, Ex
         name = left[0] if left else min(claim.ref.partition("/")[2] for claim in group)
         fixed = _fixed(group, probe.version, order)
         for claim in group:
-            (fixable if fixed and fixes(claim, probe.version, order) else hopeless).append(claim)
+            free = fixed and not claim.channel and fixes(claim, probe.version, order)
+            (fixable if free else hopeless).append(claim)
         statuses = {claim.status for claim in group}
         found[name] = Expected(
             frozenset(names - {name}),
@@ -386,7 +388,8 @@ def _upgrades(
     if not fixable:
         return {""}
     harmful = [claim for claim in claims if claim.status not in ("not_affected", "under_investigation")]
-    known = ascending(order, [text for claim in harmful for text in fixes(claim, version, order)])
+    free = [claim for claim in harmful if not claim.channel]
+    known = ascending(order, [text for claim in free for text in fixes(claim, version, order)])
     without = [claim for claim in hopeless if claim not in fixable]
     every = [claim for claim in harmful if claim not in without]
     for judges in (every, fixable):

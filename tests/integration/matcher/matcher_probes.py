@@ -50,6 +50,7 @@ def probes(scheme: str, name: str, bounds: Iterable[str], listed: Iterable[str],
         near.update(_beside(bound))
         if scheme in ("deb", "rpm", "pacman"):
             near.add(bound.partition(":")[2] or bound)
+        if scheme in ("deb", "rpm"):  # to libalpm one without a release equals all releases
             near.add(bound.rpartition("-")[0] or bound)
     near.update(listed)
     near -= {"", *exact}

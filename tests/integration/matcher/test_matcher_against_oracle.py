@@ -10,12 +10,14 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import matcher_languages as languages
 import matcher_oracle as oracle
 import matcher_orders as tools
+import matcher_systems as systems
 import pytest
 from matcher_probes import checksum, probes
 
@@ -65,9 +67,33 @@ SMALL = {
     "pub": Case("semver", "pub", 20, 60),
     "swift": Case("semver", "swift", 20, 60),
     "julia": Case("semver", "julia", 20, 60),
+    "amazon": Case("rpm", "rpm", 20, 60),
+    "rocky": Case("rpm", "rpm", 20, 60),
+    "bottlerocket": Case("rpm", "rpm", 20, 60),
+    "fedora": Case("rpm", "rpm", 20, 60),
+    "photon": Case("rpm", "rpm", 20, 60),
+    "redhat": Case("rpm", "rpm", 20, 60),
+    "arch": Case("pacman", "alpm", 20, 60),
+    "chainguard": Case("apk", "apk", 20, 60),
+    "minimos": Case("apk", "apk", 20, 60),
+    "ubuntu": Case("deb", "deb", 20, 60),
 }
 
 CASE = CASES | SMALL
+
+READERS = {
+    reader.__name__: reader
+    for reader in (
+        systems.amazon,
+        systems.rocky,
+        systems.bottlerocket,
+        systems.fedora,
+        systems.photon,
+        systems.redhat,
+        systems.arch,
+        systems.ubuntu,
+    )
+}
 
 LANGUAGES = ("RubyGems", "Bitnami", "crates.io", "NuGet", "Packagist", "Hex", "Pub", "SwiftURL", "Julia")
 
@@ -121,6 +147,10 @@ def claims(part: str, data: Path) -> dict[str, dict[str, list[oracle.Claim]]]:
             return oracle.secdb([data / "wolfi/security.json"], "wolfi")
         case "almalinux":
             return oracle.almalinux(data)
+        case "chainguard" | "minimos":
+            return oracle.secdb([data / part / "security.json"], part)
+        case "amazon" | "rocky" | "bottlerocket" | "fedora" | "photon" | "redhat" | "arch" | "ubuntu":
+            return READERS[part](data)
         case "rubygems" | "bitnami" | "crates.io" | "nuget" | "packagist" | "hex" | "pub" | "swift" | "julia":
             return {part: every_language(data).get(part, {})}
     raise ValueError(part)
@@ -145,9 +175,10 @@ def every_language(data: Path) -> dict[str, dict[str, list[oracle.Claim]]]:
 
 def distribution(namespace: str) -> Distribution | None:
     name, colon, version = namespace.partition(":")
-    if not colon and name != "wolfi":
+    if not colon and name not in ("wolfi", "chainguard", "minimos", "bottlerocket", "arch"):
         return None
-    return Distribution(id=name, version_id=version.removeprefix("v"))
+    names = {"redhat": "rhel", "amazon": "amzn"}
+    return Distribution(id=names.get(name, name), version_id=version.removeprefix("v"))
 
 
 class Asked(NamedTuple):
@@ -182,13 +213,19 @@ def questions(part: str, spoken: dict[str, list[oracle.Claim]]) -> list[Asked]:
         ordered = tools.orders(case.scheme, everything)
     for name, group, order in zip(names, groups, ordered, strict=True):
         modules = sorted({claim.module for claim in spoken[name]} - {"", "-", "*"})
-        streams = (
-            ["", *(f"{module}:8050020211" for module in modules[:3]), "other:1"]
-            if part == "almalinux"
-            else [""]
-        )
-        for version in group:
-            asked += [Asked(name, oracle.Probe(version, module), spoken[name], order) for module in streams]
+        streams = [""]
+        if part in ("almalinux", "rocky"):
+            streams += [*(f"{module}:8050020211" for module in modules[:3]), "other:1"]
+        arches = sorted({arch for claim in spoken[name] for arch in claim.arches} | {"x86_64"})
+        if len(arches) > 1 or part in SMALL:
+            arches += ["s390x", "noarch"]
+        repositories = sorted({one for claim in spoken[name] for one in claim.repositories} | {""})
+        if len(repositories) > 1:
+            repositories.append("another")
+        for version, *rest in product(group, streams, dict.fromkeys(arches), repositories):
+            if part == "photon" and ":" in version:
+                continue  # compared without an epoch (docs/sources.md)
+            asked.append(Asked(name, oracle.Probe(version, *rest), spoken[name], order))
     return asked
 
 
@@ -202,7 +239,9 @@ def installed(part: str, asked: Asked, place: int) -> Package:
         type=CASE[part].type,
         name=name,
         version=version,
+        arch=asked.probe.arch,
         module=asked.probe.module,
+        repositories=(asked.probe.repository,) if asked.probe.repository else (),
         locations=(Location(str(place)),),
         **other,
     )
@@ -226,7 +265,7 @@ def differences(asked: Asked, got: PackageFindings | None) -> list[str]:
             lines.append(f"{name} fixed {want.fixed!r} but {have.fixed_version!r}")
     if got and expected.keys() == found.keys() and got.upgrade not in upgrades:
         lines.append(f"upgrade {sorted(upgrades)} but {got.upgrade!r}")
-    where = f"{asked.name} {asked.probe.version} {asked.probe.module}".strip()
+    where = " ".join((asked.name, *filter(None, asked.probe)))
     return [f"{where}: {line}" for line in lines]
 
 

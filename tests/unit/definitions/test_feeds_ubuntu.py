@@ -177,3 +177,10 @@ def test_any_value_in_any_field_spoils_at_most_its_record(field: str, value: obj
     )
     assert notes.read == 2
     assert len(items) <= 1
+
+
+def test_a_record_without_upstream_bears_the_cve_of_its_own_id(tmp_path: Path) -> None:
+    items, _ = read(tmp_path, {"a": record(entry(fixed="1.2"), upstream=[])})
+    [(advisory, _)] = items
+    assert isinstance(advisory, Advisory)
+    assert advisory.id == "CVE-2099-1000"

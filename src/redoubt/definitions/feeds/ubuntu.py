@@ -192,7 +192,8 @@ def _status(statement: _Statement) -> Status | None:
 
 
 def _flaw(record: _Record, source: str, said: _Said) -> tuple[Advisory, tuple[Affected, ...]] | None:
-    cves = fields.cve_ids(record.upstream or ())
+    # One without ``upstream`` still bears the CVE in its own id.
+    cves = fields.cve_ids(record.upstream or ()) or fields.cve_ids([record.id.removeprefix("UBUNTU-")])
     identifier = cves[0] if len(cves) == 1 else fields.identifier(record.id)
     places = _places(record, said.get(identifier, {}))
     items = tuple(
