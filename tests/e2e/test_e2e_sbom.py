@@ -105,7 +105,7 @@ def test_somebody_elses_sbom_is_judged_and_what_it_leaves_open_is_said(redoubt: 
 def test_what_is_no_sbom_ends_the_scan_with_one_line(redoubt: Cli, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"a": 1}')
-    assert "neither CycloneDX nor SPDX" in redoubt("scan", path, code=3).stderr
+    assert "neither CycloneDX in JSON nor SPDX" in redoubt("scan", path, code=3).stderr
     path.write_text(
         redoubt(
             "scan", ImageWriter().add([LODASH]).write_docker_archive(tmp_path / "a.tar"), "-o", "spdx"

@@ -125,6 +125,20 @@ def test_gos_standard_library_has_the_version_that_catalogers_write(version: str
     assert one(cyclonedx(library(f"pkg:golang/stdlib@{version}"))).version == "1.22.1"
 
 
+@pytest.mark.parametrize(
+    ("version", "properties", "kept"),
+    [
+        ("v0.0.0-20990101000000-0123456789ab", {"syft:metadata:mainModule": "example.org/a"}, ""),
+        ("v0.0.0-20990101000000-0123456789ab", {"syft:metadata:mainModule": "example.org/b"}, "v0.0.0-20990101000000-0123456789ab"),
+        ("v1.0.0", {"syft:metadata:mainModule": "example.org/a"}, "v1.0.0"),
+        ("UNKNOWN", {}, ""),
+        ("(devel)", {}, ""),
+    ],
+)  # fmt: skip
+def test_a_program_of_no_release_has_no_version(version: str, properties: dict[str, str], kept: str) -> None:
+    assert one(cyclonedx(library(f"pkg:golang/example.org/a@{version}", properties))).version == kept
+
+
 # --- Trivy
 
 

@@ -23,6 +23,8 @@ SYFT = "syft:"
 _PERSON = re.compile(r"(.*)\(([^()\s]+@[^()\s]+)\)$").fullmatch
 _SYFT_PLACE = re.compile(r"syft:location:(\d+):(path|layerID)").fullmatch
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}").fullmatch
+#: What tools write where a package says no version.
+_NO_VERSIONS = frozenset({"UNKNOWN", "NOASSERTION", "(devel)"})
 _MODULE_QUALIFIERS = ("rpmmod", "modularitylabel")
 
 
@@ -52,6 +54,9 @@ def others(package: Package, parts: purl.Parts, properties: Properties, vendor: 
     name, version = package.name, package.version
     if package.type == "golang" and name == "stdlib":
         version = version.removeprefix("go").removeprefix("v")
+    untagged = version.startswith("v0.0.0-") and first(properties, "syft:metadata:mainModule") == name
+    if version in _NO_VERSIONS or untagged:  # the program itself, of no release: see ``golang_info``
+        version = ""
     if package.type not in OPERATING_SYSTEM_TYPES:
         return msgspec.structs.replace(package, version=version)
     source_name, source_version = _source(package, properties)
