@@ -48,7 +48,8 @@ class Vex:
         self._documents = documents
         self._distribution = distribution
         self._names = ImageNames(image)
-        self._entries: dict[tuple[str, str], list[_Entry]] = {}
+        #: Flaw and package → document and purl → the newest word.
+        self._entries: dict[tuple[str, str], dict[tuple[int, str], _Entry]] = {}
         self._used: set[int] = set()
         for number, document in enumerate(documents):
             for position, statement in enumerate(document.statements):
@@ -87,16 +88,19 @@ class Vex:
 
     def _add(self, flaws: list[str], statement: Statement, document: int, position: int) -> None:
         for product in statement.products:
-            for key, wanted in self._keys(product):
+            for key, text, wanted in self._keys(product):
                 entry = _Entry(statement, document, position, wanted)
                 for flaw in flaws:
-                    self._entries.setdefault((flaw, key), []).append(entry)
+                    said = self._entries.setdefault((flaw, key), {})
+                    known = said.get((document, text))
+                    if known is None or _age(entry) >= _age(known):
+                        said[document, text] = entry
 
-    def _keys(self, product: Product) -> list[tuple[str, Purl | None]]:
-        """Under what a product is found: the whole image, or purls of packages."""
+    def _keys(self, product: Product) -> list[tuple[str, str, Purl | None]]:
+        """Under what a product is found: the whole image, or purls of packages, as they are written and taken apart."""
         if any(self._names.named(name) for name in product.names):
             if not product.parts:
-                return [(_WHOLE, None)]
+                return [(_WHOLE, "", None)]
             return [key for part in product.parts for key in _packages(part)]
         return _packages(product.names)
 
@@ -104,9 +108,9 @@ class Vex:
         keys = products.keys(package)
         found: list[_Entry] = []
         for name in dict.fromkeys(name.casefold() for name in (finding.id, *finding.aliases)):
-            found += self._entries.get((name, _WHOLE), ())
+            found += self._entries.get((name, _WHOLE), {}).values()
             for key in keys:
-                for entry in self._entries.get((name, key), ()):
+                for entry in self._entries.get((name, key), {}).values():
                     if entry.wanted and products.names(entry.wanted, package, self._distribution):
                         found.append(entry)
         return found
@@ -120,7 +124,13 @@ class ImageNames:
         self._repository = imagename.repository(image)
         self._tag = imagename.tag(image)
         self._platform = image.platform
-        self._texts = {image.reference, imagename.bare(image), imagename.iri(image), *self._digests}
+        self._texts = {
+            image.reference,
+            imagename.bare(image),
+            image.subject,
+            imagename.iri(image),
+            *self._digests,
+        }
         self._known: dict[str, bool] = {}
 
     def named(self, text: str) -> bool:
@@ -164,9 +174,11 @@ class ImageNames:
         return all(known.get(key) == value for key, value in qualifiers.items())
 
 
-def _packages(names: Sequence[str]) -> list[tuple[str, Purl | None]]:
-    purls = [purl for name in names if name.startswith("pkg:") and (purl := products.parse(name))]
-    return [(f"{purl.type}/{purl.name}", purl) for purl in purls if purl.type not in ("oci", "docker")]
+def _packages(names: Sequence[str]) -> list[tuple[str, str, Purl | None]]:
+    purls = [(name, purl) for name in names if name.startswith("pkg:") and (purl := products.parse(name))]
+    return [
+        (f"{purl.type}/{purl.name}", name, purl) for name, purl in purls if purl.type not in ("oci", "docker")
+    ]
 
 
 def _age(entry: _Entry) -> tuple[float, int]:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from redoubt.model.image import Image
 
-_PREFIXES = ("docker-archive:", "oci-archive:", "oci-dir:", "docker://", "registry:", "dir:")
+_PREFIXES = ("docker-archive:", "oci-archive:", "oci-dir:", "docker://", "registry:", "dir:", "sbom:")
 _HUB = "docker.io"
 _HUBS = frozenset({_HUB, "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

@@ -6,7 +6,7 @@ What may not happen: an exception that the parser does not answer for, a hang, o
 
 from __future__ import annotations
 
-from targets import catalogers, containers, definitions, documents, sboms, stackrox
+from targets import catalogers, containers, definitions, documents, sboms, stackrox, vex
 from targets.interface import Target
 
 TARGETS: dict[str, Target] = {
@@ -16,4 +16,5 @@ TARGETS: dict[str, Target] = {
     **documents.TARGETS,
     **sboms.TARGETS,
     **stackrox.TARGETS,
+    **vex.TARGETS,
 }

@@ -118,6 +118,8 @@ def test_an_archives_image_goes_by_its_id_and_a_folder_by_its_place() -> None:
     folder = Image(reference="dir:/mnt/a root", kind="dir")
     assert silenced("dir:/mnt/a%20root", image=folder)
     assert not silenced("dir:/mnt", image=folder)
+    bom = Image(reference="shop.cdx.json", kind="sbom", subject="registry.example/shop:1.4")
+    assert silenced("registry.example/shop:1.4", image=bom)
 
 
 def test_docker_hubs_names_are_one() -> None:
