@@ -14,6 +14,8 @@ import msgspec
 import pytest
 
 from ociwriter import Entry, whiteout
+from redoubt import formats
+from redoubt.indexer import sbom
 from redoubt.model import Coverage, Detection, IndexReport, Judged, ProblemKind, VulnerabilityReport
 from support import elfwriter, rpmolddb, rpmwriter
 from support.csaf import vex
@@ -285,7 +287,7 @@ def test_11_the_toolchain_that_built_a_program_counts_and_not_what_go_mod_asks_f
     assert told(pipeline.scan([program("go1.21.7"), asked])) == ["stdlib GO-2099-1 affected 1.21.8"]
 
 
-def test_12_an_index_report_loses_nothing_that_matching_needs(pipeline: Pipeline) -> None:
+def test_12_neither_an_index_report_nor_an_sbom_loses_what_matching_needs(pipeline: Pipeline) -> None:
     builds = {"main": build_of("fixture", "3.0-1.el9_4"), "eus": build_of("fixture", "1.0-9.el9_2")}
     document = vex("CVE-2099-0001", builds, products=PRODUCTS, fixed=[("MAIN", "main"), ("EUS", "eus")])
     pipeline.redhat([document], REPOSITORIES)
@@ -299,9 +301,12 @@ def test_12_an_index_report_loses_nothing_that_matching_needs(pipeline: Pipeline
     ]
     for image in images:
         report = pipeline.index(image)
-        again = msgspec.json.decode(msgspec.json.encode(report), type=IndexReport)
-        assert len(told(pipeline.match(report))) == 1
-        assert pipeline.match(again) == pipeline.match(report)
+        found = pipeline.match(report)
+        assert len(told(found)) == 1
+        assert pipeline.match(msgspec.json.decode(msgspec.json.encode(report), type=IndexReport)) == found
+        for form in ("cyclonedx", "spdx"):
+            again = pipeline.match(sbom.read(formats.render(report, form), "the SBOM").report)
+            assert (again.packages, again.coverage) == (found.packages, found.coverage)
 
 
 def test_13_another_makers_package_is_not_judged_by_the_distributions_data(pipeline: Pipeline) -> None:

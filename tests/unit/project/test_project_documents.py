@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import module_index
@@ -38,6 +39,14 @@ def anchors(page: Path) -> set[str]:
     """The headings of a page as GitHub names them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_no_document_says_a_line_twice() -> None:
+    twice = []
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
+        lines = Counter(line for line in page.read_text("utf-8").splitlines() if len(line) > 60)
+        twice += [f"{page.relative_to(ROOT)}: {line}" for line, count in lines.items() if count > 1]
+    assert twice == []
 
 
 def test_the_streams_format_is_told_whole() -> None:
