@@ -88,13 +88,13 @@ class MappedFile:
 
     def scan(self, prefix: bytes) -> Iterator[Record]:
         """Keys and values as stored (packages grouped) below ``prefix``: in order, then those of long keys."""
-        with self._environment.begin(db=self._records, buffers=True) as view, view.cursor() as cursor:
+        with self._environment.begin(db=self._records) as view, view.cursor() as cursor:
             cursor.set_range(prefix)
             for key, value in cursor:
-                if key[: len(prefix)] != prefix:
+                if not key.startswith(prefix):
                     break
-                yield bytes(key), bytes(value)
-        with self._environment.begin(db=self._long, buffers=True) as view, view.cursor() as cursor:
+                yield key, value
+        with self._environment.begin(db=self._long) as view, view.cursor() as cursor:
             for _, stored in cursor:
                 long, held = decode_long.decode(stored)
                 if long.startswith(prefix):
