@@ -129,7 +129,18 @@ def test_an_upgrade_repairs_all_that_is_fixable(
                 assert int(flaw.fixed_version) > int(version)
         if not found.upgrade:
             continue
-        assert int(found.upgrade) >= max(int(flaw.fixed_version or 0) for flaw in found.findings)
+        assert int(found.upgrade) > int(version)
+        for flaw in found.findings:
+            if int(found.upgrade) < int(
+                flaw.fixed_version or 0
+            ):  # where what held the version has ended before
+                ends = [
+                    item
+                    for reference in flaw.advisories
+                    for item in ranges_of[reference.ref]
+                    if _holds(item, version) and item.status not in harmless
+                ]
+                assert not [item for item in ends if _holds(item, found.upgrade)]
         for flaw in found.findings:
             for reference in flaw.advisories:
                 inside = [item for item in ranges_of[reference.ref] if _holds(item, found.upgrade)]
