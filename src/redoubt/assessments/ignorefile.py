@@ -7,16 +7,16 @@ what a rule matches.
 from __future__ import annotations
 
 import difflib
-import tomllib
 from datetime import date, datetime
 
 import msgspec
 
+from redoubt.assessments import toml
 from redoubt.assessments.statements import JUSTIFICATIONS
 from redoubt.errors import UsageError
 from redoubt.model import Status, purl
 
-#: A file of some five thousand rules. tomllib's time may grow with the square of a hostile file's size.
+#: A file of some five thousand rules.
 MAX_BYTES = 1 << 20
 _MAX_TEXT = 4096
 
@@ -61,12 +61,7 @@ def read(data: bytes, name: str) -> tuple[IgnoreRule, ...]:
         raise UsageError(
             f"{name}: larger than {MAX_BYTES >> 20} MiB; split it, --ignore-file may be repeated"
         )
-    try:
-        tables = tomllib.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise UsageError(f"{name}: not valid TOML: it is not UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise UsageError(f"{name}: not valid TOML: {str(error)[:200]}") from None
+    tables = toml.load(data, name)
     for key in tables:
         if key != "ignore":
             raise UsageError(f"{name}: no key {key[:80]!r} here; a rule begins with a line [[ignore]]")

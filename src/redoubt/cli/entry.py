@@ -29,6 +29,8 @@ from redoubt.errors import (
     UsageError,
 )
 
+#: Bytes of a configuration file that are read.
+_MAX_CONFIGURATION = 64 << 10
 _EXIT_INTERRUPTED = 130
 _EXIT_FAULT = 70  # EX_SOFTWARE of sysexits.h: never to be taken for findings
 
@@ -277,7 +279,8 @@ def _configuration(name: str) -> tuple[Path | None, dict[str, object]]:
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111  # a user without a home has no such file
     path = Path(given) if given else Path(base) / name / "config.toml"
     try:
-        text = path.read_text("utf-8")
+        with path.open("rb") as file:
+            data = file.read(_MAX_CONFIGURATION + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if not given:
             return None, {}
@@ -289,15 +292,11 @@ def _configuration(name: str) -> tuple[Path | None, dict[str, object]]:
         raise AccessDenied(f"{path}: permission denied; check {variable}") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not valid TOML: it is not UTF-8") from None
-    import tomllib
+    if len(data) > _MAX_CONFIGURATION:
+        raise UsageError(f"{path}: larger than {_MAX_CONFIGURATION >> 10} KiB, which no configuration is")
+    from redoubt.assessments import toml
 
-    try:
-        tables = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from None
-    return path, cast(dict[str, object], _underscored(tables))
+    return path, cast(dict[str, object], _underscored(toml.load(data, str(path))))
 
 
 def _underscored(value: object) -> object:

@@ -10,8 +10,11 @@ import re
 
 from redoubt.indexer.catalogers.fields import Findings, clean, shown
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
+from redoubt.indexer.ownership import MAX_PATHS
+from redoubt.model import ProblemKind
 
 _PLACE = re.compile(rb"(?:.*/)?var/lib/pacman/local/[^/]+/(?:desc|files)", re.DOTALL).fullmatch
+_LINES = re.compile(rb"[^\n]+").finditer
 _FIELDS = frozenset({b"NAME", b"VERSION", b"BASE", b"ARCH"})
 
 
@@ -30,18 +33,24 @@ class AlpmCataloger:
         """The package, with what it was built from (its pkgbase) as ``source_name``; or what it installed."""
         found = Findings()
         if path.endswith("/files"):
-            _, _, listed = content.all().partition(b"%FILES%\n")
+            listed = content.all().partition(b"%FILES%\n")[2].partition(b"\n\n")[0]
+            if listed.count(b"\n") > MAX_PATHS:  # each line is held many times over
+                found.problem(
+                    ProblemKind.LIMIT, f"more than {MAX_PATHS:,} files; whose they are is not known"
+                )
+                return found.catalog()
             owner = clean(path.rsplit("/", 2)[1]).rsplit("-", 2)[0]
             below = path[: path.rfind("var/lib/pacman/")].encode()
-            paths = [line for line in listed.partition(b"\n\n")[0].split(b"\n") if line[-1:] not in b"/"]
+            paths = [line for line in listed.split(b"\n") if line[-1:] not in b"/"]
             found.owns(f"alpm/{owner}", paths, below=below)
             return found.catalog()
         fields: dict[bytes, bytes] = {}
         field = b""
-        for line in content.all().split(b"\n"):
+        for match in _LINES(content.all()):  # one at a time: a list of short lines takes far more memory
+            line = match[0]
             if line.startswith(b"%") and line.endswith(b"%") and len(line) > 2:
                 field = line[1:-1]
-            elif line and field in _FIELDS:
+            elif field in _FIELDS:
                 fields.setdefault(field, line)
                 if len(fields) == len(_FIELDS):
                     break

@@ -18,7 +18,7 @@ from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 from redoubt.model import ProblemKind
 
 #: Strings are passed over whole, so that a comma in one stays.
-_TRAILING = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
+_TRAILING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|(,)(?=\s*+[}\]])', re.DOTALL)
 _DECODER = msgspec.json.Decoder(dict[str, object])
 _USED = ("dependencies", "optionalDependencies", "peerDependencies")
 #: Folders of the application's own.
@@ -51,8 +51,11 @@ class BunLockCataloger:
         elif path.endswith("deno.lock"):
             _deno(decoded(_DECODER, content, found) or {}, found)
         else:
-            data = _TRAILING.sub(lambda match: match[1] or b"", content.all())
-            _bun(decoded(_DECODER, data, found) or {}, found)
+            data = bytearray(content.all())
+            for match in _TRAILING.finditer(bytes(data)):
+                if match[1]:
+                    data[match.start()] = 0x20
+            _bun(decoded(_DECODER, bytes(data), found) or {}, found)
         return found.catalog()
 
 

@@ -8,14 +8,23 @@ import msgspec
 
 from redoubt.indexer.catalogers.fields import Findings, clean
 from redoubt.indexer.catalogers.interface import Content
+from redoubt.model import ProblemKind
 
 _BOM = b"\xef\xbb\xbf"
+#: A list or an object takes two hundred bytes of memory and three of the file, any other value thirty and two: a file
+#: within its limit could take thirty times as much. Lock files have over a hundred bytes an object.
+MAX_HOLDERS, MAX_VALUES = 1_500_000, 5_000_000
 _T = TypeVar("_T")
 
 
 def decoded(decoder: msgspec.json.Decoder[_T], content: Content | bytes, found: Findings) -> _T | None:
     """The document, with or without a byte order mark; None and a problem if it is not what the decoder knows."""
     data = content if isinstance(content, bytes) else content.all()
+    if data.count(b"{") + data.count(b"[") > MAX_HOLDERS or data.count(b",") > MAX_VALUES:
+        found.problem(
+            ProblemKind.LIMIT, f"more than {MAX_VALUES:,} values or {MAX_HOLDERS:,} objects; not read"
+        )
+        return None
     try:
         return decoder.decode(data[len(_BOM) :] if data.startswith(_BOM) else data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from redoubt.indexer.catalogers.fields import clean
+from redoubt.indexer.catalogers.fields import clean, lines
 
 _KEY = re.compile(r"""[ \t]*([A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')[ \t]*=[ \t]*(.*)""").fullmatch
 _HEADER = re.compile(r"[ \t]*(\[\[?)([^\[\]]+)\]\]?[ \t]*(?:#.*)?").fullmatch
@@ -34,17 +34,17 @@ class Table(NamedTuple):
 def tables(text: str) -> Iterator[Table]:
     """Every table in the order of the file, the top one first. A new element of an array is a new table."""
     current = Table("", {})
-    lines = iter(text.split("\n"))
-    for line in lines:
+    rest = lines(text)
+    for line in rest:
         if header := _HEADER(line.rstrip("\r")):
             yield current
             current = Table(header[2].strip(), {})
         elif pair := _KEY(line.rstrip("\r")):
             value = pair[2]
             if value.startswith("[") and not value.rstrip().endswith("]"):
-                value = _until_bracket(value, lines)
+                value = _until_bracket(value, rest)
             elif value.startswith(_LONG) and value.count(value[:3]) == 1:
-                value = _until(value[:3], lines)
+                value = _until(value[:3], rest)
             current.values[pair[1].strip("\"'")] = value
     yield current
 

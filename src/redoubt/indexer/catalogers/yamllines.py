@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from redoubt.indexer.catalogers.fields import clean
+from redoubt.indexer.catalogers.fields import clean, lines
 
 
 class Line(NamedTuple):
@@ -22,7 +22,7 @@ class Line(NamedTuple):
 
 def pairs(text: str) -> Iterator[Line]:
     """Every line that has a key, in the order of the file; others (comments, text) are passed over."""
-    for raw in text.split("\n"):
+    for raw in lines(text):
         line = raw.rstrip()
         rest = line.lstrip(" ")
         indent = len(line) - len(rest)

@@ -7,9 +7,10 @@ from, which berry's file names besides. It must not know whether anything is ins
 from __future__ import annotations
 
 import re
+from itertools import chain
 
 from redoubt.indexer.catalogers import lockfiles, npm_names, yamllines
-from redoubt.indexer.catalogers.fields import Findings
+from redoubt.indexer.catalogers.fields import Findings, lines
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 
 _FIELD = re.compile(r' {2}(version|resolved) "([^"\\]*)"').fullmatch
@@ -44,7 +45,7 @@ class YarnLockCataloger:
 def _first(text: str, found: Findings) -> None:
     asked, fields = "", {"version": "", "resolved": ""}
     known = False
-    for raw in (*text.split("\n"), "end:"):
+    for raw in chain(lines(text), ("end:",)):
         line = raw.rstrip("\r")
         known = known or line == _FIRST_LINE
         if line[:1] not in ("", " ", "#") and line.endswith(":"):
