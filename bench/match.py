@@ -1,8 +1,12 @@
-"""How fast an index report is matched against all of the advisory data that is there.
+"""How fast an index report is matched: against all of the advisory data that is there, and against Red Hat's shape.
 
 Packages are drawn from the data itself, so that far more of them have findings than in a real image: half
 have advisories, at versions on either side of a fix; half have names that nobody knows. Processor time of
 one warm process, best and median; the formats on the report that comes out.
+
+Red Hat's data speaks of products and of each binary package, which none of the rest does. That of one release is made
+up as ``scale`` does (as much as five million entries in five releases have of it), and 100,000 packages of it: five of
+each of 20,000 sources, in that source's version, three in ten of whose records deny, and the others mostly affect.
 
     python bench/match.py [MIRROR]
 """
@@ -19,6 +23,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import scale
+
 from redoubt import formats
 from redoubt.definitions import records, snapshot
 from redoubt.definitions.build import build
@@ -33,6 +39,11 @@ _MIX = {"debian:11": 500, "pypi": 200, "npm": 150, "maven": 100, "golang": 50}
 _TYPES = {"debian:11": "deb"}
 _DEBIAN = Distribution(id="debian", version_id="11", codename="bullseye")
 _RUNS = 40
+#: Entries of one release; packages of each source; what Red Hat's repositories of that release stand for.
+_REDHAT_ENTRIES = 960_000
+_REDHAT_PARTS = 5
+_REDHAT = Distribution(id="rhel", version_id="9.4")
+_REDHAT_PRODUCTS = ("cpe:/a:redhat:enterprise_linux:9::appstream", "cpe:/o:redhat:enterprise_linux:9::baseos")
 
 
 def run(mirror: Path = DATA) -> dict[str, object]:
@@ -58,6 +69,53 @@ def run(mirror: Path = DATA) -> dict[str, object]:
                     name: _format_ms(report, name) for name in ("table", "json", "cyclonedx", "html")
                 },
             }
+
+
+def run_redhat() -> dict[str, object]:
+    """Seconds for 100,000 packages of one release of Red Hat's, and what the report held."""
+    with tempfile.TemporaryDirectory() as folder:
+        mirror = Path(folder, "scale")
+        mirror.mkdir()
+        plan = {
+            "entries": _REDHAT_ENTRIES,
+            "day": 0,
+            "scores": 300_000,
+            "scores_change": False,
+            "releases": "9",
+        }
+        (mirror / "plan.json").write_text(json.dumps(plan))
+        with build(Mirror(Path(folder)), registry=[scale.SOURCE], temporary=Path(folder)) as built:
+            snapshot.create(Path(folder, "s"), built.records())
+        with snapshot.Snapshot.open(Path(folder, "s")) as definitions:
+            index = _redhat_index()
+            best, _ = _measured(lambda: match(index, definitions), 3)
+            report = match(index, definitions)
+    return {
+        "redhat_100k_seconds": round(best, 2),
+        "redhat_findings": sum(len(package.findings) for package in report.packages),
+    }
+
+
+def _redhat_index() -> IndexReport:
+    chance = random.Random(20261122)
+    packages = []
+    for number in range(scale.SOURCES):
+        source = f"component-{number:05d}"
+        version = f"{chance.randrange(1, 9)}.{chance.randrange(40)}.{chance.randrange(9)}-{chance.randrange(1, 90)}.el9"
+        for part in range(_REDHAT_PARTS):
+            package = Package(
+                type="rpm",
+                name=f"{source}-part{part}" if part else source,
+                version=version,
+                arch="x86_64",
+                source_name=source,
+                vendor="Red Hat, Inc.",
+                repositories=_REDHAT_PRODUCTS,
+            )
+            packages.append(package)
+    return IndexReport(
+        image=Image(reference="bench", kind="dir"), distribution=_REDHAT, packages=tuple(packages)
+    )
 
 
 def _format_ms(report: VulnerabilityReport, name: str) -> float:
@@ -117,4 +175,4 @@ def _index(known: dict[str, list[tuple[str, list[str]]]], times: int) -> IndexRe
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(*map(Path, sys.argv[1:2])), indent=2))
+    print(json.dumps(run(*map(Path, sys.argv[1:2])) | run_redhat(), indent=2))

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from redoubt.model import Advisory, Affected, AffectedRange, Cvss, Epss, Severit
 
 REDOUBT = str(Path(sys.executable).with_name("redoubt"))
 _RELEASES = ("6", "7", "8", "9", "10")
-_SOURCES = 20_000
+SOURCES = 20_000
 _PER_ADVISORY = 12.5  # entries; what 5.0 million of them in 400,000 advisories come to
 _SCORES = 300_000
 _POLL = 0.01
@@ -49,14 +49,15 @@ class _Synthetic:
     def read(self, files: Files, source: str, notes: Notes, *, facts_only: bool) -> Iterator[Item]:
         (_, data), *_ = files.contents()
         plan = json.loads(data)
-        names = [f"component-{number:05d}" for number in range(_SOURCES)]
+        names = [f"component-{number:05d}" for number in range(SOURCES)]
         left = plan["entries"]
         number = 0
         while left > 0:
             changed = plan["day"] and random.Random(number).random() < plan["share"]
             chance = random.Random(number + (1 << 40 if changed else 0))
             notes.read += 1
-            advisory, items = _advisory(number, source, random.Random(number).choice(names), chance)
+            name = random.Random(number).choice(names)
+            advisory, items = _advisory(number, source, name, chance, plan.get("releases", _RELEASES))
             left -= len(items)
             number += 1
             yield advisory, items
@@ -76,10 +77,10 @@ def _scores(count: int, change: bool) -> Iterator[Item]:
 
 
 def _advisory(
-    number: int, source: str, component: str, chance: random.Random
+    number: int, source: str, component: str, chance: random.Random, releases: Sequence[str]
 ) -> tuple[Advisory, tuple[Affected, ...]]:
     items = []
-    for release in chance.sample(_RELEASES, chance.choice((1, 2, 3))):
+    for release in chance.sample(releases, min(chance.choice((1, 2, 3)), len(releases))):
         namespace = f"redhat:{release}"
         state = chance.random()
         fix = f"{chance.randrange(1, 9)}.{chance.randrange(40)}.{chance.randrange(9)}-{chance.randrange(1, 90)}.el{release}"
@@ -119,7 +120,7 @@ def _ranges(release: str, state: float, fix: str, chance: random.Random) -> Iter
             yield affected("rpm", "", fix, FIXED, repository=cpe)
 
 
-_SOURCE = Source(
+SOURCE = Source(
     name="scale",
     title="made up",
     home="https://example.org/",
@@ -133,7 +134,7 @@ _SOURCE = Source(
 
 def _build(folder: Path, out: Path, keys: Path, version: int) -> None:
     """One bundle, in this process."""
-    with building.build(Mirror(folder), registry=[_SOURCE], temporary=folder) as built:
+    with building.build(Mirror(folder), registry=[SOURCE], temporary=folder) as built:
         publish.publish(built, out, [load_key(keys)], channel="main", now=datetime.now(UTC), version=version)
 
 
@@ -142,7 +143,7 @@ def _lookups() -> dict[str, float]:
     from redoubt.cli import settings
 
     with Library(settings.data_dir()).open_active() as definitions:
-        names = [(f"redhat:{2 + n % 5 + 4}", f"component-{n:05d}") for n in range(0, _SOURCES, 20)]
+        names = [(f"redhat:{2 + n % 5 + 4}", f"component-{n:05d}") for n in range(0, SOURCES, 20)]
         took, found = [], 0
         for _ in range(2):
             began = time.perf_counter()

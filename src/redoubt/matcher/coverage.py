@@ -95,7 +95,7 @@ def coverage(
             makers[package.type].append(maker(package))
         elif unidentified(package):
             count[2] += 1
-        elif unversioned(package) or f"{package.type}/{package.version}" in strange:
+        elif unversioned(package) or (strange and f"{package.type}/{package.version}" in strange):
             count[1] += 1
     return tuple(
         Coverage(

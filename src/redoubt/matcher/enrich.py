@@ -34,21 +34,36 @@ _T = TypeVar("_T")
 _Ordered = TypeVar("_Ordered", str, Cvss)
 
 
+class _Asked(dict[str, _T | None]):
+    """Name → what definitions say of it, asked for once."""
+
+    def __init__(self, ask: Callable[[str], _T | None]) -> None:
+        super().__init__()
+        self._ask = ask
+
+    def __missing__(self, name: str) -> _T | None:
+        known = self[name] = self._ask(name)
+        return known
+
+
 class Scores:
     """What the definitions say of CVEs, each asked for once during one match."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self._cves: dict[str, CveRecord | None] = {}
-        self._epss: dict[str, Epss | None] = {}
+        self._cves = _Asked(snapshot.cve)
+        self._epss = _Asked(snapshot.epss)
 
     def cves(self, identifiers: tuple[str, ...]) -> list[CveRecord]:
         """The records of those CVEs that have one."""
-        return _known(identifiers, self._cves, self._snapshot.cve)
+        asked = self._cves
+        return [record for name in identifiers if (record := asked[name]) is not None]
 
     def epss(self, identifiers: tuple[str, ...]) -> Epss | None:
         """The highest score among some CVEs."""
-        scores = _known(identifiers, self._epss, self._snapshot.epss)
+        asked = self._epss
+        if len(identifiers) == 1:
+            return asked[identifiers[0]]
+        scores = [score for name in identifiers if (score := asked[name]) is not None]
         return max(scores, key=lambda score: (score.probability, score.percentile)) if scores else None
 
 
@@ -200,14 +215,3 @@ def _merged(parts: list[tuple[_Ordered, ...]]) -> tuple[_Ordered, ...]:
 
 def _first(texts: Iterable[str]) -> str:
     return next((text for text in texts if text), "")
-
-
-def _known(names: Iterable[str], cache: dict[str, _T | None], ask: Callable[[str], _T | None]) -> list[_T]:
-    found = []
-    for name in names:
-        if name not in cache:
-            cache[name] = ask(name)
-        record = cache[name]
-        if record is not None:
-            found.append(record)
-    return found

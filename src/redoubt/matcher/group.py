@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -36,6 +37,7 @@ class Group(msgspec.Struct, frozen=True, gc=False):
     hits: list[Hit]
 
 
+@lru_cache(1 << 16)  # asked for each record of each package, and what is built of one source has the same
 def is_cve(identifier: str) -> bool:
     """Whether an id is a CVE's."""
     return _CVE.fullmatch(identifier) is not None

@@ -106,7 +106,9 @@ def hits(ranges: Ranges, package: Installed, version: Point) -> list[AffectedRan
                 continue
         elif not _within_exactly(item, package.scheme, version):
             continue
-        if (item.arch or item.module or item.repository) and not applies(item, package):
+        # Of those that have products only such ranges are asked about as speak of these.
+        restricted = item.arch or item.module or (item.repository and package.products is None)
+        if restricted and not applies(item, package):
             continue
         if item.status is _NOT_AFFECTED:
             return None
@@ -165,23 +167,25 @@ def _from(wanted: str, repositories: tuple[str, ...]) -> bool:
     return not set(wanted.split("|")).isdisjoint(repositories or ("",))
 
 
-def smallest_fix(records: Sequence[tuple[Ranges, list[AffectedRange]]], package: Installed) -> Point | None:
+def smallest_fix(records: Sequence[Ranges], package: Installed) -> Point | None:
     """The smallest version that repairs a flaw, going by every record of it.
 
-    ``records`` are all ranges of each record, and those that hold the installed version. A record's fixes
+    ``records`` are all ranges of each record. A record's fixes
     are the fixed ends of its ranges, as far as none of its own ranges holds them (one may begin where
     another ends). The smallest fix that no record (of those that name a fix) calls affected is taken: if
     one source believes 1.4 is repaired and another says 1.5, it is 1.5. Where they contradict each
     other without end, it is the smallest.
     """
-    if len(records) == 1 and len(records[0][0]) == 1:
-        only = records[0][0][0]
-        plain = only.flags & (_INEXACT | _INCLUSIVE | _FIXED) == _FIXED and package.version.exact
+    if len(records) == 1 and len(records[0]) == 1:
+        only = records[0][0]
+        if not only.flags & _FIXED:
+            return None
+        plain = not only.flags & (_INEXACT | _INCLUSIVE) and package.version.exact
         if plain and only.status not in _HARMLESS:
             return end(only)  # nine in ten: it holds the version, so its end is above it
     candidates: list[Point] = []
     judges: list[Ranges] = []
-    for ranges, _ in records:
+    for ranges in records:
         fixes = list(_repairs(ranges, package))
         if fixes:
             candidates += fixes
@@ -222,9 +226,11 @@ def has_fix(ranges: Ranges, package: Installed) -> bool:
 
 
 def reaches(ranges: Ranges, version: Point, package: Installed) -> bool:
-    """Whether any range may hold ``version`` or a higher one."""
+    """Whether any range may call ``version`` or a higher one affected."""
     key = version.key
     for item in ranges:
+        if item.status in _HARMLESS:
+            continue
         if version.exact and not item.flags & _INEXACT:
             upper = item.upper_key
             if not upper or upper > key or (upper == key and item.flags & _INCLUSIVE):
@@ -236,7 +242,8 @@ def reaches(ranges: Ranges, version: Point, package: Installed) -> bool:
 
 def largest(scheme: str, points: Iterable[Point]) -> Point:
     """The highest of some versions. ``points`` must not be empty."""
-    return _ascending(scheme, points)[-1]
+    points = list(points)
+    return points[0] if len(points) == 1 else _ascending(scheme, points)[-1]
 
 
 def _harm(ranges: Ranges, package: Installed, version: Point) -> list[AffectedRange]:

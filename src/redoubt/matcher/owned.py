@@ -54,12 +54,14 @@ class Owners:
 
     def left(self, kind: str, locations: tuple[Location, ...]) -> tuple[Location, ...]:
         """The places of a package of type ``kind`` that upstream's data has to judge; all where that is none."""
-        if not any(place.owner for place in locations):  # nearly always
+        if not self._versions:  # nearly always
             return locations
         return tuple(place for place in locations if not self._judge(kind, place.owner)) or locations
 
     def rule(self, package: PackageFindings, finding: Finding) -> Suppression | None:
         """Why a finding does not count: every place of its package is owned. A ``suppress.Rule``."""
+        if not self._versions:  # nearly always
+            return None
         owners = dict.fromkeys(place.owner for place in package.locations)
         if not owners or not all(self._judge(package.type, owner) for owner in owners):
             return None

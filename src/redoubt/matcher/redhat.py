@@ -9,7 +9,9 @@ compared by ``judge`` as ever. The rules are told in ``docs/matching.md``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import TypeAlias
 
 import msgspec
 
@@ -24,6 +26,12 @@ _NUMBERED = re.compile(r"__\d+$")
 
 #: Which minor release a build was made for: ``5.el9_4.2``, ``1.module+el8.6.0+13392+…``.
 _LINE = re.compile(r"\.el(\d+)_(\d+)|\+el(\d+)\.(\d+)\.")
+
+#: A global, since an enumeration's members are slow to look up.
+_MAIN_STREAM = Near.MAIN_STREAM
+
+#: What tells ranges apart that speak of the same package.
+_but_channel = attrgetter("lower_key", "upper_key", "flags", "lower", "upper", "status", "severity", "notice")
 
 #: ``arch`` of a range that speaks of a source package, and so of all that is built from it.
 _SOURCE = "src"
@@ -41,11 +49,27 @@ class Unplaced(msgspec.Struct):
     names: set[str] = msgspec.field(default_factory=set)
 
 
-class _Said(msgspec.Struct, frozen=True, gc=False):
-    """A range of some record. ``own``: it names the package itself, and not what it was built from."""
+#: What records say of one name, by ref.
+_Records: TypeAlias = Sequence[tuple[str, Ranges]]
 
-    item: AffectedRange
-    own: bool
+
+class _Said(msgspec.Struct, gc=False):
+    """The ranges of one record: those that name the package itself, and those that name what it was built from."""
+
+    named: Ranges = ()
+    sourced: Ranges = ()
+
+
+class _Nears(dict[str, Near | None]):
+    """The product of an advisory → how near the nearest of a package's is. Asked for every range."""
+
+    def __init__(self, products: tuple[str, ...]) -> None:
+        super().__init__()
+        self._products = products
+
+    def __missing__(self, advisory: str) -> Near | None:
+        known = self[advisory] = _near(advisory, self._products)
+        return known
 
 
 class Products:
@@ -57,6 +81,8 @@ class Products:
         self._meanings: dict[str, tuple[str, ...]] = {}
         self._repositories: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._entries: dict[tuple[object, ...], list[tuple[str, Ranges]]] = {}
+        self._sourced: dict[tuple[str, str], _Records] = {}
+        self._nears: dict[tuple[str, ...], _Nears] = {}
         #: Package type → those that are in no product.
         self.unplaced: dict[str, Unplaced] = {}
 
@@ -87,18 +113,33 @@ class Products:
             line,
         )
         if (known := self._entries.get(key)) is None:  # whatever its version is within its line
-            said = sorted(self._said(package).items())
-            chosen = ((ref, _of_line(line, _once(_chosen(ranges, package)))) for ref, ranges in said)
-            known = self._entries[key] = [(ref, ranges) for ref, ranges in chosen if ranges]
+            nears = self._nears_of(package)
+            known = self._entries[key] = []
+            for ref, said in self._said(package):
+                ranges = _chosen(said, package, nears)
+                if len(ranges) > 1:
+                    ranges = _of_line(line, _once(ranges))
+                if ranges:
+                    known.append((ref, ranges))
         return known
 
     def explained(self, package: Installed) -> list[tuple[str, Ranges, Ranges]]:
         """The same with all ranges of each record before those that speak of the package."""
-        line = _line(package.version.text)
+        nears, line = self._nears_of(package), _line(package.version.text)
         return [
-            (ref, tuple(_shown(one) for one in said), _of_line(line, _chosen(said, package)))
-            for ref, said in sorted(self._said(package).items())
+            (
+                ref,
+                (*said.named, *_of_any_arch(said.sourced)),
+                _of_line(line, _chosen(said, package, nears)),
+            )
+            for ref, said in self._said(package)
         ]
+
+    def _nears_of(self, package: Installed) -> _Nears:
+        products = package.products or ()
+        if (known := self._nears.get(products)) is None:
+            known = self._nears[products] = _Nears(products)
+        return known
 
     def _count(self, package: Package) -> None:
         if self._distribution is not None and self._distribution.id == "centos":
@@ -121,56 +162,100 @@ class Products:
             self._meanings[repository] = known
         return known
 
-    def _said(self, package: Installed) -> dict[str, list[_Said]]:
-        said: dict[str, list[_Said]] = {}
+    def _said(self, package: Installed) -> list[tuple[str, _Said]]:
+        """What each record says of a package or its source, by ref."""
         if package.namespace == redhat.CONTAINERS:
             names = self._snapshot.mapped("container", package.name) or (package.name,)
-            for name in names:
-                self._add(said, package.namespace, name, own=True)
-            return said
+            return _merged([self._snapshot.affected(package.namespace, name) for name in names], [])
         source = package.source or package.name
         if redhat.of_kernel_sources(source) and not redhat.is_kernel(package.name):
-            return said
+            return []
+        of_itself: list[_Records] = []
+        of_source: list[_Records] = []
         for namespace in (package.namespace, redhat.LAYERED):
-            self._add(said, namespace, package.name, own=True, source=source == package.name)
-            if source != package.name:
-                self._add(said, namespace, source, own=False, source=True)
-        return said
+            if own := self._snapshot.affected(namespace, package.name):
+                of_itself.append(own)
+            if others := self._of_source(namespace, source):
+                of_source.append(others)
+        return _merged(of_itself, of_source)
 
-    def _add(
-        self, said: dict[str, list[_Said]], namespace: str, name: str, *, own: bool, source: bool = False
-    ) -> None:
-        for ref, ranges in self._snapshot.affected(namespace, name):
-            found = [
-                _Said(item, item.arch != _SOURCE)
-                for item in ranges
-                if (source if item.arch == _SOURCE else own)
-            ]
-            if found:
-                said.setdefault(ref, []).extend(found)
+    def _of_source(self, namespace: str, source: str) -> _Records:
+        """What records say of a source package. Asked for each package that was built from it."""
+        key = namespace, source
+        if (known := self._sourced.get(key)) is None:
+            every = self._snapshot.affected(namespace, source)
+            chosen = [(ref, _of_source(ranges)) for ref, ranges in every]
+            known = self._sourced[key] = [item for item in chosen if item[1]]
+        return known
 
 
-def _chosen(said: Iterable[_Said], package: Installed) -> Ranges:
+def _merged(named: list[_Records], sourced: list[_Records]) -> list[tuple[str, _Said]]:
+    """Records about a package and about its source as one list, by ref."""
+    if not sourced and len(named) < 2:  # nearly always
+        return [(ref, _Said(_not_of_source(ranges))) for records in named for ref, ranges in records]
+    said: dict[str, _Said] = {}
+    for records in named:
+        for ref, ranges in records:
+            said.setdefault(ref, _Said()).named += _not_of_source(ranges)
+    for records in sourced:
+        for ref, ranges in records:
+            said.setdefault(ref, _Said()).sourced += ranges
+    return sorted(said.items(), key=_ref)
+
+
+def _ref(item: tuple[str, _Said]) -> str:
+    return item[0]
+
+
+def _of_source(ranges: Ranges) -> Ranges:
+    return tuple([item for item in ranges if item.arch == _SOURCE])
+
+
+def _not_of_source(ranges: Ranges) -> Ranges:
+    for item in ranges:
+        if item.arch == _SOURCE:
+            return tuple([item for item in ranges if item.arch != _SOURCE])
+    return ranges  # nearly always
+
+
+def _chosen(said: _Said, package: Installed, nears: _Nears) -> Ranges:
     """The ranges of one record that decide: of the package's own stream before those of the main stream,
     and then those that name it before those that name its source.
     """
-    ranks: dict[tuple[bool, bool], list[AffectedRange]] = {}
-    for one in said:
-        item = _shown(one)
-        near = _near(item.repository, package.products or ())
+    if len(said.named) == 1 and not said.sourced:  # two in three
+        item = said.named[0]
+        if nears[item.repository] is None or (
+            (item.arch or item.module) and not judge.applies(item, package)
+        ):
+            return ()
+        return said.named
+    own: list[AffectedRange] = []
+    main: list[AffectedRange] = []
+    for item in said.named:
+        near = nears[item.repository]
+        if near is not None and (not (item.arch or item.module) or judge.applies(item, package)):
+            (main if near is _MAIN_STREAM else own).append(item)
+    if own or not said.sourced:
+        return tuple(own or main)
+    own_of_source: list[AffectedRange] = []
+    main_of_source: list[AffectedRange] = []
+    for item in _of_any_arch(said.sourced):
+        near = nears[item.repository]
         if near is not None and judge.applies(item, package):
-            ranks.setdefault((near is Near.MAIN_STREAM, not one.own), []).append(item)
-    return tuple(ranks[min(ranks)]) if ranks else ()
+            (main_of_source if near is _MAIN_STREAM else own_of_source).append(item)
+    return tuple(own_of_source or main or main_of_source)
+
+
+def _of_any_arch(sourced: Ranges) -> Iterator[AffectedRange]:
+    """Ranges of a source as one of the packages that were built from it would have them."""
+    return (msgspec.structs.replace(item, arch="") for item in sourced)
 
 
 def _once(ranges: Ranges) -> Ranges:
     """Without those that only differ in the channel: all of them speak of the package."""
-    if len(ranges) < 2:
-        return ranges
-    kept: dict[tuple[object, ...], AffectedRange] = {}
+    kept: dict[object, AffectedRange] = {}
     for item in ranges:
-        bounds = item.lower_key, item.upper_key, item.flags, item.lower, item.upper
-        kept.setdefault((*bounds, item.status, item.severity, item.notice), item)
+        kept.setdefault(_but_channel(item), item)
     return tuple(kept.values())
 
 
@@ -189,11 +274,6 @@ def _of_line(line: str, ranges: Ranges) -> Ranges:
     if not line or len(ranges) < 2 or all(_line(item.fixed) != line for item in ranges):
         return ranges
     return tuple(item for item in ranges if not item.fixed or _line(item.fixed) == line)
-
-
-def _shown(one: _Said) -> AffectedRange:
-    """The range as one of the packages that it is about would have it: of whatever architecture they are."""
-    return one.item if one.own else msgspec.structs.replace(one.item, arch="")
 
 
 def _near(advisory: str, products: tuple[str, ...]) -> Near | None:

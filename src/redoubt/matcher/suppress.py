@@ -20,7 +20,10 @@ def first(*rules: Rule) -> Rule:
     """The rule that says what the first of several rules says that says anything."""
 
     def rule(package: PackageFindings, item: Finding) -> Suppression | None:
-        return next((reason for one in rules if (reason := one(package, item)) is not None), None)
+        for one in rules:
+            if (reason := one(package, item)) is not None:
+                return reason
+        return None
 
     return rule
 

@@ -98,14 +98,19 @@ def _of_rpm(package: Package, ecosystem: str) -> Origin:
     if not package.vendor:  # Amazon's own have none at times
         marked = ecosystem == "amazon" and "amzn" in package.version
         return Origin.OWN if marked else Origin.UNKNOWN
-    return Origin.OWN if package.vendor.lower().startswith(own) else Origin.THIRD_PARTY
+    return _of_vendor(package.vendor, own)
+
+
+@lru_cache(4096)  # a few makers stand for thousands of packages
+def _of_vendor(vendor: str, own: tuple[str, ...]) -> Origin:
+    return Origin.OWN if vendor.lower().startswith(own) else Origin.THIRD_PARTY
 
 
 def _of_deb(package: Package) -> Origin:
     return Origin.THIRD_PARTY if _DEB_MARKS(package.version) else _of_maintainer(package.vendor)
 
 
-@lru_cache(4096)  # a few maintainers stand for thousands of packages
+@lru_cache(4096)
 def _of_maintainer(maintainer: str) -> Origin:
     if maintainer in _DEB_WHOLE or maintainer.startswith(_DEB_NAMES):
         return Origin.THIRD_PARTY

@@ -8,6 +8,7 @@ here because every package of a report needs one and the library takes 36 µs fo
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -173,47 +174,60 @@ def of_package(package: Package, distribution: Distribution | None = None) -> st
             scope, name = "", normalize("pypi", package.name)
         case _:
             scope, name = "", package.name
-    return _text(package.type, scope, name, package.version, {})
+    return _text(package.type, scope, name, package.version)
 
 
 def _operating_system(package: Package, distribution: Distribution | None) -> str:
     version = package.version
-    qualifiers: dict[str, str] = {}
-    if package.arch:
-        qualifiers["arch"] = package.arch
+    scope = distro = epoch = ""
     if distribution:
-        parts = (distribution.id, distribution.version_id or distribution.codename)
-        qualifiers["distro"] = "-".join(part for part in parts if part)
-    if package.type == "rpm":
-        epoch, colon, rest = version.partition(":")
-        if colon:
-            version = rest
-            if epoch != "0":
-                qualifiers["epoch"] = epoch
-    if package.source_name:
-        parts = (package.source_name, package.source_version)
-        qualifiers["upstream"] = "@".join(part for part in parts if part)
-    return _text(package.type, distribution.id if distribution else "", package.name, version, qualifiers)
+        scope, distro = distribution.id, distribution.version_id or distribution.codename
+        distro = f"{scope}-{distro}" if scope and distro else scope or distro
+    if package.type == "rpm" and ":" in version:
+        epoch, _, version = version.partition(":")
+    upstream = package.source_name
+    if upstream and package.source_version:
+        upstream = f"{upstream}@{package.source_version}"
+    qualifiers = (
+        ("arch", package.arch),
+        ("distro", distro),
+        ("epoch", "" if epoch == "0" else epoch),
+        ("upstream", upstream),
+    )
+    return _text(package.type, scope, package.name, version, qualifiers)
 
 
 def _container(package: Package) -> str:
     """A container image by the tag of its build: its digest is not in the image."""
-    qualifiers = {"arch": package.arch, "tag": package.version}
     scope, _, name = package.name.rpartition("/")
-    if scope:
-        qualifiers["repository_url"] = package.name
+    qualifiers = (
+        ("arch", package.arch),
+        ("repository_url", package.name if scope else ""),
+        ("tag", package.version),
+    )
     return _text("oci", "", name, "", qualifiers)
 
 
-def _text(kind: str, scope: str, name: str, version: str, qualifiers: dict[str, str]) -> str:
-    parts = [_quote(part) for part in (*scope.split("/"), name) if part]
-    text = f"pkg:{kind}/{'/'.join(parts)}"
+def _text(
+    kind: str, scope: str, name: str, version: str, qualifiers: tuple[tuple[str, str], ...] = ()
+) -> str:
+    """The whole. ``qualifiers`` are in the order of their keys; those without a value are left out."""
+    text = f"pkg:{kind}{_path(scope) if scope else ''}"
+    if name or not scope:
+        text += "/" + _quote(name)
     if version:
         text += "@" + _quote(version)
-    if qualifiers:
-        pairs = sorted((key, value) for key, value in qualifiers.items() if value)
-        text += "?" + "&".join(f"{key}={_quote(value)}" for key, value in pairs)
+    mark = "?"
+    for key, value in qualifiers:
+        if value:
+            text += f"{mark}{key}={_quote(value)}"
+            mark = "&"
     return text
+
+
+@lru_cache(1024)
+def _path(scope: str) -> str:
+    return "".join([f"/{_quote(part)}" for part in scope.split("/") if part])
 
 
 def _quote(text: str) -> str:
