@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
-from redoubt.definitions import bundle, delta, keys, records, stream
+from redoubt.definitions import bundle, delta, grouping, keys, records, stream
 from redoubt.definitions.library import Library
 from redoubt.definitions.records import Record
 from redoubt.definitions.trust import TrustStore
@@ -172,3 +173,14 @@ def rezip(path: Path, contents: dict[str, bytes], compression: int = zipfile.ZIP
         for name, data in contents.items():
             archive.writestr(name, data)
     return path
+
+
+def grouped(base: Iterable[Record]) -> Iterator[Record]:
+    """Records, in order, as they would lie in a snapshot's file."""
+    for entry, members in groupby(base, lambda record: grouping.entry_of(record[0])):
+        together = list(members)
+        if entry == together[0][0]:
+            yield from together
+        else:
+            refs = [(key[len(entry) + 1 :].decode(), msgspec.Raw(value)) for key, value in together]
+            yield entry, msgspec.msgpack.encode(refs)

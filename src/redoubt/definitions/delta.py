@@ -6,7 +6,8 @@ at its end, and what stands between them now; or ``-`` and nothing. A key that d
 Applied to the stream that it was made from it gives the other one's exact bytes, which their digest proves;
 on anything else it is refused.
 
-Knows nothing of what the records mean, nor of signatures, bundles or databases.
+Knows how records lie together in a snapshot's file, so that what doesn't change is taken over as it lies. Knows
+nothing of what else they mean, nor of signatures, bundles or databases.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import hashlib
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import BinaryIO, TypeAlias
 
-from redoubt.definitions import stream
+import msgspec
+
+from redoubt.definitions import grouping, stream
 from redoubt.definitions.records import MAX_VALUE, Record
 from redoubt.definitions.stream import Limits, StreamFacts, StreamReader
 from redoubt.errors import DefinitionsRefused
@@ -26,7 +28,6 @@ from redoubt.errors import DefinitionsRefused
 #: A key, its old value and its new one; ``None`` where it has none.
 Change: TypeAlias = tuple[bytes, bytes | None, bytes | None]
 
-_HEAD = struct.Struct("<HI")
 _BATCH = 8192
 _HELD = 1 << 20
 #: A delta is made once and carried often. A snapshot's stream is too long for this: eight times the time.
@@ -71,12 +72,19 @@ def write(old: Iterable[Record], new: Iterable[Record], out: BinaryIO) -> Stream
     )
 
 
-class DeltaReader:
-    """Iterate batches of the records that a delta makes of ``base``; nothing in the delta is trusted.
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """Entries of the base (``grouping``) that no step of a delta touches."""
 
-    ``base`` is in ascending order. ``limits`` holds for the delta, ``size`` (bytes, uncompressed) for what
-    comes out. ``digest`` and ``size`` are those of what came out so far: whoever iterated to the end
-    compares them with what was promised. Raises ``DefinitionsRefused`` where the delta is damaged (as
+    entries: list[Record]
+
+
+class DeltaReader:
+    """Iterate what a delta makes of ``base``, in order; nothing in the delta is trusted.
+
+    ``base`` are a snapshot's entries, in order. What comes out are batches of records, and in between what is
+    ``Kept`` of the base as it lies there: nearly all. ``limits`` holds for the delta, ``size`` (bytes of the stream,
+    uncompressed) for what comes out. ``digest`` and ``size`` are those of what came out so far: whoever iterated to
+    the end compares them with what was promised. Raises ``DefinitionsRefused`` where the delta is damaged (as
     ``StreamReader``), removes what is not there, changes nothing where it claims to, or where more than
     ``size`` comes out.
     """
@@ -93,43 +101,78 @@ class DeltaReader:
         """``sha256:…`` of what came out so far."""
         return f"sha256:{self._hash.hexdigest()}"
 
-    def __iter__(self) -> Iterator[list[Record]]:
-        steps = (record for batch in self._delta for record in batch)
-        step = next(steps, None)
-        base = iter(self._base)
-        while True:
-            batch = list(islice(base, _BATCH))
-            made: list[Record] = []
-            at = held = 0
-            # What lies between two steps does not change: it is taken over in one piece.
-            while step is not None and (not batch or step[0] <= batch[-1][0]):
-                place = bisect_left(batch, (step[0],), at)
-                made += batch[at:place]
-                at, old = place, None
-                if at < len(batch) and batch[at][0] == step[0]:
-                    old = batch[at][1]
+    def __iter__(self) -> Iterator[list[Record] | Kept]:
+        steps = _by_entry(record for batch in self._delta for record in batch)
+        entry, changing = next(steps, _NO_STEPS)
+        for batch in _batches(self._base):
+            at = 0
+            while changing and (not batch or entry <= batch[-1][0]):
+                place = bisect_left(batch, (entry,), at)
+                yield from self._kept(batch[at:place])
+                at = place
+                old: dict[bytes, bytes] = {}
+                if at < len(batch) and batch[at][0] == entry:
+                    old = dict(grouping.ungrouped(batch[at : at + 1]))
                     at += 1
-                if old is None or step[1] != _DELETE:
-                    made.append(_taken(step, old))
-                    held += len(made[-1][1])
-                    if held > _HELD:
-                        yield self._count(made)
-                        made, held = [], 0
-                step = next(steps, None)
-            made += batch[at:]
-            if made:
-                yield self._count(made)
-            if not batch:
-                return
+                yield from self._changed(old, changing)
+                entry, changing = next(steps, _NO_STEPS)
+            yield from self._kept(batch[at:])
 
-    def _count(self, batch: list[Record]) -> list[Record]:
-        pack = _HEAD.pack
-        data = b"".join([pack(len(key), len(value)) + key + value for key, value in batch])
+    def _kept(self, entries: list[Record]) -> Iterator[Kept]:
+        if entries:
+            self._count(grouping.framed(entries))
+            yield Kept(entries)
+
+    def _changed(self, old: dict[bytes, bytes], steps: list[Record]) -> Iterator[list[Record]]:
+        """The records of one entry after its ``steps``, which are in order as they are."""
+        for key, said in steps:
+            before = old.pop(key, None)
+            if before is None or said != _DELETE:
+                old[key] = _taken(key, said, before)
+        if old:
+            made = sorted(old.items())
+            self._count(
+                b"".join([stream.HEAD.pack(len(key), len(value)) + key + value for key, value in made])
+            )
+            yield made
+
+    def _count(self, data: bytes) -> None:
         self._hash.update(data)
         self.size += len(data)
         if self.size > self._largest:
             raise DefinitionsRefused("the delta makes more of its base than is signed for; build it again")
-        return batch
+
+
+_NO_STEPS: tuple[bytes, list[Record]] = b"", []
+
+
+def _by_entry(steps: Iterable[Record]) -> Iterator[tuple[bytes, list[Record]]]:
+    """The steps of each entry together."""
+    entry, together = _NO_STEPS
+    for step in steps:
+        of = grouping.entry_of(step[0])
+        if of != entry:
+            if together:
+                yield entry, together
+            entry, together = of, []
+        together.append(step)
+    if together:
+        yield entry, together
+
+
+def _batches(base: Iterable[Record]) -> Iterator[list[Record]]:
+    """Entries in batches of about a megabyte, and an empty one at the end."""
+    batch: list[Record] = []
+    held = 0
+    for entry in base:
+        batch.append(entry)
+        held += len(entry[1])
+        if held > _HELD or len(batch) >= _BATCH:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+    yield []
 
 
 def _step(old: bytes | None, new: bytes | None) -> bytes:
@@ -156,8 +199,7 @@ def _common(one: bytes, other: bytes) -> int:
     return low
 
 
-def _taken(step: Record, old: bytes | None) -> Record:
-    key, said = step
+def _taken(key: bytes, said: bytes, old: bytes | None) -> bytes:
     value = None
     if said[:1] == _PUT:
         value = said[1:]
@@ -169,4 +211,4 @@ def _taken(step: Record, old: bytes | None) -> Record:
         raise DefinitionsRefused(
             f"the delta does not fit the definitions that it names ({key[:80]!r}); build it again"
         )
-    return key, value
+    return value

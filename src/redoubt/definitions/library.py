@@ -29,7 +29,7 @@ import msgspec
 from redoubt.definitions import bundle, durable, snapshot
 from redoubt.definitions.bundle import Verified
 from redoubt.definitions.carrier import open_carrier
-from redoubt.definitions.delta import DeltaReader
+from redoubt.definitions.delta import DeltaReader, Kept
 from redoubt.definitions.shelf import Entry, Event, State, is_older, looks_like_digest, timestamp
 from redoubt.definitions.snapshot import Origin, Snapshot, SnapshotWriter
 from redoubt.definitions.stackrox.archive import is_stackrox
@@ -334,11 +334,14 @@ class Library:
             reader: StreamReader | DeltaReader
             if base is not None:
                 limits = Limits(size=facts.delta_size or 0)
-                reader = DeltaReader(base.records(), file, size=facts.size, limits=limits)
+                reader = DeltaReader(base.entries(), file, size=facts.size, limits=limits)
             else:
                 reader = StreamReader(file, Limits(size=facts.size))
             for batch in reader:
-                writer.add(batch)
+                if isinstance(batch, Kept):
+                    writer.keep(batch.entries)
+                else:
+                    writer.add(batch)
                 _step("batch")
             if reader.digest != facts.digest or reader.size != facts.size:
                 raise DefinitionsRefused(

@@ -1,7 +1,7 @@
 """A snapshot's LMDB file as readers see it: mapped once per process, shared, never locked.
 
 The file has two tables. ``records`` holds keys and values; ``long`` holds, under its SHA-256, each key that
-is too long for LMDB, together with its value. Knows how records are grouped, not what they mean.
+is too long for LMDB, together with its value. Knows neither how records are grouped (``grouping``) nor what they mean.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import ClassVar, Protocol
 import lmdb
 import msgspec
 
-from redoubt.definitions import records
 from redoubt.definitions.records import Record
 from redoubt.errors import AccessDenied, DefinitionsError, DefinitionsMissing
 
@@ -25,7 +24,6 @@ RECORDS = b"records"
 LONG = b"long"
 
 decode_long = msgspec.msgpack.Decoder(tuple[bytes, bytes])
-_decode_raw_group = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]])
 
 
 class _Read(Protocol):
@@ -101,16 +99,9 @@ class MappedFile:
                     yield long, held
 
     def plain(self) -> Iterator[Record]:
-        """The records whose keys fit, in order."""
-        with self._environment.begin(db=self._records, buffers=True) as view, view.cursor() as cursor:
-            for stored, value in cursor:
-                key = bytes(stored)
-                if key[:1] != records.AFFECTED:
-                    yield key, bytes(value)
-                    continue
-                key += b"\0"
-                for ref, ranges in _decode_raw_group.decode(value):
-                    yield key + ref.encode(), bytes(ranges)
+        """The entries whose keys fit, in order."""
+        with self._environment.begin(db=self._records) as view, view.cursor() as cursor:
+            yield from cursor
 
     @property
     def has_long(self) -> bool:
@@ -126,15 +117,7 @@ class MappedFile:
             for key, hashed in order:
                 value = view.get(hashed)
                 if value is not None:
-                    yield from _ungroup(key, decode_long.decode(value)[1])
-
-
-def _ungroup(key: bytes, value: bytes) -> Iterator[Record]:
-    if key[:1] != records.AFFECTED:
-        yield key, value
-        return
-    for ref, ranges in _decode_raw_group.decode(value):
-        yield key + b"\0" + ref.encode(), bytes(ranges)
+                    yield key, decode_long.decode(value)[1]
 
 
 def missing(directory: Path) -> DefinitionsMissing:

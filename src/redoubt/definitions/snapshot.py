@@ -23,7 +23,7 @@ from typing import TypeAlias
 import lmdb
 import msgspec
 
-from redoubt.definitions import records, stream
+from redoubt.definitions import grouping, records, stream
 from redoubt.definitions.mapped import LONG, LONGEST_KEY, RECORDS, MappedFile, decode_long, missing
 from redoubt.definitions.records import Ranges, Record, Stored
 from redoubt.errors import (
@@ -118,6 +118,7 @@ class SnapshotWriter:
         Raises ``DefinitionsRefused`` where a record is damaged, ``AccessDenied`` where the disk is full.
         """
         package, size, members = self._package, self._group_size, self._members
+        pair_head = grouping.pair_head
         for key, value in batch:
             if not (package and key.startswith(package)):
                 if package:
@@ -127,16 +128,26 @@ class SnapshotWriter:
                     self._check(key, value)
                     self._put(key, value)
                     continue
-                package, members = _package_of(key), []
+                package, members = grouping.package_of(key), []
+                if not package:
+                    raise _damaged_key(key)
                 self._package, self._members = package, members
             ref = key[len(package) :]
             if not ref or b"\0" in ref:
-                raise DefinitionsRefused(f"definitions hold a damaged key ({key[:80]!r}); build them again")
-            members += (_PAIR_HEADS[len(ref)] if len(ref) < 256 else _pair_head(len(ref)), ref, value)
+                raise _damaged_key(key)
+            members += (pair_head(len(ref)), ref, value)
             size += len(value)
         self._group_size = size
         if size > _LONGEST_GROUP:
             raise DefinitionsRefused("definitions hold one package with too many records; refused")
+
+    def keep(self, entries: Sequence[Record]) -> None:
+        """Append entries of another snapshot's file, as they lie there: they were checked when that was written."""
+        self._end_group()
+        for key, value in entries:
+            if key[:1] == records.META:
+                self._check(key, value)
+            self._put(key, value)
 
     def finish(self, digest: str) -> Stamp:
         """Commit, flush to the disk, and stamp the file as holding the stream of ``digest``."""
@@ -167,14 +178,14 @@ class SnapshotWriter:
     def _end_group(self) -> None:
         if not self._package:
             return
-        value = _array_head(len(self._members) // 3) + b"".join(self._members)
+        key, value = grouping.grouped(self._package, self._members)
         try:
             _decode_group.decode(value)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise DefinitionsRefused(
                 f"definitions hold a damaged record ({error}); build them again"
             ) from None
-        self._put(self._package[:-1], value)
+        self._put(key, value)
         self._package, self._members, self._group_size = b"", [], 0
 
     def _check(self, key: bytes, value: bytes) -> None:
@@ -327,6 +338,10 @@ class Snapshot:
 
     def records(self) -> Iterator[Record]:
         """The stream that this snapshot was written from, record by record."""
+        return grouping.ungrouped(self.entries())
+
+    def entries(self) -> Iterator[Record]:
+        """The same as it lies in the file (``grouping``), in order."""
         if self._store is None:
             raise DefinitionsError("these definitions were closed")
         if not self._store.has_long:
@@ -402,32 +417,8 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _package_of(key: bytes) -> bytes:
-    """An ``a`` key up to and with its second NUL."""
-    end = key.find(b"\0", key.find(b"\0") + 1) + 1
-    if not 0 < key.find(b"\0") < end - 1:
-        raise DefinitionsRefused(f"definitions hold a damaged key ({key[:80]!r}); build them again")
-    return key[:end]
-
-
-def _pair_head(size: int) -> bytes:
-    """The MessagePack before a ref of ``size`` bytes, the first of two items."""
-    if size < 32:
-        return bytes((0x92, 0xA0 | size))
-    if size < 256:
-        return bytes((0x92, 0xD9, size))
-    return b"\x92\xda" + size.to_bytes(2, "big")
-
-
-_PAIR_HEADS = tuple(_pair_head(size) for size in range(256))
-
-
-def _array_head(count: int) -> bytes:
-    if count < 16:
-        return bytes((0x90 | count,))
-    if count < 65536:
-        return b"\xdc" + count.to_bytes(2, "big")
-    return b"\xdd" + count.to_bytes(4, "big")
+def _damaged_key(key: bytes) -> DefinitionsRefused:
+    return DefinitionsRefused(f"definitions hold a damaged key ({key[:80]!r}); build them again")
 
 
 def _unwritable(path: Path, error: lmdb.Error | OSError) -> AccessDenied:

@@ -26,7 +26,8 @@ WINDOW_LOG = 27
 #: What writing uses: a larger one gains less than 1 % and costs every reader its size in memory.
 _WINDOW_LOG_WRITTEN = 25
 
-_HEAD = struct.Struct("<HI")
+#: What stands before a record: the lengths of its key and its value.
+HEAD = struct.Struct("<HI")
 _BATCH = 1 << 20
 #: A zstd block of 4 bytes can become 128 KiB: this much input can become 32 MiB at most, in one call.
 _FEED = 1024
@@ -177,7 +178,7 @@ class _Hashing:
 
     def add(self, key: bytes, value: bytes) -> None:
         pending = self._pending
-        pending += _HEAD.pack(len(key), len(value))
+        pending += HEAD.pack(len(key), len(value))
         pending += key
         pending += value
         if len(pending) >= _BATCH:
@@ -193,7 +194,7 @@ class _Hashing:
 
 def _frames(data: bytes, last: bytes) -> tuple[list[Record], int]:
     """The whole records at the start of ``data``, and how many bytes they take."""
-    unpack, end = _HEAD.unpack_from, len(data)
+    unpack, end = HEAD.unpack_from, len(data)
     batch: list[Record] = []
     append = batch.append
     at = 0

@@ -25,7 +25,7 @@ from redoubt.definitions.sources import SOURCES, Source
 from redoubt.errors import RedoubtError
 from redoubt.model import Advisory, Affected
 from redoubt.versions import expressions
-from support.definitions_bundles import Site, sample_records
+from support.definitions_bundles import Site, grouped, sample_records
 from support.feeds import fixture_mirror
 from targets.files import zipped
 from targets.interface import Target
@@ -171,7 +171,10 @@ def _delta(data: bytes) -> int:
     read = 0
     with suppress(RedoubtError):
         reader = delta.DeltaReader(
-            sample_records(), io.BytesIO(zstandard.compress(data, 1)), size=64 << 20, limits=stream.Limits()
+            grouped(sample_records()),
+            io.BytesIO(zstandard.compress(data, 1)),
+            size=64 << 20,
+            limits=stream.Limits(),
         )
         for _ in reader:
             read += 1
@@ -198,12 +201,12 @@ def _bundle(data: bytes) -> int:
 
 
 def _framed() -> list[bytes]:
-    head = stream._HEAD
+    head = stream.HEAD
     return [b"".join(head.pack(len(k), len(v)) + k + v for k, v in sample_records())]
 
 
 def _changed() -> list[bytes]:
-    head, out = stream._HEAD, io.BytesIO()
+    head, out = stream.HEAD, io.BytesIO()
     delta.write(sample_records(), sample_records("2.0"), out)
     del head
     return [zstandard.ZstdDecompressor().decompress(out.getvalue(), max_output_size=1 << 20)]

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redoubt.definitions import delta, stream
-from redoubt.definitions.delta import DeltaReader
+from redoubt.definitions import delta, grouping, stream
+from redoubt.definitions.delta import DeltaReader, Kept
 from redoubt.definitions.records import MAX_VALUE
 from redoubt.definitions.snapshot import Snapshot, create
 from redoubt.definitions.stream import Limits
 from redoubt.errors import DefinitionsRefused, UnreadableInput
-from support.definitions_bundles import sample_records
+from support.definitions_bundles import grouped, sample_records
 
-keys = st.binary(min_size=1, max_size=4)
-contents = st.dictionaries(keys, st.binary(max_size=6), max_size=30).map(lambda found: sorted(found.items()))
+values = st.binary(max_size=6).map(msgspec.msgpack.encode)
+others = st.binary(min_size=1, max_size=4).filter(lambda key: not key.startswith(b"a"))
+part = st.binary(min_size=1, max_size=2).filter(lambda text: text.isascii() and b"\0" not in text)
+packages = st.tuples(part, part, part).map(lambda parts: b"a" + b"\0".join(parts))
+contents = st.dictionaries(others | packages, values, max_size=30).map(lambda found: sorted(found.items()))
 GENEROUS = 1 << 30
 
 
@@ -34,8 +38,9 @@ def packed(steps):
 
 
 def applied(base, data, *, size=GENEROUS, limits=None):
-    reader = DeltaReader(base, io.BytesIO(data), size=size, limits=limits or Limits())
-    return [record for batch in reader for record in batch], reader
+    reader = DeltaReader(grouped(base), io.BytesIO(data), size=size, limits=limits or Limits())
+    made = [grouping.ungrouped(part.entries) if isinstance(part, Kept) else part for part in reader]
+    return [record for part in made for record in part], reader
 
 
 def refused(base, data, **options):
@@ -82,18 +87,18 @@ def test_a_delta_of_any_bytes_is_refused_or_applied(old, noise):
 
 
 def test_bytes_are_those_of_the_format():
-    old = [(b"a1", b"x"), (b"a2", b"y"), (b"a3", b"z")]
-    new = [(b"a1", b"x"), (b"a3", b"Z"), (b"b", b"")]
+    old = [(b"e1", b"x"), (b"e2", b"y"), (b"e3", b"z")]
+    new = [(b"e1", b"x"), (b"e3", b"Z"), (b"f", b"")]
     data, facts = written(old, new)
-    steps = [(b"a2", b"-"), (b"a3", b"+Z"), (b"b", b"+")]
+    steps = [(b"e2", b"-"), (b"e3", b"+Z"), (b"f", b"+")]
     assert [record for batch in stream.StreamReader(io.BytesIO(data)) for record in batch] == steps
     assert facts.digest == stream.digest(steps)
 
 
 def test_small_change_of_a_long_value_is_carried_as_what_stands_between():
-    old, new = [(b"a", b"same start 1 same end")], [(b"a", b"same start 22 same end")]
+    old, new = [(b"e", b"same start 1 same end")], [(b"e", b"same start 22 same end")]
     data, facts = written(old, new)
-    steps = [(b"a", b"~\x0b\0\0\0\x09\0\0\0" + b"22")]
+    steps = [(b"e", b"~\x0b\0\0\0\x09\0\0\0" + b"22")]
     assert facts.digest == stream.digest(steps)
     assert applied(old, data)[0] == new
 
@@ -101,13 +106,13 @@ def test_small_change_of_a_long_value_is_carried_as_what_stands_between():
 @settings(max_examples=200)
 @given(st.binary(max_size=40), st.binary(max_size=12), st.binary(max_size=12), st.binary(max_size=40))
 def test_any_change_within_a_value_is_had_back(start, before, after, end):
-    old, new = [(b"a", start + before + end)], [(b"a", start + after + end)]
+    old, new = [(b"e", start + before + end)], [(b"e", start + after + end)]
     assert applied(old, written(old, new)[0])[0] == new
 
 
 def test_values_that_repeat_do_not_overlap():
     for before, after in ((b"x" * 50, b"x" * 60), (b"x" * 60, b"x" * 50), (b"ab" * 30, b"ab" * 31)):
-        old, new = [(b"a", before)], [(b"a", after)]
+        old, new = [(b"e", before)], [(b"e", after)]
         assert applied(old, written(old, new)[0])[0] == new
 
 
@@ -133,22 +138,22 @@ def test_snapshot_on_disk_is_a_base_as_good_as_its_stream(tmp_path):
 @pytest.mark.parametrize(
     "step",
     [
-        (b"b", b"-"),  # removes what is not there
+        (b"f", b"-"),  # removes what is not there
         (b"z", b"-"),
-        (b"a", b"+1"),  # changes nothing
-        (b"a", b""),  # says nothing
-        (b"a", b"-1"),
-        (b"a", b"*2"),
-        (b"b", b"2"),
-        (b"b", b"~\0\0\0\0\0\0\0\0new"),  # a part of what is not there
-        (b"a", b"~\0\0\0\0\0\0\0"),
-        (b"a", b"~\1\0\0\0\1\0\0\0new"),
-        (b"a", b"~\xff\xff\xff\xff\xff\xff\xff\xffnew"),
-        (b"a", b"~\1\0\0\0\0\0\0\0"),
+        (b"e", b"+1"),  # changes nothing
+        (b"e", b""),  # says nothing
+        (b"e", b"-1"),
+        (b"e", b"*2"),
+        (b"f", b"2"),
+        (b"f", b"~\0\0\0\0\0\0\0\0new"),  # a part of what is not there
+        (b"e", b"~\0\0\0\0\0\0\0"),
+        (b"e", b"~\1\0\0\0\1\0\0\0new"),
+        (b"e", b"~\xff\xff\xff\xff\xff\xff\xff\xffnew"),
+        (b"e", b"~\1\0\0\0\0\0\0\0"),
     ],
 )
 def test_step_that_does_not_fit_the_base_is_refused(step):
-    assert "does not fit" in refused([(b"a", b"1"), (b"c", b"3")], packed([step]))
+    assert "does not fit" in refused([(b"e", b"1"), (b"g", b"3")], packed([step]))
 
 
 def test_steps_out_of_order_or_twice_are_refused():
@@ -191,8 +196,8 @@ def test_more_than_signed_for_is_refused_before_the_end_of_it():
 
 
 def test_value_that_grows_beyond_every_limit_is_refused():
-    step = (b"a", b"~" + MAX_VALUE.to_bytes(4, "little") + bytes(4) + b"x")
-    assert "does not fit" in refused([(b"a", bytes(MAX_VALUE))], packed([step]))
+    step = (b"e", b"~" + MAX_VALUE.to_bytes(4, "little") + bytes(4) + b"x")
+    assert "does not fit" in refused([(b"e", bytes(MAX_VALUE))], packed([step]))
 
 
 def test_value_that_fits_a_snapshot_but_no_delta_is_refused_when_written():
