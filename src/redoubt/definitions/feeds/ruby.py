@@ -9,7 +9,7 @@ and ``unaffected_versions`` (https://github.com/rubysec/ruby-advisory-db). Decid
 - its name is the CVE, else GitHub's, else the file's (``OSVDB-…``); the others are aliases;
 - scores come without their vectors, so they give the severity: the newest CVSS version's;
 - ``platform: jruby`` speaks of builds for JRuby only, which an installed gem does not tell: dropped;
-- ``rubies/``, about Ruby itself, is not read: nothing here indexes interpreters.
+- ``rubies/``, about Ruby itself, is not read: interpreters are judged by Bitnami's data.
 
 YAML is read as texts alone, with no tags, and nothing that refers to another part of a file: such a file
 can mean more than its size.
