@@ -117,7 +117,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 
     ``anchor`` is the trusted root that led there, ``root`` the newest that took its place on the way.
     ``unsigned``: nobody vouches for it, it was let in all the same, and there are no roots. ``passed_over``
-    are the parts of such a bundle that were left alone, each with the reason.
+    are the parts of such a bundle that were left alone, each with the reason, ``read_from`` its file's SHA-256.
     """
 
     facts: Facts
@@ -129,6 +129,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     root: bytes
     unsigned: bool = False
     passed_over: tuple[str, ...] = ()
+    read_from: str = ""
 
 
 def default_version(now: datetime) -> int:

@@ -30,6 +30,8 @@ Change: TypeAlias = tuple[bytes, bytes | None, bytes | None]
 
 _BATCH = 8192
 _HELD = 1 << 20
+#: What the steps of one package may take together, in bytes: more than a package itself may.
+_LONGEST = 512 << 20
 #: A delta is made once and carried often. A snapshot's stream is too long for this: eight times the time.
 _LEVEL = 16
 _PUT, _SPLICE, _DELETE = b"+", b"~", b"-"
@@ -149,13 +151,17 @@ _NO_STEPS: tuple[bytes, list[Record]] = b"", []
 def _by_entry(steps: Iterable[Record]) -> Iterator[tuple[bytes, list[Record]]]:
     """The steps of each entry together."""
     entry, together = _NO_STEPS
+    held = 0
     for step in steps:
         of = grouping.entry_of(step[0])
         if of != entry:
             if together:
                 yield entry, together
-            entry, together = of, []
+            entry, together, held = of, [], 0
         together.append(step)
+        held += len(step[0]) + len(step[1])
+        if held > _LONGEST and len(together) > 1:
+            raise DefinitionsRefused("the delta changes one package in too many records; refused")
     if together:
         yield entry, together
 

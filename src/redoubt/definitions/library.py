@@ -26,6 +26,7 @@ from pathlib import Path
 
 import msgspec
 
+import redoubt
 from redoubt.definitions import bundle, durable, snapshot
 from redoubt.definitions.bundle import Verified
 from redoubt.definitions.carrier import open_carrier
@@ -138,7 +139,14 @@ class Library:
 
         Raises ``DefinitionsRefused`` with the reason; what was active stays so.
         """
-        with self._writing() as state, self._verified(path, now) as verified:
+        with self._writing() as state:
+            known = self._read_before(path, state)
+            if known is not None and known.digest == state.active:
+                return Imported(entry=known, previous=known.digest, already_active=True, older=False)
+            return self._imported(path, state, allow_older, now)
+
+    def _imported(self, path: Path, state: State, allow_older: bool, now: datetime | None) -> Imported:
+        with self._verified(path, now) as verified:
             _step("verified")
             digest = verified.facts.digest
             present = state.entries.get(digest)
@@ -168,7 +176,14 @@ class Library:
 
         It is put on the shelf by its digest, so that the next time costs the verification only.
         """
-        with self._writing() as state, self._verified(path, now) as verified:
+        with self._writing() as state:
+            known = self._read_before(path, state)
+            if known is not None:
+                return Snapshot.open(self._place(known.digest), known.origin)
+            return self._opened(path, state, allow_older, now)
+
+    def _opened(self, path: Path, state: State, allow_older: bool, now: datetime | None) -> Snapshot:
+        with self._verified(path, now) as verified:
             _step("verified")
             present = state.entries.get(verified.facts.digest)
             if present is None or not present.came_from(verified):
@@ -272,6 +287,21 @@ class Library:
         finally:
             os.close(lock)
 
+    def _read_before(self, path: Path, state: State) -> Entry | None:
+        """What is on the shelf of the unsigned bundle at ``path``, undamaged: it need not be read again."""
+        if not any(entry.read_from for entry in state.entries.values()):
+            return None
+        with open_carrier(path) as carrier:
+            if not is_stackrox(carrier.names()):
+                return None
+        self.trust.require_unsigned(UNSIGNED_CHANNEL, "a StackRox bundle")
+        known = state.read_from(_sha256(path), f"redoubt {redoubt.__version__}")
+        with suppress(DefinitionsError):
+            if known is not None:
+                snapshot.check(self._place(known.digest), contents=True)
+                return known
+        return None
+
     @contextmanager
     def _verified(self, path: Path, now: datetime | None) -> Iterator[Verified]:
         """The verified bundle at ``path``, or an unsigned one where those are allowed.
@@ -286,7 +316,8 @@ class Library:
                 self.trust.require_unsigned(UNSIGNED_CHANNEL, "a StackRox bundle")
                 from redoubt.definitions.stackrox.bundle import read_unsigned
 
-                yield read_unsigned(carrier, work, now or datetime.now(UTC))
+                verified = read_unsigned(carrier, work, now or datetime.now(UTC))
+                yield msgspec.structs.replace(verified, read_from=_sha256(path))
                 return
             verified = bundle.verify_bundle(carrier, self.trust.roots, work)
         # Before anything else, as TUF says: a key that was replaced must not sign another bundle here.
@@ -365,3 +396,10 @@ class Library:
 
     def _place(self, digest: str) -> Path:
         return self._snapshots / digest.removeprefix("sha256:")
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return snapshot.file_sha256(path)
+    except OSError as error:
+        raise AccessDenied(f"cannot read {path}: {error.strerror}") from None

@@ -23,7 +23,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A snapshot on the shelf and the bundle that it last came from.
 
     ``imported`` is RFC 3339 in UTC. ``order`` ascends with each import. ``activated`` is false for a
-    snapshot that was only ever used by naming its file.
+    snapshot that was only ever used by naming its file. ``read_from`` is the SHA-256 of the file of an ``unsigned``
+    one: of what reading it gives, nothing else tells beforehand.
     """
 
     manifest: Manifest
@@ -31,6 +32,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     order: int
     activated: bool = False
     unsigned: bool = False
+    read_from: str = ""
 
     @property
     def digest(self) -> str:
@@ -109,6 +111,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
             )
         return found[0]
 
+    def read_from(self, sha256: str, tool: str) -> Entry | None:
+        """The unsigned entry that a ``tool`` (its name and version) of now made of the file of ``sha256``."""
+        for entry in self.entries.values():
+            if entry.read_from == sha256 != "" and entry.manifest.tool.startswith(f"{tool},"):
+                return entry
+        return None
+
     def before_active(self) -> Entry:
         """What was active before the active one was imported, and is still here.
 
@@ -141,6 +150,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
             order=self.order + 1,
             activated=True,
             unsigned=verified.unsigned,
+            read_from=verified.read_from,
         )
         accepted = Accepted(version=verified.version, digest=entry.digest)
         return msgspec.structs.replace(
@@ -151,7 +161,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     def with_stored(self, verified: Verified, time: str) -> State:
         """This state with the snapshot of ``verified`` on the shelf, not active."""
         entry = Entry(
-            manifest=verified.manifest, imported=time, order=self.order + 1, unsigned=verified.unsigned
+            manifest=verified.manifest,
+            imported=time,
+            order=self.order + 1,
+            unsigned=verified.unsigned,
+            read_from=verified.read_from,
         )
         return msgspec.structs.replace(self, order=entry.order, entries={**self.entries, entry.digest: entry})
 

@@ -36,7 +36,8 @@ from redoubt.model import Advisory, CveRecord, DefinitionsInfo, Epss
 DATA = "snapshot.lmdb"
 STAMP = "snapshot.json"
 
-_COMMIT = 64 << 20
+#: What is written between two commits is held in memory.
+_COMMIT = 16 << 20
 _FLUSH = 1 << 20
 #: What all records of one package may take together, in bytes.
 _LONGEST_GROUP = 256 << 20

@@ -49,14 +49,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ratio_from: int = 64 << 20
 
 
-def write(records: Iterable[Record], out: BinaryIO, *, level: int = 10) -> StreamFacts:
+def write(
+    records: Iterable[Record], out: BinaryIO, *, level: int = 10, fleeting: bool = False
+) -> StreamFacts:
     """Compress ``records`` into ``out`` and say what they are.
 
+    What is ``fleeting`` is read again at once and thrown away: it is compressed little, in little memory.
     Raises ``UnreadableInput`` where keys do not ascend strictly or a record is too large: a builder
     merges what shares a key before it comes here.
     """
     counts: dict[str, int] = {}
-    with _compressor(level).stream_writer(out, closefd=False) as compressed:
+    compressor = zstandard.ZstdCompressor(level=1) if fleeting else _compressor(level)
+    with compressor.stream_writer(out, closefd=False) as compressed:
         sink = _Hashing(compressed)
         for key, value in _ascending(records):
             prefix = chr(key[0])

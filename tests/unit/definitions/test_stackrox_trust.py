@@ -93,6 +93,38 @@ def test_same_bundle_again_changes_nothing(library, tmp_path):
     assert library.import_bundle(path, now=NOW).already_active
 
 
+def test_same_bundle_again_is_not_read_again(library, tmp_path, monkeypatch):
+    library.trust.allow_unsigned("stackrox")
+    path = bundle(tmp_path)
+    first = library.import_bundle(path, now=NOW)
+    with monkeypatch.context() as patched:
+        patched.setattr("redoubt.definitions.stackrox.bundle.convert", None)
+        assert library.import_bundle(path, now=NOW).already_active
+        with library.open(str(path), now=NOW) as definitions:
+            assert definitions.info.digest == first.entry.digest
+            assert definitions.info.unsigned
+        library.trust.disallow_unsigned("stackrox")
+        with pytest.raises(DefinitionsRefused, match="allow-unsigned"):
+            library.import_bundle(path, now=NOW)
+
+
+def test_same_bundle_is_read_again_by_another_redoubt_and_where_its_snapshot_is_damaged(
+    library, tmp_path, monkeypatch
+):
+    library.trust.allow_unsigned("stackrox")
+    path = bundle(tmp_path)
+    first = library.import_bundle(path, now=NOW)
+    (library.info().path / "snapshot.lmdb").write_bytes(b"")
+    assert library.import_bundle(path, now=NOW).entry.digest == first.entry.digest
+    assert library.verify().entry.digest == first.entry.digest
+    read = []
+    monkeypatch.setattr("redoubt.__version__", "9.9")
+    monkeypatch.setattr("redoubt.definitions.stackrox.bundle.convert", lambda *_: read.append(1) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        library.import_bundle(path, now=NOW)
+    assert read
+
+
 def test_refused_bundle_leaves_what_was_active(library, tmp_path):
     library.trust.allow_unsigned("stackrox")
     done = library.import_bundle(bundle(tmp_path), now=NOW)

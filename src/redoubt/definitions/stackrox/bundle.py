@@ -20,8 +20,6 @@ from redoubt.errors import DefinitionsRefused
 
 #: Clocks may differ by this much. A bundle from further ahead would keep out every one that comes after it.
 _SKEW = timedelta(days=1)
-#: What is written is read again at once, and thrown away.
-_LEVEL = 1
 
 
 def read_unsigned(carrier: Carrier, work: Path, now: datetime) -> Verified:
@@ -45,7 +43,7 @@ def _converted(contents: Contents, work: Path, now: datetime) -> Verified:
             )
         packed = work / bundle.TARGET
         with durable.writing(packed), packed.open("xb") as sink:
-            facts = stream.write(converted.records(), sink, level=_LEVEL)
+            facts = stream.write(converted.records(), sink, fleeting=True)
         manifest = Manifest(
             channel=UNSIGNED_CHANNEL,
             version=bundle.default_version(created),

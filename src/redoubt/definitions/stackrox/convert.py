@@ -33,7 +33,7 @@ from redoubt.errors import DefinitionsRefused, UnreadableInput
 from redoubt.model import Advisory, SourceInfo, Status
 
 #: Bytes of records held in memory before sorted runs go to temporary files.
-_BUDGET = 48 << 20
+_BUDGET = 32 << 20
 #: More than there are updaters in the world, and few enough that each can be named.
 _OPERATIONS = 5000
 #: An updater of which more than one in so many records is spoilt is not that updater any more.
