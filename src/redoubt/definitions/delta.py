@@ -104,6 +104,24 @@ class DeltaReader:
         return f"sha256:{self._hash.hexdigest()}"
 
     def __iter__(self) -> Iterator[list[Record] | Kept]:
+        changed: list[Record] = []
+        held = 0
+        for piece in self._pieces():
+            if isinstance(piece, Kept):
+                if changed:
+                    yield changed
+                    changed, held = [], 0
+                yield piece
+                continue
+            changed += piece  # neighbours that all changed, as scores do, go on together
+            held += sum(len(value) for _, value in piece)
+            if held > _HELD or len(changed) >= _BATCH:
+                yield changed
+                changed, held = [], 0
+        if changed:
+            yield changed
+
+    def _pieces(self) -> Iterator[list[Record] | Kept]:
         steps = _by_entry(record for batch in self._delta for record in batch)
         entry, changing = next(steps, _NO_STEPS)
         for batch in _batches(self._base):
