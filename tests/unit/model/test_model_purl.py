@@ -95,7 +95,7 @@ _QUALIFIERS = st.dictionaries(
     st.sampled_from(["deb", "rpm", "npm", "maven", "golang", "generic", "cargo", "gem", "conan", "hex"]),
     _PART,
     _PART.filter(lambda text: text.strip("/ ")),
-    _PART,
+    _PART.filter(lambda text: not text.endswith("/")),  # a slash at the end of it all is taken away first
     _QUALIFIERS,
     _PART,
 )
