@@ -11,7 +11,7 @@ help: ## List the targets
 
 $(VENV)/.installed: pyproject.toml uv.lock
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
-	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(VENV) UV_COMPILE_BYTECODE=1 $(BIN)/uv sync --quiet --inexact --frozen
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(VENV) UV_COMPILE_BYTECODE=1 $(BIN)/uv sync --quiet --inexact --frozen --extra postgres
 	@$(BIN)/python -m compileall -q src
 	@touch $@
 
@@ -28,7 +28,7 @@ lint: setup ## Check style, types and the floors of the architecture
 # What tests need from Debian. Installed where we are root and apt is there; elsewhere those tests skip.
 DEBIAN_PACKAGES := docker-registry skopeo rpm python3-rpm db5.3-util libmaven3-core-java default-jdk-headless \
 	node-semver mmdebstrap python3-apt golang-go golang-golang-x-mod-dev \
-	ruby php-cli php-composer-semver pacman-package-manager
+	ruby php-cli php-composer-semver pacman-package-manager postgresql curl chromium iproute2
 
 .PHONY: test-packages
 test-packages:
