@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 import packageurl
 
-from redoubt.assessments import documents as vex
 from redoubt.assessments import ignorefile
 from redoubt.cli import entry
 from redoubt.definitions import cvss, mirror
@@ -163,92 +162,6 @@ def _purl_read(data: bytes) -> int:
     return int(purl.parse(data.decode("utf-8", "replace")) is not None)
 
 
-def _vex(data: bytes) -> int:
-    with suppress(RedoubtError):
-        return len(vex.read(data, "a").statements)
-    return 0
-
-
-def _vexes() -> list[bytes]:
-    """OpenVEX, and CSAF's profile of it, of one package each."""
-    encode = msgspec.json.encode
-    openvex = {
-        "@context": "https://openvex.dev/ns/v0.2.0",
-        "@id": "https://x/1",
-        "author": "a",
-        "timestamp": "2099-01-01T00:00:00Z",
-        "version": 1,
-        "statements": [
-            {
-                "vulnerability": {
-                    "@id": "https://x/CVE-2099-0001",
-                    "name": "CVE-2099-0001",
-                    "aliases": ["GHSA-a"],
-                },
-                "products": [
-                    {
-                        "@id": "pkg:oci/a@sha256%3A00",
-                        "identifiers": {"purl": "pkg:oci/a"},
-                        "hashes": {"sha-256": "00"},
-                        "subcomponents": [{"@id": "pkg:deb/debian/b@1"}],
-                    }
-                ],
-                "status": "not_affected",
-                "justification": "component_not_present",
-                "impact_statement": "x",
-            }
-        ],
-    }
-    product = {
-        "name": "b",
-        "product_id": "P",
-        "product_identification_helper": {"purl": "pkg:deb/debian/b@1"},
-    }
-    part = {"name": "c", "product_id": "C", "product_identification_helper": {"purl": "pkg:oci/c"}}
-    csaf = {
-        "document": {
-            "category": "csaf_vex",
-            "csaf_version": "2.0",
-            "publisher": {"name": "a", "category": "vendor", "namespace": "https://x"},
-            "title": "t",
-            "tracking": {
-                "id": "1",
-                "version": "1",
-                "status": "final",
-                "current_release_date": "2099-01-01T00:00:00Z",
-            },
-        },
-        "product_tree": {
-            "branches": [
-                {
-                    "category": "vendor",
-                    "name": "a",
-                    "branches": [{"category": "product_version", "name": "1", "product": product}],
-                }
-            ],
-            "full_product_names": [part],
-            "relationships": [
-                {
-                    "category": "default_component_of",
-                    "product_reference": "P",
-                    "relates_to_product_reference": "C",
-                    "full_product_name": {"name": "b of c", "product_id": "R"},
-                }
-            ],
-            "product_groups": [{"group_id": "G", "product_ids": ["R"]}],
-        },
-        "vulnerabilities": [
-            {
-                "cve": "CVE-2099-0001",
-                "product_status": {"known_not_affected": ["R", "P"], "fixed": ["C"]},
-                "flags": [{"label": "component_not_present", "group_ids": ["G"], "product_ids": ["P"]}],
-                "threats": [{"category": "impact", "details": "x", "product_ids": ["P"]}],
-            }
-        ],
-    }
-    return [encode(openvex), encode(csaf)]
-
-
 def _ignore(data: bytes) -> int:
     with suppress(RedoubtError):
         rules = ignorefile.read(data, "a")
@@ -328,7 +241,6 @@ TARGETS: dict[str, Target] = {
     "purl-read": Target(
         _purl_read, lambda: [b"pkg:deb/debian/a%2Bb@1:2~x?arch=amd64&distro=debian-12#s", b"pkg:npm/%40s/a@1"]
     ),
-    "vex": Target(_vex, _vexes),
     "ignore-file": Target(
         _ignore,
         lambda: [
