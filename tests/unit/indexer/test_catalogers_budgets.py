@@ -10,6 +10,7 @@ from redoubt.indexer.catalogers.dpkg_files import DpkgFilesCataloger
 from redoubt.indexer.catalogers.fields import lines
 from redoubt.indexer.catalogers.interface import Catalog, Cataloger, MemoryContent
 from redoubt.indexer.catalogers.npm_lock import NpmLockCataloger
+from redoubt.indexer.catalogers.sbom import SbomCataloger
 from redoubt.indexer.ownership import MAX_PATHS
 from redoubt.model import ProblemKind
 
@@ -41,6 +42,14 @@ def test_json_that_would_take_thirty_times_its_size_is_not_read(filling: bytes) 
     assert len(data) <= NpmLockCataloger.wanted.max_size
     catalog = NpmLockCataloger().catalog("app/package-lock.json", MemoryContent(data))
     assert kinds(catalog) == [ProblemKind.LIMIT]
+
+
+@pytest.mark.parametrize("mark", [b'"bomFormat":"CycloneDX"', b'"spdxVersion":"SPDX-2.3"'])
+def test_an_sbom_that_would_take_thirty_times_its_size_is_said_and_not_read(mark: bytes) -> None:
+    data = b"{" + mark + b',"components":[' + b"{}," * documents.MAX_HOLDERS + b"{}]}"
+    assert kinds(SbomCataloger().catalog("app/bom.json", MemoryContent(data))) == [ProblemKind.LIMIT]
+    other = data.replace(mark, b'"a":0')
+    assert SbomCataloger().catalog("app/bom.json", MemoryContent(other)) == Catalog()
 
 
 @pytest.mark.parametrize(

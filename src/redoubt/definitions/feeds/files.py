@@ -42,7 +42,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     file: int = 2 << 30
     content: int = 8 << 30
-    plain: int = 1 << 30
+    plain: int = 256 << 20
     streamed: int = 4 << 30
     member: int = 64 << 20
     members: int = 2_000_000

@@ -16,6 +16,8 @@ from redoubt.errors import AccessDenied, RedoubtError, UnreadableInput
 #: What a repository is asked by when it need not be there: storage without listings denies what it does not have.
 ABSENT = (egress.Missing, AccessDenied)
 _MIRRORS = 5
+#: Bytes of a list of mirrors that are looked at.
+_MIRROR_LIST = 64 << 10
 
 
 def of_mirrors(get: Get, path: str, mirror_list: str, arch: str) -> Download | None:
@@ -26,7 +28,7 @@ def of_mirrors(get: Get, path: str, mirror_list: str, arch: str) -> Download | N
     """
     secure = urlsplit(mirror_list).scheme == "https"
     trouble: RedoubtError = UnreadableInput(f"{mirror_list} names no mirror")
-    lines = get(mirror_list).decode("utf-8", "replace").split()
+    lines = get(mirror_list)[:_MIRROR_LIST].decode("utf-8", "replace").split()
     for line in [line for line in lines if _usable(line, secure)][:_MIRRORS]:
         try:
             return of_repository(get, path, line.replace("$basearch", arch))

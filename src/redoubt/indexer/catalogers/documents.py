@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 def decoded(decoder: msgspec.json.Decoder[_T], content: Content | bytes, found: Findings) -> _T | None:
     """The document, with or without a byte order mark; None and a problem if it is not what the decoder knows."""
     data = content if isinstance(content, bytes) else content.all()
-    if data.count(b"{") + data.count(b"[") > MAX_HOLDERS or data.count(b",") > MAX_VALUES:
+    if sprawls(data):
         found.problem(
             ProblemKind.LIMIT, f"more than {MAX_VALUES:,} values or {MAX_HOLDERS:,} objects; not read"
         )
@@ -30,6 +30,11 @@ def decoded(decoder: msgspec.json.Decoder[_T], content: Content | bytes, found: 
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         found.damaged(f"not the JSON that it should be: {clean(str(error))[:200]}")
         return None
+
+
+def sprawls(data: bytes) -> bool:
+    """Whether a document may hold too many values to be decoded."""
+    return data.count(b"{") + data.count(b"[") > MAX_HOLDERS or data.count(b",") > MAX_VALUES
 
 
 def word(value: object) -> str:

@@ -6,9 +6,10 @@ before it, and so does what is installed. The distribution that an SBOM names is
 
 from __future__ import annotations
 
-from redoubt.errors import UnreadableInput
+from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.indexer.catalogers.fields import Findings, shown
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
+from redoubt.model import ProblemKind
 from redoubt.model.namespaces import OPERATING_SYSTEM_TYPES
 
 #: Names that files which are no SBOMs have as well.
@@ -47,6 +48,9 @@ class SbomCataloger:
             return found.catalog()
         try:
             told = sbom.read(data, "the document")
+        except LimitExceeded as error:
+            found.problem(ProblemKind.LIMIT, str(error))
+            return found.catalog()
         except UnreadableInput as error:
             found.damaged(str(error))
             return found.catalog()

@@ -10,7 +10,8 @@ import binascii
 
 import msgspec
 
-from redoubt.errors import UnreadableInput
+from redoubt.errors import LimitExceeded, UnreadableInput
+from redoubt.indexer.catalogers import documents
 from redoubt.indexer.catalogers.fields import clean
 from redoubt.indexer.sbom import cyclonedx, spdx, tags
 from redoubt.indexer.sbom.gathered import Sbom
@@ -35,6 +36,7 @@ class _Header(msgspec.Struct, rename="camel"):
     data: msgspec.Raw = msgspec.field(name="Data", default=msgspec.Raw())
 
 
+_MARKS = ((b'"bomFormat"', "cyclonedx"), (b'"spdxVersion"', "spdx"), (b'"payloadType"', "wrapped"))
 _HEADER = msgspec.json.Decoder(_Header)
 
 
@@ -47,6 +49,8 @@ def recognise(data: bytes) -> str:
     """``cyclonedx``, ``spdx``, ``wrapped``, or nothing where ``data`` is no SBOM that is read."""
     if _has_tags(data):
         return "spdx"
+    if documents.sprawls(data):  # what it is cannot be read, and that it was here is to be said
+        return next((kind for mark, kind in _MARKS if mark in data), "")
     try:
         header = _HEADER.decode(data.removeprefix(_BOM))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -65,7 +69,7 @@ def read(data: bytes, name: str = "SBOM") -> Sbom:
     except RecursionError:
         raise UnreadableInput(f"{name}: nested too deeply to be an SBOM") from None
     except UnreadableInput as error:
-        raise UnreadableInput(f"{name}: {error}") from None
+        raise type(error)(f"{name}: {error}") from None
 
 
 def _has_tags(data: bytes) -> bool:
@@ -86,6 +90,10 @@ def _read(data: bytes | msgspec.Raw) -> Sbom:
     for _ in range(_WRAPPINGS):
         if isinstance(data, bytes) and not may_begin(data[:64]):
             raise UnreadableInput(_other(data))
+        if isinstance(data, bytes) and documents.sprawls(data):
+            raise LimitExceeded(
+                f"more than {documents.MAX_VALUES:,} values or {documents.MAX_HOLDERS:,} objects; not read"
+            )
         header = _HEADER.decode(data)
         match _kind(header):
             case "cyclonedx":

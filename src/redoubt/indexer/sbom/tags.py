@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from redoubt.errors import UnreadableInput
+from redoubt.indexer.catalogers.fields import lines
 from redoubt.indexer.sbom.shapes import SpdxPackage, SpdxReference
 
 MARK = b"SPDXVersion:"
@@ -66,7 +67,7 @@ _MAX_REFERENCES = 1000
 
 def _pairs(data: bytes) -> Iterator[tuple[str, str]]:
     within = False
-    for line in data.decode("utf-8", "replace").split("\n"):
+    for line in lines(data.decode("utf-8", "replace")):
         if within:
             within = "</text>" not in line
             continue

@@ -18,9 +18,9 @@ from redoubt.indexer.sources.credentials import Credentials
 
 _MAX_TOKEN = 1 << 20
 _CLIENT_ID = "redoubt"
-_SCHEME = re.compile(r"\s*,?\s*([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?=\s|,|\Z)")
+_SCHEME = re.compile(r"\s*+,?\s*+([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?=\s|,|\Z)")
 _PARAMETER = re.compile(
-    r"\s*,?\s*([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([A-Za-z0-9!#$%&'*+.^_`|~/:-]+))"
+    r"\s*+,?\s*+([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([A-Za-z0-9!#$%&'*+.^_`|~/:-]+))"
 )
 _VISIBLE = re.compile(r"[\x21-\x7e]+\Z")
 
