@@ -42,9 +42,9 @@ SCHEMES = {
     "packagist": "composer",
     "nuget": "nuget",
     "hex": "semver",
-    "pub": "semver",
+    "pub": "pub",
     "swift": "semver",
-    "julia": "semver",
+    "julia": "julia",
     "bitnami": "semver",
 }
 

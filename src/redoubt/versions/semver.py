@@ -2,8 +2,8 @@
 
 Rules: Semantic Versioning 2.0.0, section 11; build metadata is ignored. Read more widely than its
 grammar, because real records are: a leading ``v``, a missing minor or patch (zero), and leading zeros
-(``2024.03.30``), which change nothing. ``npm`` and ``golang`` are strict in their own ways and have their
-own modules; the order of pre-releases is shared from here.
+(``2024.03.30``), which change nothing. ``npm`` and ``golang`` are strict in their own ways, ``pub`` and ``julia``
+order build metadata, and have their own modules; the order of identifiers is shared from here.
 """
 
 from __future__ import annotations
@@ -30,6 +30,14 @@ def _identifier(text: str) -> bytes:
 #: One pre-release identifier as bytes, numbers below words; ASCII letters, digits and hyphens.
 identifier = Memo(_identifier).__getitem__
 
+#: What stands in the place of ``identifiers`` below, and above, any of them.
+BELOW, ABOVE = _END, _RELEASE
+
+
+def identifiers(text: str) -> bytes:
+    """Identifiers between dots as bytes: one after another, fewer below more; nothing at all is below any."""
+    return b"".join(map(identifier, text.split("."))) + _END
+
 
 def ordered(major: str, minor: str | None, patch: str | None, prerelease: str | None) -> bytes:
     """Order-preserving bytes of parts that were already found to be well formed (ASCII).
@@ -39,7 +47,7 @@ def ordered(major: str, minor: str | None, patch: str | None, prerelease: str | 
     core = NUMBERS[major] + (NUMBERS[minor] if minor else ZERO) + (NUMBERS[patch] if patch else ZERO)
     if prerelease is None:
         return core + _RELEASE
-    return core + b"".join(map(identifier, prerelease.split("."))) + _END
+    return core + identifiers(prerelease)
 
 
 def key(version: str) -> bytes:

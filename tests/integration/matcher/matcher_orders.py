@@ -298,6 +298,24 @@ def _semver(text: str, pattern: re.Pattern[str] = _SEMVER) -> object | None:
     return (core, 0, tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in before.split(".")))
 
 
+_BUILT = re.compile(
+    r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
+)
+
+
+def _built(text: str) -> object | None:
+    """pub_semver's and Julia's order, as far as both agree: builds are told apart, and none is below any."""
+    found = _BUILT.fullmatch(text)
+    if not found:
+        return None
+    *numbers, before, build = found.groups()
+    words = [
+        tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in each.split(".")) if each else ()
+        for each in (before, build)
+    ]
+    return (tuple(int(number or 0) for number in numbers), before is None, *words)
+
+
 def orders(scheme: str, groups: Sequence[Sequence[str]]) -> list[Order]:
     """A comparison for each group: below zero, zero, above; None where a text is no version."""
     match scheme:
@@ -319,6 +337,8 @@ def orders(scheme: str, groups: Sequence[Sequence[str]]) -> list[Order]:
             ranks = json.loads(_ask(["php", "-r", _PHP, str(_COMPOSER)], json.dumps(groups)))
         case "semver":
             ranks = _keyed(_semver, groups)
+        case "pub" | "julia":
+            ranks = _keyed(_built, groups)
         case "nuget":
             ranks = _keyed(lambda text: _semver(text.lower(), _NUGET), groups)
         case "pacman":

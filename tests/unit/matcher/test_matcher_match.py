@@ -30,6 +30,17 @@ def test_names_are_looked_up_in_the_form_their_ecosystem_compares() -> None:
     assert match(index([pypi("Zope.Interface", "1.0")]), snapshot).packages[0].name == "Zope.Interface"
 
 
+@pytest.mark.parametrize(("kind", "fixed"), [("pub", "1.2.3+1"), ("julia", "1.2.3+1")])
+def test_a_fix_that_only_build_metadata_tells_is_told_where_the_ecosystem_orders_it(
+    kind: str, fixed: str
+) -> None:
+    snapshot = MemorySnapshot().add(flaw("CVE-2024-1"), kind, "png", affected(kind, fixed=fixed))
+    for version, flawed in (("1.2.3", True), ("1.2.3+0", True), (fixed, False), ("1.2.3+10", False)):
+        assert bool(ids(snapshot, Package(type=kind, name="png", version=version))) is flawed
+    plain = MemorySnapshot().add(flaw("CVE-2024-1"), "hex", "png", affected("hex", fixed=fixed))
+    assert ids(plain, Package(type="hex", name="png", version="1.2.3")) == []
+
+
 def test_debian_is_judged_by_the_source_package_and_its_version() -> None:
     snapshot = MemorySnapshot().add(
         flaw("CVE-2024-1000", "debian"), DEB, "gcc", affected(DEB, fixed="1:4.8-2")

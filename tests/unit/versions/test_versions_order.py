@@ -49,6 +49,14 @@ LADDERS = {
         1.0.0-alpha | 1.0.0-alpha.1 1.0.0-alpha.01 1-alpha.1 | 1.0.0-alpha.beta | 1.0.0-beta | 1.0.0-beta.2 | 1.0.0-beta.11 | 1.0.0-rc.1 v1.0.0-rc.1+b
         | 1.0.0 1 1.0 v1 v1.0.0 01.00.0 1.0.0+b 1.0.0+ | 1.2 | 1.10 | 2024.03.30 2024.3.30 | 2024.10.1
     """,
+    "pub": """
+        1.0.0-0 | 1.0.0-9 | 1.0.0-10 | 1.0.0-alpha | 1.0.0-alpha+1 | 1.0.0-alpha+2 | 1.0.0-alpha.1 1.0.0-alpha.01 | 1.0.0-rc.1 | 1.0.0 1 1.0 v1.0.0 01.00.0 1.0.0+ | 1.0.0+0 1.0.0+00 | 1.0.0+0.0 | 1.0.0+1 v1+1
+        | 1.0.0+9 | 1.0.0+10 | 1.0.0+10.a | 1.0.0+10.a.1 | 1.0.0+A | 1.0.0+a | 1.0.0+hotfix | 1.0.0+hotfix.1 | 1.0.1-dev | 1.0.1 | 1.2.3+18446744073709551616 | 1.2.3+18446744073709551617
+    """,
+    "julia": """
+        1.0.0- 1- v1.0- | 1.0.0-0 | 1.0.0-9 | 1.0.0-10 | 1.0.0-- | 1.0.0-A | 1.0.0-DEV | 1.0.0-alpha 1.0alpha 1-alpha | 1.0.0-alpha+0 | 1.0.0-alpha.1 1alpha.1 | 1.0.0-rc1 1.0rc1 v1.0.0rc1
+        | 1.0.0 1 1.0 v1 V1.0.0 01.0 | 1.0.0+0 1+0 1.0.0+00 | 1.0.0+0.1 | 1.0.0+1 | 1.0.0+9 | 1.0.0+10 | 1.0.0+A | 1.0.0+a | 1.0.0+b | 1.0.0+ 1+ | 1.0.1- | 1.0.1+0 | 3.0.16+0 | 3.0.16+1 | 2024.3.11+0 2024.03.11+0
+    """,
     "golang": """
         v0.0.0-20180816102801-aaf60122140d | 0.0.0-20191109021931-daa7c04131f5 | v0.1.0 0.1 v0.1.0+incompatible | v1.2.3 | v1.2.4-0.20191109021931-daa7c04131f5 | v1.2.4-rc.1
         | v1.2.4-rc.1.0.20191109021931-daa7c04131f5 | v1.2.4-rc.2 | v1.2.4 | v1.19.13 go1.19.13 go1.19.13-bigcorp | v1.20 1.20.0 go1.20 go1.20.0 | 1.21.0-0 | go1.21beta1 1.21.0-beta.1
@@ -88,6 +96,8 @@ REFUSED = {
     "pypi": ["", "a", "1.0x", "1.0.", "1..0", "1.0+", "1.0+a+b", "1.0+a..b", "1 .0", "1!", "١.٠", "1.0.poſt1", "1.0+ß", "1.0-p1", "latest"],
     "npm": ["", "1", "1.0", "01.0.0", "1.0.0.0", "1.0.0-", "1.0.0-01", "1.0.0-a..b", "1.0.0+", "1.0.0rc1", "1.0.0-é", "9007199254740992.0.0", "1.0.0-" + "a" * 251, "1.0.0\x1c", "1.٠.0"],
     "semver": ["", "a", "1.2.3.4", "1.", "1.0.0-", "1.0.0-a..b", "1.0.0-a_b", " 1.0.0", "1.0.0\n", "nightly.2026-03-10.0", "١"],
+    "pub": ["", "a", "1.2.3.4", "1.", "1.0.0-", "1.0.0-a..b", "1.0.0+a..b", "1.0.0+a+b", "1.0.0+.", "1.0.0+a_b", "1.0.0rc1", " 1.0.0", "1.0.0\n", "any", "١"],
+    "julia": ["", "a", "1.2.3.4", "1.", "1.0.0-+1", "1.0.0-a..b", "1.0.0+a..b", "1.0.0+a+b", "1.0.0+.", "1.0.0a_b", "1.0.0-a.", " 1.0.0", "1.0.0\n", "∞", "١"],
     "golang": ["", "(devel)", "devel go1.21-abcdef", "v", "v01.0.0", "v1.0.0-01", "v1-rc.1", "v1.0.0.0", "v1.0.0-", "go1.21rc", "go01", "go", "vgo1.21", "latest", "v1.0.0\n", "v1.٠.0"],
     "maven": ["", "1.0é", "1\n", "1\x00", "١"],
     "gem": ["", " ", "a", "a.1", "1..1", "1.", ".1", "-1", "1-", "1.0_1", "1 .0", "1+b", "1.é", "v1", "١", "1.0-.1"],
@@ -130,6 +140,13 @@ def test_text_outside_the_grammar_is_refused_and_has_an_inexact_key(scheme: str)
 
 def test_every_scheme_has_a_ladder_and_refuses_something() -> None:
     assert {name.partition("-")[0] for name in LADDERS} == versions.SCHEMES == set(REFUSED)
+
+
+@pytest.mark.parametrize("scheme", ["pub", "julia"])
+def test_without_build_metadata_the_order_is_that_of_semantic_versions(scheme: str) -> None:
+    for rungs in ("semver", "npm"):
+        for text in (text for rung in _rungs(rungs) for text in rung if "+" not in text and "=" not in text):
+            assert versions.key(scheme, text) == versions.key("semver", text)
 
 
 def test_maven_versions_in_a_ring_are_compared_one_by_one_and_one_key_is_inexact() -> None:
