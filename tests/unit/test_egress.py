@@ -9,6 +9,7 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
@@ -474,3 +475,42 @@ def test_crawling_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(egress.ConnectionBroken, match="too slow"):
             for _ in response.chunks():
                 pass
+
+
+@pytest.mark.parametrize("body", [b"some bytes", lambda: iter([b"some ", b"bytes"])])
+def test_what_is_sent_is_given_anew_for_each_try(body: egress.Content) -> None:
+    with Web(script(Answer(503), Answer())) as web, client() as c:
+        with c.send(web.url, method="POST", content=body, headers={"Content-Length": "10"}) as response:
+            assert response.status == 200
+        assert [asked.body for asked in web.asked] == [b"some bytes"] * 2
+
+
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_what_is_sent_is_not_taken_elsewhere(status: int) -> None:
+    with Web(script(Answer(status, headers={"Location": "/there"}), Answer())) as web, client() as c:
+        with pytest.raises(NetworkError, match="redirected what was sent"):
+            c.send(web.url, method="POST", content=b"some bytes")
+        assert len(web.asked) == 1
+
+
+def test_a_body_that_cannot_be_read_ends_the_request_with_its_own_error() -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"some"
+        raise UnreadableInput("the file is gone")
+
+    with (
+        Web(script(Answer())) as web,
+        client() as c,
+        pytest.raises(UnreadableInput, match="the file is gone"),
+    ):
+        c.send(web.url, method="POST", content=broken)
+
+
+def test_a_client_certificate_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").write_text("nothing")
+    for certificate, message in (
+        (tmp_path / "none.pem", "no such"),
+        (tmp_path / "cert.pem", "is no certificate"),
+    ):
+        with pytest.raises(UnreadableInput, match=message):
+            client(client_certificate=(certificate, tmp_path / "cert.pem"))

@@ -14,10 +14,11 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -50,6 +51,8 @@ _CRAWL = 1024
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 T = TypeVar("T")
+#: A request's body: bytes, or a function that gives its chunks anew for each try.
+Content: TypeAlias = bytes | Callable[[], Iterable[bytes]]
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -185,9 +188,16 @@ class Client:
     """Connections to whoever the policy allows. May be used from several threads at once."""
 
     def __init__(
-        self, inner: httpx.Client, library: ModuleType, policy: Policy, retry: Retry, timeout: float
+        self,
+        inner: httpx.Client,
+        library: ModuleType,
+        policy: Policy,
+        retry: Retry,
+        timeout: float,
+        server_name: str = "",
     ) -> None:
         self._inner = inner
+        self._server_name = server_name
         self._library = library
         self._policy = policy
         self._timeout = timeout
@@ -200,20 +210,23 @@ class Client:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        content: Content | None = None,
         retry: Retry | None = None,
     ) -> Response:
         """Send a request and return the answer, whatever its status, with the body still to be read.
 
-        Redirects are followed, at most ``MAX_REDIRECTS`` and never from https to http; ``Authorization``
-        and forms stay with the host that they were meant for. Failures to connect and answers that ask to come back
-        (408, 429, 5xx) are retried. Raises ``NetworkError``.
+        ``content`` is a body: bytes, or what gives its chunks anew for each try (then name its length in
+        ``Content-Length``, or it goes out chunked). What it raises ends the request and is passed on.
+        Redirects are followed, at most ``MAX_REDIRECTS`` and never from https to http, and not with ``content``;
+        ``Authorization`` and forms stay with the host that they were meant for. Failures to connect and answers
+        that ask to come back (408, 429, 5xx) are retried. Raises ``NetworkError``.
         """
         retry = retry or self.retry
         attempt = 0
         while True:
             last = attempt + 1 >= retry.attempts
             try:
-                response = self._follow(url, method, headers or {}, form)
+                response = self._follow(url, method, headers or {}, form, content)
             except self._library.TransportError as error:
                 if last or not failures.passes(error):
                     raise failures.failure(error)(f"{scrub(url)}: {failures.reason(error)}") from error
@@ -229,11 +242,21 @@ class Client:
             attempt += 1
 
     def _follow(
-        self, url: str, method: str, headers: Mapping[str, str], form: Mapping[str, str] | None
+        self,
+        url: str,
+        method: str,
+        headers: Mapping[str, str],
+        form: Mapping[str, str] | None,
+        content: Content | None,
     ) -> Response:
         try:
             request = self._inner.build_request(
-                method, url, headers={"Accept-Encoding": "identity", **headers}, data=form
+                method,
+                url,
+                headers={"Accept-Encoding": "identity", **headers},
+                data=form,
+                content=content() if callable(content) else content,
+                extensions={"sni_hostname": self._server_name} if self._server_name else None,
             )
         except (self._library.InvalidURL, UnicodeError, ValueError) as error:
             raise NetworkError(f"{scrub(url)}: not a usable address") from error
@@ -248,12 +271,18 @@ class Client:
             if inner.status_code not in _REDIRECTS or inner.next_request is None:
                 return Response(inner, self._library, self._timeout)
             inner.close()
+            if content is not None:
+                raise NetworkError(
+                    f"{scrub(url)}: redirected what was sent to another place; name that address"
+                )
             following = inner.next_request
             if request.url.scheme == "https" and following.url.scheme != "https":
                 raise NetworkError(f"{scrub(url)}: redirected from https to {following.url.scheme}; refused")
             if following.method != "GET" and _origin(following.url) != _origin(request.url):
                 # 307 and 308 repeat the form, which may hold an identity token.
                 raise NetworkError(f"{scrub(url)}: what was sent was redirected to another host; refused")
+            if _origin(following.url) != _origin(request.url):
+                following.extensions.pop("sni_hostname", None)
             request = following
         raise NetworkError(f"{scrub(url)}: redirected more than {MAX_REDIRECTS} times")
 
@@ -292,20 +321,25 @@ def client(
     policy: Policy | None = None,
     ca_file: Path | None = None,
     insecure: bool = False,
+    only_ca: bool = False,
+    client_certificate: tuple[Path, Path] | None = None,
+    server_name: str = "",
     timeout: float = TIMEOUT,
     retry: Retry | None = None,
 ) -> Client:
     """A client. ``timeout`` is in seconds, for connecting and for each read.
 
-    ``ca_file`` (PEM) is trusted beside the system's certificates; ``insecure`` checks no certificate at
-    all. Proxies come from the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``);
+    ``ca_file`` (PEM) is trusted beside the system's certificates, or with ``only_ca`` in their place; ``insecure``
+    checks no certificate at all. ``client_certificate`` is shown to servers that ask who is there: certificate and
+    key, PEM files. ``server_name`` is the name that the server's certificate must bear, and that it is
+    asked for in the handshake, where that is not the host's in the address. Proxies come from the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``);
     this machine itself is never reached through one. Raises ``UnreadableInput`` for a CA file that
-    is none and ``UsageError`` for a proxy that cannot be used.
+    is none or a client's certificate that cannot be used, and ``UsageError`` for a proxy that cannot be used.
     """
     httpx = _httpx()
     try:
         inner = httpx.Client(
-            verify=_trust(ca_file, insecure),
+            verify=_trust(ca_file, insecure, only_ca=only_ca, client_certificate=client_certificate),
             timeout=httpx.Timeout(timeout, pool=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
             headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
@@ -317,7 +351,7 @@ def client(
             "the proxy named in the environment cannot be used; see HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
         ) from error
     inner.cookies.jar.set_policy(_no_cookies())
-    return Client(inner, httpx, policy or Policy.from_environment(), retry or Retry(), timeout)
+    return Client(inner, httpx, policy or Policy.from_environment(), retry or Retry(), timeout, server_name)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -358,31 +392,49 @@ def _retry_after_seconds(text: str) -> float | None:
         return None
 
 
-def _trust(ca_file: Path | None, insecure: bool) -> ssl.SSLContext:
+def _trust(
+    ca_file: Path | None,
+    insecure: bool,
+    *,
+    only_ca: bool = False,
+    client_certificate: tuple[Path, Path] | None = None,
+) -> ssl.SSLContext:
     """The system's certificates (a site adds its CA there), else the ones that come with the HTTP library."""
     import ssl
 
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if insecure:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        return context
-    context = ssl.create_default_context()
-    folder = ssl.get_default_verify_paths().capath
-    if not context.cert_store_stats()["x509_ca"] and not (folder and any(Path(folder).iterdir())):
-        import certifi
+    elif not only_ca:
+        context = ssl.create_default_context()
+        folder = ssl.get_default_verify_paths().capath
+        if not context.cert_store_stats()["x509_ca"] and not (folder and any(Path(folder).iterdir())):
+            import certifi
 
-        context.load_verify_locations(certifi.where())
-    if ca_file is not None:
-        try:
+            context.load_verify_locations(certifi.where())
+    if ca_file is not None and not insecure:
+        with _readable(ca_file, "CA file", "holds no certificate in PEM form"):
             context.load_verify_locations(ca_file)
-        except FileNotFoundError:
-            raise UnreadableInput(f"{ca_file}: no such CA file") from None
-        except PermissionError:
-            raise AccessDenied(f"{ca_file}: the CA file may not be read") from None
-        except (OSError, ssl.SSLError):
-            raise UnreadableInput(f"{ca_file}: holds no certificate in PEM form") from None
+    if client_certificate is not None:
+        certificate, key = client_certificate
+        with _readable(certificate, "certificate or key", f"is no certificate for the key in {key}"):
+            context.load_cert_chain(certificate, key, password="")
     return context
+
+
+@contextmanager
+def _readable(path: Path, what: str, otherwise: str) -> Iterator[None]:
+    import ssl
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise UnreadableInput(f"{path}: no such {what}") from None
+    except PermissionError:
+        raise AccessDenied(f"{path}: the {what} may not be read") from None
+    except (OSError, ssl.SSLError):
+        raise UnreadableInput(f"{path}: {otherwise}") from None
 
 
 def _httpx() -> ModuleType:
