@@ -4,7 +4,7 @@
     python tests/fuzz/run.py --list
 
 Arguments after the target are libFuzzer's. Seeds and the kept corpus are always added; what a run finds
-goes into CORPUS, where one is named. ``python tests/fuzz/corpus.py`` keeps what is worth keeping.
+goes into CORPUS, where one is named. Half of the changes keep an input's form (``mutators``). ``python tests/fuzz/corpus.py`` keeps what is worth keeping.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ with atheris.instrument_imports(include=["redoubt"]):
     from targets import interface
 
 import corpus  # noqa: E402
+import mutators  # noqa: E402
 
 
 def _quiet(target: interface.Target, data: bytes) -> None:
@@ -39,11 +40,20 @@ def main() -> None:
         sys.exit(__doc__)
     name = sys.argv.pop(1)
     target = targets.TARGETS[name]
-    with tempfile.TemporaryDirectory() as folder:
-        for number, seed in enumerate((*target.seeds(), *corpus.kept(name))):
+    seeds = [*target.seeds(), *corpus.kept(name)]
+    with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile("w") as dictionary:
+        for number, seed in enumerate(seeds):
             (Path(folder) / str(number)).write_bytes(seed)
-        options = ["-max_len=20000", "-timeout=20", "-rss_limit_mb=1024"]
-        atheris.Setup([sys.argv[0], *options, *sys.argv[1:], folder], lambda data: _quiet(target, data))
+        dictionary.writelines(f'"{word.decode()}"\n' for word in mutators.words(seeds))
+        dictionary.flush()
+        largest = max(20_000, *(2 * len(seed) for seed in seeds))
+        options = [f"-max_len={largest}", "-timeout=20", "-rss_limit_mb=1024", f"-dict={dictionary.name}"]
+        atheris.Setup(
+            [sys.argv[0], *options, *sys.argv[1:], folder],
+            lambda data: _quiet(target, data),
+            # atheris has another ``Mutate`` once it runs
+            custom_mutator=mutators.mutator(seeds, lambda data, most: atheris.Mutate(data, most)),
+        )
         atheris.Fuzz()
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sys
+import tarfile
+from xml.etree import ElementTree
 
 import pytest
 
@@ -13,6 +17,7 @@ from support.data import ROOT
 sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
 
 import corpus
+import mutators
 from targets import TARGETS
 
 
@@ -48,3 +53,43 @@ def test_a_seed_is_understood_and_not_refused_at_once(name: str) -> None:
 def test_the_corpus_has_no_inputs_of_targets_that_are_gone() -> None:
     names = {name.replace(":", "-") for name in TARGETS}
     assert {path.stem for path in corpus.FOLDER.glob("*.zip")} <= names
+
+
+def changed(seed: bytes, count: int = 300) -> list[bytes]:
+    """Changes in form only: what libFuzzer would change stays as it is."""
+    mutate = mutators.mutator([seed], lambda data, _: data)
+    return [mutate(seed, 20_000, number) for number in range(count)]
+
+
+def whole(data: bytes, form: str) -> bool:
+    try:
+        if form == "json":
+            json.loads(data.partition(b"\n")[2])
+        elif form == "xml":
+            ElementTree.fromstring(data.partition(b"\n")[2])
+        else:
+            with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+                archive.getnames()
+    except (ValueError, ElementTree.ParseError, tarfile.TarError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("catalog:sbom", "json"), ("feed:amazon", "xml"), ("tar-in-gzip", "tar")]
+)
+def test_most_changes_keep_the_form_and_change_what_is_in_it(name: str, form: str) -> None:
+    seed = TARGETS[name].seeds()[0].partition(b"\n\0\n")[0]
+    made = changed(seed)
+    assert made == changed(seed)
+    assert len(set(made)) > len(made) / 4
+    assert sum(whole(data, form) for data in made) > len(made) * 0.7
+
+
+@pytest.mark.parametrize(
+    "seed", [b"", b"a", b"{", b"{}", b"[]", b"<a><b", b"a\n{}\n\0\n", bytes(257) + b"ustar"]
+)
+def test_anything_can_be_changed(seed: bytes) -> None:
+    made = changed(seed)
+    for number, data in enumerate(made):
+        assert isinstance(mutators.mutator([seed], lambda data, _: data)(data, 20_000, number), bytes)
