@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,9 +30,9 @@ class Asked:
 
 
 class Web:
-    """``answer`` is called with each request, in several threads."""
+    """``answer`` is called with each request, in several threads. ``tls``: what to speak HTTPS with."""
 
-    def __init__(self, answer: Callable[[Asked], Answer]) -> None:
+    def __init__(self, answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         web = self
 
@@ -39,7 +40,7 @@ class Web:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = self._body()
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 asked = Asked(self.command, self.path, headers, body)
                 web.asked.append(asked)
@@ -56,7 +57,17 @@ class Web:
                 self.end_headers()
                 self.wfile.write(given.body)
 
-            do_POST = do_HEAD = do_GET
+            def _body(self) -> bytes:
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return body
+
+            do_POST = do_PATCH = do_PUT = do_DELETE = do_HEAD = do_GET
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -68,7 +79,12 @@ class Web:
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.host = f"127.0.0.1:{self._server.server_port}"
-        self.url = f"http://{self.host}"
+        if tls is not None:
+            # The handshake happens in the connection's own thread, on the first read.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self.url = f"{'http' if tls is None else 'https'}://{self.host}"
 
     def __enter__(self) -> Web:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

@@ -19,6 +19,7 @@ import pytest
 
 from redoubt import egress
 from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, UnreadableInput, UsageError
+from support.tls import Authority
 from support.web import Answer, Asked, Web, script
 
 SRC = Path(egress.__file__).parent.parent
@@ -514,3 +515,43 @@ def test_a_client_certificate_that_is_none_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(UnreadableInput, match=message):
             client(client_certificate=(certificate, tmp_path / "cert.pem"))
+
+
+def test_the_last_answer_is_returned_where_its_body_matters() -> None:
+    with (
+        Web(script(Answer(503), Answer(503, b"why"))) as web,
+        client() as one,
+        one.send(web.url, last_answer=True) as response,
+    ):
+        assert (response.status, response.read(100)) == (503, b"why")
+    assert len(web.asked) == 3
+
+
+def test_a_body_of_unknown_length_goes_in_chunks() -> None:
+    with Web(script(Answer())) as web, client() as one:
+        one.send(web.url, method="POST", content=lambda: iter([b"one", b"two"])).close()
+    assert web.asked[0].body == b"onetwo"
+
+
+def test_a_server_is_known_by_another_name_than_its_address(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with Web(script(Answer()), authority.context("central.stackrox")) as web:
+        with client(ca_file=authority.file, server_name="central.stackrox") as one:
+            one.send(web.url).close()
+        with client(ca_file=authority.file) as one, pytest.raises(egress.Untrusted, match="not valid for"):
+            one.send(web.url)
+
+
+def test_the_servers_certificate_is_shown(tmp_path: Path) -> None:
+    from cryptography import x509
+
+    authority = Authority(tmp_path)
+    with (
+        Web(script(Answer()), authority.context("127.0.0.1")) as web,
+        client(insecure=True) as one,
+        one.send(web.url) as response,
+    ):
+        certificate = x509.load_der_x509_certificate(response.certificate)
+    assert certificate.issuer.rfc4514_string() == "CN=Test CA"
+    with Web(script(Answer())) as web, client() as one, one.send(web.url) as response:
+        assert response.certificate == b""

@@ -173,6 +173,13 @@ class Response:
         kind = Missing if self.status in (404, 410) else NetworkError
         raise kind(f"{self.where}: answered {self.status}")
 
+    @property
+    def certificate(self) -> bytes:
+        """The server's own certificate in DER, while the body is unread; empty where there is no TLS."""
+        stream = self._inner.extensions.get("network_stream")
+        secured = stream.get_extra_info("ssl_object") if stream is not None else None
+        return bytes(secured.getpeercert(True) or b"") if secured is not None else b""
+
     def close(self) -> None:
         """Let go of the connection; an unread body is not fetched."""
         self._inner.close()
@@ -212,6 +219,7 @@ class Client:
         form: Mapping[str, str] | None = None,
         content: Content | None = None,
         retry: Retry | None = None,
+        last_answer: bool = False,
     ) -> Response:
         """Send a request and return the answer, whatever its status, with the body still to be read.
 
@@ -219,7 +227,8 @@ class Client:
         ``Content-Length``, or it goes out chunked). What it raises ends the request and is passed on.
         Redirects are followed, at most ``MAX_REDIRECTS`` and never from https to http, and not with ``content``;
         ``Authorization`` and forms stay with the host that they were meant for. Failures to connect and answers
-        that ask to come back (408, 429, 5xx) are retried. Raises ``NetworkError``.
+        that ask to come back (408, 429, 5xx) are retried; with ``last_answer`` the last of these is returned, because
+        its body says why. Raises ``NetworkError``.
         """
         retry = retry or self.retry
         attempt = 0
@@ -232,7 +241,7 @@ class Client:
                     raise failures.failure(error)(f"{scrub(url)}: {failures.reason(error)}") from error
                 wait = retry.delay(attempt)
             else:
-                if response.status not in _PASSING:
+                if response.status not in _PASSING or (last and last_answer):
                     return response
                 response.close()
                 wait = retry.delay(attempt, response.header("retry-after"))
@@ -325,9 +334,10 @@ def client(
     client_certificate: tuple[Path, Path] | None = None,
     server_name: str = "",
     timeout: float = TIMEOUT,
+    connect: float | None = None,
     retry: Retry | None = None,
 ) -> Client:
-    """A client. ``timeout`` is in seconds, for connecting and for each read.
+    """A client. ``timeout`` is in seconds, for each read, and for connecting where ``connect`` is not given.
 
     ``ca_file`` (PEM) is trusted beside the system's certificates, or with ``only_ca`` in their place; ``insecure``
     checks no certificate at all. ``client_certificate`` is shown to servers that ask who is there: certificate and
@@ -340,7 +350,7 @@ def client(
     try:
         inner = httpx.Client(
             verify=_trust(ca_file, insecure, only_ca=only_ca, client_certificate=client_certificate),
-            timeout=httpx.Timeout(timeout, pool=None),
+            timeout=httpx.Timeout(timeout, pool=None, connect=connect or timeout),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
             headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
             mounts={f"all://{host}": None for host in _LOOPBACK},

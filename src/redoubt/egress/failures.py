@@ -28,7 +28,7 @@ def reason(error: Exception) -> str:
     """Why a connection failed, in words that hold nothing of what was sent."""
     import httpx
 
-    if (certificate := _certificate_failure(error)) is not None:
+    if (certificate := certificate_failure(error)) is not None:
         return (
             f"its certificate is not trusted ({certificate});"
             " name the file of the CA that signed it (--ca-file), or add that CA to the system's"
@@ -50,7 +50,8 @@ def reason(error: Exception) -> str:
             return "the request failed"
 
 
-def _certificate_failure(error: BaseException | None) -> str | None:
+def certificate_failure(error: BaseException | None) -> str | None:
+    """What TLS found wrong with the certificate, where that is why ``error`` happened."""
     import ssl
 
     for _ in range(8):
@@ -65,7 +66,7 @@ def _certificate_failure(error: BaseException | None) -> str | None:
 def failure(error: Exception) -> type[NetworkError]:
     import httpx
 
-    if _certificate_failure(error) is not None:
+    if certificate_failure(error) is not None:
         return Untrusted
     return Unreachable if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else NetworkError
 
@@ -76,7 +77,7 @@ def passes(error: Exception) -> bool:
 
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return False
-    return _certificate_failure(error) is None
+    return certificate_failure(error) is None
 
 
 def bad_location(error: Exception) -> bool:
