@@ -1,0 +1,59 @@
+"""What Central consists of while it runs. The API and the background work are given this and nothing else.
+
+``redoubt central`` puts one together with ``assemble`` and the parts that it has; tests put together what they need.
+A field that may be None is a part that can be missing: who needs it says what is not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from redoubt.central.auth.authenticate import Authenticator
+from redoubt.central.config import Settings
+from redoubt.central.frame import Hook
+from redoubt.central.store import Pool
+from redoubt.definitions.library import Library
+from redoubt.egress import Policy
+
+
+class Part(Protocol):
+    """Something with work in the background."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@dataclass(kw_only=True)
+class Services:
+    """One Central."""
+
+    settings: Settings
+    pool: Pool
+    auth: Authenticator
+    policy: Policy = field(default_factory=Policy)
+    library: Library | None = None
+    #: Started in this order, stopped in the opposite one.
+    parts: list[Part] = field(default_factory=list)
+    #: They hear how each request ended.
+    hooks: list[Hook] = field(default_factory=list)
+    #: What somebody should look at, a line each; shown in ``/v1/metadata``.
+    warnings: list[str] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Start what works in the background. What was started is stopped again where one fails."""
+        started: list[Part] = []
+        try:
+            for part in self.parts:
+                await part.start()
+                started.append(part)
+        except BaseException:
+            for part in reversed(started):
+                await part.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop what works in the background."""
+        for part in reversed(self.parts):
+            await part.stop()

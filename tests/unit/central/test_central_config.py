@@ -1,0 +1,85 @@
+"""Settings of Central."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from redoubt.central.config import Settings, load
+from redoubt.errors import UnreadableInput, UsageError
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "central.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_flags_win_over_the_environment_over_the_file(tmp_path: Path) -> None:
+    file = written(tmp_path, "port: 1\nhost: a\nlog_level: debug\n")
+    environment = {"REDOUBT_CENTRAL_PORT": "2", "REDOUBT_CENTRAL_HOST": "b"}
+    found = load(file, environment=environment, flags={"port": 3, "host": None})
+    assert (found.port, found.host, found.log_level) == (3, "b", "debug")
+
+
+@pytest.mark.parametrize(
+    ("environment", "field", "value"),
+    [
+        ({"ROX_OFFLINE_MODE": "true"}, "offline", True),
+        ({"REDOUBT_OFFLINE": "no"}, "offline", False),
+        ({"REDOUBT_CENTRAL_OFFLINE": "0", "ROX_OFFLINE_MODE": "1"}, "offline", False),
+        ({}, "offline", None),
+        ({"ROX_ADMIN_PASSWORD": " x "}, "admin_password", "x"),
+        ({"REDOUBT_CENTRAL_TRUSTED_PROXIES": "10.0.0.0/8, ::1,"}, "trusted_proxies", ["10.0.0.0/8", "::1"]),
+        ({"REDOUBT_DATA_DIR": "/somewhere"}, "data", Path("/somewhere")),
+    ],
+)
+def test_variables(environment: dict[str, str], field: str, value: object) -> None:
+    assert getattr(load(environment=environment), field) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["ports: 1", "port: many", "port: '1'", "- port", "offline: 1", "1: 2", "trusted_proxies: x"]
+)
+def test_a_file_with_what_is_unknown_or_mistyped_is_refused_and_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"central\.yaml"):
+        load(written(tmp_path, text), environment={})
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "a: &a [*a", "\x00", "[" * 5000, "port: 1\nport: !!python/object:x {}"]
+)
+def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UnreadableInput):
+        load(written(tmp_path, text), environment={})
+
+
+def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
+    assert load(written(tmp_path, ""), environment={}) == Settings()
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableInput, match="no such"):
+        load(tmp_path / "none", environment={})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("REDOUBT_CENTRAL_PORTS", "1"), ("REDOUBT_CENTRAL_PORT", "many"), ("ROX_OFFLINE_MODE", "perhaps")],
+)
+def test_a_variable_that_is_unknown_or_mistyped_is_refused_and_named(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        load(environment={name: value})
+
+
+@pytest.mark.parametrize("flags", [{"port": 70000}, {"log_format": "xml"}, {"audit_days": 0}])
+def test_values_that_cannot_be_meant_are_refused(flags: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        load(environment={}, flags=flags)
+
+
+def test_secrets_are_not_shown() -> None:
+    shown = repr(Settings(admin_password="geheim", database_url="postgresql://a:geheim@b/c"))
+    assert "geheim" not in shown
+    assert "port=8443" in shown
