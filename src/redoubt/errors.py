@@ -62,6 +62,12 @@ class AccessDenied(RedoubtError):
     exit_code = EXIT_CREDENTIALS
 
 
+class Busy(RedoubtError):
+    """Somebody else is doing what can be done by one only; come again."""
+
+    exit_code = EXIT_DEFINITIONS
+
+
 class NetworkError(RedoubtError):
     """A server could not be reached, timed out, or answered with something unusable."""
 

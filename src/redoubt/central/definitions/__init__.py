@@ -1,0 +1,1 @@
+"""Definitions at Central: received, verified, put on the shelf, told to Matchers, and served to them."""

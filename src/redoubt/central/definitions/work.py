@@ -1,0 +1,174 @@
+"""What is done with definitions in a child process (``redoubt.children``): import, compare, export.
+
+Each function takes a struct that names files, and gives a struct that Central can answer with. Knows
+neither HTTP nor the database.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from redoubt.definitions import delta, records, stream
+from redoubt.definitions.bundle import BundleSource
+from redoubt.definitions.diff import Counts, compare
+from redoubt.definitions.library import Library
+from redoubt.definitions.shelf import Entry
+from redoubt.model import Severity
+
+#: A stream that is made for Matchers nearby is compressed little: time counts, not size.
+_LEVEL = 3
+
+
+class ToImport(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle's file, and the data folder on whose shelf it goes."""
+
+    data: str
+    file: str
+    allow_older: bool = False
+
+
+class Became(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an upload or rollback made active. ``previous`` is the digest that was so before, or empty."""
+
+    digest: str
+    channel: str
+    version: int
+    created: str
+    unsigned: bool = False
+    already_active: bool = False
+    older: bool = False
+    previous: str = ""
+    delta: bool = False
+    stackrox: bool = False
+    records: int = 0
+    sources: tuple[BundleSource, ...] = ()
+    passed_over: tuple[str, ...] = ()
+
+
+class ToCompare(msgspec.Struct, frozen=True, kw_only=True):
+    """Two digests on one shelf."""
+
+    data: str
+    old: str
+    new: str
+
+
+class GroupCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of a source's advisories of one severity appeared, changed and vanished."""
+
+    source: str
+    severity: Severity
+    appeared: int
+    changed: int
+    vanished: int
+
+
+class Differs(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies between two snapshots, in numbers. ``packages`` counts names in a namespace."""
+
+    old: str
+    new: str
+    advisories: Counts
+    cves: Counts
+    scores: Counts
+    packages: int
+    groups: tuple[GroupCounts, ...]
+
+
+class ToExport(msgspec.Struct, frozen=True, kw_only=True):
+    """A digest on the shelf, and the file that its stream shall be in."""
+
+    data: str
+    digest: str
+    out: str
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """How many bytes the file has."""
+
+    size: int
+
+
+def take(asked: ToImport) -> Became:
+    """Verify the bundle, put it on the shelf, make it active. Raises what ``Library.import_bundle`` raises."""
+    done = Library(Path(asked.data)).import_bundle(Path(asked.file), allow_older=asked.allow_older)
+    return became(
+        done.entry,
+        previous=done.previous,
+        already_active=done.already_active,
+        older=done.older,
+        passed_over=done.passed_over,
+    )
+
+
+def became(
+    entry: Entry,
+    *,
+    previous: str = "",
+    already_active: bool = False,
+    older: bool = False,
+    passed_over: tuple[str, ...] = (),
+) -> Became:
+    """The answer about an entry of the shelf."""
+    manifest = entry.manifest
+    return Became(
+        digest=entry.digest,
+        channel=manifest.channel,
+        version=manifest.version,
+        created=manifest.created,
+        unsigned=entry.unsigned,
+        already_active=already_active,
+        older=older,
+        previous=previous,
+        delta=manifest.base is not msgspec.UNSET and bool(manifest.base),
+        stackrox=bool(entry.read_from),
+        records=sum(manifest.counts.values()),
+        sources=manifest.sources,
+        passed_over=passed_over,
+    )
+
+
+def differ(asked: ToCompare) -> Differs:
+    """Count what differs. Memory grows with what differs, not with what is there."""
+    library = Library(Path(asked.data))
+    with library.open(asked.old) as old, library.open(asked.new) as new:
+        difference = compare(old, new)
+        packages = sum(
+            key[:1] == records.AFFECTED for key, _, _ in delta.changes(old.entries(), new.entries())
+        )
+    return Differs(
+        old=difference.old,
+        new=difference.new,
+        advisories=difference.counts,
+        cves=difference.cves.counts,
+        scores=difference.scores,
+        packages=packages,
+        groups=tuple(
+            GroupCounts(
+                source=group.source,
+                severity=group.severity,
+                appeared=group.counts.appeared,
+                changed=group.counts.changed,
+                vanished=group.counts.vanished,
+            )
+            for group in difference.advisories
+        ),
+    )
+
+
+def export(asked: ToExport) -> Exported:
+    """Write the stream of a snapshot, compressed, to a file that appears whole or not at all."""
+    out = Path(asked.out)
+    draft = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        with Library(Path(asked.data)).open(asked.digest) as snapshot, draft.open("xb") as file:
+            stream.write(snapshot.records(), file, level=_LEVEL)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
+    return Exported(out.stat().st_size)
