@@ -20,7 +20,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-
 from redoubt import children
 from redoubt.central.definitions.work import (
     Became,
@@ -122,17 +121,16 @@ class Definitions:
 
     async def _store(self, chunks: AsyncIterator[bytes], file: Path) -> None:
         held, size = bytearray(), 0
-        with writing(file.parent):
-            with file.open("xb", buffering=0) as sink:
-                async for chunk in chunks:
-                    held += chunk
-                    size += len(chunk)
-                    if size > self._largest:
-                        raise self._too_large(size)
-                    if len(held) >= _BLOCK:
-                        await asyncio.to_thread(sink.write, held)
-                        held = bytearray()
-                await asyncio.to_thread(sink.write, held)
+        with writing(file.parent), file.open("xb", buffering=0) as sink:
+            async for chunk in chunks:
+                held += chunk
+                size += len(chunk)
+                if size > self._largest:
+                    raise self._too_large(size)
+                if len(held) >= _BLOCK:
+                    await asyncio.to_thread(sink.write, held)
+                    held = bytearray()
+            await asyncio.to_thread(sink.write, held)
         if not size:
             raise UsageError("the upload is empty; send the bundle's file as the body")
 
