@@ -28,7 +28,7 @@ import msgspec
 
 import redoubt
 from redoubt.definitions import bundle, durable, snapshot
-from redoubt.definitions.bundle import Verified
+from redoubt.definitions.bundle import Facts, Verified
 from redoubt.definitions.carrier import open_carrier
 from redoubt.definitions.delta import DeltaReader, Kept
 from redoubt.definitions.shelf import Entry, Event, State, is_older, looks_like_digest, timestamp
@@ -199,6 +199,37 @@ class Library:
                 unsigned=verified.unsigned,
             )
             return Snapshot.open(self._place(verified.facts.digest), origin)
+
+    def follow(self, entry: Entry, stream: Path, *, now: datetime | None = None) -> Entry:
+        """Make the snapshot of ``entry`` active, whose compressed stream is in the file ``stream``.
+
+        For a machine that follows another one, on whose shelf ``entry`` is: who vouches for it was judged
+        there, that this is it is proven here. ``stream`` is not read where the snapshot is here already.
+        Raises ``DefinitionsRefused``, ``AccessDenied``.
+        """
+        manifest = entry.manifest
+        verified = Verified(
+            facts=Facts(
+                channel=manifest.channel,
+                digest=manifest.digest,
+                schema=manifest.schema,
+                created=manifest.created,
+                size=manifest.size,
+                manifest="",
+            ),
+            version=manifest.version,
+            manifest=manifest,
+            stream=stream,
+            stream_size=stream.stat().st_size if stream.exists() else 0,
+            anchor=b"",
+            root=b"",
+            unsigned=entry.unsigned,
+        )
+        with self._writing() as state:
+            self._shelve(verified)
+            changed = state.with_followed(entry, timestamp(now))
+            self._change(changed.without_surplus(self._keep))
+            return changed.entries[entry.digest]
 
     def rollback(self, to: str = "", *, now: datetime | None = None) -> Entry:
         """Make the snapshot active that was so before, or the one that the digest ``to`` names.

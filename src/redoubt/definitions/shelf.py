@@ -60,7 +60,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One change of what is active. ``action``: ``import``, ``import-older`` (asked for) or ``rollback``."""
+    """One change of what is active. ``action``: ``import``, ``import-older`` (asked for), ``rollback`` or ``follow``."""
 
     time: str
     action: str
@@ -172,6 +172,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     def with_rollback(self, entry: Entry, time: str) -> State:
         """This state with ``entry`` active. What was accepted of the channels stays."""
         return self._with_event(msgspec.structs.replace(entry, activated=True), "rollback", time)
+
+    def with_followed(self, entry: Entry, time: str) -> State:
+        """This state with the ``entry`` of another machine's shelf active here too."""
+        if self.active == entry.digest:
+            return self
+        own = msgspec.structs.replace(entry, imported=time, order=self.order + 1, activated=True)
+        return self._with_event(own, "follow", time)
 
     def without_surplus(self, keep: int) -> State:
         """This state without entries that are too many: the newest ``keep`` and the active one stay.

@@ -7,7 +7,7 @@ from subprocess import run
 
 import pytest
 
-from redoubt.definitions import snapshot
+from redoubt.definitions import snapshot, stream
 from redoubt.definitions.library import Library
 from redoubt.errors import (
     AccessDenied,
@@ -382,3 +382,24 @@ def _zone(hours):
     from datetime import timezone
 
     return timezone(timedelta(hours=hours))
+
+
+def test_follower_proves_the_digest_and_takes_what_the_other_shelf_has(tmp_path):
+    site = Site(tmp_path / "site")
+    leader, follower = site.library("leader"), Library(tmp_path / "follower")
+    leader.import_bundle(site.bundle(1))
+    entry = leader.info().entry
+    packed = tmp_path / "stream.zst"
+    with leader.open_active() as snapshot, packed.open("wb") as sink:
+        stream.write(snapshot.records(), sink)
+    with pytest.raises(DefinitionsRefused):
+        wrong = tmp_path / "wrong.zst"
+        with wrong.open("wb") as sink:
+            stream.write(sample_records("other"), sink)
+        follower.follow(entry, wrong)
+    assert follower.list() == ()
+    assert follower.follow(entry, packed).digest == entry.digest
+    with follower.open_active() as ours, leader.open_active() as theirs:
+        assert list(ours.records()) == list(theirs.records())
+    assert follower.follow(entry, tmp_path / "gone").digest == entry.digest
+    assert [event.action for event in follower.history()] == ["follow"]
