@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -34,6 +35,22 @@ def fingerprint(catalogers: Iterable[Cataloger]) -> str:
     lines = sorted(f"{cataloger.name}={cataloger.version}" for cataloger in looking)
     lines += [f"{name}={digest}" for name, digest in lookups(looking).items()]
     return hashlib.sha256("\n".join([str(_SCHEMA), *lines]).encode()).hexdigest()[:32]
+
+
+class LayerReports(Protocol):
+    """Where layers' reports are kept: a folder here, a database where several machines share the work."""
+
+    def get(self, digest: str, mark: str, request: str = "") -> LayerReport | None:
+        """The report kept for a layer's digest, a ``fingerprint`` and what was asked beyond it, or None."""
+
+    def has(self, digest: str, mark: str) -> bool:
+        """Whether there is an entry to ask for: spares hashing a layer in vain."""
+
+    def put(self, digest: str, mark: str, report: LayerReport, request: str = "") -> None:
+        """Keep a report."""
+
+    def prune(self) -> None:
+        """Drop what was not used for longest, where there is a limit."""
 
 
 class LayerCache:

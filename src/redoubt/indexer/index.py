@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol
 from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.indexer import layers
 from redoubt.indexer.again import Again, Demand
-from redoubt.indexer.cache import LayerCache, fingerprint
+from redoubt.indexer.cache import LayerReports, fingerprint
 from redoubt.indexer.catalogers.interface import Cataloger, lookups
 from redoubt.indexer.directory import look_at, walk_directory
 from redoubt.indexer.dispatch import Dispatch, Tables, ancestors
@@ -50,7 +50,7 @@ def index_image(
     resolved: ResolvedImage,
     *,
     catalogers: Sequence[Cataloger] | None = None,
-    cache: LayerCache | None = None,
+    cache: LayerReports | None = None,
     progress: Progress | None = None,
     limits: Limits | None = None,
     workers: int = 2,
@@ -103,7 +103,7 @@ class _ImageJob:
         source: ImageSource,
         resolved: ResolvedImage,
         tables: Tables,
-        cache: LayerCache | None,
+        cache: LayerReports | None,
         progress: Progress | None,
         limits: Limits,
         workers: int,

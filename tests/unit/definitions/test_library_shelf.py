@@ -392,10 +392,10 @@ def test_follower_proves_the_digest_and_takes_what_the_other_shelf_has(tmp_path)
     packed = tmp_path / "stream.zst"
     with leader.open_active() as snapshot, packed.open("wb") as sink:
         stream.write(snapshot.records(), sink)
+    wrong = tmp_path / "wrong.zst"
+    with wrong.open("wb") as sink:
+        stream.write(sample_records("other"), sink)
     with pytest.raises(DefinitionsRefused):
-        wrong = tmp_path / "wrong.zst"
-        with wrong.open("wb") as sink:
-            stream.write(sample_records("other"), sink)
         follower.follow(entry, wrong)
     assert follower.list() == ()
     assert follower.follow(entry, packed).digest == entry.digest

@@ -15,6 +15,8 @@ class SourceOptions:
     ``ca_file``: PEM, trusted beside the system's. ``insecure``: plain http, and certificates unchecked,
     because the user asked for it. ``blob_cache``: a folder for configurations and manifests, by digest.
     ``timeout``: seconds, for connecting and for each read. ``policy``: None means the environment's.
+    ``on_behalf``: a service looks for somebody else. The files of the user that it runs as are not read, and
+    that an image's name names a host does not make the policy allow it.
     """
 
     username: str = ""
@@ -25,3 +27,4 @@ class SourceOptions:
     timeout: float = egress.TIMEOUT
     retry: egress.Retry = field(default_factory=egress.Retry)
     policy: egress.Policy | None = None
+    on_behalf: bool = False

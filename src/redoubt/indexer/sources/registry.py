@@ -241,7 +241,7 @@ class _Session:
         self._reference = reference
         self._options = options
         policy = options.policy or egress.Policy.from_environment()
-        if named:
+        if named and not options.on_behalf:
             policy = policy.allowing(host_name(reference.api_host))
         self._client = egress.client(
             policy=policy,
@@ -336,7 +336,7 @@ class _Session:
     def _credentials(self) -> Credentials | None:
         if self._options.username:
             return Credentials(self._options.username, self._options.password)
-        return find_credentials(self._reference)
+        return None if self._options.on_behalf else find_credentials(self._reference)
 
     def _denied(self) -> AccessDenied:
         host, repository = self._reference.host, self._reference.repository
