@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -92,9 +93,8 @@ class Follower:
     async def start(self) -> None:
         """Open what was active here before, so that a Central that is away is no reason not to match."""
         try:
-            self._matching.switch(await asyncio.to_thread(self._library.open_active))
-        except DefinitionsMissing:
-            pass
+            with suppress(DefinitionsMissing):
+                self._matching.switch(await asyncio.to_thread(self._library.open_active))
         except DefinitionsError as error:
             self.problem = str(error)
         self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._listen())]
@@ -124,12 +124,10 @@ class Follower:
     async def _listen(self) -> None:
         wait = _FIRST_WAIT
         while True:
-            try:
+            with suppress(RedoubtError, OSError):
                 async for _ in self._leader.changes():
                     wait = _FIRST_WAIT
                     self._now.set()
-            except (RedoubtError, OSError):
-                pass
             await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311
             wait = min(wait * 2, 30.0)
 
@@ -173,7 +171,5 @@ def _same(digest: str, version: int, entry: Entry) -> bool:
 
 
 async def _wait(condition: Callable[[], Awaitable[object]], seconds: float) -> None:
-    try:
+    with suppress(TimeoutError):
         await asyncio.wait_for(condition(), seconds)
-    except TimeoutError:
-        pass
