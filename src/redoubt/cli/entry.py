@@ -86,9 +86,11 @@ def _check_configured(ctx: click.Context, group: LazyGroup, name: str, command: 
     """Refuse what the configuration says of ``name`` and cannot mean: a typing error must not open a gate."""
     tables = ctx.default_map or {}
     path = ctx.find_root().obj
+    own = _options(ctx, group)
     for key in tables:
-        if str(key).replace("_", "-") not in group.commands_at:
+        if str(key) not in own and str(key).replace("_", "-") not in group.commands_at:
             raise UsageError(f"{path}: no command '{key}'{_meant(str(key), group.commands_at)}")
+    _check_values({key: value for key, value in tables.items() if key in own}, own, "", path)
     table = tables.get(name, {})
     where = " ".join([*ctx.command_path.split()[1:], name])
     if not isinstance(table, dict):
@@ -97,13 +99,30 @@ def _check_configured(ctx: click.Context, group: LazyGroup, name: str, command: 
         )
     if isinstance(command, click.Group):
         return
-    known = {option.name: option for option in command.params if isinstance(option, click.Option)}
-    for key, value in table.items():
-        option = known.get(key)
-        if option is None:
+    known = _options(click.Context(command, parent=ctx, info_name=name), command)
+    for key in table:
+        if key not in known:
             written = key.replace("_", "-")
             meant = _meant(written, [str(each).replace("_", "-") for each in known])
             raise UsageError(f"{path}: '{where}' has no option '{written}'{meant}")
+    _check_values(table, known, f" of '{where}'", path)
+
+
+def _options(ctx: click.Context, command: click.Command) -> dict[str, click.Option]:
+    """What may be configured of a command, by name."""
+    return {
+        str(option.name): option
+        for option in command.get_params(ctx)
+        if isinstance(option, click.Option) and not option.is_eager
+    }
+
+
+def _check_values(
+    table: dict[str, object], known: Mapping[str, click.Option], whose: str, path: Path | None
+) -> None:
+    """Refuse values of a kind that their options don't have; one text for an option that may be repeated is a list."""
+    for key, value in table.items():
+        option = known[key]
         if option.multiple and isinstance(value, str):
             table[key] = value = [value]
         wanted = (bool,) if option.is_flag else (str, int, float)
@@ -112,7 +131,7 @@ def _check_configured(ctx: click.Context, group: LazyGroup, name: str, command: 
             isinstance(each, wanted) and (option.is_flag or not isinstance(each, bool)) for each in values
         ):
             raise UsageError(
-                f"{path}: '{key.replace('_', '-')}' of '{where}' wants "
+                f"{path}: '{key.replace('_', '-')}'{whose} wants "
                 f"{'true or false' if option.is_flag else 'text in quotes, or a number'}"
             )
 
