@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
 
 CHAR, INT32, STRING, STRINGS = 1, 4, 6, 8
 STATES, FLAGS, FOLDER_NUMBERS, BASENAMES, FOLDERS = 1029, 1037, 1116, 1117, 1118
@@ -91,3 +94,57 @@ def database(blobs: Sequence[object], schema: str = PACKAGES, *more: str) -> byt
     connection.close()
     data[18:20] = b"\2\2"
     return bytes(data)
+
+
+def logged(
+    merged: Sequence[bytes], *transactions: Sequence[bytes | int], page: int = 512
+) -> tuple[bytes, bytes]:
+    """An SQLite database with ``merged`` in ``Packages``, and the write-ahead log with what followed.
+
+    Each transaction inserts headers, and deletes the rows with the numbers in it. SQLite writes both files.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "a")
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA page_size={page}")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+            connection.execute(PACKAGES)
+            connection.executemany("INSERT INTO Packages (blob) VALUES (?)", [(blob,) for blob in merged])
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            for transaction in transactions:
+                connection.execute("BEGIN")
+                for what in transaction:
+                    if isinstance(what, int):
+                        connection.execute("DELETE FROM Packages WHERE hnum = ?", (what,))
+                    else:
+                        connection.execute("INSERT INTO Packages (blob) VALUES (?)", (what,))
+                connection.execute("COMMIT")
+            return file.read_bytes(), sealed(Path(folder, "a-wal").read_bytes())
+
+
+def sealed(log: bytes, salts: bytes = b"saltsalt") -> bytes:
+    """A write-ahead log whose salts and sums are right, as far as it has whole frames."""
+    out = bytearray(log)
+    if len(out) < 32:
+        return log
+    order = ">" if out[3] & 1 else "<"
+    out[16:24] = salts
+    first, second = added(out[:24], order, 0, 0)
+    out[24:32] = struct.pack(">2I", first, second)
+    size = int.from_bytes(out[8:12], "big")
+    if size < 512 or size & (size - 1):
+        return bytes(out)
+    for at in range(32, len(out) - size - 23, size + 24):
+        out[at + 8 : at + 16] = salts
+        first, second = added(out[at : at + 8] + out[at + 24 : at + 24 + size], order, first, second)
+        out[at + 16 : at + 24] = struct.pack(">2I", first, second)
+    return bytes(out)
+
+
+def added(data: bytes, order: str, first: int, second: int) -> tuple[int, int]:
+    """SQLite's sums over the words of a log."""
+    for even, odd in struct.iter_unpack(order + "2I", data):
+        first = (first + even + second) % 2**32
+        second = (second + odd + first) % 2**32
+    return first, second

@@ -1,18 +1,18 @@
 """A second pass over a layer: members that are named are collected, links that are named noted.
 
 Needed where the first pass could not know that a member matters: a symlink leads to it, or a hard link
-with a wanted name does. A visitor of the walk; it must not know why.
+with a wanted name does, or another one beside it holds its latest changes. A visitor of the walk; it must not know why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from redoubt.indexer.catalogers.interface import Cataloger, Content
+from redoubt.indexer.catalogers.interface import Cataloger, Content, PairCataloger
 from redoubt.indexer.limits import Limits, over_limit
 from redoubt.indexer.report import FileReport, LayerReport, weight
-from redoubt.indexer.sinks import Collector, catalog, sparse, text, too_large
+from redoubt.indexer.sinks import Collector, catalog, catalog_pair, sparse, text, too_large
 from redoubt.indexer.tar import Sink
 from redoubt.model import Problem, ProblemKind
 
@@ -25,25 +25,42 @@ class Demand(NamedTuple):
     kept: bytes
 
 
+class Pair(NamedTuple):
+    """Two members of one layer that are read together."""
+
+    cataloger: PairCataloger
+    path: bytes
+    beside: bytes
+
+
 class Again:
-    """The visitor: ``demands`` by member, ``link_paths`` the links to note, ``kept`` the bytes this may take."""
+    """The visitor: ``demands`` by member, ``link_paths`` the links to note, ``kept`` the bytes this may take.
+
+    The members of ``pairs`` are held until ``paired`` or ``close``.
+    """
 
     def __init__(
         self,
         demands: Mapping[bytes, Sequence[Demand]],
         link_paths: frozenset[bytes] = frozenset(),
         *,
+        pairs: Sequence[Pair] = (),
         kept: int = Limits().kept,
     ) -> None:
         self._demands = demands
         self._kept = kept
         self._link_paths = link_paths
+        self._pairs = pairs
+        self._halves = {half: pair.cataloger for pair in pairs for half in (pair.path, pair.beside)}
+        self._held: dict[bytes, tuple[Collector, Content]] = {}
         self.files: dict[bytes, list[FileReport]] = {}  # by member
         self.links: dict[bytes, bytes] = {}
 
     def regular(self, path: bytes, size: int, executable: bool) -> Sink | None:
         """A sink where the file was named."""
         self._gone(path)
+        if path in self._halves and size <= self._halves[path].wanted.max_size:
+            return self._half(path, size)
         fitting = []
         for demand in self._demands.get(path, ()):
             if size <= demand.cataloger.wanted.max_size:
@@ -58,6 +75,26 @@ class Again:
                 self._store(path, catalog(cataloger, shown, kept, content))
 
         return Collector(size, collected)
+
+    def _half(self, path: bytes, size: int) -> Sink:
+        def collected(content: Content) -> None:
+            collector.held = True
+            self._held[path] = collector, content
+
+        collector = Collector(size, collected)
+        return collector
+
+    def paired(self) -> Iterator[tuple[Pair, FileReport]]:
+        """What each pair says whose two members were there."""
+        for pair in self._pairs:
+            if pair.path in self._held and pair.beside in self._held:
+                content, beside = self._held[pair.path][1], self._held[pair.beside][1]
+                yield pair, catalog_pair(pair.cataloger, pair.path, content, beside)
+
+    def close(self) -> None:
+        """Let go of what is held."""
+        while self._held:
+            self._held.popitem()[1][0].abandon()
 
     def symlink(self, path: bytes, target: bytes) -> None:
         """Noted where it was asked for."""
@@ -105,6 +142,8 @@ class Again:
     def _gone(self, path: bytes) -> None:
         self.files.pop(path, None)
         self.links.pop(path, None)
+        if held := self._held.pop(path, None):
+            held[0].abandon()
 
     def _store(self, path: bytes, report: FileReport) -> None:
         self._kept -= weight(report)

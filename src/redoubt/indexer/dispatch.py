@@ -11,8 +11,14 @@ from typing import cast
 
 import zstandard
 
-from redoubt.indexer.again import Again, Demand
-from redoubt.indexer.catalogers.interface import Cataloger, Content, MemoryContent, StreamCataloger
+from redoubt.indexer.again import Again, Demand, Pair
+from redoubt.indexer.catalogers.interface import (
+    Cataloger,
+    Content,
+    MemoryContent,
+    PairCataloger,
+    StreamCataloger,
+)
 from redoubt.indexer.limits import Limits, over_limit
 from redoubt.indexer.report import RECORD, FileReport, LayerReport, weight
 from redoubt.indexer.sinks import Collector, Stream, catalog, renamed, sparse, text, too_large
@@ -140,6 +146,7 @@ class Dispatch:
         self.whiteouts: list[bytes] = []
         self.opaques: list[bytes] = []
         self._again: dict[bytes, list[tuple[bytes, Cataloger]]] = {}  # kept path: members to collect for it
+        self._beside: dict[bytes, PairCataloger] = {}  # what holds the latest changes of another file
         self.problems: list[Problem] = []
         self._note = self.names.waiting.append
         self._by_base, self._by_extension = tables.names, tables.extensions
@@ -259,6 +266,14 @@ class Dispatch:
                 for demand in wanted:
                     if demand.kept in self._tables.link_paths:  # a hard link to a lower layer's file
                         self._keep_link(demand.kept, b"/" + target)
+        for pair, report in again.paired():
+            self._instead(pair.path, report)
+            self._instead(pair.beside, FileReport(text(pair.beside), report.cataloger))
+
+    def _instead(self, path: bytes, report: FileReport) -> None:
+        others = [other for other in self.files.get(path, ()) if other.cataloger != report.cataloger]
+        self.files[path] = others
+        self.store(path, report)
 
     def report(
         self, diff_id: str, digest: str, size: int, unpacked: int, problems: Iterable[Problem]
@@ -287,11 +302,22 @@ class Dispatch:
                 demands.setdefault(target, []).append(Demand(cataloger, path, path))
         return demands
 
+    def pairs(self) -> list[Pair]:
+        """What a second pass has to read together: files of which the latest changes lie beside them, in this layer."""
+        pairs = []
+        for beside, cataloger in self._beside.items():
+            path = beside.removesuffix(cataloger.wanted.beside)
+            if any(report.cataloger == cataloger.name for report in self.files.get(path, ())):
+                pairs.append(Pair(cataloger, path, beside))
+        return pairs
+
     def _collect(self, path: bytes, size: int, catalogers: list[Cataloger]) -> Sink | None:
         fitting = []
         for cataloger in catalogers:
             if size <= cataloger.wanted.max_size:
                 fitting.append(cataloger)
+                if size and cataloger.wanted.beside and path.endswith(cataloger.wanted.beside):
+                    self._beside[path] = cast("PairCataloger", cataloger)
             else:
                 self.store(path, too_large(cataloger, path, size))
         if not fitting:
@@ -314,6 +340,7 @@ class Dispatch:
         self._spend(len(path) + 64 * (len(self.files) + len(self.links) + len(self._again)))
 
     def _forget(self, path: bytes) -> bool:
+        self._beside.pop(path, None)
         was = self.files.pop(path, None), self.links.pop(path, None), self._again.pop(path, None)
         return was != (None, None, None)
 

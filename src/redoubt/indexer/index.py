@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -78,10 +78,13 @@ def index_directory(
     problems: list[Problem] = []
     try:
         walk_directory(root, dispatch, limits, problems)
-        if demands := dispatch.demands():
-            again = Again(demands, kept=limits.kept)
-            look_at(root, demands, again)
-            dispatch.take_up(again)
+        demands, pairs = dispatch.demands(), dispatch.pairs()
+        if demands or pairs:
+            with closing(Again(demands, pairs=pairs, kept=limits.kept)) as again:
+                look_at(
+                    root, [*demands, *(path for pair in pairs for path in (pair.path, pair.beside))], again
+                )
+                dispatch.take_up(again)
     except LayerRefused as refused:
         problems.append(Problem(kind=refused.kind, message=str(refused)))
     reports = [dispatch.report("", "", 0, 0, problems)]
@@ -291,6 +294,9 @@ def _demands(missing: Sequence[Missing], tables: Tables) -> dict[bytes, list[Dem
             if cataloger.name == name:
                 path = real.encode()
                 demands.setdefault(path, []).append(Demand(cataloger, database.encode(), path))
+                if beside := cataloger.wanted.beside:  # said where it has something to say
+                    more = Demand(cataloger, database.encode() + beside, path + beside)
+                    demands.setdefault(path + beside, []).append(more)
     return demands
 
 

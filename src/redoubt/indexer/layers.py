@@ -101,12 +101,12 @@ def index_layer(source: LayerBytes, blob: LayerBlob, tables: Tables, limits: Lim
 
     def work() -> LayerReport:
         done = _read(source, blob, dispatch, limits, dispatch.names.flush)
-        demands = dispatch.demands()
-        if demands:
-            again = Again(demands, kept=limits.kept)
-            more = _read(source, blob, again, limits)
-            done.problems += [problem for problem in more.problems if problem not in done.problems]
-            dispatch.take_up(again)
+        demands, pairs = dispatch.demands(), dispatch.pairs()
+        if demands or pairs:
+            with closing(Again(demands, pairs=pairs, kept=limits.kept)) as again:
+                more = _read(source, blob, again, limits)
+                done.problems += [problem for problem in more.problems if problem not in done.problems]
+                dispatch.take_up(again)
         return dispatch.report(done.diff_id, done.digest, done.size, done.unpacked, done.problems)
 
     return _or_refused(blob, work)

@@ -20,6 +20,7 @@ from redoubt.indexer.catalogers.interface import (
     FileContent,
     FileReader,
     MemoryContent,
+    PairCataloger,
     StreamCataloger,
 )
 from redoubt.indexer.report import FileReport
@@ -40,6 +41,7 @@ class Collector:
     def __init__(self, size: int, done: Callable[[Content], None]) -> None:
         self._size = size
         self._done = done
+        self.held = False  # whoever was told has a use for the content later, and abandons it
         self._pieces: list[bytes] = []
         self._file: FileIO | None = None
         if size > IN_MEMORY:
@@ -58,11 +60,14 @@ class Collector:
         if self._file is None:
             self._done(MemoryContent(b"".join(self._pieces)))
             return
-        with self._file:
+        try:
             self._done(FileContent(self._file, self._size))
+        finally:
+            if not self.held:
+                self._file.close()
 
     def abandon(self) -> None:
-        """The archive broke off."""
+        """The archive broke off, or the content is no longer needed."""
         if self._file is not None:
             self._file.close()
 
@@ -206,6 +211,11 @@ def _write(file: FileIO | None, chunk: bytes | memoryview) -> None:
 def catalog(cataloger: Cataloger, shown: bytes, kept: bytes, content: Content) -> FileReport:
     """What a cataloger says of a whole file, shown under one path and reported under another."""
     return ask(cataloger, kept, lambda: cataloger.catalog(text(shown), content))
+
+
+def catalog_pair(cataloger: PairCataloger, path: bytes, content: Content, beside: Content) -> FileReport:
+    """What a cataloger says of a file and what lies beside it, together."""
+    return ask(cataloger, path, lambda: cataloger.catalog_pair(text(path), content, beside))
 
 
 def ask(cataloger: Cataloger, path: bytes, question: Callable[[], Catalog]) -> FileReport:

@@ -45,6 +45,19 @@ def _rpm_header(data: bytes) -> int:
     return 1
 
 
+_DATABASE, _LOG = rpmwriter.logged(
+    [rpmwriter.header(name=name, version="1", release="1", vendor="v" * 300) for name in "ab"],
+    [rpmwriter.header(name="c", version="1", release="1", vendor="v" * 900), 1],
+    [rpmwriter.header(name="d", version="1", release="1")],
+)
+
+
+def _rpm_log(data: bytes) -> int:
+    """A log that is right as far as it can be, beside a database: what is changed in another is not read."""
+    log = MemoryContent(rpmwriter.sealed(data))
+    return check(RpmCataloger().catalog_pair("var/lib/rpm/rpmdb.sqlite", MemoryContent(_DATABASE), log))
+
+
 def _rpm_database(data: bytes) -> int:
     return check(RpmCataloger().catalog("var/lib/rpm/rpmdb.sqlite", MemoryContent(data)))
 
@@ -140,6 +153,7 @@ def _seeds(target: str) -> list[bytes]:
             rpmolddb.berkeley([large, header], big=True, kind=rpmolddb.UNSORTED),
             rpmolddb.berkeley([large, header], 1024, checksum=True),
         ],
+        "rpm-log": [_LOG],
         "rpm-ndb": [rpmolddb.ndb([header, large]), rpmolddb.ndb([header], slot_pages=2)],
         "java": [_jar(zipfile.ZIP_STORED)],
         "golang": [
@@ -201,6 +215,7 @@ TARGETS: dict[str, Target] = {
             "rpm-header": _rpm_header,
             "rpm-bdb": _rpm_database,
             "rpm-ndb": _rpm_database,
+            "rpm-log": _rpm_log,
         }.items()
     },
     **{f"catalog:{name}": Target(run, partial(_seeds, name)) for name, run in _BINARIES.items()},

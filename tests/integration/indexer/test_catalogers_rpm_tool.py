@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from redoubt.indexer.catalogers.interface import FileContent
+from redoubt.indexer.catalogers.interface import FileContent, MemoryContent
 from redoubt.indexer.catalogers.rpm import RpmCataloger
 from redoubt.model import Package, Problem
 
@@ -59,9 +61,12 @@ def install(root: Path, label: str) -> None:
     build = ["rpmbuild", "-bb", "--define", f"_topdir {root}/top", str(root / "tiny.spec")]
     subprocess.run(build, check=True, capture_output=True)
     files = [str(path) for path in sorted((root / "top/RPMS").rglob("*.rpm"))]
+    rpm(root, "-i", "--nodeps", *files)
+
+
+def rpm(root: Path, *command: str) -> None:
     define = ["--define", "_db_backend sqlite", "--define", "_dbpath /var/lib/rpm"]
-    command = ["rpm", "--root", str(root / "root"), *define, "-i", "--nodeps", *files]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(["rpm", "--root", str(root / "root"), *define, *command], check=True, capture_output=True)
 
 
 def read(file: Path) -> tuple[tuple[Package, ...], tuple[Problem, ...]]:
@@ -100,3 +105,24 @@ def test_database_of_the_real_tool_is_read(tmp_path: Path) -> None:
             vendor="Example",
         ),
     ]
+
+
+def test_a_log_that_the_real_tool_could_not_merge_is_read(tmp_path: Path) -> None:
+    install(tmp_path, "")
+    file = tmp_path / "root/var/lib/rpm/rpmdb.sqlite"
+    beside = file.with_name("rpmdb.sqlite-wal")
+    with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+        reader.execute("BEGIN")  # while somebody reads what is there, nothing is merged over it
+        reader.execute("SELECT count(*) FROM Packages").fetchone()
+        rpm(tmp_path, "-e", "--nodeps", "tiny")
+        database, log = file.read_bytes(), beside.read_bytes()
+    assert sorted(package.name for package in cataloged(database)) == ["tiny", "tiny-libs"]
+    catalog = RpmCataloger().catalog_pair(
+        "var/lib/rpm/rpmdb.sqlite", MemoryContent(database), MemoryContent(log)
+    )
+    assert [package.name for package in catalog.packages] == ["tiny-libs"]
+    assert catalog.problems == ()
+
+
+def cataloged(database: bytes) -> tuple[Package, ...]:
+    return RpmCataloger().catalog("var/lib/rpm/rpmdb.sqlite", MemoryContent(database)).packages

@@ -66,6 +66,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     empty file, with a slash at the end of its path.
     ``databases`` are the well-known places of a package database: a symlink on the way to one is followed.
     A file over ``max_size`` bytes is not read: that is a ``LIMIT`` problem.
+    ``beside`` is what the name of a wanted file ends with that holds the latest changes to the file named without it
+    (see ``PairCataloger``).
     ``declared``: what these files name was asked for, and may not be there (lock files; see ``evidence``).
     """
 
@@ -79,6 +81,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     min_size: int = 0
     databases: tuple[str, ...] = ()
     max_size: int = 64 << 20
+    beside: bytes = b""
     declared: bool = False
 
 
@@ -121,6 +124,13 @@ class StreamCataloger(Cataloger, Protocol):
 
     def reader(self, path: str, size: int) -> FileReader:
         """A reader for one file of ``size`` bytes."""
+
+
+class PairCataloger(Cataloger, Protocol):
+    """A cataloger of files whose latest changes lie in another one: ``Wanted.beside``."""
+
+    def catalog_pair(self, path: str, content: Content, beside: Content) -> Catalog:
+        """The packages of a file and what lies beside it in the same layer; ``catalog`` was asked of each before."""
 
 
 class MemoryContent:

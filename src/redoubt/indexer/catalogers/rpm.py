@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from redoubt.errors import LimitExceeded, UnreadableInput
-from redoubt.indexer.catalogers import rpm_bdb, rpm_header, rpm_ndb, sqlite
+from redoubt.indexer.catalogers import rpm_bdb, rpm_header, rpm_ndb, sqlite, sqlite_log
 from redoubt.indexer.catalogers.fields import MAX_PACKAGES, Findings, clean, shown
 from redoubt.indexer.catalogers.interface import Catalog, Content, Wanted
 from redoubt.indexer.catalogers.rpm_header import RpmHeader
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _FOLDERS = (b"usr/lib/sysimage/rpm", b"var/lib/rpm", b"usr/share/rpm")
 _NAMES = (b"rpmdb.sqlite", b"rpmdb.sqlite-wal", b"Packages", b"Packages.db")
-_WAL = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+_LOG = b"-wal"
 _MAX_HEADER = rpm_header.MAX_BLOB
 
 
@@ -28,13 +28,14 @@ class RpmCataloger:
     """``rpmdb.sqlite``, ``Packages`` and ``Packages.db`` in the three folders where rpm keeps them."""
 
     name = "rpm"
-    version = 3
+    version = 4
     wanted = Wanted(
         names=frozenset(_NAMES),
         databases=tuple(
             f"{folder.decode()}/{name.decode()}" for folder in _FOLDERS for name in _NAMES if b"-" not in name
         ),
         max_size=512 << 20,
+        beside=_LOG,
     )
 
     def accepts(self, path: bytes) -> bool:
@@ -46,23 +47,30 @@ class RpmCataloger:
 
     def catalog(self, path: str, content: Content) -> Catalog:
         """Every package but ``gpg-pubkey``, which is a key and not a package."""
+        return self._catalog(path, content, None)
+
+    def catalog_pair(self, path: str, content: Content, beside: Content) -> Catalog:
+        """The same, of an SQLite database with what its write-ahead log holds."""
+        return self._catalog(path, content, beside)
+
+    def _catalog(self, path: str, content: Content, log: Content | None) -> Catalog:
         found = Findings()
         below = _below(path)
         head = content.read(0, rpm_bdb.HEAD)
         if head == sqlite.MAGIC:
-            _database(content, found, below)
+            _database(content, found, below, log)
         elif rpm_bdb.recognised(head):
             for blob in rpm_bdb.headers(content, found):
                 _package(blob, found, below)
         elif head.startswith(rpm_ndb.MAGIC):
             for blob in rpm_ndb.headers(content, found):
                 _package(blob, found, below)
-        elif head.startswith(_WAL):
+        elif head.startswith(sqlite_log.MAGIC):
             found.problem(
                 ProblemKind.UNSUPPORTED,
-                "changes that were never merged into the rpm database; packages in them are not seen",
+                "changes to an rpm database that is not in this layer; packages in them are not seen",
             )
-        elif not path.endswith("-wal") or head:
+        elif not path.endswith(_LOG.decode()) or head:
             found.damaged("not an rpm database" if head else "an empty file in place of the rpm database")
         return found.catalog()
 
@@ -73,10 +81,11 @@ def _below(path: str) -> bytes:
     return next((folder.removesuffix(known) for known in _FOLDERS if folder.endswith(known)), b"")
 
 
-def _database(content: Content, found: Findings, below: bytes) -> None:
-    with sqlite.opened(content, found, "the rpm database", longest=_MAX_HEADER) as connection:
+def _database(content: Content, found: Findings, below: bytes, log: Content | None) -> None:
+    size = content.size + (log.size if log else 0)
+    with sqlite.opened(content, found, "the rpm database", longest=_MAX_HEADER, log=log) as connection:
         sqlite.require_table(connection, "Packages", "blob")
-        _rows(connection, content.size, found, below)
+        _rows(connection, size, found, below)
 
 
 def _rows(connection: sqlite3.Connection, size: int, found: Findings, below: bytes) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from redoubt.errors import LimitExceeded, UnreadableInput
+from redoubt.indexer.catalogers import sqlite_log
 from redoubt.indexer.catalogers.fields import Findings, shown
 from redoubt.indexer.catalogers.interface import Content
 from redoubt.model import ProblemKind
@@ -27,9 +28,12 @@ _PLAIN_TABLE = re.compile(rb"(?is)CREATE TABLE(?!.*\b(?:AS|GENERATED)\b)")
 
 
 @contextmanager
-def opened(content: Content, found: Findings, what: str, *, longest: int) -> Iterator[sqlite3.Connection]:
+def opened(
+    content: Content, found: Findings, what: str, *, longest: int, log: Content | None = None
+) -> Iterator[sqlite3.Connection]:
     """A connection to the database in ``content``, texts as bytes, values up to ``longest`` bytes.
 
+    ``log`` is the write-ahead log beside it: one that cannot be read is a problem, and the database is read without.
     ``what`` is what messages call it. Whatever goes wrong inside of the block, ``UnreadableInput`` and
     ``LimitExceeded`` among it, becomes a problem of ``found``, and the block ends there.
     """
@@ -37,9 +41,9 @@ def opened(content: Content, found: Findings, what: str, *, longest: int) -> Ite
 
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
-        if content.size < _claimed_size(content.read(0, 100)):
+        if log is None and content.size < _claimed_size(content.read(0, 100)):
             found.damaged(f"{what} is cut off")
-        connection.deserialize(_without_wal(content))
+        connection.deserialize(_whole(content, log, found))
         _harden(connection, longest)
         yield connection
     except LimitExceeded as error:
@@ -90,12 +94,19 @@ def _claimed_size(head: bytes) -> int:
     return int.from_bytes(head[28:32], "big") * (page if page > 1 else 65536)
 
 
-def _without_wal(content: Content) -> bytearray:
-    """The database, marked as one without a write-ahead log (file format, section 1.3.3): there is no place for one."""
+def _whole(content: Content, log: Content | None, found: Findings) -> bytearray:
+    """The database with what is in its log, marked as one without (file format, section 1.3.3): there is no place for it."""
     data = bytearray(content.size)
     for offset in range(0, content.size, _PIECE):
         piece = content.read(offset, _PIECE)
         data[offset : offset + len(piece)] = piece
+    if log is not None:
+        try:
+            sqlite_log.apply(data, log)
+        except LimitExceeded as error:
+            found.problem(ProblemKind.LIMIT, str(error))
+        except UnreadableInput as error:
+            found.damaged(str(error))
     data[18:20] = b"\1\1"
     return data
 
