@@ -71,6 +71,10 @@ starter: setup ## Make the starter definitions anew, from MIRROR=DIR
 modules: setup ## Write docs/modules.md out of the modules' docstrings
 	@$(BIN)/python scripts/module_index.py
 
+.PHONY: protos
+protos: setup ## Write the Python stubs of the protocol definitions beside them
+	@$(BIN)/python scripts/make_protos.py
+
 .PHONY: clean
 clean: ## Remove what make made
 	rm -rf $(VENV) build dist .bench

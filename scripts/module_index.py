@@ -22,6 +22,8 @@ def page() -> str:
     """The page as it should be. Raises ``ValueError`` for a module without a docstring."""
     lines = []
     for path in sorted((ROOT / "src" / "redoubt").rglob("*.py")):
+        if path.stem.endswith(("_pb2", "_grpc")):
+            continue  # written by `make protos`
         text = ast.get_docstring(ast.parse(path.read_text("utf-8")))
         name = str(path.relative_to(ROOT / "src")).removesuffix(".py").removesuffix("/__init__")
         if not text:

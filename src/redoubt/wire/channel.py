@@ -1,0 +1,171 @@
+"""Calls to a service: a connection that is made when it is needed, to a server that proves to be the one expected.
+
+    async with channel("127.0.0.1:8443", material, MATCHERS) as matcher:
+        with matcher.told():
+            reply = await MatcherStub(matcher).GetMetadata(GetMetadataRequest())
+
+It must not know which calls there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from grpclib.client import Channel as GrpcChannel
+from grpclib.client import Handler
+from grpclib.const import Cardinality
+
+from redoubt.errors import UsageError
+from redoubt.wire import failures, h2
+from redoubt.wire.failures import Unavailable
+from redoubt.wire.identity import NAMESPACE, Identity, Service
+from redoubt.wire.material import Material
+
+#: Seconds: for connecting with its handshake, and for a call that has one answer.
+CONNECT = 10.0
+DEADLINE = 60.0
+#: Seconds to wait after a connection failed: doubled each time, jittered.
+FIRST, LONGEST = 0.1, 5.0
+PORT = 8443
+
+
+class Channel(GrpcChannel):
+    """A channel for the stubs. Several calls at once share its connection; made by ``channel``."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: Material,
+        expected: frozenset[Service],
+        server_name: str,
+        deadline: float | None,
+    ) -> None:
+        super().__init__(host, port, status_details_codec=failures.Details())
+        self.address = f"{host}:{port}"
+        self._tls = tls
+        self._scheme = "https"
+        self._expected = expected
+        self._server_name = server_name
+        self._deadline = deadline
+        self._limits = h2.Limits(keepalive=20.0, keepalive_timeout=10.0)
+        self._failed = 0
+        self._not_before = 0.0
+        self._failure = ""
+        self._reached = ""
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Calls made within fail with Redoubt's own errors, which name the address."""
+        with failures.told(self.address):
+            yield
+
+    @property
+    def peer(self) -> Identity | None:
+        """Who is at the other end now."""
+        return self._protocol.identity if self._connected and isinstance(self._protocol, h2.Http2) else None
+
+    async def ready(self, within: float | None = None) -> None:
+        """Wait until there is a connection, trying again and again. Raises ``Unavailable`` after ``within`` seconds."""
+        end = time.monotonic() + within if within is not None else None
+        while True:
+            try:
+                with self.told():
+                    await self.__connect__()
+                    return
+            except Unavailable:
+                wait = max(0.0, self._not_before - time.monotonic())
+                if end is not None and time.monotonic() + wait > end:
+                    raise
+                await asyncio.sleep(wait)
+
+    def request(self, name: str, cardinality: Cardinality, *types: Any, **more: Any) -> Any:
+        """grpclib's own, with a deadline for calls that have one answer and name none."""
+        if not cardinality.server_streaming and more.get("timeout") is None and more.get("deadline") is None:
+            more["timeout"] = self._deadline
+        return super().request(name, cardinality, *types, **more)
+
+    async def _create_connection(self) -> h2.Http2:
+        """Called by grpclib, one at a time, when a call finds no connection."""
+        if time.monotonic() < self._not_before:
+            raise Unavailable(self._failure)
+        try:
+            with failures.told(self.address):
+                made = await asyncio.wait_for(self._connected_to_the_expected(), CONNECT)
+        except Unavailable as error:
+            wait = min(LONGEST, FIRST * 2.0 ** min(self._failed, 16)) * random.uniform(0.5, 1.0)  # noqa: S311
+            self._failed += 1
+            self._not_before, self._failure = time.monotonic() + wait, str(error)
+            raise
+        self._failed = 0
+        return made
+
+    async def _connected_to_the_expected(self) -> h2.Http2:
+        await asyncio.to_thread(self._tls.refresh)
+        problem: list[str] = []
+
+        def check(made: h2.Http2) -> None:
+            tls = made.transport.get_extra_info("ssl_object")
+            if made.identity is None or made.identity.service not in self._expected:
+                wanted = " or ".join(sorted(self._expected))
+                problem.append(
+                    f"{self.address}: is {made.identity or 'no service of ours'}, and not {wanted}"
+                )
+            elif tls.selected_alpn_protocol() != "h2":
+                problem.append(f"{self.address}: does not speak gRPC")
+
+        def protocol() -> h2.Http2:
+            return h2.Http2(Handler(), self._limits, client=True, made=check)
+
+        loop = asyncio.get_running_loop()
+        _, made = await loop.create_connection(
+            protocol,
+            self._host,
+            self._port,
+            ssl=self._tls.client(),
+            server_hostname=self._server_name,
+            ssl_handshake_timeout=CONNECT,
+        )
+        if problem:
+            made.transport.abort()
+            raise Unavailable(problem[0])
+        return made
+
+
+def channel(
+    address: str,
+    tls: Material,
+    expected: Collection[Service],
+    *,
+    namespace: str = NAMESPACE,
+    deadline: float | None = DEADLINE,
+) -> Channel:
+    """A channel to the service at ``address`` (``host[:port]``), which must prove to be one of ``expected``.
+
+    Nothing is connected before the first call (or ``ready``). ``deadline`` is for calls with one answer that name no
+    timeout of their own; calls with a stream of answers have none. After a failure, calls fail at once until it is time
+    to try again. Raises ``UsageError`` for an address that is none.
+    """
+    host, port = split(address)
+    wanted = frozenset(expected)
+    name = min(wanted, key=list(Service).index).hosts(namespace)[-1]
+    return Channel(host, port, tls, wanted, name, deadline)
+
+
+def split(address: str) -> tuple[str, int]:
+    """``host``, ``host:port``, ``[v6]:port``; the port is 8443 unless said."""
+    host, colon, port = address.rpartition(":")
+    if not colon or address.endswith("]"):
+        host, port = address, str(PORT)
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise UsageError(f"{address!r}: write an IPv6 address in brackets, [::1]:8443")
+    if not host or "/" in host or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+        raise UsageError(f"{address!r} is no address of a service; it has the form host:port")
+    return host, int(port)

@@ -1,0 +1,1 @@
+"""Names of the wire: what lies here is in protobuf's package ``redoubt``."""

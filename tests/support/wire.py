@@ -1,0 +1,182 @@
+"""Services on loopback for tests: a CA, certificates, a gRPC service of every kind of call, and an application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvloop
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+from grpclib.server import Stream
+
+from redoubt.wire import calls
+from redoubt.wire.authority import Authority
+from redoubt.wire.channel import Channel, channel
+from redoubt.wire.identity import Service
+from redoubt.wire.material import Files, Material
+from redoubt.wire.proto.redoubt.v1 import indexer_grpc
+from redoubt.wire.proto.redoubt.v1.indexer_pb2 import (
+    Begun,
+    CreateIndexReportReply,
+    CreateIndexReportRequest,
+    GetIndexReportRequest,
+    HasIndexReportReply,
+    HasIndexReportRequest,
+    Progress,
+    ReportPart,
+)
+from redoubt.wire.server import Limits, OnePort
+
+T = TypeVar("T")
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def run(work: Coroutine[Any, Any, T], within: float = 30.0) -> T:
+    """On the loop that the services run on; a test that hangs fails."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(asyncio.wait_for(work, within))
+
+
+class Certificates:
+    """A CA in a folder, and what it issues."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authority = Authority.create(folder / "authority")
+
+    def files(self, service: Service, name: str = "", **more: Any) -> Files:
+        folder = self.folder / (name or service.host)
+        self.authority.issue(service, hosts=["localhost", "127.0.0.1"], **more).write(folder)
+        return Files.within(folder)
+
+    def material(self, service: Service, name: str = "", **more: Any) -> Material:
+        return Material(self.files(service, name, **more))
+
+
+class Indexer(indexer_grpc.IndexerBase):
+    """Has the report of "sha256:here". ``holding``: calls that were begun; ``gate``: they wait for it."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.sent = 0
+        self.ended: list[str] = []
+        self.parts = 4
+        self.part = b"x" * 65536
+
+    @calls.allow(Service.CENTRAL)
+    async def CreateIndexReport(
+        self, stream: Stream[CreateIndexReportRequest, CreateIndexReportReply]
+    ) -> None:
+        await calls.request(stream)
+        self.began.set()
+        try:
+            await stream.send_message(CreateIndexReportReply(progress=Progress(stage=Progress.LAYERS)))
+            await self.gate.wait()
+            await stream.send_message(CreateIndexReportReply(progress=Progress(stage=Progress.MERGING)))
+            self.ended.append("finished")
+        except asyncio.CancelledError:
+            self.ended.append("cancelled")
+            raise
+
+    @calls.allow(Service.CENTRAL, Service.SCANNER_V4_MATCHER)
+    async def GetIndexReport(self, stream: Stream[GetIndexReportRequest, ReportPart]) -> None:
+        request = await calls.request(stream)
+        if request.hash_id != "sha256:here":
+            raise GRPCError(Status.NOT_FOUND, "no such report")
+        await stream.send_message(ReportPart(begun=Begun(size=self.parts * len(self.part))))
+        for _ in range(self.parts):
+            await stream.send_message(ReportPart(chunk=self.part))
+            self.sent += 1
+
+    @calls.anyone()
+    async def HasIndexReport(self, stream: Stream[HasIndexReportRequest, HasIndexReportReply]) -> None:
+        request = await calls.request(stream)
+        caller = calls.peer(stream)
+        await stream.send_message(
+            HasIndexReportReply(
+                exists=request.hash_id == "sha256:here", indexer_version=str(caller or "nobody")
+            )
+        )
+
+
+class App:
+    """Answers with who called and how much was sent. ``/hold`` waits for ``gate``; ``/long`` sends 64 MB."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.began = asyncio.Event()
+        self.requests: list[Scope] = []
+        self.lifespan: list[str] = []
+        self.received = 0
+        self.sent = 0
+        self.outcomes: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                asked = (await receive())["type"]
+                self.lifespan.append(asked)
+                await send({"type": f"{asked}.complete"})
+                if asked == "lifespan.shutdown":
+                    return
+        self.requests.append(scope)
+        self.began.set()
+        path, size, more = scope["path"], 0, path_reads(scope["path"])
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.outcomes.append("disconnected")
+                return
+            size += len(message["body"])
+            self.received = size
+            more = message["more_body"]
+        if path == "/hold":
+            await self.gate.wait()
+        if path == "/long":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(1024):
+                await send({"type": "http.response.body", "body": b"y" * 65536, "more_body": True})
+                self.sent += 65536
+            await send({"type": "http.response.body", "body": b""})
+            return
+        body = f"{scope['state']['peer']} sent {size}".encode()
+        headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        self.outcomes.append("answered")
+
+
+def path_reads(path: str) -> bool:
+    return path != "/unread"
+
+
+class Served:
+    """A running server and what it serves."""
+
+    def __init__(self, port: OnePort, app: App, indexer: Indexer) -> None:
+        self.one, self.app, self.indexer = port, app, indexer
+
+    @property
+    def port(self) -> int:
+        return self.one.port
+
+    def channel(self, tls: Material, *expected: Service, **more: Any) -> Channel:
+        return channel(f"127.0.0.1:{self.port}", tls, expected or {Service.SCANNER_V4_INDEXER}, **more)
+
+
+@asynccontextmanager
+async def serving(tls: Material, limits: Limits | None = None, **more: Any) -> AsyncIterator[Served]:
+    app, indexer = App(), Indexer()
+    one = OnePort(tls=tls, **({"app": app, "services": [indexer]} | more), limits=limits)
+    await one.start("127.0.0.1", 0)
+    try:
+        yield Served(one, app, indexer)
+    finally:
+        await one.stop(0)
