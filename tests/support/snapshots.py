@@ -60,6 +60,9 @@ class FeedSnapshot:
     def end_of_life(self, release: str) -> str:
         return ""
 
+    def mapped(self, kind: str, name: str) -> tuple[str, ...]:
+        return ()
+
 
 def scanned(
     folder: Path, source: str, package: Package, system: Distribution

@@ -6,7 +6,8 @@ files: not on the machine, the time, an archive's packing or the order of its me
 
 What shares a key is merged so: of an advisory the newest ``modified`` wins (then the greater bytes); the
 ranges of an advisory in a package are united; of a CVE's facts each source's stay. An EPSS score keeps the
-later date, then the higher score; what a name stands for is united. The CVSS of an advisory about one CVE is also kept with that CVE, under the
+later date, then the higher score; what a name stands for is united. Where an advisory names a flaw by its CVE and by a
+shared name, that is kept by the latter, since others know only that one. The CVSS of an advisory about one CVE is also kept with that CVE, under the
 name of its source, so that records which rate nothing (Go's, most of Python's) are not left unrated.
 
 This module knows nothing of upstream shapes, compression, signatures or databases.
@@ -33,7 +34,7 @@ from redoubt.definitions.mirror import Mirror
 from redoubt.definitions.sorting import Sorted, Sorter, merged
 from redoubt.definitions.sources import Source, select
 from redoubt.errors import DefinitionsError, NetworkError, RedoubtError, UnreadableInput
-from redoubt.model import Advisory, CveRecord, EndOfLife, Epss, Mapped, SourceInfo
+from redoubt.model import Advisory, CveRecord, EndOfLife, Epss, Mapped, SourceInfo, flawnames
 
 #: Name of the source, how many sources are done, and how many there are.
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -234,8 +235,9 @@ class _Attempt:
                     sorter.add(key, value)
             _require_sound(source, notes)
             part = sorter.finish(keep=self._budget[1])
-        # Advisories with a score add to what is known of their CVE; they are one record all the same.
-        others = sum(part.groups[kind] for kind in (records.CVE, records.EPSS, records.END_OF_LIFE))
+        # Advisories add to what is known of their CVE and of its names; they are one record all the same.
+        of_advisories = (records.AFFECTED, records.ADVISORY)
+        others = sum(count for group, count in part.groups.items() if group[:1] not in of_advisories)
         advisories = part.groups[records.ADVISORY]
         reading = Reading(
             name=source.name,
@@ -300,6 +302,7 @@ def encode(item: Item) -> list[records.Record]:
         encoded += (records.affected(one.namespace, one.name, first.ref, one.ranges) for one in second)
         if first.cvss and (cve := _only_cve(first)):
             encoded.append(records.cve(cve, CveRecord(cvss=first.cvss)))
+        encoded += (records.mapped(name, alias) for name, alias in _names(first))
         return encoded
     if isinstance(second, CveRecord):
         return [records.cve(first, second)]
@@ -315,6 +318,14 @@ def _only_cve(advisory: Advisory) -> str:
     """The one CVE that an advisory is about, so that its score is that CVE's; empty for several or none."""
     names = {name for name in (advisory.id, *advisory.aliases) if name.startswith("CVE-")}
     return names.pop() if len(names) == 1 and not advisory.cves else ""
+
+
+def _names(advisory: Advisory) -> Iterator[tuple[str, Mapped]]:
+    """Which CVEs an advisory calls a flaw that it knows by a shared name as well; its own id is found without that."""
+    if advisory.aliases and not (advisory.cves or advisory.withdrawn):
+        for name, cves in flawnames.shared((advisory.id, *advisory.aliases)).items():
+            if name != advisory.id:
+                yield name, Mapped(flawnames.ALIAS, cves)
 
 
 def _require_sound(source: Source, notes: Notes) -> None:

@@ -1,7 +1,8 @@
 """Which CVE a flaw is that a record only calls by GitHub's id: other databases of the same definitions may say.
 
 Pure. Rolling distributions list nearly every flaw twice, by CVE and by ``GHSA-…``, and do not say that the two are
-one. GitHub's own record of the id does, wherever a source carries it. This module must not know of sources by name.
+one. GitHub's own record of the id does, wherever a source carries it, and so does any other record that names both; what
+those say is gathered when definitions are built. This module must not know of sources by name.
 """
 
 from __future__ import annotations
@@ -10,10 +11,7 @@ from msgspec import structs
 
 from redoubt.matcher.group import is_cve
 from redoubt.matcher.interface import Snapshot
-from redoubt.model import Advisory
-
-#: How ids begin under which several databases keep one flaw.
-_SHARED = "GHSA-"
+from redoubt.model import Advisory, flawnames
 
 
 class Aliases:
@@ -27,13 +25,14 @@ class Aliases:
     def named(self, advisory: Advisory) -> Advisory:
         """``advisory`` with the CVE as an alias that another record of its shared id names; as it is where none does.
 
-        A record that names a CVE itself knows best. So does an erratum. Where other records name several CVEs, these
-        are several flaws to them, and none of them is taken.
+        A record that names a CVE itself knows best. So does an erratum. Records of that very id come next, and then
+        what any record says that names the id beside a CVE. Where these name several CVEs, the id is
+        several flaws to them, and none of them is taken.
         """
         names = (advisory.id, *advisory.aliases)
         if advisory.cves or any(is_cve(name) for name in names):
             return advisory
-        cves = {cve for name in names if name.startswith(_SHARED) for cve in self._cves(name)}
+        cves = {cve for name in names if name.startswith(flawnames.SHARED) for cve in self._cves(name)}
         if len(cves) != 1:
             return advisory
         return structs.replace(advisory, aliases=(*cves, *advisory.aliases))
@@ -42,5 +41,6 @@ class Aliases:
         if (known := self._known.get(name)) is None:
             records = (self._snapshot.advisory(f"{source}/{name}") for source in self._sources)
             found = {alias for record in records if record for alias in record.aliases if is_cve(alias)}
-            known = self._known[name] = tuple(sorted(found))
+            named = found or filter(is_cve, self._snapshot.mapped(flawnames.ALIAS, name))
+            known = self._known[name] = tuple(sorted(named))
         return known

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -220,6 +221,40 @@ def _shared(others: dict[str, set[str]]) -> set[str]:
     return {
         name for names in others.values() for name in names if sum(name in n for n in others.values()) > 1
     }
+
+
+# Names.
+
+Names = dict[str, set[str]]
+
+
+def told(claims: Iterable[Claim], own: Names, mentioned: Names) -> None:
+    """Notes which CVEs claims call GitHub's ids: their ``own`` id, and those that are ``mentioned`` beside it."""
+    for claim in claims:
+        cves = {name for name in claim.flaws if name.startswith("CVE-")}
+        for name in claim.flaws if cves and not claim.notice else ():
+            if name.startswith("GHSA-"):
+                (own if claim.ref.endswith("/" + name) else mentioned).setdefault(name, set()).update(cves)
+
+
+def told_by_chainguard(archive: Path, mentioned: Names) -> None:
+    """The same of Chainguard's own advisories, which bear both names."""
+    with tarfile.open(archive) as records:
+        for member in records:
+            record = json.load(records.extractfile(member))  # type: ignore[arg-type]
+            if "CGA-" in member.name and not record.get("withdrawn"):
+                cves = {name for name in record["upstream"] if name.startswith("CVE-")}
+                for name in record["upstream"] if cves else ():
+                    if name.startswith("GHSA-"):
+                        mentioned.setdefault(name, set()).update(cves)
+
+
+def renamed(claim: Claim, own: Names, mentioned: Names) -> Claim:
+    """A claim that only knows GitHub's id, with the one CVE that others say it is."""
+    if claim.notice or any(name.startswith("CVE-") for name in claim.flaws):
+        return claim
+    cves = set().union(*(own.get(name) or mentioned.get(name, set()) for name in claim.flaws))
+    return claim._replace(flaws=(*claim.flaws, *cves)) if len(cves) == 1 else claim
 
 
 # Judging.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -128,8 +129,40 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
         yield opened
 
 
+#: Parts whose records may call a flaw by both names.
+NAMING = ("pypi", "golang", "npm", "maven", "rubygems", "alpine", "wolfi", "chainguard", "minimos")
+
+
 def claims(part: str, data: Path) -> dict[str, dict[str, list[oracle.Claim]]]:
-    """Namespace → package → claims."""
+    """Namespace → package → claims, each with the CVE that others say it is."""
+    own, mentioned = names(data)
+    return {
+        namespace: {
+            name: [oracle.renamed(claim, own, mentioned) for claim in said] for name, said in packages.items()
+        }
+        for namespace, packages in read(part, data).items()
+    }
+
+
+@cache
+def names(data: Path) -> tuple[oracle.Names, oracle.Names]:
+    own: oracle.Names = {}
+    mentioned: oracle.Names = {}
+    everything = [every_language(data)]
+    for part in NAMING:
+        with suppress(FileNotFoundError):
+            everything.append(read(part, data))
+    for found in everything:
+        for packages in found.values():
+            for said in packages.values():
+                oracle.told(said, own, mentioned)
+    if (archive := data / "chainguard-names/chainguard-osv.tar.gz").exists():
+        oracle.told_by_chainguard(archive, mentioned)
+    return own, mentioned
+
+
+def read(part: str, data: Path) -> dict[str, dict[str, list[oracle.Claim]]]:
+    """The same as each upstream writes it."""
     match part:
         case "pypi":
             return {"pypi": oracle.osv(data, "PyPI", "osv-pypi")}

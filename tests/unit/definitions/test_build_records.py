@@ -290,6 +290,41 @@ def test_what_sources_say_of_a_cve_stands_together() -> None:
     assert united == CveRecord(kev=kev.kev, cvss=scored.cvss, severity=Severity.HIGH)
 
 
+def test_what_an_advisory_calls_a_flaw_beside_its_cve_is_kept_for_those_that_only_know_that_name(
+    tmp_path: Path,
+) -> None:
+    def record(identifier: str, *aliases: str, **more: object) -> bytes:
+        package = {"ecosystem": "PyPI", "name": "fixture"}
+        ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]
+        affected = [{"package": package, "ranges": ranges}]
+        return json.dumps({"id": identifier, "aliases": aliases, "affected": affected, **more}).encode()
+
+    members = {
+        "a.json": record("PYSEC-2099-1", "CVE-2099-1", "GHSA-a"),
+        "b.json": record("PYSEC-2099-2", "CVE-2099-2", "GHSA-a", "GHSA-b"),
+        "c.json": record("GHSA-c", "CVE-2099-3"),
+        "d.json": record("PYSEC-2099-4", "GHSA-d"),
+        "e.json": record("PYSEC-2099-5", "GHSA-e", upstream=["CVE-2099-5"]),
+        "f.json": record("CVE-2099-6", "GHSA-f"),
+    }
+    write_zip(tmp_path / "osv" / "PyPI" / "all.zip", members)
+    with build(Mirror(tmp_path), ["osv-pypi"]) as built:
+        found = {key: value for key, value in built.records() if key[:1] == records.MAPPED}
+        (info,) = built.infos
+    assert {key: records.decode_mapped(value) for key, value in found.items()} == {
+        b"ralias\0GHSA-a": ("CVE-2099-1", "CVE-2099-2"),
+        b"ralias\0GHSA-b": ("CVE-2099-2",),
+        b"ralias\0GHSA-f": ("CVE-2099-6",),
+    }
+    assert info.records == 6
+
+
+def test_a_source_of_names_alone_counts_them_and_makes_no_finding(tmp_path: Path) -> None:
+    with build(Mirror(fixture_mirror(tmp_path)), ["chainguard-names"]) as built:
+        (info,) = built.infos
+        assert (info.records, info.scores_only, built.namespaces) == (2, True, {})
+
+
 def test_of_two_scores_the_later_stays() -> None:
     key, old = records.epss("CVE-2099-0001", Epss(0.9, 0.9, "2099-01-01"))
     _, new = records.epss("CVE-2099-0001", Epss(0.1, 0.1, "2099-01-02"))

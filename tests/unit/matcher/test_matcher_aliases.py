@@ -6,7 +6,7 @@ from matcher_snapshot import MemorySnapshot, affected, index
 
 from redoubt.matcher import match
 from redoubt.matcher.explain import explain
-from redoubt.model import Advisory, Distribution, Finding, Package, Status
+from redoubt.model import Advisory, Distribution, Finding, Package, Status, flawnames
 
 WOLFI = Distribution(id="wolfi")
 PACKAGE = Package(type="apk", name="p", version="1-r0")
@@ -50,6 +50,26 @@ def test_an_id_of_several_cves_joins_none() -> None:
     snapshot = rolling()
     github(snapshot, "CVE-2099-1001", "CVE-2099-1002")
     assert [item.id for item in findings(snapshot)] == ["CVE-2099-1001", "GHSA-a"]
+
+
+def test_a_record_that_only_mentions_both_names_joins_them() -> None:
+    snapshot = rolling()
+    snapshot.mappings[flawnames.ALIAS, "GHSA-a"] = ("CVE-2099-1001",)
+    (found,) = findings(snapshot)
+    assert (found.id, found.aliases, found.fixed_version) == ("CVE-2099-1001", ("GHSA-a",), "1-r4")
+
+
+def test_records_that_mention_the_id_beside_different_cves_join_none() -> None:
+    snapshot = rolling()
+    snapshot.mappings[flawnames.ALIAS, "GHSA-a"] = ("CVE-2099-1001", "CVE-2099-1002")
+    assert [item.id for item in findings(snapshot)] == ["CVE-2099-1001", "GHSA-a"]
+
+
+def test_a_record_of_the_id_itself_knows_better_than_those_that_mention_it() -> None:
+    snapshot = rolling()
+    github(snapshot, "CVE-2099-1001")
+    snapshot.mappings[flawnames.ALIAS, "GHSA-a"] = ("CVE-2099-1002",)
+    assert [item.id for item in findings(snapshot)] == ["CVE-2099-1001"]
 
 
 def test_a_denial_by_the_github_id_is_one_of_the_cve() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from redoubt.definitions.feeds.cga import ChainguardNamesFeed
+from redoubt.definitions.feeds.files import Limits
 from redoubt.definitions.feeds.secdb import (
     SecdbFeed,
     alpine_namespace,
@@ -80,5 +82,22 @@ SOURCES: tuple[Source, ...] = (
         "published without a licence of its own",
         "MinimOS security advisories, by Minimus",
         cve_page,
+    ),
+    Source(
+        name="chainguard-names",
+        title="Chainguard's advisories, for the names of flaws",
+        home="https://github.com/chainguard-dev/vulnerability-scanner-support",
+        licence="Chainguard's licence for scanners; ask before you pass it on",
+        attribution="Chainguard security advisories, by Chainguard",
+        feed=ChainguardNamesFeed(),
+        downloads=(
+            Download(
+                "chainguard-names/chainguard-osv.tar.gz",
+                "https://packages.cgr.dev/chainguard/v3/osv/chainguard-osv.tar.gz",
+            ),
+        ),
+        patterns=(("chainguard-names/chainguard-osv.tar*",),),
+        # Eight hundred thousand small records, alike but for their names.
+        limits=Limits(content=16 << 30, ratio=1000, members=4_000_000),
     ),
 )
