@@ -131,11 +131,12 @@ def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows([guarded(value) for value in row] for row in rows)
     return text.getvalue().encode()
 
 
-def _cell(value: str) -> str:
+def guarded(value: str) -> str:
+    """A cell that no spreadsheet runs and no terminal obeys."""
     value = printable(value)
     if not value or (value[0].isalnum() and ";" not in value):  # most of them
         return value

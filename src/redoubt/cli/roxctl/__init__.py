@@ -9,6 +9,8 @@ _HERE = "redoubt.cli.roxctl"
 
 _COMMANDS = {
     "scanner": (f"{_HERE}.scanner:scanner", "Fetch vulnerability definitions, and upload them to Central."),
+    "image": (f"{_HERE}.image:image", "Scan images through Central, and list what they hold."),
+    "sbom": (f"{_HERE}.sbom:sbom", "Scan an SBOM through Central."),
     "version": (f"{_HERE}.version:version", "Print roxctl's version."),
     "completion": (f"{_HERE}.version:completion", "Print the completion script of a shell."),
 }

@@ -276,6 +276,8 @@ def _as_click(ctx: click.Context, params: Sequence[click.Parameter], args: Seque
         elif option.is_flag:
             if truth(value, name):
                 written.append(name)
+            elif option.secondary_opts:
+                written.append(option.secondary_opts[0])
             elif isinstance(option, Shared):
                 ctx.meta.setdefault(_GIVEN, {})[str(option.name)] = False
         elif not name.startswith("--"):
