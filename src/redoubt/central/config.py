@@ -8,15 +8,13 @@ but in the database.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
-import yaml
 
-from redoubt.errors import AccessDenied, UnreadableInput, UsageError
+from redoubt import configuration
+from redoubt.errors import UsageError
 
 PREFIX = "REDOUBT_CENTRAL_"
 
@@ -31,10 +29,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
 
 #: Never shown by ``repr`` and not in a log.
 SECRET = frozenset({"admin_password", "database_url"})
-
-_LIMIT = 1_000_000
-
-Value: TypeAlias = object
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,88 +73,15 @@ def load(
     file: Path | None = None,
     *,
     environment: Mapping[str, str] | None = None,
-    flags: Mapping[str, Value] | None = None,
+    flags: Mapping[str, object] | None = None,
 ) -> Settings:
     """The settings. ``flags`` holds what was given on the command line; None means not given.
 
     Raises ``UsageError`` for what cannot be understood, ``UnreadableInput`` and ``AccessDenied`` for the file.
     """
-    values: dict[str, Value] = {} if file is None else _file(file)
-    values |= _environment(os.environ if environment is None else environment)
-    values |= {name: value for name, value in (flags or {}).items() if value is not None}
-    try:
-        return _checked(_convert(values, strict=False))
-    except msgspec.ValidationError as error:
-        raise UsageError(f"settings: {_reason(error)}") from None
-
-
-def _file(path: Path) -> dict[str, Value]:
-    try:
-        with path.open("rb") as stream:
-            text = stream.read(_LIMIT + 1)
-    except FileNotFoundError:
-        raise UnreadableInput(f"{path}: no such settings file") from None
-    except PermissionError:
-        raise AccessDenied(f"{path}: the settings file may not be read") from None
-    except OSError as error:
-        raise UnreadableInput(f"{path}: the settings file cannot be read ({error.strerror})") from None
-    if len(text) > _LIMIT:
-        raise UnreadableInput(f"{path}: larger than a settings file can be")
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise UnreadableInput(f"{path}: not YAML") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise UsageError(f"{path}: settings are names and values")
-    try:
-        _convert(values)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: {_reason(error)}") from None
-    return values
-
-
-def _environment(environment: Mapping[str, str]) -> dict[str, Value]:
-    values: dict[str, Value] = {}
-    fields = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-    for name in environment:
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in fields:
-            raise UsageError(f"{name}: no such setting")
-    for name, kind in fields.items():
-        for variable in (PREFIX + name.upper(), *ALIASES.get(name, ())):
-            if text := environment.get(variable, "").strip():
-                value = _listed(text) if kind == list[str] else _flag(text) if kind == bool | None else text
-                _one(variable, name, value)
-                values[name] = value
-                break
-    return values
-
-
-def _one(variable: str, name: str, value: Value) -> None:
-    try:
-        _convert({name: value}, strict=False)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{variable}: {_reason(error)}") from None
-
-
-def _convert(values: dict[str, Value], *, strict: bool = True) -> Settings:
-    return msgspec.convert(values, Settings, strict=strict, dec_hook=_path)
-
-
-def _path(kind: type, value: Value) -> Value:
-    if kind is Path and isinstance(value, str | Path):
-        return Path(value)
-    raise TypeError(f"Expected {kind.__name__}, got {type(value).__name__}")
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _flag(text: str) -> Value:
-    """Words for yes and no that msgspec does not know."""
-    return {"yes": True, "on": True, "no": False, "off": False}.get(text.lower(), text)
+    return _checked(
+        configuration.load(Settings, PREFIX, file, aliases=ALIASES, environment=environment, flags=flags)
+    )
 
 
 def _checked(settings: Settings) -> Settings:
@@ -171,7 +92,3 @@ def _checked(settings: Settings) -> Settings:
     if settings.audit_days < 1:
         raise UsageError("settings: audit_days is at least 1")
     return settings
-
-
-def _reason(error: msgspec.ValidationError) -> str:
-    return str(error).replace("`", "").replace(" - at $.", ", at ").replace("$.", "")

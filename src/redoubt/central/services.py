@@ -11,9 +11,10 @@ from typing import Protocol
 
 from redoubt.central.auth.authenticate import Authenticator
 from redoubt.central.config import Settings
+from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.frame import Hook
 from redoubt.central.store import Pool
-from redoubt.definitions.library import Library
+from redoubt.central.store.definitions import DefinitionsLog
 from redoubt.egress import Policy
 
 
@@ -33,13 +34,18 @@ class Services:
     pool: Pool
     auth: Authenticator
     policy: Policy = field(default_factory=Policy)
-    library: Library | None = None
+    definitions: Definitions | None = None
     #: Started in this order, stopped in the opposite one.
     parts: list[Part] = field(default_factory=list)
     #: They hear how each request ended.
     hooks: list[Hook] = field(default_factory=list)
     #: What somebody should look at, a line each; shown in ``/v1/metadata``.
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def definitions_log(self) -> DefinitionsLog:
+        """Who made which definitions active."""
+        return DefinitionsLog(self.pool)
 
     async def start(self) -> None:
         """Start what works in the background. What was started is stopped again where one fails."""

@@ -20,6 +20,7 @@ from litestar.types import ExceptionHandlersMap
 from redoubt.central.refusals import HTTP, Code, Exhausted, Refused
 from redoubt.errors import (
     AccessDenied,
+    Busy,
     DefinitionsError,
     NetworkError,
     RedoubtError,
@@ -43,6 +44,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
 
 _OURS: tuple[tuple[type[RedoubtError], Code], ...] = (
     (UsageError, Code.INVALID_ARGUMENT),
+    (Busy, Code.ABORTED),
     (UnreadableInput, Code.INVALID_ARGUMENT),
     (DefinitionsError, Code.INVALID_ARGUMENT),
     (NetworkError, Code.UNAVAILABLE),

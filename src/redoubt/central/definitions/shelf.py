@@ -70,7 +70,15 @@ class Definitions:
         if starter and self.active() is None and bundle.is_file():
             await self._take(bundle, allow_older=False)
 
+    async def stop(self) -> None:
+        """Nothing works in the background."""
+
     # What is there
+
+    @property
+    def uploading(self) -> bool:
+        """Whether an upload is under way."""
+        return self._uploading
 
     def active(self) -> Shelved | None:
         """The active snapshot, or None where nothing was ever imported."""
@@ -219,6 +227,10 @@ class Definitions:
     def allow_unsigned(self, channel: str) -> bool:
         """Accept a channel's unsigned bundles from now on; False where that was so before."""
         return self.library.trust.allow_unsigned(channel)
+
+    def disallow_unsigned(self, channel: str) -> None:
+        """Accept them no longer. Raises ``UsageError`` where that was so before."""
+        self.library.trust.disallow_unsigned(channel)
 
     # Inside
 

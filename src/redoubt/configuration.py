@@ -1,0 +1,131 @@
+"""A service's settings: a YAML file, then the environment, then flags; the later wins.
+
+Every field of a settings struct is a key of the file and has a variable, the service's prefix and the field's
+name in capitals; some have others besides. An unknown key, an unknown variable with that prefix and a value of the wrong type
+are errors that name the place. Knows no setting.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from redoubt.errors import AccessDenied, UnreadableInput, UsageError
+
+Settings = TypeVar("Settings", bound=msgspec.Struct)
+Value: TypeAlias = object
+
+_LIMIT = 1_000_000
+
+
+def load(
+    kind: type[Settings],
+    prefix: str,
+    file: Path | None = None,
+    *,
+    aliases: Mapping[str, tuple[str, ...]] | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Value] | None = None,
+) -> Settings:
+    """The settings. ``prefix`` is that of the variables; ``aliases`` names others, of which the first that is set counts.
+
+    ``flags`` holds what was given on the command line; None means not given. Raises ``UsageError`` for what
+    cannot be understood, ``UnreadableInput`` and ``AccessDenied`` for the file.
+    """
+    values: dict[str, Value] = {} if file is None else _file(kind, file)
+    values |= _environment(kind, prefix, aliases or {}, os.environ if environment is None else environment)
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        return _convert(kind, values, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"settings: {_reason(error)}") from None
+
+
+def _file(kind: type[Settings], path: Path) -> dict[str, Value]:
+    import yaml
+
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(_LIMIT + 1)
+    except FileNotFoundError:
+        raise UnreadableInput(f"{path}: no such settings file") from None
+    except PermissionError:
+        raise AccessDenied(f"{path}: the settings file may not be read") from None
+    except OSError as error:
+        raise UnreadableInput(f"{path}: the settings file cannot be read ({error.strerror})") from None
+    if len(text) > _LIMIT:
+        raise UnreadableInput(f"{path}: larger than a settings file can be")
+    try:
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise UnreadableInput(f"{path}: not YAML") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise UsageError(f"{path}: settings are names and values")
+    try:
+        _convert(kind, values)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {_reason(error)}") from None
+    return values
+
+
+def _environment(
+    kind: type[Settings],
+    prefix: str,
+    aliases: Mapping[str, tuple[str, ...]],
+    environment: Mapping[str, str],
+) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    fields: dict[str, Value] = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    for name in environment:
+        if name.startswith(prefix) and name.removeprefix(prefix).lower() not in fields:
+            raise UsageError(f"{name}: no such setting")
+    for name, wanted in fields.items():
+        for variable in (prefix + name.upper(), *aliases.get(name, ())):
+            if text := environment.get(variable, "").strip():
+                value = (
+                    _listed(text)
+                    if wanted == list[str]
+                    else _flag(text)
+                    if wanted in (bool, bool | None)
+                    else text
+                )
+                _one(kind, variable, name, value)
+                values[name] = value
+                break
+    return values
+
+
+def _one(kind: type[Settings], variable: str, name: str, value: Value) -> None:
+    try:
+        _convert(kind, {name: value}, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{variable}: {_reason(error)}") from None
+
+
+def _convert(kind: type[Settings], values: Mapping[str, Value], *, strict: bool = True) -> Settings:
+    return msgspec.convert(values, kind, strict=strict, dec_hook=_path)
+
+
+def _path(kind: type, value: Value) -> Value:
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise TypeError(f"Expected {kind.__name__}, got {type(value).__name__}")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _flag(text: str) -> Value:
+    """Words for yes and no that msgspec does not know."""
+    return {"yes": True, "on": True, "no": False, "off": False}.get(text.lower(), text)
+
+
+def _reason(error: msgspec.ValidationError) -> str:
+    return str(error).replace("`", "").replace(" - at $.", ", at ").replace("$.", "")
