@@ -43,7 +43,10 @@ class Leader(Protocol):
         """The active digest, again each time that it changes. Ends, or raises, where the connection does."""
 
     async def fetch(self, digest: str, file: Path) -> None:
-        """A snapshot's compressed stream into ``file``, going on behind what is there. Raises ``RedoubtError``."""
+        """A snapshot's compressed stream into ``file``; what broke off is gone on with the next time.
+
+        What is kept for that lies beside ``file`` and has its name in its own. Raises ``RedoubtError``.
+        """
 
 
 class ToFollow(msgspec.Struct, frozen=True):
@@ -152,7 +155,7 @@ class Follower:
         with writing(stream.parent):
             stream.parent.mkdir(parents=True, exist_ok=True)
             for other in stream.parent.iterdir():
-                if other != stream:
+                if stream.name not in other.name:
                     other.unlink(missing_ok=True)
         try:
             self._library.info(entry.digest)

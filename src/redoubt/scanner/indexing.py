@@ -69,6 +69,10 @@ class Indexing:
         """What is known of an image, without looking at it."""
         return await self._store.get(digest, self.mark)
 
+    async def has(self, digest: str) -> bool:
+        """Whether ``get`` gives something."""
+        return await self._store.has(digest, self.mark)
+
     async def create(self, asked: Asked, progress: Progress | None = None) -> IndexReport:
         """The report of an image: the kept one, or a new one.
 

@@ -7,6 +7,7 @@ report names them. Knows no wire, and not where definitions come from.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,12 @@ class Matching:
         self._threads = ThreadPoolExecutor(simultaneous, thread_name_prefix="redoubt-match")
         self._lock = Lock()
         self._current: _Held | None = None
+
+    @property
+    def since(self) -> float:
+        """When the current definitions became so, in seconds since 1970; 0 where there are none."""
+        with self._lock:
+            return self._current.since if self._current else 0.0
 
     @property
     def info(self) -> DefinitionsInfo | None:
@@ -82,6 +89,7 @@ class _Held:
         self.snapshot = snapshot
         self._lock = Lock()
         self._holders = 1
+        self.since = time.time()
 
     def take(self) -> None:
         with self._lock:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+redoubt/wire/proto/redoubt/v1/indexer.proto\x12\nredoubt.v1\"v\n\x18\x43reateIndexReportRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12&\n\x08registry\x18\x03 \x01(\x0b\x32\x14.redoubt.v1.Registry\x12\r\n\x05\x61gain\x18\x04 \x01(\x08\"j\n\x08Registry\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\x12\n\n\x02\x63\x61\x18\x04 \x01(\x0c\x12\x10\n\x08insecure\x18\x05 \x01(\x08\x12\r\n\x05hosts\x18\x06 \x03(\t\"r\n\x16\x43reateIndexReportReply\x12(\n\x08progress\x18\x01 \x01(\x0b\x32\x14.redoubt.v1.ProgressH\x00\x12&\n\x04part\x18\x02 \x01(\x0b\x32\x16.redoubt.v1.ReportPartH\x00\x42\x06\n\x04step\"\xc2\x01\n\x08Progress\x12)\n\x05stage\x18\x01 \x01(\x0e\x32\x1a.redoubt.v1.Progress.Stage\x12\x0e\n\x06layers\x18\x02 \x01(\x05\x12\x13\n\x0blayers_done\x18\x03 \x01(\x05\x12\x12\n\nbytes_read\x18\x04 \x01(\x03\"R\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\r\n\tRESOLVING\x10\x02\x12\n\n\x06LAYERS\x10\x03\x12\x0b\n\x07MERGING\x10\x04\"I\n\nReportPart\x12\"\n\x05\x62\x65gun\x18\x01 \x01(\x0b\x32\x11.redoubt.v1.BegunH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"S\n\x05\x42\x65gun\x12\x0f\n\x07hash_id\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12\x17\n\x0findexer_version\x18\x04 \x01(\t\"(\n\x15GetIndexReportRequest\x12\x0f\n\x07hash_id\x18\x01 \x01(\t\"(\n\x15HasIndexReportRequest\x12\x0f\n\x07hash_id\x18\x01 \x01(\t\">\n\x13HasIndexReportReply\x12\x0e\n\x06\x65xists\x18\x01 \x01(\x08\x12\x17\n\x0findexer_version\x18\x02 \x01(\t2\x8f\x02\n\x07Indexer\x12_\n\x11\x43reateIndexReport\x12$.redoubt.v1.CreateIndexReportRequest\x1a\".redoubt.v1.CreateIndexReportReply0\x01\x12M\n\x0eGetIndexReport\x12!.redoubt.v1.GetIndexReportRequest\x1a\x16.redoubt.v1.ReportPart0\x01\x12T\n\x0eHasIndexReport\x12!.redoubt.v1.HasIndexReportRequest\x1a\x1f.redoubt.v1.HasIndexReportReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+redoubt/wire/proto/redoubt/v1/indexer.proto\x12\nredoubt.v1\"v\n\x18\x43reateIndexReportRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12&\n\x08registry\x18\x03 \x01(\x0b\x32\x14.redoubt.v1.Registry\x12\r\n\x05\x61gain\x18\x04 \x01(\x08\"{\n\x08Registry\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\x12\n\n\x02\x63\x61\x18\x04 \x01(\x0c\x12\x10\n\x08insecure\x18\x05 \x01(\x08\x12\r\n\x05hosts\x18\x06 \x03(\t\x12\x0f\n\x07offline\x18\x07 \x01(\x08\"r\n\x16\x43reateIndexReportReply\x12(\n\x08progress\x18\x01 \x01(\x0b\x32\x14.redoubt.v1.ProgressH\x00\x12&\n\x04part\x18\x02 \x01(\x0b\x32\x16.redoubt.v1.ReportPartH\x00\x42\x06\n\x04step\"\xc2\x01\n\x08Progress\x12)\n\x05stage\x18\x01 \x01(\x0e\x32\x1a.redoubt.v1.Progress.Stage\x12\x0e\n\x06layers\x18\x02 \x01(\x05\x12\x13\n\x0blayers_done\x18\x03 \x01(\x05\x12\x12\n\nbytes_read\x18\x04 \x01(\x03\"R\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\r\n\tRESOLVING\x10\x02\x12\n\n\x06LAYERS\x10\x03\x12\x0b\n\x07MERGING\x10\x04\"I\n\nReportPart\x12\"\n\x05\x62\x65gun\x18\x01 \x01(\x0b\x32\x11.redoubt.v1.BegunH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"S\n\x05\x42\x65gun\x12\x0f\n\x07hash_id\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12\x17\n\x0findexer_version\x18\x04 \x01(\t\"(\n\x15GetIndexReportRequest\x12\x0f\n\x07hash_id\x18\x01 \x01(\t\"(\n\x15HasIndexReportRequest\x12\x0f\n\x07hash_id\x18\x01 \x01(\t\">\n\x13HasIndexReportReply\x12\x0e\n\x06\x65xists\x18\x01 \x01(\x08\x12\x17\n\x0findexer_version\x18\x02 \x01(\t2\x8f\x02\n\x07Indexer\x12_\n\x11\x43reateIndexReport\x12$.redoubt.v1.CreateIndexReportRequest\x1a\".redoubt.v1.CreateIndexReportReply0\x01\x12M\n\x0eGetIndexReport\x12!.redoubt.v1.GetIndexReportRequest\x1a\x16.redoubt.v1.ReportPart0\x01\x12T\n\x0eHasIndexReport\x12!.redoubt.v1.HasIndexReportRequest\x1a\x1f.redoubt.v1.HasIndexReportReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,23 +34,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEINDEXREPORTREQUEST']._serialized_start=59
   _globals['_CREATEINDEXREPORTREQUEST']._serialized_end=177
   _globals['_REGISTRY']._serialized_start=179
-  _globals['_REGISTRY']._serialized_end=285
-  _globals['_CREATEINDEXREPORTREPLY']._serialized_start=287
-  _globals['_CREATEINDEXREPORTREPLY']._serialized_end=401
-  _globals['_PROGRESS']._serialized_start=404
-  _globals['_PROGRESS']._serialized_end=598
-  _globals['_PROGRESS_STAGE']._serialized_start=516
-  _globals['_PROGRESS_STAGE']._serialized_end=598
-  _globals['_REPORTPART']._serialized_start=600
-  _globals['_REPORTPART']._serialized_end=673
-  _globals['_BEGUN']._serialized_start=675
-  _globals['_BEGUN']._serialized_end=758
-  _globals['_GETINDEXREPORTREQUEST']._serialized_start=760
-  _globals['_GETINDEXREPORTREQUEST']._serialized_end=800
-  _globals['_HASINDEXREPORTREQUEST']._serialized_start=802
-  _globals['_HASINDEXREPORTREQUEST']._serialized_end=842
-  _globals['_HASINDEXREPORTREPLY']._serialized_start=844
-  _globals['_HASINDEXREPORTREPLY']._serialized_end=906
-  _globals['_INDEXER']._serialized_start=909
-  _globals['_INDEXER']._serialized_end=1180
+  _globals['_REGISTRY']._serialized_end=302
+  _globals['_CREATEINDEXREPORTREPLY']._serialized_start=304
+  _globals['_CREATEINDEXREPORTREPLY']._serialized_end=418
+  _globals['_PROGRESS']._serialized_start=421
+  _globals['_PROGRESS']._serialized_end=615
+  _globals['_PROGRESS_STAGE']._serialized_start=533
+  _globals['_PROGRESS_STAGE']._serialized_end=615
+  _globals['_REPORTPART']._serialized_start=617
+  _globals['_REPORTPART']._serialized_end=690
+  _globals['_BEGUN']._serialized_start=692
+  _globals['_BEGUN']._serialized_end=775
+  _globals['_GETINDEXREPORTREQUEST']._serialized_start=777
+  _globals['_GETINDEXREPORTREQUEST']._serialized_end=817
+  _globals['_HASINDEXREPORTREQUEST']._serialized_start=819
+  _globals['_HASINDEXREPORTREQUEST']._serialized_end=859
+  _globals['_HASINDEXREPORTREPLY']._serialized_start=861
+  _globals['_HASINDEXREPORTREPLY']._serialized_end=923
+  _globals['_INDEXER']._serialized_start=926
+  _globals['_INDEXER']._serialized_end=1197
 # @@protoc_insertion_point(module_scope)

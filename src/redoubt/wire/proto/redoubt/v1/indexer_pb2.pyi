@@ -67,6 +67,7 @@ class Registry(_message.Message):
     CA_FIELD_NUMBER: _builtins.int
     INSECURE_FIELD_NUMBER: _builtins.int
     HOSTS_FIELD_NUMBER: _builtins.int
+    OFFLINE_FIELD_NUMBER: _builtins.int
     username: _builtins.str
     password: _builtins.str
     token: _builtins.str
@@ -75,6 +76,8 @@ class Registry(_message.Message):
     """CAs to trust beside the system's, in PEM."""
     insecure: _builtins.bool
     """Check no certificate, and speak HTTP if it doesn't speak TLS."""
+    offline: _builtins.bool
+    """Contact no host that is not among these, nor by the image's name alone."""
     @_builtins.property
     def hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Hosts, beside the registry's own, that it may send the Indexer to: token realms and blob stores."""
@@ -88,10 +91,11 @@ class Registry(_message.Message):
         ca: _builtins.bytes = ...,
         insecure: _builtins.bool = ...,
         hosts: _abc.Iterable[_builtins.str] | None = ...,
+        offline: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca", b"ca", "hosts", b"hosts", "insecure", b"insecure", "password", b"password", "token", b"token", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca", b"ca", "hosts", b"hosts", "insecure", b"insecure", "offline", b"offline", "password", b"password", "token", b"token", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
