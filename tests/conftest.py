@@ -6,6 +6,9 @@ import os
 
 from hypothesis import settings
 
+# Fixtures that tests of several rooms use.
+pytest_plugins = ["support.postgres"]
+
 # CI asks the same questions every time, so that a change is judged and not its luck; people's runs go on
 # searching. What they find becomes a test of its own.
 # No test asserts a time, so an example has no deadline either.

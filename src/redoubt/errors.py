@@ -72,3 +72,13 @@ class NetworkError(RedoubtError):
     """A server could not be reached, timed out, or answered with something unusable."""
 
     exit_code = EXIT_NETWORK
+
+
+class DatabaseError(RedoubtError):
+    """The database cannot be started, is not one of ours, or is another version's than this program."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database could not be reached, or went away; the same again may well succeed."""
+
+    exit_code = EXIT_NETWORK
