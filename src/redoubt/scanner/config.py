@@ -49,7 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_format: str = "json"
 
     def __repr__(self) -> str:
-        told = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "database_url")
+        told = (
+            f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "database_url"
+        )
         return f"Settings({', '.join(told)})"
 
 

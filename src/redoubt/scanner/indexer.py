@@ -135,5 +135,3 @@ def _platform(text: str) -> Platform | None:
     if not 2 <= len(parts) <= 3 or not all(parts):
         raise UsageError(f"{text[:80]!r} is not a platform; write os/architecture")
     return Platform(*parts)
-
-

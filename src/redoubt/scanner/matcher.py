@@ -19,7 +19,8 @@ from redoubt.wire import calls, chunks
 from redoubt.wire.channel import Channel
 from redoubt.wire.failures import Unimplemented
 from redoubt.wire.identity import Service
-from redoubt.wire.proto.redoubt.v1 import indexer_pb2, matcher_pb2 as pb
+from redoubt.wire.proto.redoubt.v1 import indexer_pb2
+from redoubt.wire.proto.redoubt.v1 import matcher_pb2 as pb
 from redoubt.wire.proto.redoubt.v1.indexer_grpc import IndexerStub
 from redoubt.wire.proto.redoubt.v1.matcher_grpc import MatcherBase
 

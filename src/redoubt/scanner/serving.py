@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 
 from redoubt.errors import UsageError
-from redoubt.postgres import migrations, pool as pools
+from redoubt.postgres import migrations
+from redoubt.postgres import pool as pools
 from redoubt.scanner.config import Settings
 from redoubt.scanner.following import Follower
 from redoubt.scanner.health import Health, Ready
@@ -78,10 +79,11 @@ async def matcher(settings: Settings) -> AsyncIterator[OnePort]:
         material = Material(files)
         matching = Matching(simultaneous=settings.simultaneous)
         stack.callback(matching.close)
-        central = await stack.enter_async_context(channel(settings.central, material, [Service.CENTRAL]))
-        to_indexer = None
-        if settings.indexer:
-            to_indexer = await stack.enter_async_context(channel(settings.indexer, material, INDEXERS))
+        central = channel(settings.central, material, [Service.CENTRAL])
+        stack.callback(central.close)
+        to_indexer = channel(settings.indexer, material, INDEXERS) if settings.indexer else None
+        if to_indexer is not None:
+            stack.callback(to_indexer.close)
         leader = WireLeader(central, files, have=lambda: matching.info.digest if matching.info else "")
         follower = Follower(
             leader,
@@ -136,5 +138,3 @@ async def _sweep(store: IndexStore) -> None:
             await store.sweep()
         except (OSError, TimeoutError):
             continue
-
-

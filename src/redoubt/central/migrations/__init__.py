@@ -1,1 +1,1 @@
-"""What Central's database looks like, as numbered SQL files that ``redoubt.postgres.migrations`` applies."""
+"""Central's tables, as numbered SQL files."""

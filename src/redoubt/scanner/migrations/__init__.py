@@ -1,1 +1,1 @@
-"""What the scanner's database looks like, as numbered SQL files that ``redoubt.postgres.migrations`` applies."""
+"""The Scanner's tables, as numbered SQL files."""
