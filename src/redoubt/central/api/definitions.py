@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Controller, Response, delete, get, post
-from litestar.params import FromPath, FromQuery, JSONBody, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from redoubt.central.api import files
@@ -122,7 +122,7 @@ class ScannerDefinitionsController(Controller):
         self,
         request: Call,
         services: Given,
-        allow_older: Annotated[FromQuery[bool], Parameter(query="allowOlder")] = False,
+        allow_older: Annotated[bool, QueryParameter(name="allowOlder")] = False,
     ) -> Uploaded:
         """Verify it and make it active; what was active stays so where it is refused."""
         definitions = _definitions(services)
