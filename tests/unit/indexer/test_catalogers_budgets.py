@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from redoubt.errors import LimitExceeded
+from redoubt.indexer import sbom
 from redoubt.indexer.catalogers import ALL, documents
 from redoubt.indexer.catalogers.alpm import AlpmCataloger
 from redoubt.indexer.catalogers.dpkg_files import DpkgFilesCataloger
@@ -12,6 +14,7 @@ from redoubt.indexer.catalogers.interface import Catalog, Cataloger, MemoryConte
 from redoubt.indexer.catalogers.npm_lock import NpmLockCataloger
 from redoubt.indexer.catalogers.sbom import SbomCataloger
 from redoubt.indexer.ownership import MAX_PATHS
+from redoubt.indexer.sbom import gathered
 from redoubt.model import ProblemKind
 
 #: Catalogers of files that are read by place or as they stream by, never whole.
@@ -50,6 +53,26 @@ def test_an_sbom_that_would_take_thirty_times_its_size_is_said_and_not_read(mark
     assert kinds(SbomCataloger().catalog("app/bom.json", MemoryContent(data))) == [ProblemKind.LIMIT]
     other = data.replace(mark, b'"a":0')
     assert SbomCataloger().catalog("app/bom.json", MemoryContent(other)) == Catalog()
+
+
+def test_a_large_sbom_of_the_usual_density_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MAX_HOLDERS", 1000)
+    monkeypatch.setattr(documents, "MAX_VALUES", 1000)
+    one = b'{"type":"library","name":"a%d","version":"1","purl":"pkg:npm/a%d@1","properties":[%s]}'
+    rows = b",".join([b'{"name":"syft:package:foundBy","value":"javascript-package-cataloger"}'] * 3)
+    given = b'{"bomFormat":"CycloneDX","components":[%s]}'
+    usual = given % b",".join(one % (number, number, rows) for number in range(1000))
+    assert len(sbom.read(usual).report.packages) == 1000
+    with pytest.raises(LimitExceeded, match="close together"):
+        sbom.read(given % b",".join([b"{}"] * 2000))
+
+
+def test_an_sbom_of_too_many_packages_gives_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathered, "MAX_PACKAGES", 2)
+    parts = b",".join(b'{"name":"a","purl":"pkg:npm/a@%d"}' % number for number in range(4))
+    told = sbom.read(b'{"bomFormat":"CycloneDX","specVersion":"1.6","components":[%s]}' % parts)
+    assert [package.version for package in told.report.packages] == ["0", "1"]
+    assert [problem.kind for problem in told.problems] == [ProblemKind.LIMIT]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ from redoubt.model.sbom import FIELDS
 
 _EXAMPLES = 3
 _MAX_PROBLEMS = 1000
+#: More than any image has; each takes half a kilobyte of memory, and fifty bytes of an SBOM.
+MAX_PACKAGES = 1_000_000
 
 
 class Sbom(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +65,16 @@ class Gathered:
         self._of: dict[Package, Distribution] = {}  # packages of a system, where they say of which
         self._left: dict[str, list[str]] = {}  # why something was left out → examples
         self._counts: Counter[str] = Counter()
+        self._full = False
 
     def package(self, package: Package, seen: purl.Parts | None = None) -> None:
-        """One package with its locations, clean or not. ``seen`` is its purl, for the system that it names."""
+        """One package with its locations, clean or not. ``seen`` is its purl, for the system that it names.
+
+        Beyond ``MAX_PACKAGES`` none is taken, which is said once.
+        """
+        if len(self._found) >= MAX_PACKAGES:
+            self._full = True
+            return
         package = _clean(package)
         if not package.type or not package.name:
             self.left_out("names no package", package.name)
@@ -96,6 +105,8 @@ class Gathered:
 
     def sbom(self) -> Sbom:
         """Everything, sorted and each once."""
+        if self._full:
+            self.problem(ProblemKind.LIMIT, f"more than {MAX_PACKAGES:,} packages; the rest are not read")
         distribution = self.distribution or self._voted()
         self._drop_others(distribution)
         for why, number in self._counts.items():

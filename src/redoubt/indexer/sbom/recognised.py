@@ -91,9 +91,7 @@ def _read(data: bytes | msgspec.Raw) -> Sbom:
         if isinstance(data, bytes) and not may_begin(data[:64]):
             raise UnreadableInput(_other(data))
         if isinstance(data, bytes) and documents.sprawls(data):
-            raise LimitExceeded(
-                f"more than {documents.MAX_VALUES:,} values or {documents.MAX_HOLDERS:,} objects; not read"
-            )
+            raise LimitExceeded(documents.TOO_MANY)
         header = _HEADER.decode(data)
         match _kind(header):
             case "cyclonedx":
