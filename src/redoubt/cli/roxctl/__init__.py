@@ -11,6 +11,12 @@ _COMMANDS = {
     "scanner": (f"{_HERE}.scanner:scanner", "Fetch vulnerability definitions, and upload them to Central."),
     "image": (f"{_HERE}.image:image", "Scan images through Central, and list what they hold."),
     "sbom": (f"{_HERE}.sbom:sbom", "Scan an SBOM through Central."),
+    "definitions": (
+        f"{_HERE}.definitions:definitions",
+        "See and switch the definitions that Central works with.",
+    ),
+    "central": (f"{_HERE}.central:central", "Log in, and ask Central about itself and you."),
+    "collector": (f"{_HERE}.collector:collector", "Upload kernel support packages."),
     "version": (f"{_HERE}.version:version", "Print roxctl's version."),
     "completion": (f"{_HERE}.version:completion", "Print the completion script of a shell."),
 }

@@ -261,7 +261,8 @@ class Central:
     def _decoded(self, answer: tuple[Response, bytes], kind: type[T]) -> T:
         response, body = answer
         try:
-            return msgspec.json.decode(body, type=kind)
+            # Numbers of 64 bits travel as texts in protobuf's JSON.
+            return msgspec.json.decode(body, type=kind, strict=False)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise NetworkError(
                 f"{response.where}: the answer is not Central's; check the endpoint, and that no proxy answers for it"

@@ -1,0 +1,123 @@
+"""``roxctl central``: who am I to it, how do I get in, and what does it say of itself."""
+
+from __future__ import annotations
+
+import click
+
+from redoubt.cli.roxctl import options
+
+_HERE = "redoubt.cli.roxctl.central"
+
+_COMMANDS = {
+    "whoami": (f"{_HERE}:whoami", "Show who you are to Central, and what you may do."),
+    "login": (f"{_HERE}:login", "Log in, and keep the login for this Central."),
+    "cert": (f"{_HERE}:cert", "Print Central's certificate."),
+    "export": (f"{_HERE}:export", "Write out what Central keeps."),
+    "debug": (f"{_HERE}:debug", "See and change how much Central logs."),
+}
+
+#: As the original writes them; Trace is Redoubt's.
+_LEVELS = ("Panic", "Fatal", "Error", "Warn", "Info", "Debug", "Trace")
+
+
+@options.group(_COMMANDS)
+def central() -> None:
+    """Log in, and ask Central about itself and you."""
+
+
+@options.command(timeout="1m", retry=True)
+@click.pass_context
+def whoami(ctx: click.Context) -> None:
+    """Show who you are to Central, in which roles, and what these allow: rw, r-, or -- for each resource."""
+    from redoubt.cli.roxctl import asking
+
+    asking.whoami(ctx)
+
+
+@options.command(timeout="5m")
+@click.option("--paste", is_flag=True, help="Paste an API token, though a browser could be used.")
+@click.pass_context
+def login(ctx: click.Context, paste: bool) -> None:
+    """Log in through a browser, or by pasting an API token, and keep the login for this Central.
+
+    The browser is used where there is one and Central has a way to log in by it (not by the administrator's password). Else a token is asked for, or read from
+    standard input where that is no terminal. It is tried, and kept in roxctl-config.yaml in $ROX_CONFIG_DIR or ~/.roxctl, where only you
+    can read it. Flags and variables with credentials are stronger than what is kept.
+
+    \b
+    roxctl central login -e central.example:443
+    roxctl central login -e central.example:443 < token
+    """
+    from redoubt.cli.roxctl import loggingin
+
+    loggingin.login(ctx, paste=paste)
+
+
+@options.command(timeout="1m", retry=True)
+@click.option(
+    "--output",
+    default="-",
+    show_default=True,
+    metavar="FILE",
+    help="Where to write it; - is standard output.",
+)
+@click.pass_context
+def cert(ctx: click.Context, output: str) -> None:
+    """Print the certificate with which Central, or a load balancer before it, answers; who made it and until when it counts, on standard error.
+
+    No credentials are sent. One that is not trusted (yet) is printed with --insecure-skip-tls-verify only: compare its fingerprint with what
+    the server's administrator sees before trusting it.
+    """
+    from redoubt.cli.roxctl import asking
+
+    asking.certificate(ctx, output)
+
+
+_EXPORT = {"images": (f"{_HERE}:export_images", "All images with their findings.")}
+
+
+@options.group(_EXPORT, timeout="no limit, but an answer that stands still is given up")
+def export() -> None:
+    """Write out what Central keeps, as JSON, one thing a line."""
+
+
+@options.command("images", timeout="no limit, but an answer that stands still is given up")
+@click.pass_context
+def export_images(ctx: click.Context) -> None:
+    """Write every image that Central knows, with its findings, one a line: {"image": …}.
+
+    \b
+    roxctl central export images | jq -r '.image | [.name.fullName, .scan.operatingSystem] | @tsv'
+    """
+    from redoubt.cli.roxctl import asking
+
+    asking.export_images(ctx)
+
+
+_DEBUG = {"log": (f"{_HERE}:debug_log", "Show or set how much Central logs.")}
+
+
+@options.group(_DEBUG)
+def debug() -> None:
+    """See and change how much Central logs."""
+
+
+@options.command("log", timeout="1m", retry=True)
+@click.option(
+    "-l",
+    "--level",
+    type=click.Choice(_LEVELS, case_sensitive=False),
+    help="The level to set. Default: show what is set.",
+)
+@click.option("-m", "--modules", multiple=True, metavar="A,B", help="Only these modules. Default: all.")
+@click.pass_context
+def debug_log(ctx: click.Context, level: str | None, modules: tuple[str, ...]) -> None:
+    """Show how much Central logs, or set it, until it starts again.
+
+    \b
+    roxctl central debug log
+    roxctl central debug log --level Debug --modules definitions,api
+    """
+    from redoubt.cli.roxctl import asking
+
+    asking.log_level(ctx, level, options.split(modules))
