@@ -324,6 +324,10 @@ class Snapshot:
         value = self._get(f"r{kind}\0{name}".encode(errors="replace"))
         return records.decode_mapped(value) if value is not None else ()
 
+    def stored(self, key: bytes) -> Stored | None:
+        """An entry's value as it lies in the file, for who compares and does not read. Valid while it is open."""
+        return self._get(key)
+
     def mentions(self, prefix: bytes, words: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
         """Keys (without ``prefix``, ``a`` or ``v``) and values, as stored, in which any of ``words`` stands.
 

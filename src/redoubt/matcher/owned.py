@@ -8,15 +8,22 @@ packages brought; where its data lists only repairs, silence means nothing, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from redoubt.matcher.coverage import Place, unversioned
-from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.vendors import Origin, origin
-from redoubt.model import Finding, Location, Package, PackageFindings, Suppression, namespaces
+from redoubt.model import AffectedRange, Finding, Location, Package, PackageFindings, Suppression, namespaces
 
 KIND = "owned"
 #: Type of a program that was found by what it says of itself.
 PROGRAM = "generic"
+
+
+class Records(Protocol):
+    """As much of a ``Snapshot`` as says whether there are records of a package."""
+
+    def affected(self, namespace: str, name: str) -> Sequence[tuple[str, tuple[AffectedRange, ...]]]:
+        """As ``Snapshot.affected``."""
 
 
 class Owners:
@@ -32,7 +39,7 @@ class Owners:
         packages: Sequence[Package],
         places: Mapping[str, Place],
         strange: frozenset[str],
-        snapshot: Snapshot,
+        snapshot: Records,
     ) -> None:
         self._versions: dict[str, str] = {}
         self._namespaces = {kind: place.namespace for kind, place in places.items()}
@@ -58,13 +65,17 @@ class Owners:
             return locations
         return tuple(place for place in locations if not self._judge(kind, place.owner)) or locations
 
+    def owns(self, kind: str, locations: tuple[Location, ...]) -> bool:
+        """Whether every place of a package of type ``kind`` belongs to one that the distribution judges."""
+        if not self._versions or not locations:  # nearly always
+            return False
+        return all(self._judge(kind, place.owner) for place in locations)
+
     def rule(self, package: PackageFindings, finding: Finding) -> Suppression | None:
         """Why a finding does not count: every place of its package is owned. A ``suppress.Rule``."""
-        if not self._versions:  # nearly always
+        if not self.owns(package.type, package.locations):
             return None
         owners = dict.fromkeys(place.owner for place in package.locations)
-        if not owners or not all(self._judge(package.type, owner) for owner in owners):
-            return None
         names = [f"{owner} {self._versions[owner]}" for owner in owners]
         told = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         return Suppression(
@@ -83,7 +94,7 @@ class Owners:
         return namespaces.is_comprehensive(namespace) and namespaces.speaks_of(namespace, kind)
 
 
-def _own(package: Package, namespace: str, snapshot: Snapshot) -> bool:
+def _own(package: Package, namespace: str, snapshot: Records) -> bool:
     match origin(package, namespace):
         case Origin.OWN:
             return True

@@ -157,8 +157,8 @@ class Products:
             if redhat.cpe(repository):
                 known = (repository,)
             else:
-                ask = self._snapshot.mapped
-                known = ask("product", repository) or ask("product", _NUMBERED.sub("", repository))
+                first, second = names_of(repository)
+                known = self._snapshot.mapped("product", first) or self._snapshot.mapped("product", second)
             self._meanings[repository] = known
         return known
 
@@ -187,6 +187,11 @@ class Products:
             chosen = [(ref, _of_source(ranges)) for ref, ranges in every]
             known = self._sourced[key] = [item for item in chosen if item[1]]
         return known
+
+
+def names_of(repository: str) -> tuple[str, str]:
+    """The names under which the product of a repository is looked up, the first one first."""
+    return repository, _NUMBERED.sub("", repository)
 
 
 def _merged(named: list[_Records], sourced: list[_Records]) -> list[tuple[str, _Said]]:
