@@ -1,7 +1,8 @@
 """A group of records becomes a finding: how bad, since when, how to be rid of it, and who says so.
 
 Pure. Severity comes from the nearest voice: the range's own rating, the advisory's word, the advisory's
-CVSS; then the same of the other records of the flaw; then NVD (``docs/matching.md``).
+CVSS; then the same of the other records of the flaw; then NVD. A notice about several flaws rates the worst of
+them, and is asked last (``docs/matching.md``).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from redoubt.model import (
     KnownExploited,
     Severity,
     Status,
+    namespaces,
 )
 
 #: Where sources differ about a flaw, the first of these that any of them says stands.
@@ -29,6 +31,8 @@ _STATUS_ORDER = {status: place for place, status in enumerate(Status)} | {Status
 
 #: As a plain value: this runs once a finding, and an enumeration's members are slow to look up.
 _UNKNOWN = Severity.UNKNOWN
+#: A score of 0.0 says that a flaw is none: a notice that repairs it knows better.
+_LOW = Severity.LOW.rank
 
 _T = TypeVar("_T")
 _Ordered = TypeVar("_Ordered", str, Cvss)
@@ -52,11 +56,20 @@ class Scores:
     def __init__(self, snapshot: Snapshot) -> None:
         self._cves = _Asked(snapshot.cve)
         self._epss = _Asked(snapshot.epss)
+        self._rated = _Asked(snapshot.advisory)
 
     def cves(self, identifiers: tuple[str, ...]) -> list[CveRecord]:
         """The records of those CVEs that have one."""
         asked = self._cves
         return [record for name in identifiers if (record := asked[name]) is not None]
+
+    def rebuilt(self, namespace: str, cve: str) -> tuple[Severity, str]:
+        """How bad a CVE is to those whose packages a distribution (``namespace``) builds anew, and who these are."""
+        source = namespaces.rebuilt_from(namespace)
+        record = self._rated[f"{source}/{cve}"] if source else None
+        if record is None or record.withdrawn or record.severity is _UNKNOWN:
+            return _UNKNOWN, ""
+        return record.severity, source
 
     def epss(self, identifiers: tuple[str, ...]) -> Epss | None:
         """The highest score among some CVEs."""
@@ -72,7 +85,7 @@ def finding(group: Group, fixed: str, namespace: str, scores: Scores) -> Finding
     hits = group.hits
     advisory = hits[0].advisory if len(hits) == 1 else _united(hits)
     cves = scores.cves(group.cves)
-    severity, severity_source = _severity(hits, cves)
+    severity, severity_source = _severity(group, cves, namespace, scores)
     cvss = advisory.cvss
     if cves or len(cvss) > 1:
         cvss = _merged([cvss, *[record.cvss for record in cves]])
@@ -143,17 +156,36 @@ def rating(advisory: Advisory, found: Sequence[AffectedRange]) -> tuple[Severity
     return severity_of(advisory.cvss)
 
 
-def _severity(hits: list[Hit], cves: list[CveRecord]) -> tuple[Severity, str]:
-    for hit in hits:
+def _severity(group: Group, cves: list[CveRecord], namespace: str, scores: Scores) -> tuple[Severity, str]:
+    of_notices: list[tuple[Severity, str]] = []
+    for hit in group.hits:
         said = rating(hit.advisory, hit.found)
         if said[1]:
-            return said
+            if len(hit.advisory.cves) < 2:
+                return said
+            of_notices.append(said)
+    if of_notices and (said := scores.rebuilt(namespace, group.id))[1]:
+        return said
+    said = _anywhere(cves)
+    if not of_notices:
+        return said
+    # The flaw is none of theirs that is worse than what they say: theirs is the worst of several.
+    bound = min(of_notices, key=_rank)
+    return said if _LOW <= said[0].rank < bound[0].rank else bound
+
+
+def _anywhere(cves: list[CveRecord]) -> tuple[Severity, str]:
+    """How bad some CVEs are called wherever they occur, and by whom."""
     if not cves:
         return _UNKNOWN, ""
     rated = [record.severity for record in cves if record.severity is not _UNKNOWN]
     if rated:
         return _worst(rated), "nvd"
     return severity_of(_merged([record.cvss for record in cves]))
+
+
+def _rank(said: tuple[Severity, str]) -> int:
+    return said[0].rank
 
 
 def _worst(severities: Sequence[Severity]) -> Severity:
@@ -199,6 +231,7 @@ def _references(hits: list[Hit]) -> tuple[AdvisoryReference, ...]:
             range=item.text,
             fixed=item.fixed,
             status=item.status,
+            severity=rating(hit.advisory, hit.found)[0] if len(hit.advisory.cves) > 1 else _UNKNOWN,
         )
         for hit in hits
         for item in hit.found

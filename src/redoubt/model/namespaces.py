@@ -75,6 +75,10 @@ OPERATING_SYSTEM_TYPES = {"deb": "deb", "rpm": "rpm", "apk": "apk", "alpm": "pac
 #: (``docs/sources.md`` says of each why).
 COMPREHENSIVE = frozenset({"debian", "ubuntu", "redhat", "rhcc", "azurelinux", "mariner"})
 
+#: Distributions that build another's packages anew → that one's source, which rates each CVE on its own. The flaw
+#: is as bad in theirs.
+_REBUILT = {"almalinux": "redhat", "rocky": "redhat", "oracle": "redhat"}
+
 #: Distributions whose definitions speak of source packages. Those of the other rpm distributions speak of what
 #: is installed.
 BY_SOURCE = frozenset(
@@ -208,6 +212,11 @@ def any_service_pack(namespace: str) -> str:
 def is_comprehensive(namespace: str) -> bool:
     """Whether definitions for a distribution's namespace speak of unfixed flaws as well as fixed ones."""
     return namespace.partition(":")[0] in COMPREHENSIVE
+
+
+def rebuilt_from(namespace: str) -> str:
+    """The source that speaks for the distribution whose packages another one builds anew; empty where that is none."""
+    return _REBUILT.get(namespace.partition(":")[0], "")
 
 
 def is_of_products(namespace: str) -> bool:

@@ -57,7 +57,8 @@ class Coverage(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_default
 class AdvisoryReference(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, order=True):
     """A record that a finding rests on, and the range of it that the version fell into.
 
-    ``range`` is for people: ``>= 1.0, < 1.4``. ``fixed`` is empty where the record names no fix.
+    ``range`` is for people: ``>= 1.0, < 1.4``. ``fixed`` is empty where the record names no fix. ``severity`` is given
+    where the record is a notice of several flaws: how bad the worst of them is, in its own word.
     """
 
     ref: str
@@ -65,6 +66,7 @@ class AdvisoryReference(msgspec.Struct, frozen=True, gc=False, kw_only=True, omi
     range: str = ""
     fixed: str = ""
     status: Status = Status.AFFECTED
+    severity: Severity = Severity.UNKNOWN
 
 
 class Suppression(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, order=True):

@@ -328,6 +328,56 @@ def test_a_record_that_rates_nothing_borrows_from_its_aliases() -> None:
     assert (found.severity, found.severity_source) == (Severity.CRITICAL, "cvss:osv")
 
 
+@pytest.mark.parametrize(
+    ("namespace", "cves", "red_hat", "nvd", "expected"),
+    [
+        # A notice about one flaw rates that one.
+        ("almalinux:9", 1, Severity.LOW, Severity.LOW, (Severity.HIGH, "errata")),
+        # One about several rates the worst of them.
+        ("almalinux:9", 2, Severity.MEDIUM, Severity.LOW, (Severity.MEDIUM, "redhat")),
+        ("almalinux:9", 2, Severity.CRITICAL, None, (Severity.CRITICAL, "redhat")),
+        ("rocky:9", 2, Severity.UNKNOWN, Severity.MEDIUM, (Severity.MEDIUM, "nvd")),
+        ("oracle:9", 2, None, Severity.CRITICAL, (Severity.HIGH, "errata")),
+        ("oracle:9", 2, None, None, (Severity.HIGH, "errata")),
+        ("oracle:9", 2, None, Severity.NEGLIGIBLE, (Severity.HIGH, "errata")),
+        # Amazon's packages are its own.
+        ("amazon:2023", 2, Severity.LOW, Severity.MEDIUM, (Severity.MEDIUM, "nvd")),
+    ],
+)
+def test_a_notice_of_several_flaws_does_not_say_how_bad_each_is(
+    namespace: str, cves: int, red_hat: Severity | None, nvd: Severity | None, expected: tuple[Severity, str]
+) -> None:
+    names = tuple(f"CVE-2099-{number}" for number in range(1000, 1000 + cves))
+    notice = flaw("NOTICE-2099:1", "errata", severity=Severity.HIGH, cves=names)
+    snapshot = MemorySnapshot().add(notice, namespace, "a", affected(namespace, fixed="2-1"))
+    if red_hat is not None:
+        snapshot.add(flaw("CVE-2099-1000", "redhat", severity=red_hat), "redhat:9", "a")
+    if nvd is not None:
+        snapshot.cves["CVE-2099-1000"] = CveRecord(severity=nvd)
+    name, _, release = namespace.partition(":")
+    system = Distribution(id={"oracle": "ol", "amazon": "amzn"}.get(name, name), version_id=release)
+    package = Package(type="rpm", name="a", version="1-1", arch="x86_64")
+    (found, *_) = sorted(findings(snapshot, package, system), key=lambda item: item.id)
+    assert (found.severity, found.severity_source) == expected
+    assert found.advisories[0].severity is (Severity.HIGH if cves > 1 else Severity.UNKNOWN)
+
+
+def test_of_several_notices_the_mildest_bounds_a_flaw_and_a_record_of_its_own_decides() -> None:
+    both = ("CVE-2099-1000", "CVE-2099-1001")
+    name = "amazon:2023"
+    snapshot = MemorySnapshot()
+    for number, word in enumerate((Severity.HIGH, Severity.LOW, Severity.MEDIUM)):
+        notice = flaw(f"ALAS-{number}", "errata", severity=word, cves=both)
+        snapshot.add(notice, name, "a", affected(name, fixed="2-1"))
+    system = Distribution(id="amzn", version_id="2023")
+    package = Package(type="rpm", name="a", version="1-1", arch="x86_64")
+    assert {item.severity for item in findings(snapshot, package, system)} == {Severity.LOW}
+    own = flaw("CVE-2099-1000", "tracker", severity=Severity.CRITICAL)
+    snapshot.add(own, name, "a", affected(name, fixed="2-1"))
+    rated = {item.id: item.severity for item in findings(snapshot, package, system)}
+    assert rated == {"CVE-2099-1000": Severity.CRITICAL, "CVE-2099-1001": Severity.LOW}
+
+
 def test_kev_and_epss_are_joined_by_any_cve_of_the_flaw() -> None:
     snapshot = MemorySnapshot().add(
         flaw("GHSA-1", aliases=("CVE-2024-1000", "CVE-2024-2000")), "pypi", "a", affected("pypi")
