@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from redoubt.matcher import judge, kernel
+from redoubt.matcher import judge, kernel, lines
 from redoubt.matcher.coverage import Place, coverage, place, unidentified, unversioned
 from redoubt.matcher.enrich import rating
 from redoubt.matcher.group import Hit, group
@@ -200,7 +200,16 @@ class _Asking:
             if self._flaw in (item.id, *item.aliases, *refs):
                 names.update((item.id, *item.aliases))
                 related.update((hit.ref, hit) for hit in item.hits)
-        return names, [related[ref] for ref in sorted(related)]
+        notices = lines.Notices(package, [(hit.ref, hit.ranges) for hit in every], self.matching.advisory)
+        return names, [self._of_line(related[ref], package, names, notices) for ref in sorted(related)]
+
+    def _of_line(self, hit: Hit, package: Installed, names: set[str], notices: lines.Notices) -> Hit:
+        """The record with those of its ranges that count for a build of the package's line."""
+        if hit.advisory.cves and notices.elsewhere(hit.ranges) and not names.isdisjoint(notices.repaired):
+            return msgspec.structs.replace(hit, found=[])
+        if lines.subscribed(package) and lines.repaired_for_subscribers(hit.ranges, package):
+            return msgspec.structs.replace(hit, found=[item for item in hit.found if item.channel])
+        return hit
 
     def _entries(self, package: Installed) -> list[tuple[str, Ranges, Ranges]]:
         """Each record's ranges, and those of them that speak of the package's product: nearly always all."""

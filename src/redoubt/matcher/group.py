@@ -20,12 +20,16 @@ _CVE = re.compile(r"CVE-(\d{4})-(\d{4,19})")
 
 
 class Hit(msgspec.Struct, frozen=True, gc=False):
-    """An advisory whose ``found`` ranges (of all its ``ranges``) hold the installed version."""
+    """An advisory whose ``found`` ranges (of all its ``ranges``) hold the installed version.
+
+    Of a notice ``only`` are the flaws that it counts for; empty where these are all of its own.
+    """
 
     ref: str
     advisory: Advisory
     ranges: Ranges
     found: list[AffectedRange]
+    only: tuple[str, ...] = ()
 
 
 class Group(msgspec.Struct, frozen=True, gc=False):
@@ -78,7 +82,7 @@ def _related(hits: list[Hit]) -> dict[str, tuple[set[str], list[Hit]]]:
     mentions: list[tuple[tuple[str, ...], Hit]] = []
     for hit in hits:
         if hit.advisory.cves:
-            mentions += [((cve,), hit) for cve in hit.advisory.cves]
+            mentions += [((cve,), hit) for cve in hit.only or hit.advisory.cves]
         else:
             mentions.append(((hit.advisory.id, *hit.advisory.aliases), hit))
     roots = _union(ids for ids, _ in mentions)

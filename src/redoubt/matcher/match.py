@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import msgspec
 from msgspec import structs
 
-from redoubt.matcher import judge, kernel
+from redoubt.matcher import judge, kernel, lines
 from redoubt.matcher.aliases import Aliases
 from redoubt.matcher.coverage import Place, coverage, place, unidentified, unversioned
 from redoubt.matcher.enrich import Scores, finding
@@ -174,14 +174,18 @@ class Matching:
             entries = self.products.entries(package)
         affected: list[Hit] = []
         denied: list[str] = []
+        subscribed = lines.subscribed(package)
         for ref, ranges in entries:
             found = judge.hits(ranges, package, package.version)
             if found is None:
                 denied.append(ref)
-            elif found:
+            elif found and not (subscribed and lines.repaired_for_subscribers(ranges, package)):
                 advisory = self.advisory(ref)
                 if not advisory.withdrawn:
                     affected.append(Hit(ref, advisory, ranges, found))
+        notices = lines.Notices(package, entries, self.advisory)
+        if notices.line:
+            affected = notices.counting(affected)
         if not affected:
             return _CLEAN
         groups = group(affected, self._denied_names(denied, affected))
@@ -199,10 +203,26 @@ class Matching:
             fixes.append(fix)
             if fix is None and made.status is not _UNDER_INVESTIGATION:
                 unfixed += 1
-        upgrade = self._upgrade(package, entries, groups, fixes)
+        upgrade = self._upgrade(package, self._in_question(entries, notices), groups, fixes)
+        if notices.line and lines.minor(upgrade) != notices.line:  # it is compared with the others again
+            upgrade = self._upgrade(package, entries, groups, fixes)
         if len(findings) > 1:
             findings.sort(key=finding_order)
         return Judgement(tuple(findings), upgrade, unfixed)
+
+    def _in_question(
+        self, entries: Sequence[tuple[str, Ranges]], notices: lines.Notices
+    ) -> Sequence[tuple[str, Ranges]]:
+        """Without notices of other minor releases than a package's about flaws that its own has fixes for."""
+        if not notices.line:
+            return entries
+        return [
+            (ref, ranges)
+            for ref, ranges in entries
+            if not (
+                notices.elsewhere(ranges) and notices.repaired.issuperset(self.advisory(ref).cves or {ref})
+            )
+        ]
 
     def _finding(self, item: Group, fixed: str, namespace: str) -> Finding:
         """The finding of a group. What was built from one source mostly has the same flaws, word for word."""

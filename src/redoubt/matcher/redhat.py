@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from redoubt.matcher import judge
+from redoubt.matcher import judge, lines
 from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.judge import Installed, Ranges
 from redoubt.model import AffectedRange, Distribution, Package, redhat
@@ -23,9 +23,6 @@ from redoubt.model.redhat import Near
 
 #: What Red Hat's build system puts behind a repository's name without meaning another.
 _NUMBERED = re.compile(r"__\d+$")
-
-#: Which minor release a build was made for: ``5.el9_4.2``, ``1.module+el8.6.0+13392+…``.
-_LINE = re.compile(r"\.el(\d+)_(\d+)|\+el(\d+)\.(\d+)\.")
 
 #: A global, since an enumeration's members are slow to look up.
 _MAIN_STREAM = Near.MAIN_STREAM
@@ -102,7 +99,7 @@ class Products:
 
     def entries(self, package: Installed) -> list[tuple[str, Ranges]]:
         """What each record says of a package: the ranges that speak of it and its product, by ref."""
-        line = _line(package.version.text)
+        line = lines.minor(package.version.text)
         key = (
             package.namespace,
             package.name,
@@ -118,19 +115,19 @@ class Products:
             for ref, said in self._said(package):
                 ranges = _chosen(said, package, nears)
                 if len(ranges) > 1:
-                    ranges = _of_line(line, _once(ranges))
+                    ranges = lines.of_minor(line, _once(ranges))
                 if ranges:
                     known.append((ref, ranges))
         return known
 
     def explained(self, package: Installed) -> list[tuple[str, Ranges, Ranges]]:
         """The same with all ranges of each record before those that speak of the package."""
-        nears, line = self._nears_of(package), _line(package.version.text)
+        nears, line = self._nears_of(package), lines.minor(package.version.text)
         return [
             (
                 ref,
                 (*said.named, *_of_any_arch(said.sourced)),
-                _of_line(line, _chosen(said, package, nears)),
+                lines.of_minor(line, _chosen(said, package, nears)),
             )
             for ref, said in self._said(package)
         ]
@@ -262,23 +259,6 @@ def _once(ranges: Ranges) -> Ranges:
     for item in ranges:
         kept.setdefault(_but_channel(item), item)
     return tuple(kept.values())
-
-
-def _line(version: str) -> str:
-    """The minor release that a build names in its release: ``9.4``; empty where it names none."""
-    found = _LINE.search(version)
-    return f"{found[1] or found[3]}.{found[2] or found[4]}" if found else ""
-
-
-def _of_line(line: str, ranges: Ranges) -> Ranges:
-    """Without fixes for other minor releases than ``line`` where that has one of its own.
-
-    A record lists a fix for each minor release that got one. ``1.2-5.el9_4`` is a fixed build by that record's own word,
-    although ``2.0-1.el9`` of a later minor release is fixed as well and is higher.
-    """
-    if not line or len(ranges) < 2 or all(_line(item.fixed) != line for item in ranges):
-        return ranges
-    return tuple(item for item in ranges if not item.fixed or _line(item.fixed) == line)
 
 
 def _near(advisory: str, products: tuple[str, ...]) -> Near | None:

@@ -106,6 +106,11 @@ _WITHOUT_EPOCH = frozenset({"azurelinux", "mariner", "photon"})
 #: And of these with one, which no installed package knows of its source: its own is taken, nearly always the same.
 _WITH_EPOCH = frozenset({"fedora"})
 
+#: Of these each minor release gets a notice of its own, and builds name it: ``.el9_4``.
+_NOTICES_OF_MINORS = frozenset({"almalinux", "rocky", "oracle"})
+#: Of these some fixes are for subscribers, and builds name that: ``~esm1``.
+_CHANNELS = frozenset({"ubuntu"})
+
 #: Types whose packages are linked into programs. Debian and Ubuntu speak of a Go or Rust library's own package, not of
 #: the programs that were built with it and not built anew since (Debian's release notes, "Go- and Rust-based
 #: packages"): their silence about a program says nothing of what is linked into it.
@@ -217,6 +222,16 @@ def is_comprehensive(namespace: str) -> bool:
 def rebuilt_from(namespace: str) -> str:
     """The source that speaks for the distribution whose packages another one builds anew; empty where that is none."""
     return _REBUILT.get(namespace.partition(":")[0], "")
+
+
+def has_notices_of_minors(namespace: str) -> bool:
+    """Whether records are notices, of which each minor release has its own, and builds name theirs."""
+    return namespace.partition(":")[0] in _NOTICES_OF_MINORS
+
+
+def has_channels(namespace: str) -> bool:
+    """Whether builds that only subscribers have are known by their versions."""
+    return namespace.partition(":")[0] in _CHANNELS
 
 
 def is_of_products(namespace: str) -> bool:

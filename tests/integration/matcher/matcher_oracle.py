@@ -364,10 +364,46 @@ def fixes(claim: Claim, version: str, order: Order) -> set[str]:
     return {text for text in fixed if not holds(claim, text, order) and _less(order, version, text)}
 
 
+#: The minor release in a build's name; builds of modules are not told apart by it.
+_MINOR = re.compile(r"\.el(\d+_\d+)")
+#: Claims about fewer flaws than their notices', by the notice's: kept, since what is known of claims is kept by identity.
+_narrowed: dict[tuple[int, tuple[str, ...]], Claim] = {}
+
+
+def _minors(claim: Claim) -> set[str]:
+    found = (_MINOR.search(text) for events in claim.ranges for kind, text in events if kind == "fixed")
+    return {match[1] for match in found if match}
+
+
+def _of_minor(claims: list[Claim], probe: Probe) -> list[Claim]:
+    """Without what notices of other minor releases say of flaws that the package's own has a notice about."""
+    line = _MINOR.search(probe.version)
+    if line is None or probe.module or not any(_minors(claim) for claim in claims if claim.notice):
+        return claims
+    own = {name for claim in claims if claim.notice and line[1] in _minors(claim) for name in claim.flaws}
+    kept = []
+    for claim in claims:
+        left = tuple(name for name in claim.flaws if name not in own)
+        if not claim.notice or line[1] in _minors(claim) or left == claim.flaws:
+            kept.append(claim)
+        elif left:
+            kept.append(_narrowed.setdefault((id(claim), left), claim._replace(flaws=left)))
+    return kept
+
+
+def _subscribed(held: list[Claim], mine: list[Claim], version: str) -> list[Claim]:
+    """Without records whose fix for subscribers a build of theirs has."""
+    if not re.search(r"[~+]esm\d", version):
+        return held
+    repaired = {claim.ref for claim in mine if claim.channel and claim not in held}
+    return [claim for claim in held if claim.ref not in repaired]
+
+
 def judge(claims: list[Claim], probe: Probe, order: Order) -> tuple[dict[str, Expected], set[str]]:
     """Finding id → finding; and all versions that may be named as the upgrade (empty: none)."""
-    mine = [claim for claim in claims if applies(claim, probe)]
-    held = [claim for claim in mine if holds(claim, probe.version, order)]
+    every = [claim for claim in claims if applies(claim, probe)]
+    mine = _of_minor(every, probe)
+    held = _subscribed([claim for claim in mine if holds(claim, probe.version, order)], mine, probe.version)
     denied = {name for claim in held if claim.status == "not_affected" for name in claim.flaws}
     found: dict[str, Expected] = {}
     fixable: list[Claim] = []
@@ -390,7 +426,15 @@ def judge(claims: list[Claim], probe: Probe, order: Order) -> tuple[dict[str, Ex
             frozenset(claim.ref for claim in group),
             statuses.pop() if len(statuses) == 1 else "?",
         )
-    return found, _upgrades(mine, fixable, hopeless, probe.version, order)
+    upgrades = _upgrades(mine, fixable, hopeless, probe.version, order)
+    if mine != every and {_minor(text) for text in upgrades} != {_minor(probe.version)}:
+        upgrades = _upgrades(every, fixable, hopeless, probe.version, order)
+    return found, upgrades
+
+
+def _minor(version: str) -> str:
+    found = _MINOR.search(version)
+    return found[1] if found else ""
 
 
 def _groups(claims: list[Claim]) -> Iterator[tuple[set[str], list[Claim]]]:

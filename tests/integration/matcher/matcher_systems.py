@@ -223,6 +223,8 @@ def ubuntu(data: Path) -> Found:
         for (namespace, name), claims in said.items():
             fixed = [claims[pro] for pro in (False, True) if pro in claims and len(claims[pro].ranges[0]) > 1]
             _add(found, namespace, name, (fixed or [claims[pro] for pro in sorted(claims)])[0])
+            if len(fixed) > 1 and fixed[1].channel and fixed[1].ranges != fixed[0].ranges:
+                _add(found, namespace, name, fixed[1])  # lower, in the fixtures
     for record in records:
         if not record["id"].startswith("USN-") or record.get("withdrawn"):
             continue

@@ -66,7 +66,14 @@ PRO = "Ubuntu:Pro:22.04:LTS"
         ([entry(PRO, fixed="2", availability="No subscription required")], ["[, 2) fixed"]),
         ([entry(PRO, fixed="2", availability=["No"])], ["[, 2) fixed channel=esm"]),
         ([entry(), entry(PRO, fixed="1+esm1")], ["[, 1+esm1) fixed channel=esm"]),
-        ([entry(PRO, fixed="1+esm1"), entry(fixed="2")], ["[, 2) fixed"]),
+        ([entry(PRO, fixed="1+esm1"), entry(fixed="2")], ["[, 1+esm1) fixed channel=esm", "[, 2) fixed"]),
+        ([entry(PRO, fixed="2~esm1"), entry(fixed="2")], ["[, 2~esm1) fixed channel=esm", "[, 2) fixed"]),
+        ([entry(PRO, fixed="2"), entry(fixed="2")], ["[, 2) fixed"]),
+        ([entry(PRO, fixed="3+esm1"), entry(fixed="2")], ["[, 2) fixed"]),
+        (
+            [entry(PRO, fixed="1.5", availability="No subscription required"), entry(fixed="2")],
+            ["[, 2) fixed"],
+        ),
         ([entry("Ubuntu:25.10", fixed="3")], ["[, 3) fixed"]),
     ],
 )

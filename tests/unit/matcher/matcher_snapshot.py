@@ -87,6 +87,7 @@ def affected(
     severity: Severity = Severity.UNKNOWN,
     repository: str = "",
     notice: str = "",
+    channel: str = "",
 ) -> AffectedRange:
     """A range with its keys: ``fixed`` and ``limit`` exclude their version, ``last`` includes it."""
     scheme = namespaces.scheme(namespace)
@@ -107,6 +108,7 @@ def affected(
         module,
         severity,
         repository,
+        channel=channel,
         notice=notice,
     )
 

@@ -12,6 +12,8 @@
   that one stands. Where only Pro has one, the range ends there, and its channel is ``esm``: one must
   subscribe for it. What Pro has not fixed either is open. An entry that says "No subscription required" has
   no channel.
+- Pro's fix often came first, and is lower than the one that everybody got later: ``1.0-1ubuntu0.1~esm1`` below
+  ``1.0-1ubuntu0.1``. Both are kept, since builds of Pro's are compared with Pro's (``matcher.lines``).
 - FIPS, realtime and BlueField builds are other packages under the same names: dropped.
 - A notice stands beside the CVEs that it repairs in a package (``Advisory.cves``), where their records name
   the same fixed version for all of them. It never makes a finding that they do not.
@@ -29,7 +31,7 @@ from redoubt.definitions.feeds import fields
 from redoubt.definitions.feeds.events import Event, ranges_of
 from redoubt.definitions.feeds.files import Files
 from redoubt.definitions.feeds.interface import UNDECODABLE, Item, Notes, SpoiltRecord
-from redoubt.definitions.feeds.ranges import FIXED, affected, tidy
+from redoubt.definitions.feeds.ranges import FIXED, affected, greatest, tidy
 from redoubt.model import Advisory, Affected, AffectedRange, Severity, Status
 
 ESM = "esm"
@@ -253,9 +255,18 @@ def _free(entry: _Entry) -> bool:
 
 
 def _settled(own: list[AffectedRange], pro: list[AffectedRange]) -> list[AffectedRange]:
-    """What holds for a package of a release: its own fix, else Pro's, else that it is open."""
-    if any(span.fixed for span in own):
-        return own
+    """What holds for a package of a release: its own fix, else Pro's, else that it is open.
+
+    Beside its own, a lower one of Pro's stays: builds of Pro's that have it are repaired.
+    """
+    fixes = [span.fixed for span in own if span.fixed]
+    if fixes:
+        most = greatest("deb", fixes)
+        return own + [
+            span
+            for span in pro
+            if span.channel and span.fixed != most and greatest("deb", (span.fixed, most)) == most
+        ]
     return [span for span in pro if span.fixed] or own or pro
 
 
