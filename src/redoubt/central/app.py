@@ -21,7 +21,7 @@ from redoubt.central.api.errors import HANDLERS
 from redoubt.central.auth import sources
 from redoubt.central.auth.authenticate import Authenticator
 from redoubt.central.auth.declare import anonymous, conditions_of, guard
-from redoubt.central.frame import Frame, Hook
+from redoubt.central.frame import Frame
 from redoubt.central.services import Services
 
 #: The largest body that a route reads; one that takes more says so and streams it.
@@ -32,19 +32,17 @@ class Undeclared(Exception):
     """A route does not say who may call it. The programmer's fault, so nobody is served."""
 
 
-def create(
-    services: Services,
-    routes: Sequence[ControllerRouterHandler] | None = None,
-    hooks: Sequence[Hook] = (),
-) -> Litestar:
-    """The application. ``routes`` are for tests; ``hooks`` hear of every request beside the built-in ones.
+def create(services: Services, routes: Sequence[ControllerRouterHandler] | None = None) -> Litestar:
+    """The application. ``routes`` are for tests. Its start and end are those of ``services``.
 
     Raises ``Undeclared`` where a route does not say who may call it.
     """
     app = Litestar(
         route_handlers=list(api.ALL if routes is None else routes),
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
-        middleware=[_Authentication(services.auth, sources.networks(services.settings.trusted_proxies))],
+        middleware=[
+            _Authentication(services.auth.authenticator, sources.networks(services.settings.trusted_proxies))
+        ],
         guards=[guard],
         exception_handlers=HANDLERS,
         openapi_config=_openapi(),
@@ -55,7 +53,9 @@ def create(
         signature_namespace={"Request": Request},
     )
     _declared(app)
-    app.asgi_handler = cast(ASGIApp, Frame(app.asgi_handler, [*services.hooks, *hooks]))
+    app.asgi_handler = cast(
+        ASGIApp, Frame(app.asgi_handler, [services.metrics, services.auth.audit, *services.hooks])
+    )
     return app
 
 

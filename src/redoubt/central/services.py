@@ -1,6 +1,6 @@
 """What Central consists of while it runs. The API and the background work are given this and nothing else.
 
-``redoubt central`` puts one together with ``assemble`` and the parts that it has; tests put together what they need.
+``redoubt central`` puts one together; tests put together what they need.
 A field that may be None is a part that can be missing: who needs it says what is not there.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from redoubt.central.auth.authenticate import Authenticator
+from redoubt.central.auth.parts import Auth
 from redoubt.central.config import Settings
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.frame import Hook
+from redoubt.central.metrics import Metrics
 from redoubt.central.store import Pool
 from redoubt.central.store.definitions import DefinitionsLog
 from redoubt.egress import Policy
@@ -32,12 +33,13 @@ class Services:
 
     settings: Settings
     pool: Pool
-    auth: Authenticator
+    auth: Auth
     policy: Policy = field(default_factory=Policy)
     definitions: Definitions | None = None
+    metrics: Metrics = field(default_factory=Metrics)
     #: Started in this order, stopped in the opposite one.
     parts: list[Part] = field(default_factory=list)
-    #: They hear how each request ended.
+    #: They hear how each request ended, after the audit log and the metrics.
     hooks: list[Hook] = field(default_factory=list)
     #: What somebody should look at, a line each; shown in ``/v1/metadata``.
     warnings: list[str] = field(default_factory=list)

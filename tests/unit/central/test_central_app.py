@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
 from typing import Any
 
 import msgspec
@@ -20,17 +19,8 @@ from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.config import Settings
 from redoubt.central.refusals import AlreadyExists, Exhausted, Unauthenticated
 from redoubt.errors import DefinitionsRefused, NetworkError, UsageError
+from redoubt.wire.identity import Identity, Service
 from support.centrals import bearer, without_database
-
-
-class Kind(Enum):
-    SENSOR_SERVICE = 1
-    SCANNER_SERVICE = 2
-
-
-class Peer:
-    def __init__(self, service: Enum, identifier: str = "one") -> None:
-        self.service, self.identifier = service, identifier
 
 
 class Body(msgspec.Struct):
@@ -52,7 +42,7 @@ async def known() -> str:
     return "in"
 
 
-@get("/sensors", opt=services(Kind.SENSOR_SERVICE) | allow(Resource.CLUSTER, Access.READ))
+@get("/sensors", opt=services(Service.SENSOR) | allow(Resource.CLUSTER, Access.READ))
 async def sensors() -> str:
     return "in"
 
@@ -127,9 +117,14 @@ def test_wrong_credentials_are_refused_where_none_are_needed() -> None:
 
 @pytest.mark.parametrize(
     ("peer", "status"),
-    [(Peer(Kind.SENSOR_SERVICE), 200), (Peer(Kind.SCANNER_SERVICE), 403), (None, 401)],
+    [
+        (Identity(Service.SENSOR, "one"), 200),
+        (Identity(Service.SENSOR, "one", expires=1), 401),
+        (Identity(Service.SCANNER, "one"), 403),
+        (None, 401),
+    ],
 )
-def test_certificates_open_the_routes_of_their_service(peer: Peer | None, status: int) -> None:
+def test_certificates_open_the_routes_of_their_service(peer: Identity | None, status: int) -> None:
     app = without_database(ROUTES)
 
     async def with_peer(scope: Any, receive: Any, send: Any) -> None:

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from litestar.types import ControllerRouterHandler
 
+from redoubt.central.api.auth import AuthController
+from redoubt.central.api.clusters import ClusterController
 from redoubt.central.api.definitions import (
     DefinitionsController,
     ScannerDefinitionsController,
     VulnDefinitionsController,
 )
+from redoubt.central.api.events import EventController
 from redoubt.central.api.metadata import MetadataController
 from redoubt.central.api.page import PageController
 from redoubt.central.api.ping import PingController
+from redoubt.central.api.roles import AccessScopeController, PermissionSetController, RoleController
+from redoubt.central.api.system import SystemController
+from redoubt.central.api.tokens import TokenController
 
 ALL: list[ControllerRouterHandler] = [
+    AccessScopeController,
+    AuthController,
+    ClusterController,
     DefinitionsController,
+    EventController,
     MetadataController,
     PageController,
+    PermissionSetController,
     PingController,
+    RoleController,
     ScannerDefinitionsController,
+    SystemController,
+    TokenController,
     VulnDefinitionsController,
 ]

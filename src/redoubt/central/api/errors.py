@@ -21,12 +21,14 @@ from redoubt.central.refusals import HTTP, Code, Exhausted, Refused
 from redoubt.errors import (
     AccessDenied,
     Busy,
+    DatabaseUnavailable,
     DefinitionsError,
     NetworkError,
     RedoubtError,
     UnreadableInput,
     UsageError,
 )
+from redoubt.wire import failures
 
 _log = structlog.get_logger("api")
 
@@ -43,11 +45,15 @@ class ErrorBody(msgspec.Struct, frozen=True):
 
 
 _OURS: tuple[tuple[type[RedoubtError], Code], ...] = (
+    (failures.NotFound, Code.NOT_FOUND),
+    (failures.Changed, Code.ABORTED),
+    (failures.Unimplemented, Code.UNIMPLEMENTED),
     (UsageError, Code.INVALID_ARGUMENT),
     (Busy, Code.ABORTED),
     (UnreadableInput, Code.INVALID_ARGUMENT),
     (DefinitionsError, Code.INVALID_ARGUMENT),
     (NetworkError, Code.UNAVAILABLE),
+    (DatabaseUnavailable, Code.UNAVAILABLE),
     (AccessDenied, Code.FAILED_PRECONDITION),
 )
 
@@ -125,6 +131,12 @@ def _away(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
     return answer(Code.UNAVAILABLE, "the database cannot be reached; try again in a moment")
 
 
+def _unfit(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
+    return answer(
+        Code.INVALID_ARGUMENT, "a value cannot be stored as it is: a number too large, or a text with a NUL"
+    )
+
+
 def _unforeseen(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
     number = str(request.scope.get("state", {}).get("request_id", ""))
     _log.error(
@@ -139,5 +151,6 @@ HANDLERS: ExceptionHandlersMap = {
     RedoubtError: _ours,
     HTTPException: _http,
     **dict.fromkeys(AWAY, _away),
+    asyncpg.DataError: _unfit,
     Exception: _unforeseen,
 }

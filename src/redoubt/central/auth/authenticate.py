@@ -11,8 +11,9 @@ import base64
 import binascii
 from typing import Protocol
 
-from redoubt.central.auth.caller import Caller, Kind, Peer
+from redoubt.central.auth.caller import Caller, Kind
 from redoubt.central.refusals import Unauthenticated
+from redoubt.wire.identity import Identity
 
 _LONGEST = 8192
 
@@ -36,18 +37,21 @@ class Authenticator:
         self._passwords = passwords
         self._tokens = tokens
 
-    async def caller(self, authorization: str, peer: Peer | None, source: str) -> Caller:
+    async def caller(self, authorization: str, peer: Identity | None, source: str) -> Caller:
         """The caller. ``authorization`` is the header, or an empty text.
 
         Raises ``Unauthenticated``, and ``Exhausted`` where too many passwords were wrong.
         """
+        if peer is not None and not peer.valid():
+            # The connection outlived the certificate.
+            peer = None
         if not authorization:
             if peer is None:
                 return Caller(source=source)
             return Caller(
                 kind=Kind.SERVICE,
                 id=peer.identifier,
-                name=peer.service.name,
+                name=peer.service.label,
                 service=peer.service,
                 source=source,
             )

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import Enum, StrEnum
-from typing import Protocol
+from enum import StrEnum
 
 import msgspec
 
 from redoubt.central.auth.roles import Access, Resolved, Resource, combined
-
-
-class Peer(Protocol):
-    """What a client certificate of our CA said; ``redoubt.wire.identity.Identity`` is one."""
-
-    @property
-    def service(self) -> Enum: ...
-
-    @property
-    def identifier(self) -> str: ...
+from redoubt.wire.identity import Service
 
 
 class Kind(StrEnum):
@@ -39,7 +29,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     roles: list[Resolved] = []
     expires: datetime | None = None
     #: The kind of service of a client certificate, also where a person or token is known besides.
-    service: Enum | None = None
+    service: Service | None = None
     source: str = ""
 
     @property
@@ -51,7 +41,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     def label(self) -> str:
         """For logs: ``user:admin``, ``token:ci (4f…)``, ``SENSOR_SERVICE:<cluster>``, ``anonymous``."""
         if self.kind is Kind.SERVICE and self.service is not None:
-            return f"{self.service.name}:{self.id}"
+            return f"{self.service}:{self.id}"
         if self.kind is Kind.TOKEN:
             return f"token:{self.name} ({self.id})"
         return f"{self.kind}:{self.id}" if self.authenticated else "anonymous"

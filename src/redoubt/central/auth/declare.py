@@ -11,7 +11,6 @@ the route says ``scoped=True``: that its handler leaves out what the caller may 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
 from typing import Any, overload
 
 import msgspec
@@ -21,6 +20,7 @@ from litestar.handlers import BaseRouteHandler
 from redoubt.central.auth.caller import Caller
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.refusals import PermissionDenied, Unauthenticated
+from redoubt.wire.identity import Service
 
 KEY = "access"
 
@@ -29,7 +29,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """One way to be let in: all that is named has to hold."""
 
     permissions: tuple[tuple[Resource, Access], ...] = ()
-    services: frozenset[Enum] = frozenset()
+    services: frozenset[Service] = frozenset()
     known: bool = True
     scoped: bool = False
 
@@ -45,7 +45,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         if self.services:
-            return "a certificate of " + " or ".join(sorted(service.name for service in self.services))
+            return "a certificate of " + " or ".join(sorted(self.services))
         if self.permissions:
             return " and ".join(f"{access.word.value} on {resource}" for resource, access in self.permissions)
         return "a known caller" if self.known else "nothing"
@@ -92,7 +92,7 @@ def authenticated() -> Declaration:
     return Declaration([Condition()])
 
 
-def services(*kinds: Enum) -> Declaration:
+def services(*kinds: Service) -> Declaration:
     """Services whose certificate is of one of these kinds."""
     if not kinds:
         raise ValueError("services() names no kind")

@@ -1,1 +1,1 @@
-"""Central's tables, as numbered SQL files."""
+"""Central's tables, as numbered SQL files: 0010s are who may do what."""

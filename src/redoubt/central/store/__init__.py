@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import asyncpg
+import asyncpg.pool
 import msgspec
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -17,7 +18,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 # asyncpg's classes take a parameter in its stubs only.
 if TYPE_CHECKING:
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
-    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+    Connection: TypeAlias = (
+        asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    )
 else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection

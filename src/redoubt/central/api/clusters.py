@@ -1,0 +1,199 @@
+"""``/v1/clusters``: the clusters that are looked after, and where their images come from.
+
+Where a registry behind the gap holds the images, the record says so (``mainImage``, ``collectorImage``). What a Sensor
+reports of a cluster is not there before there are Sensors.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import msgspec
+from litestar import Controller, delete, get, post, put
+from litestar.params import FromPath, JSONBody
+
+from redoubt.central.api import checks
+from redoubt.central.api.given import Empty, Given
+from redoubt.central.auth.declare import allow
+from redoubt.central.auth.roles import Access, Resource
+from redoubt.central.config import Settings
+from redoubt.central.refusals import InvalidArgument, NotFound
+from redoubt.central.store.clusters import ClusterStore
+
+_READ = allow(Resource.CLUSTER, Access.READ)
+_WRITE = allow(Resource.CLUSTER, Access.READ_WRITE)
+
+_TYPES = ("GENERIC_CLUSTER", "KUBERNETES_CLUSTER", "OPENSHIFT_CLUSTER", "OPENSHIFT4_CLUSTER")
+_METHODS = ("UNSET_COLLECTION", "NO_COLLECTION", "KERNEL_MODULE", "EBPF", "CORE_BPF")
+
+
+class AdmissionController(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How the admission controller decides."""
+
+    enabled: bool = False
+    timeout_seconds: int = 0
+    scan_inline: bool = False
+    disable_bypass: bool = False
+    enforce_on_updates: bool = False
+
+
+class DynamicConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What changes without installing anew."""
+
+    admission_controller_config: AdmissionController | None = None
+    registry_override: str = ""
+    disable_audit_logs: bool = False
+
+
+class Tolerations(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whether Collector tolerates tainted nodes."""
+
+    disabled: bool = False
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a cluster does; nothing is known before its Sensor has called."""
+
+    overall_health_status: str = "UNINITIALIZED"
+    sensor_health_status: str = "UNINITIALIZED"
+    collector_health_status: str = "UNINITIALIZED"
+    admission_control_health_status: str = "UNINITIALIZED"
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A cluster's record. ``status`` and ``healthStatus`` are Central's; what is sent of them does not count."""
+
+    id: str = ""
+    name: str = ""
+    type: str = "KUBERNETES_CLUSTER"
+    labels: dict[str, str] = {}
+    main_image: str = ""
+    collector_image: str = ""
+    central_api_endpoint: str = ""
+    collection_method: str = "CORE_BPF"
+    admission_controller: bool = False
+    admission_controller_updates: bool = False
+    admission_controller_events: bool = False
+    admission_controller_fail_on_error: bool = False
+    slim_collector: bool = False
+    dynamic_config: DynamicConfig | None = None
+    tolerations_config: Tolerations | None = None
+    managed_by: str = "MANAGER_TYPE_MANUAL"
+    status: None = None
+    health_status: Health | None = None
+
+
+class ClusterAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """A cluster."""
+
+    cluster: Cluster
+    cluster_retention_info: None = None
+
+
+class ClusterList(msgspec.Struct, frozen=True, rename="camel"):
+    """Clusters, by name."""
+
+    clusters: list[Cluster]
+    cluster_id_to_retention_info: dict[str, str] = {}
+
+
+class ClusterDefaults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a record gets where it names no image."""
+
+    main_image_repository: str
+    collector_image_repository: str
+    kernel_support_available: bool
+
+
+class KernelSupport(msgspec.Struct, frozen=True, rename="camel"):
+    """Whether Central has kernel support packages, or may fetch them."""
+
+    kernel_support_available: bool
+
+
+class ClusterController(Controller):
+    """Clusters' records."""
+
+    path = "/v1"
+    tags = ("Clusters",)
+
+    @get("/clusters", opt=_READ, summary="All clusters")
+    async def all(self, services: Given) -> ClusterList:
+        """By name."""
+        return ClusterList(await _store(services).all())
+
+    @get("/clusters/{id:uuid}", opt=_READ, summary="A cluster")
+    async def one(self, services: Given, id: FromPath[UUID]) -> ClusterAnswer:  # noqa: A002
+        """By its identifier."""
+        found = await _store(services).get(id)
+        if found is None:
+            raise NotFound(f"there is no cluster {id}")
+        return ClusterAnswer(found)
+
+    @post("/clusters", opt=_WRITE, status_code=200, summary="Add a cluster")
+    async def add(self, services: Given, data: JSONBody[Cluster]) -> ClusterAnswer:
+        """The identifier is chosen here."""
+        if data.id:
+            raise InvalidArgument("a new cluster's identifier is chosen by Central; leave it out")
+        identifier = uuid4()
+        record = _record(identifier, data, services.settings)
+        await _store(services).add(identifier, record.name, record)
+        return ClusterAnswer(record)
+
+    @put("/clusters/{id:uuid}", opt=_WRITE, summary="Change a cluster")
+    async def change(self, services: Given, id: FromPath[UUID], data: JSONBody[Cluster]) -> ClusterAnswer:  # noqa: A002
+        """The whole record."""
+        checks.same(id, data.id)
+        record = _record(id, data, services.settings)
+        if not await _store(services).change(id, record.name, record):
+            raise NotFound(f"there is no cluster {id}")
+        return ClusterAnswer(record)
+
+    @delete("/clusters/{id:uuid}", opt=_WRITE, status_code=200, summary="Delete a cluster")
+    async def remove(self, services: Given, id: FromPath[UUID]) -> Empty:  # noqa: A002
+        """What is known of it goes with it."""
+        if not await _store(services).delete(id):
+            raise NotFound(f"there is no cluster {id}")
+        return Empty()
+
+    @get("/cluster-defaults", opt=_READ, summary="Images that a new cluster gets")
+    async def defaults(self, services: Given) -> ClusterDefaults:
+        """From Central's settings."""
+        return ClusterDefaults(
+            main_image_repository=services.settings.main_image,
+            collector_image_repository=services.settings.collector_image,
+            kernel_support_available=not services.policy.offline,
+        )
+
+    @get("/clusters-env/kernel-support-available", opt=_READ, summary="Whether kernel probes can be had")
+    async def kernel_support(self, services: Given) -> KernelSupport:
+        """From the internet, where Central is online."""
+        return KernelSupport(not services.policy.offline)
+
+
+def _store(services: Given) -> ClusterStore[Cluster]:
+    return ClusterStore(services.pool, Cluster)
+
+
+def _record(identifier: UUID, data: Cluster, settings: Settings) -> Cluster:
+    if data.type not in _TYPES:
+        raise InvalidArgument(f"type is one of {', '.join(_TYPES)}")
+    if data.collection_method not in _METHODS:
+        raise InvalidArgument(f"collectionMethod is one of {', '.join(_METHODS)}")
+    if len(data.labels) > 200:
+        raise InvalidArgument("labels: at most 200")
+    for key, value in data.labels.items():
+        checks.name(key, "a label", 317)
+        checks.text(value, "a label's value", 63)
+    if data.dynamic_config is not None:
+        checks.text(data.dynamic_config.registry_override, "registryOverride", 500)
+    return msgspec.structs.replace(
+        data,
+        id=str(identifier),
+        name=checks.name(data.name, "the cluster's name", 253),
+        main_image=checks.repository(data.main_image, "mainImage") or settings.main_image,
+        collector_image=checks.repository(data.collector_image, "collectorImage") or settings.collector_image,
+        central_api_endpoint=checks.text(data.central_api_endpoint, "centralApiEndpoint", 500),
+        managed_by=checks.text(data.managed_by, "managedBy", 50),
+        health_status=Health(),
+    )

@@ -1,0 +1,120 @@
+"""All that decides who may do what, put together, and its upkeep in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from redoubt.central.auth.access import Roles
+from redoubt.central.auth.audit import Audit
+from redoubt.central.auth.authenticate import Authenticator
+from redoubt.central.auth.passwords import Passwords
+from redoubt.central.auth.secrets import Sealer
+from redoubt.central.auth.tokens import Tokens
+from redoubt.central.config import Settings
+from redoubt.central.notices import Notices
+from redoubt.central.store import Pool
+from redoubt.central.store.access import AccessStore
+from redoubt.central.store.accounts import AccountStore
+from redoubt.central.store.audit import AuditStore
+from redoubt.central.store.events import Event, EventStore, Level
+from redoubt.central.store.tokens import TokenStore
+
+_EVERY = 3600.0
+
+_log = structlog.get_logger("auth")
+
+
+def sealer(settings: Settings) -> Sealer:
+    """The keys that seal secrets, from where the settings say; made at the first start."""
+    return Sealer.create_or_open(settings.secrets_key_file or settings.data / "keys" / Path("secrets.keys"))
+
+
+@dataclass(kw_only=True)
+class Auth:
+    """A part of Central. ``prepare`` first, then ``start``."""
+
+    authenticator: Authenticator
+    roles: Roles
+    passwords: Passwords
+    tokens: Tokens
+    audit: Audit
+    events: EventStore
+    accounts: AccountStore
+    sealer: Sealer
+    notices: Notices
+    audit_days: int
+    _task: asyncio.Task[None] | None = None
+
+    @classmethod
+    def create(cls, settings: Settings, pool: Pool, sealer: Sealer, notices: Notices) -> Auth:
+        """Put together; nothing is read or written yet."""
+        roles = Roles(AccessStore(pool), notices)
+        accounts = AccountStore(pool)
+        passwords = Passwords(accounts, roles, notices, disabled=settings.admin_password_disabled)
+        tokens = Tokens(TokenStore(pool), roles, notices, sealer)
+        return cls(
+            authenticator=Authenticator(passwords, tokens),
+            roles=roles,
+            passwords=passwords,
+            tokens=tokens,
+            audit=Audit(AuditStore(pool)),
+            events=EventStore(pool),
+            accounts=accounts,
+            sealer=sealer,
+            notices=notices,
+            audit_days=settings.audit_days,
+        )
+
+    async def prepare(self, settings: Settings) -> tuple[str, list[str]]:
+        """At start, on a migrated database: keys and the administrator's account.
+
+        The password that was made, to be printed once (else an empty text), and warnings for ``Services.warnings``.
+        """
+        await self.tokens.prepare()
+        return await self.passwords.prepare(settings)
+
+    async def start(self) -> None:
+        """Begin the hourly upkeep."""
+        self._task = asyncio.create_task(self._run(), name="auth upkeep")
+
+    async def stop(self) -> None:
+        """End it."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def upkeep(self) -> None:
+        """Drop what is over, and tell of tokens that end soon."""
+        for token in await self.tokens.store.ending():
+            await self.events.add(
+                Event(
+                    level=Level.WARNING,
+                    domain="Authentication",
+                    message=f"the API token {token.name!r} ends at {token.expiration:%Y-%m-%d %H:%M} UTC",
+                    hint="issue another one and put it where this one is used",
+                    resource_type="API Token",
+                    resource_id=str(token.id),
+                    resource_name=token.name,
+                )
+            )
+        await self.tokens.store.forget_expired()
+        await self.accounts.forget_unfamiliar()
+        await self.audit.store.forget(self.audit_days)
+        await self.events.forget()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.upkeep()
+            except Exception as error:  # noqa: BLE001 (it is tried again)
+                _log.warning("upkeep failed", reason=type(error).__name__)
+            # Replicas that started together do not all come at once.
+            await asyncio.sleep(_EVERY * random.uniform(0.8, 1.2))  # noqa: S311

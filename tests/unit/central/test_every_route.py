@@ -1,0 +1,152 @@
+"""Every route against every default role, and against nobody, as a table that is written here by hand.
+
+A route that is not in the table fails: whoever adds one says here who may call it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+from typing import Any, cast
+
+import httpx
+import pytest
+from litestar.handlers import HTTPRouteHandler
+
+from redoubt.central.auth.caller import ANONYMOUS, Caller, Kind
+from redoubt.central.auth.declare import check, conditions_of
+from redoubt.central.auth.roles import DEFAULT_ROLES
+from redoubt.central.refusals import PermissionDenied, Unauthenticated
+from redoubt.wire.identity import Service
+from support.centrals import bearer, caller, without_database
+
+NOBODY = frozenset({"(nobody)"})
+KNOWN = frozenset(DEFAULT_ROLES) | {f"({service})" for service in Service}
+EVERYBODY = KNOWN | NOBODY
+ADMIN = frozenset({"Admin"})
+READERS = ADMIN | {"Analyst"}
+#: May write the administration, and read it.
+ADMINISTRATORS = ADMIN | {"Sensor Creator"}
+INTEGRATION_READERS = READERS | {"Configuration Controller", "Vulnerability Report Creator"}
+CLUSTER_READERS = READERS | {"Configuration Controller", "Sensor Creator"}
+
+#: Method and path to who may call it.
+TABLE: dict[str, frozenset[str]] = {
+    "GET /api/docs": EVERYBODY,
+    "GET /api/docs/openapi.json": EVERYBODY,
+    "GET /api/docs/page.css": EVERYBODY,
+    "GET /api/docs/page.js": EVERYBODY,
+    "GET /api/docs/swagger": EVERYBODY,
+    "GET /api/docs/v2/swagger": EVERYBODY,
+    "GET /api/docs/{path:str}": EVERYBODY,
+    "GET /metrics": ADMINISTRATORS,
+    "GET /v1/administration/events": ADMINISTRATORS,
+    "GET /v1/administration/events/{id:uuid}": ADMINISTRATORS,
+    "GET /v1/apitokens": INTEGRATION_READERS,
+    "GET /v1/apitokens/generate/allowed-roles": READERS,
+    "GET /v1/apitokens/{id:uuid}": INTEGRATION_READERS,
+    "GET /v1/auditlog": ADMIN,
+    "GET /v1/auth/status": KNOWN,
+    "GET /v1/authProviders": READERS,
+    "GET /v1/authProviders/{id:str}": READERS,
+    "GET /v1/availableAuthProviders": READERS,
+    "GET /v1/central-capabilities": KNOWN,
+    "GET /v1/cluster-defaults": CLUSTER_READERS,
+    "GET /v1/clusters": CLUSTER_READERS,
+    "GET /v1/clusters-env/kernel-support-available": CLUSTER_READERS,
+    "GET /v1/clusters/{id:uuid}": CLUSTER_READERS,
+    "GET /v1/config/public": EVERYBODY,
+    "GET /v1/count/administration/events": ADMINISTRATORS,
+    "GET /v1/credentialexpiry": KNOWN,
+    "GET /v1/database/status": KNOWN,
+    "GET /v1/debug/loglevel": ADMINISTRATORS,
+    "GET /v1/featureflags": EVERYBODY,
+    "GET /v1/login/authproviders": EVERYBODY,
+    "GET /v1/metadata": EVERYBODY,
+    "GET /v1/mypermissions": KNOWN,
+    "GET /v1/permissionsets": READERS,
+    "GET /v1/permissionsets/{id:uuid}": READERS,
+    "GET /v1/ping": EVERYBODY,
+    "GET /v1/resources": KNOWN,
+    "GET /v1/roles": READERS,
+    "GET /v1/roles/{name:str}": READERS,
+    "GET /v1/simpleaccessscopes": READERS,
+    "GET /v1/simpleaccessscopes/{id:uuid}": READERS,
+    "DELETE /v1/clusters/{id:uuid}": ADMINISTRATORS,
+    "DELETE /v1/permissionsets/{id:uuid}": ADMIN,
+    "DELETE /v1/roles/{name:str}": ADMIN,
+    "DELETE /v1/simpleaccessscopes/{id:uuid}": ADMIN,
+    "PATCH /v1/apitokens/revoke/{id:uuid}": ADMIN,
+    "PATCH /v1/debug/loglevel": ADMINISTRATORS,
+    "POST /v1/apitokens/generate": ADMIN,
+    "POST /v1/clusters": ADMINISTRATORS,
+    "POST /v1/permissionsets": ADMIN,
+    "POST /v1/roles/{name:str}": ADMIN,
+    "POST /v1/simpleaccessscopes": ADMIN,
+    "PUT /v1/auth/password": KNOWN,
+    "PUT /v1/clusters/{id:uuid}": ADMINISTRATORS,
+    "PUT /v1/permissionsets/{id:uuid}": ADMIN,
+    "PUT /v1/roles/{name:str}": ADMIN,
+    "PUT /v1/simpleaccessscopes/{id:uuid}": ADMIN,
+}
+
+CALLERS: dict[str, Caller] = {
+    "(nobody)": ANONYMOUS,
+    **{name: caller(name) for name in DEFAULT_ROLES},
+    **{f"({service})": Caller(kind=Kind.SERVICE, id="x", service=service) for service in Service},
+}
+
+
+@cache
+def handlers() -> dict[str, HTTPRouteHandler]:
+    found: dict[str, HTTPRouteHandler] = {}
+    for route in without_database().routes:
+        for handler in getattr(route, "route_handlers", ()):
+            found |= {
+                f"{method} {route.path}": handler for method in handler.http_methods if method != "OPTIONS"
+            }
+    return found
+
+
+def let_in(handler: HTTPRouteHandler) -> frozenset[str]:
+    names = set()
+    for name, one in CALLERS.items():
+        try:
+            check(one, conditions_of(handler.opt))
+        except (PermissionDenied, Unauthenticated):
+            continue
+        names.add(name)
+    return frozenset(names)
+
+
+def test_every_route_is_in_the_table_and_nothing_else() -> None:
+    assert set(handlers()) == set(TABLE)
+
+
+@pytest.mark.parametrize("route", TABLE)
+def test_who_is_let_in(route: str) -> None:
+    assert sorted(let_in(handlers()[route])) == sorted(TABLE[route])
+
+
+def test_who_is_not_let_in_does_not_reach_the_handler() -> None:
+    """Over HTTP: the declaration is what the guard asks."""
+    app = without_database()
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(app=cast(Any, app), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="https://central.test") as http:
+            for route, allowed in TABLE.items():
+                method, path = route.split(" ")
+                for part, value in (
+                    ("{id:uuid}", "0" * 8 + "-0000-4000-8000-" + "0" * 12),
+                    ("{name:str}", "x"),
+                ):
+                    path = path.replace(part, value)
+                path = path.replace("{id:str}", "x").replace("{path:str}", "x")
+                if "(nobody)" not in allowed:
+                    assert (await http.request(method, path)).status_code == 401, route
+                for role in set(DEFAULT_ROLES) - allowed:
+                    answer = await http.request(method, path, headers=bearer(role))
+                    assert answer.status_code == 403, (route, role)
+
+    asyncio.run(ask())
