@@ -6,6 +6,7 @@ A route that is not in the table fails: whoever adds one says here who may call 
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import cache
 from typing import Any, cast
 
@@ -28,6 +29,9 @@ READERS = ADMIN | {"Analyst"}
 #: May write the administration, and read it.
 ADMINISTRATORS = ADMIN | {"Sensor Creator"}
 INTEGRATION_READERS = READERS | {"Configuration Controller", "Vulnerability Report Creator"}
+#: Our Matchers, and the original's Scanners and Sensors.
+MATCHERS = frozenset({"(SCANNER_V4_MATCHER_SERVICE)", "(SCANNER_V4_SERVICE)"})
+SCANNERS = MATCHERS | {"(SCANNER_SERVICE)", "(SCANNER_V4_INDEXER_SERVICE)", "(SENSOR_SERVICE)"}
 CLUSTER_READERS = READERS | {"Configuration Controller", "Sensor Creator"}
 
 #: Method and path to who may call it.
@@ -39,6 +43,7 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /api/docs/swagger": EVERYBODY,
     "GET /api/docs/v2/swagger": EVERYBODY,
     "GET /api/docs/{path:str}": EVERYBODY,
+    "GET /api/extensions/scannerdefinitions": ADMINISTRATORS | SCANNERS,
     "GET /metrics": ADMINISTRATORS,
     "GET /v1/administration/events": ADMINISTRATORS,
     "GET /v1/administration/events/{id:uuid}": ADMINISTRATORS,
@@ -60,7 +65,14 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /v1/credentialexpiry": KNOWN,
     "GET /v1/database/status": KNOWN,
     "GET /v1/debug/loglevel": ADMINISTRATORS,
+    "GET /v1/definitions": ADMINISTRATORS,
+    "GET /v1/definitions/diff": ADMINISTRATORS,
+    "GET /v1/definitions/history": ADMINISTRATORS,
+    "GET /v1/definitions/snapshots/{digest:str}": ADMINISTRATORS | MATCHERS,
+    "GET /v1/definitions/snapshots/{digest:str}/stream": ADMINISTRATORS | MATCHERS,
+    "GET /v1/definitions/trust": ADMINISTRATORS,
     "GET /v1/featureflags": EVERYBODY,
+    "GET /v1/integrationhealth/vulndefinitions": INTEGRATION_READERS | ADMINISTRATORS,
     "GET /v1/login/authproviders": EVERYBODY,
     "GET /v1/metadata": EVERYBODY,
     "GET /v1/mypermissions": KNOWN,
@@ -73,13 +85,18 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /v1/simpleaccessscopes": READERS,
     "GET /v1/simpleaccessscopes/{id:uuid}": READERS,
     "DELETE /v1/clusters/{id:uuid}": ADMINISTRATORS,
+    "DELETE /v1/definitions/trust/{channel:str}": ADMINISTRATORS,
     "DELETE /v1/permissionsets/{id:uuid}": ADMIN,
     "DELETE /v1/roles/{name:str}": ADMIN,
     "DELETE /v1/simpleaccessscopes/{id:uuid}": ADMIN,
     "PATCH /v1/apitokens/revoke/{id:uuid}": ADMIN,
     "PATCH /v1/debug/loglevel": ADMINISTRATORS,
+    "POST /api/extensions/scannerdefinitions": ADMINISTRATORS,
     "POST /v1/apitokens/generate": ADMIN,
     "POST /v1/clusters": ADMINISTRATORS,
+    "POST /v1/definitions/rollback": ADMINISTRATORS,
+    "POST /v1/definitions/trust": ADMINISTRATORS,
+    "POST /v1/definitions/unsigned": ADMINISTRATORS,
     "POST /v1/permissionsets": ADMIN,
     "POST /v1/roles/{name:str}": ADMIN,
     "POST /v1/simpleaccessscopes": ADMIN,
@@ -137,12 +154,8 @@ def test_who_is_not_let_in_does_not_reach_the_handler() -> None:
         async with httpx.AsyncClient(transport=transport, base_url="https://central.test") as http:
             for route, allowed in TABLE.items():
                 method, path = route.split(" ")
-                for part, value in (
-                    ("{id:uuid}", "0" * 8 + "-0000-4000-8000-" + "0" * 12),
-                    ("{name:str}", "x"),
-                ):
-                    path = path.replace(part, value)
-                path = path.replace("{id:str}", "x").replace("{path:str}", "x")
+                path = re.sub(r"\{\w+:uuid\}", "00000000-0000-4000-8000-000000000000", path)
+                path = re.sub(r"\{\w+:\w+\}", "x", path)
                 if "(nobody)" not in allowed:
                     assert (await http.request(method, path)).status_code == 401, route
                 for role in set(DEFAULT_ROLES) - allowed:
