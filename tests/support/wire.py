@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -128,7 +129,8 @@ class App:
                     return
         self.requests.append(scope)
         self.began.set()
-        path, size, more = scope["path"], 0, path_reads(scope["path"])
+        path, size = scope["path"], 0
+        more = path != "/unread"
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -137,7 +139,7 @@ class App:
             size += len(message["body"])
             self.received = size
             more = message["more_body"]
-        if path == "/hold":
+        if path in ("/hold", "/unread"):
             await self.gate.wait()
         if path == "/long":
             await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -151,10 +153,6 @@ class App:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self.outcomes.append("answered")
-
-
-def path_reads(path: str) -> bool:
-    return path != "/unread"
 
 
 class Served:
@@ -180,3 +178,39 @@ async def serving(tls: Material, limits: Limits | None = None, **more: Any) -> A
         yield Served(one, app, indexer)
     finally:
         await one.stop(0)
+
+
+@asynccontextmanager
+async def raw(
+    port: int,
+    certificates: Certificates,
+    alpn: str = "http/1.1",
+    client: Files | None = None,
+    name: str = "localhost",
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A TLS connection, for bytes of one's own making; without a certificate unless ``client`` has one."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname = False
+    tls.load_verify_locations(cadata=certificates.authority.trusted.decode())
+    if client is not None:
+        tls.load_cert_chain(client.certificate, client.key)
+    tls.set_alpn_protocols([alpn])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """One HTTP/1.1 answer with a length: status and body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
+    return int(head.split(b" ", 2)[1]), await reader.readexactly(int(fields.get(b"content-length", b"0")))
+
+
+async def until(condition: Callable[[], bool], within: float = 10.0) -> None:
+    """Until it is so."""
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -98,6 +98,8 @@ def _guard(path: str, handler: Handler, callers: frozenset[Service] | None) -> H
             raise failures.status(error) from error
         except DecodeError:
             raise GRPCError(Status.INVALID_ARGUMENT, "a message that cannot be read") from None
+        except NotImplementedError as error:
+            raise GRPCError(Status.UNIMPLEMENTED, str(error) or None) from error  # compression, says grpclib
 
     return Handler(guard, handler.cardinality, handler.request_type, handler.reply_type)
 

@@ -134,6 +134,8 @@ class Channel(GrpcChannel):
         if problem:
             made.transport.abort()
             raise Unavailable(problem[0])
+        # Only now has the server looked at our certificate, and said how many calls it takes at once.
+        await made.settled
         return made
 
 

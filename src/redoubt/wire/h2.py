@@ -22,7 +22,9 @@ from grpclib.server import Handler as GrpcHandler
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, Event, RequestReceived, StreamReset
+from h2.events import ConnectionTerminated, Event, RemoteSettingsChanged, RequestReceived, StreamReset
+from h2.exceptions import ProtocolError
+from h2.frame_buffer import FrameBuffer
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame, GoAwayFrame
 
@@ -67,13 +69,31 @@ class Peer(GrpcPeer):
 
 
 def identity_of(transport: asyncio.BaseTransport) -> Identity | None:
-    """Who is at the other end of a TLS connection, by a certificate that was verified."""
+    """Who is at the other end of a TLS connection, by a certificate that was verified in its handshake.
+
+    A session that was resumed (TLS 1.2 can, and Python cannot forbid it) brings along a certificate that nobody verified
+    again, whose CA may be trusted no more: it names nobody.
+    """
     tls = transport.get_extra_info("ssl_object")
-    return from_certificate(tls.getpeercert()) if tls is not None else None
+    return from_certificate(tls.getpeercert()) if tls is not None and not tls.session_reused else None
+
+
+class _Frames(FrameBuffer):
+    """Frames as they come. One that is too long is refused when it begins, and not when all of it (16 MB) is here."""
+
+    def __next__(self) -> Frame:
+        if len(self._data) >= 3:
+            self._validate_frame_length(int.from_bytes(self._data[:3], "big"))
+        return super().__next__()
 
 
 class _Engine(H2Connection):
     """The state machine, which lives on after a GOAWAY without an error: streams under way may end."""
+
+    def __init__(self, config: H2Configuration) -> None:
+        super().__init__(config)
+        self.incoming_buffer = _Frames(server=not config.client_side)
+        self.incoming_buffer.max_frame_size = self.max_inbound_frame_size
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         if frame.error_code != ErrorCodes.NO_ERROR:
@@ -118,6 +138,12 @@ class _Processor(EventsProcessor):
     last: int | None = None
     goaway: Callable[[ErrorCodes], None]
     allowance: Callable[[], bool]
+    settled: asyncio.Future[None]
+
+    def process_remote_settings_changed(self, event: RemoteSettingsChanged) -> None:
+        super().process_remote_settings_changed(event)
+        if not self.settled.done():
+            self.settled.set_result(None)
 
     def register(self, stream: Stream) -> Callable[[], None]:
         release = super().register(stream)
@@ -208,14 +234,17 @@ class Http2(H2Protocol):
         self.identity: Identity | None = None
         self.began = self.heard_call = time.monotonic()
         self.stalled: float | None = None
-        self.lost = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        #: Done when the other side has said how it wants to be spoken to, and when the connection is gone.
+        self.settled: asyncio.Future[None] = loop.create_future()
+        self.lost: asyncio.Future[None] = loop.create_future()
         self._resets, self._counted = float(limits.resets), self.began
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.identity = identity_of(transport)
         limits, client = self._limits, self.h2_config.client_side
-        engine = _Engine(config=self.h2_config)
+        engine = _Engine(self.h2_config)
         engine.local_settings = Settings(
             client=bool(client),
             initial_values={
@@ -235,20 +264,36 @@ class Http2(H2Protocol):
         self.processor = _Processor(self.handler, self.connection)
         self.processor.goaway = self._goaway
         self.processor.allowance = self._reset_allowed
+        self.processor.settled = self.settled
         if self._made is not None:
             self._made(self)
 
     def data_received(self, data: bytes) -> None:
         if self.calls:
             self.heard_call = time.monotonic()
-        if self.connection.is_closing():
-            return
         try:
-            super().data_received(data)
+            for event in self._events(data):
+                if self.connection.is_closing():
+                    return
+                self.processor.process(event)
+            if not self.connection.is_closing():
+                self.connection.flush()
         except Exception:
             log.warning("a connection was ended: its HTTP/2 cannot be read", exc_info=True)
             self.processor.close("unreadable HTTP/2")
-            self.transport.abort()
+
+    def _events(self, data: bytes) -> list[Event]:
+        if self.connection.is_closing():
+            return []
+        try:
+            events = self.connection.feed(data)
+        except ProtocolError as error:
+            log.debug("a connection was ended: %s", error)
+            self.connection.flush()  # says why
+            self.processor.close(f"HTTP/2: {error}")
+            return []
+        self.connection.flush()
+        return events
 
     def pause_writing(self) -> None:
         """The other side does not read. Answers to its pings must not pile up, so it is not read from, either."""
@@ -265,6 +310,11 @@ class Http2(H2Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
+        if not self.settled.done():
+            self.settled.set_exception(
+                exc if isinstance(exc, OSError) else ConnectionResetError("it hung up")
+            )
+            self.settled.exception()  # nobody may be waiting for it
         if not self.lost.done():
             self.lost.set_result(None)
 

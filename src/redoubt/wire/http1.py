@@ -102,10 +102,13 @@ class Http1(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn answers every error of the parser with 400, and says so in the log; we know more of some."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            # An answer is under way: a second one in the midst of it would be taken for a part of it.
-            self.transport.abort()
-            return
+        if (cycle := self.cycle) is not None and not cycle.response_complete:
+            if cycle.response_started or self.pipeline:
+                # A second answer in the midst of one would be taken for a part of it.
+                self.transport.abort()
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
         status = self._refusal or "400 Bad Request"
         body = (status[4:] + "\n").encode()
         self.transport.write(

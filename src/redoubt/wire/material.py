@@ -3,7 +3,7 @@
 Kubernetes exchanges the files of a mounted secret, and ``redoubt up`` writes new ones: what was read first is used until
 all of what is new can be used. It must not know what travels over the connections.
 
-No session is resumed: a resumed one would bring an identity along that nobody verified again.
+TLS 1.3 sessions are not resumed: a resumed one would bring an identity along that nobody verified again.
 """
 
 from __future__ import annotations

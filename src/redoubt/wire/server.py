@@ -41,6 +41,8 @@ class Limits(msgspec.Struct, frozen=True):
     idle: float = 900.0
     #: How often the files of certificates are looked at.
     reload: float = 10.0
+    #: How often connections are looked at.
+    sweep: float = 1.0
 
 
 class StartFailed(RedoubtError):
@@ -180,10 +182,10 @@ class OnePort:
             transport.abort()
 
     async def _sweep(self) -> None:
-        """Each second: whoever takes too long is ended. Now and then: certificates are looked at."""
+        """Again and again: whoever takes too long is ended. Now and then: certificates are looked at."""
         looked = time.monotonic()
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(self._limits.sweep)
             self._say_date()
             now = time.monotonic()
             for http in list(self._http.connections):
