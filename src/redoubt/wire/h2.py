@@ -31,6 +31,8 @@ from hyperframe.frame import Frame, GoAwayFrame
 from redoubt.wire.identity import Identity, from_certificate
 
 log = logging.getLogger(__name__)
+#: The last of all streams: what a first GOAWAY names.
+_EVERY = 2**31 - 1
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -47,6 +49,8 @@ class Limits(msgspec.Struct, frozen=True):
     #: A ping when nothing was heard for so long; no answer for ``keepalive_timeout``, and the connection ends.
     keepalive: float = 30.0
     keepalive_timeout: float = 20.0
+    #: How long the other side may begin calls after it was told not to.
+    notice: float = 0.5
 
     def configuration(self) -> Configuration:
         return Configuration(
@@ -132,10 +136,10 @@ class _Connection(Connection):
 
 
 class _Processor(EventsProcessor):
-    """What happens on a connection. Ends it when it drains and nothing is under way any more."""
+    """What happens on a connection. Ends it when ``draining`` and nothing is under way any more."""
 
     draining = False
-    last: int | None = None
+    last = _EVERY
     goaway: Callable[[ErrorCodes], None]
     allowance: Callable[[], bool]
     settled: asyncio.Future[None]
@@ -165,7 +169,7 @@ class _Processor(EventsProcessor):
 
     def process_request_received(self, event: RequestReceived) -> None:
         assert event.stream_id is not None
-        if self.draining and self.last is not None and event.stream_id > self.last:
+        if event.stream_id > self.last:
             self.connection._connection.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
             return
         super().process_request_received(event)
@@ -234,6 +238,7 @@ class Http2(H2Protocol):
         self.identity: Identity | None = None
         self.began = self.heard_call = time.monotonic()
         self.stalled: float | None = None
+        self._told = False
         loop = asyncio.get_running_loop()
         #: Done when the other side has said how it wants to be spoken to, and when the connection is gone.
         self.settled: asyncio.Future[None] = loop.create_future()
@@ -319,12 +324,22 @@ class Http2(H2Protocol):
             self.lost.set_result(None)
 
     def drain(self) -> None:
-        """Begin no more calls, and end the connection when those under way have ended."""
-        if self.processor.draining or self.connection.is_closing():
+        """Have the other side begin no more calls here, and end the connection when those under way have ended.
+
+        The other side is told first, and calls that it sent before it heard of it are still begun (RFC 9113, 6.8).
+        """
+        if self._told or self.connection.is_closing():
+            return
+        self._told = True
+        self._goaway(ErrorCodes.NO_ERROR, _EVERY)
+        asyncio.get_running_loop().call_later(self._limits.notice, self._begin_no_more)
+
+    def _begin_no_more(self) -> None:
+        if self.connection.is_closing():
             return
         self.processor.draining = True
         self.processor.last = self.connection._connection.highest_inbound_stream_id
-        self._goaway(ErrorCodes.NO_ERROR)
+        self._goaway(ErrorCodes.NO_ERROR, self.processor.last)
         if not self.processor.streams:
             self.processor.close("drained")
 
@@ -333,10 +348,10 @@ class Http2(H2Protocol):
         """How many calls are under way."""
         return len(self.processor.streams)
 
-    def _goaway(self, code: ErrorCodes) -> None:
+    def _goaway(self, code: ErrorCodes, last: int | None = None) -> None:
         if not self.connection.is_closing():
             self.connection.flush()
-            last = self.connection._connection.highest_inbound_stream_id
+            last = self.connection._connection.highest_inbound_stream_id if last is None else last
             self.transport.write(GoAwayFrame(0, last_stream_id=last, error_code=code).serialize())
 
     def _reset_allowed(self) -> bool:
