@@ -23,12 +23,12 @@ from redoubt.definitions.feeds.interface import Notes
 from redoubt.definitions.mirror import Mirror
 from redoubt.definitions.sources import SOURCES, Source
 from redoubt.errors import RedoubtError
-from redoubt.model import Advisory, Affected
+from redoubt.model import Advisory, Affected, namespaces
 from redoubt.versions import expressions
 from support.definitions_bundles import Site, grouped, sample_records
 from support.feeds import fixture_mirror
 from targets.files import zipped
-from targets.interface import Target
+from targets.interface import Target, require_clean
 
 _SHM = "/dev/shm" if Path("/dev/shm").is_dir() else None
 _LIMITS = Limits(content=64 << 20, plain=64 << 20, member=16 << 20)
@@ -121,15 +121,26 @@ def _raw(name: str) -> Target:
 
 
 def _encode(item: tuple[object, object]) -> None:
-    """What a feed yields can be written: the builder's part."""
+    """What a feed yields can be written, is read as it was, may be shown, and its keys are of its versions."""
     first, second = item
     if isinstance(first, Advisory):
-        records.advisory(first)
+        require_clean((first, second))
+        assert records.decode_advisory(first.ref, records.advisory(first)[1]) == first
         assert isinstance(second, tuple)
         for one in second:
             assert isinstance(one, Affected)
-            with suppress(RedoubtError):
-                records.affected(one.namespace, one.name, first.ref, one.ranges)
+            _ranges(one, first.ref)
+
+
+def _ranges(one: Affected, ref: str) -> None:
+    with suppress(RedoubtError):
+        assert records.decode_affected(
+            records.affected(one.namespace, one.name, ref, one.ranges)[1]
+        ) == tuple(one.ranges)
+    scheme = namespaces.scheme(one.namespace)
+    for each in one.ranges:
+        for key, text in ((each.lower_key, each.lower), (each.upper_key, each.upper)):
+            assert key == (versions.lenient_key(scheme, text) if text else b""), (scheme, text)
 
 
 def _usual(source: Source) -> str:

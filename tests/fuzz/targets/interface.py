@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from redoubt.indexer.catalogers.interface import Catalog
 
 
@@ -18,12 +20,23 @@ class Target(NamedTuple):
     seeds: Callable[[], list[bytes]]
 
 
+def require_clean(told: object) -> None:
+    """Raise if a text anywhere in ``told`` would do something to a terminal."""
+    if isinstance(told, str):
+        assert told.isprintable(), told[:200]
+    elif isinstance(told, (tuple, list, frozenset)):
+        for each in told:
+            require_clean(each)
+    elif isinstance(told, msgspec.Struct):
+        for each in msgspec.structs.astuple(told):
+            require_clean(each)
+
+
 def check(catalog: Catalog) -> int:
     """How much a cataloger said. Raises unless all of it may be shown to a person."""
+    require_clean((catalog.packages, catalog.problems, catalog.distribution, catalog.origins, catalog.listed))
     for package in catalog.packages:
         assert package.name
-        assert package.name.isprintable()
-        assert package.version.isprintable()
         # What has none is listed and not judged; the system's own packages always have one, or are damaged.
         assert package.version or package.type not in ("deb", "rpm", "apk", "alpm", "opkg")
     for problem in catalog.problems:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import zstandard
 
-from redoubt.definitions import ceremony
+from redoubt.definitions import ceremony, records
 from redoubt.definitions.carrier import Member, open_carrier
 from redoubt.definitions.stackrox.archive import REPOSITORIES_TO_CPES, Contents, is_stackrox
 from redoubt.definitions.stackrox.blob import Limits
@@ -21,7 +21,7 @@ from redoubt.definitions.stackrox.convert import convert
 from redoubt.errors import RedoubtError
 from support import stackrox
 from support.definitions_bundles import Site
-from targets.interface import Target
+from targets.interface import Target, require_clean
 
 _SHM = "/dev/shm" if Path("/dev/shm").is_dir() else None
 _LIMITS = Limits(size=64 << 20, line=1 << 20)
@@ -53,8 +53,14 @@ def _lines(data: bytes) -> int:
         members = _Members(data)
         converted = convert(Contents(members, members), Path(folder), budget=1 << 14, limits=_LIMITS)
         try:
-            keys = [key for key, _ in converted.records()]
+            made = list(converted.records())
+            keys = [key for key, _ in made]
             assert keys == sorted(set(keys))
+            for key, value in made:
+                if key[:1] == records.ADVISORY:
+                    require_clean(records.decode_advisory(key[1:].decode(), value))
+                elif key[:1] == records.AFFECTED:
+                    require_clean((key[1:].decode().split("\0"), records.decode_affected(value)))
             msgspec.json.encode(converted.sources)
             return len(keys)
         finally:
