@@ -21,6 +21,8 @@ def test_tables_are_read_with_or_without_a_byte_order_mark() -> None:
         (b"a = " + b"9" * 5000, "not valid TOML"),
         (b"a = " + b"[" * 100_000, "not valid TOML"),
         (b"a." * 30_000 + b"a = 1", "dots"),
+        (b"[" + b"a." * 900 + b"a]", "deep"),  # found by fuzzing: what reads it calls itself as deep
+        (b"a = " + b"[" * 40 + b"]" * 40, "deep"),
         (b"b = 1\n" + b"1." * 500_000, "dots"),
     ],
 )
