@@ -42,11 +42,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_url: str = ""
     #: A folder with ``ca.pem``, ``cert.pem`` and ``key.pem``; empty: ``<data>/certificates``.
     certificates: Path | None = None
+    #: A certificate and its key for people and their browsers, who call by another name than services; PEM files.
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
     #: Host and port of the Indexer and the Matcher; empty: none, and what needs them says so.
     indexer: str = ""
     matcher: str = ""
-    #: What the installation is told about the internet. None: what was stored at the first start, else online.
+    #: What the installation is told about the internet. None: what was stored at the first start.
     offline: bool | None = None
+    #: What counts at the first start where nothing is said.
+    default_offline: bool = False
     allowed_hosts: list[str] = []
     #: The password of ``admin`` at the first start; empty: one is made and printed once.
     admin_password: str = ""
@@ -89,6 +94,8 @@ def _checked(settings: Settings) -> Settings:
         raise UsageError(f"settings: port {settings.port} is none")
     if settings.log_format not in ("json", "console"):
         raise UsageError(f"settings: log_format is json or console, not {settings.log_format!r}")
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise UsageError("settings: tls_certificate and tls_key go together")
     if settings.audit_days < 1:
         raise UsageError("settings: audit_days is at least 1")
     return settings

@@ -21,6 +21,10 @@ _COMMANDS = {
         f"{_HERE}.java_index:java_index",
         "Name jars that don't say what they are, by their SHA-1.",
     ),
+    "up": (f"{_HERE}.up:up", "Run Central, Indexer, Matcher and their database on this machine."),
+    "central": (f"{_HERE}.serving:central", "Run Central, for Kubernetes."),
+    "indexer": (f"{_HERE}.serving:indexer", "Run an Indexer, for Kubernetes."),
+    "matcher": (f"{_HERE}.serving:matcher", "Run a Matcher, for Kubernetes."),
     "completion": (f"{_HERE}.completion:completion", "Print the completion script of a shell."),
     "version": (f"{_HERE}.completion:version", "Print the version."),
 }

@@ -1,0 +1,76 @@
+"""Central put together out of its settings, and stopped again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from redoubt.central import app, mode
+from redoubt.central.auth.parts import Auth, sealer
+from redoubt.central.config import Settings
+from redoubt.central.definitions.shelf import Definitions
+from redoubt.central.notices import Notices
+from redoubt.central.services import Services
+from redoubt.central.wire import DefinitionsService
+from redoubt.errors import UsageError
+from redoubt.postgres import migrations, pool as pools
+from redoubt.wire.material import Files, Material
+from redoubt.wire.server import OnePort
+
+_log = structlog.get_logger("central")
+
+
+class Central:
+    """A running Central. ``password`` is the administrator's, where this start made one."""
+
+    def __init__(self, services: Services, server: OnePort, password: str) -> None:
+        self.services = services
+        self.password = password
+        self._server = server
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._server.port
+
+
+@asynccontextmanager
+async def central(settings: Settings) -> AsyncIterator[Central]:
+    """Start Central; stop it at the end. Raises ``RedoubtError`` where it cannot start."""
+    if not settings.database_url:
+        raise UsageError("Central needs a database; set database_url")
+    async with AsyncExitStack() as stack:
+        tls = Material(_files(settings))
+        pool = await pools.connect(settings.database_url, maximum=20, application="redoubt-central")
+        stack.push_async_callback(pool.close)
+        applied = await migrations.migrate(pool, "redoubt.central.migrations")
+        policy, warnings = await mode.policy(pool, settings)
+        notices = Notices(pool)
+        auth = Auth.create(settings, pool, sealer(settings), notices)
+        password, more = await auth.prepare(settings)
+        definitions = Definitions(settings.data)
+        services = Services(
+            settings=settings,
+            pool=pool,
+            auth=auth,
+            policy=policy,
+            definitions=definitions,
+            parts=[notices, auth, definitions],
+            warnings=[*warnings, *more],
+        )
+        for warning in services.warnings:
+            _log.warning(warning)
+        server = OnePort(tls=tls, app=app.create(services), services=[DefinitionsService(definitions)])
+        await server.start(settings.host, settings.port)
+        stack.push_async_callback(server.stop)
+        _log.info("ready", port=server.port, offline=policy.offline, migrations=applied)
+        yield Central(services, server, password)
+
+
+def _files(settings: Settings) -> Files:
+    front = None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        front = (settings.tls_certificate, settings.tls_key)
+    return Files.within(settings.certificates or settings.data / "certificates", front)
