@@ -36,7 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     #: Where everything lives that is not in the database: definitions, keys, uploads in progress.
     data: Path = Path("/var/lib/redoubt")
-    host: str = "::"
+    #: The address that is listened on; empty: every one.
+    host: str = ""
     port: int = 8443
     #: ``postgresql://user:password@host/database?sslmode=verify-full``.
     database_url: str = ""
@@ -68,6 +69,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: What a cluster's record gets where it names no image.
     main_image: str = "quay.io/stackrox-io/main"
     collector_image: str = "quay.io/stackrox-io/collector"
+
+    @property
+    def address(self) -> str | None:
+        """What is listened on; None stands for every address."""
+        return None if self.host in ("", "*", "::", "0.0.0.0") else self.host  # noqa: S104
 
     def __repr__(self) -> str:
         told = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in SECRET)

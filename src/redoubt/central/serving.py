@@ -63,7 +63,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         for warning in services.warnings:
             _log.warning(warning)
         server = OnePort(tls=tls, app=app.create(services), services=[DefinitionsService(definitions)])
-        await server.start(settings.host, settings.port)
+        await server.start(settings.address, settings.port)
         stack.push_async_callback(server.stop)
         _log.info("ready", port=server.port, offline=policy.offline, migrations=applied)
         yield Central(services, server, password)

@@ -82,6 +82,10 @@ class LazyGroup(click.Group):
         return name, command, rest
 
 
+class Configured(click.Command):
+    """A command with settings of its own in variables of its own name: it checks them itself."""
+
+
 def _check_configured(ctx: click.Context, group: LazyGroup, name: str, command: click.Command) -> None:
     """Refuse what the configuration says of ``name`` and cannot mean: a typing error must not open a gate."""
     tables = ctx.default_map or {}
@@ -141,7 +145,7 @@ def _check_environment(ctx: click.Context, name: str, command: click.Command) ->
 
     No more than a warning: Kubernetes sets variables named after services.
     """
-    if isinstance(command, click.Group):
+    if isinstance(command, click.Group | Configured):
         return
     prefix = f"{ctx.auto_envvar_prefix}_{name.upper()}_"
     known = [f"{prefix}{str(option.name).upper()}" for option in command.params]

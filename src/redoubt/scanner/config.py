@@ -23,10 +23,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     #: A Matcher's shelf of definitions, an Indexer's scratch space.
     data: Path = Path("/var/lib/redoubt")
-    host: str = "::"
+    #: The address that is listened on; empty: every one.
+    host: str = ""
     port: int = 8443
     #: Health and metrics, without TLS. 0: none.
-    health_host: str = "::"
+    health_host: str = ""
     health_port: int = 9443
     #: An Indexer's: ``postgresql://user:password@host/database?sslmode=verify-full``.
     database_url: str = ""
@@ -47,6 +48,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: str = "info"
     #: ``json`` for machines, ``console`` for people.
     log_format: str = "json"
+
+    @property
+    def address(self) -> str | None:
+        """What is listened on; None stands for every address."""
+        return None if self.host in ("", "*", "::", "0.0.0.0") else self.host  # noqa: S104
 
     def __repr__(self) -> str:
         told = (

@@ -119,10 +119,10 @@ async def _served(
     ProcessCollector(registry=registry)
     if settings.health_port:
         health = Health(ready, registry)
-        await health.start(settings.health_host, settings.health_port)
+        await health.start(settings.health_host or "::", settings.health_port)
         stack.push_async_callback(health.stop)
     port = OnePort(tls=material, services=[service])
-    await port.start(settings.host, settings.port)
+    await port.start(settings.address, settings.port)
     stack.push_async_callback(port.stop)
     return port
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import click
 import msgspec
 
-from redoubt.cli.entry import HELP
+from redoubt.cli.entry import HELP, Configured
 
 #: A file descriptor that a service writes one line to when it is ready (``Ready``), and closes. Set by `redoubt up`.
 READY_FD = "REDOUBT_READY_FD"
@@ -41,7 +41,7 @@ _CONFIG = click.option(
 )
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=Configured, context_settings=HELP)
 @_CONFIG
 def central(config: Path | None) -> None:
     """Run Central: the API, who may use it, and what is kept of images and definitions.
@@ -57,7 +57,7 @@ def central(config: Path | None) -> None:
     run(lambda: serve(given))
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=Configured, context_settings=HELP)
 @_CONFIG
 def indexer(config: Path | None) -> None:
     """Run an Indexer: it reads images out of registries and keeps what is in them in its database.
@@ -73,7 +73,7 @@ def indexer(config: Path | None) -> None:
     run(lambda: serve(given))
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=Configured, context_settings=HELP)
 @_CONFIG
 def matcher(config: Path | None) -> None:
     """Run a Matcher: it keeps to Central's definitions and tells what they say of images.

@@ -60,7 +60,7 @@ class Child:
     default=None,
     help="Whether Central may contact the internet. Fixed at the first start; offline unless said.",
 )
-@click.option("--host", default="::", show_default=True, help="The address that Central listens on.")
+@click.option("--host", default="", help="The address that Central listens on. Default: every one.")
 @click.option("--port", default=8443, show_default=True, type=click.IntRange(0, 65535), help="Central's port.")
 @click.option("--ca", "ca", type=click.Path(path_type=Path), help="Where to put Central's CA certificate.")
 @click.option("--log-level", default="warn", show_default=True, help="trace, debug, info, warn or error.")
@@ -302,7 +302,7 @@ class Supervisor:
                 folder / "ca.pem"
             ).read_bytes() == authority.trusted:
                 return folder
-        authority.issue(service, service.title, hosts=ports.names()).write(folder)
+        authority.issue(service, hosts=ports.names()).write(folder)
         return folder
 
 
@@ -375,7 +375,7 @@ def _welcome(supervisor: Supervisor, console: Console, ca: Path) -> None:
 def _reachable(host: str) -> str:
     """How Central is reached from this machine, by the address that it listens on."""
     if host in ("", "0.0.0.0", "::", "*"):  # noqa: S104
-        return "localhost"
+        return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 
 
