@@ -25,7 +25,9 @@ PASSWORD = "correct horse battery"
 class Up:
     """``redoubt up`` on ``folder``. Use as a context manager; ``start`` again after ``stop`` or ``kill``."""
 
-    def __init__(self, folder: Path, *, arguments: tuple[str, ...] = (), environment: dict[str, str] | None = None):
+    def __init__(
+        self, folder: Path, *, arguments: tuple[str, ...] = (), environment: dict[str, str] | None = None
+    ):
         self.folder = folder
         self.data = folder / "data"
         self.port = ports.free(1)[0]
@@ -103,7 +105,9 @@ class Up:
         self.process.wait()
         until = time.monotonic() + 60
         while any(_alive(pid) for pid in tree):
-            assert time.monotonic() < until, [pid for pid in tree if _alive(pid)]
+            assert time.monotonic() < until, [
+                Path(f"/proc/{pid}/cmdline").read_bytes() for pid in tree if _alive(pid)
+            ]
             time.sleep(0.05)
 
     def tree(self) -> list[int]:

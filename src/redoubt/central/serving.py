@@ -15,7 +15,8 @@ from redoubt.central.notices import Notices
 from redoubt.central.services import Services
 from redoubt.central.wire import DefinitionsService
 from redoubt.errors import UsageError
-from redoubt.postgres import migrations, pool as pools
+from redoubt.postgres import migrations
+from redoubt.postgres import pool as pools
 from redoubt.wire.material import Files, Material
 from redoubt.wire.server import OnePort
 
@@ -44,7 +45,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
     async with AsyncExitStack() as stack:
         tls = Material(_files(settings))
         pool = await pools.connect(settings.database_url, maximum=20, application="redoubt-central")
-        stack.push_async_callback(pool.close)
+        stack.push_async_callback(pools.close, pool)
         applied = await migrations.migrate(pool, "redoubt.central.migrations")
         policy, warnings = await mode.policy(pool, settings)
         notices = Notices(pool)

@@ -76,6 +76,14 @@ async def connect(
     return pool
 
 
+async def close(pool: asyncpg.Pool, *, within: float = 5.0) -> None:
+    """Close a pool: statements under way may end ``within`` seconds, and a server that is away holds nobody up."""
+    try:
+        await asyncio.wait_for(pool.close(), within)
+    except (TimeoutError, OSError, *failures.RAISED):
+        pool.terminate()
+
+
 async def again(work: Callable[[], Awaitable[T]], *, within: float = 30.0, url: str = "") -> T:
     """Do ``work``, and once more after a pause for as long as it fails because the server is away or in its way.
 

@@ -37,7 +37,7 @@ async def indexer(settings: Settings) -> AsyncIterator[OnePort]:
         raise UsageError("an Indexer needs a database; set database_url")
     async with AsyncExitStack() as stack:
         pool = await pools.connect(settings.database_url, application="redoubt-indexer")
-        stack.push_async_callback(pool.close)
+        stack.push_async_callback(pools.close, pool)
         await migrations.migrate(pool, "redoubt.scanner.migrations")
         store = IndexStore(pool)
         indexing = Indexing(

@@ -61,7 +61,9 @@ class Child:
     help="Whether Central may contact the internet. Fixed at the first start; offline unless said.",
 )
 @click.option("--host", default="", help="The address that Central listens on. Default: every one.")
-@click.option("--port", default=8443, show_default=True, type=click.IntRange(0, 65535), help="Central's port.")
+@click.option(
+    "--port", default=8443, show_default=True, type=click.IntRange(0, 65535), help="Central's port."
+)
 @click.option("--ca", "ca", type=click.Path(path_type=Path), help="Where to put Central's CA certificate.")
 @click.option("--log-level", default="warn", show_default=True, help="trace, debug, info, warn or error.")
 def up(
@@ -105,8 +107,8 @@ class Supervisor:
     def start(self, *, offline: bool | None, host: str, port: int, log_level: str) -> None:
         """Start all of it, in order; returns when Central answers. Raises ``RedoubtError``."""
         from redoubt.postgres.embedded import Embedded
-        from redoubt.wire.authority import Authority
         from redoubt.wire import ports
+        from redoubt.wire.authority import Authority
         from redoubt.wire.identity import Service
 
         database = Embedded(self._data / "postgres", told=self._console.warn)
@@ -153,10 +155,8 @@ class Supervisor:
                 },
             ),
         ]
-        for child in self._children:
-            self._begin(child)
-        for child in self._children:
-            self._await_ready(child)
+        for child, reading in [(child, self._begin(child)) for child in self._children]:
+            self._await_ready(child, reading)
         central = self._children[-1]
         said = central.said.get("port")
         self.port = said if isinstance(said, int) else port
@@ -175,8 +175,7 @@ class Supervisor:
             },
         )
         self._children.append(child)
-        self._begin(child)
-        self._await_ready(child)
+        self._await_ready(child, self._begin(child))
 
     def watch(self) -> None:
         """Look after the services until told to stop."""
@@ -186,7 +185,7 @@ class Supervisor:
                 if child.process is None:
                     wait = min(wait, max(0.0, child.again_at - time.monotonic()))
                     if child.again_at <= time.monotonic():
-                        self._begin(child)
+                        os.close(self._begin(child))  # nobody waits for its word this time
             handles = {
                 os.pidfd_open(child.process.pid): child
                 for child in self._children
@@ -197,8 +196,6 @@ class Supervisor:
             finally:
                 for handle in handles:
                     os.close(handle)
-            if self._stopping:
-                return
             for handle in ready:
                 if handle in handles:
                     self._died(handles[handle])
@@ -230,7 +227,8 @@ class Supervisor:
         if stop is not None:
             stop()
 
-    def _begin(self, child: Child) -> None:
+    def _begin(self, child: Child) -> int:
+        """Start it; the end of a pipe on which it says when it is ready."""
         from redoubt.postgres.lifeline import bound
 
         inherited = {
@@ -246,17 +244,15 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 pass_fds=(writing,),
                 start_new_session=True,  # Ctrl-C is for us
-                preexec_fn=bound(signal.SIGTERM),  # noqa: PLW1509  # one thread here starts and ends all of them
+                preexec_fn=bound(signal.SIGTERM),  # one thread here starts and ends all of them
             )
         finally:
             os.close(writing)
         child.began = time.monotonic()
-        child.said = {"fd": reading}
+        return reading
 
-    def _await_ready(self, child: Child) -> None:
+    def _await_ready(self, child: Child, reading: int) -> None:
         """Wait for the line that a service writes when it listens. Raises ``RedoubtError`` where it dies first."""
-        reading = child.said["fd"]
-        assert isinstance(reading, int)
         until = time.monotonic() + _START
         said = b""
         try:
@@ -298,15 +294,16 @@ class Supervisor:
         folder = self._data / "certificates" / service.host
         with suppress(OSError, ValueError):
             found = x509.load_pem_x509_certificate((folder / "cert.pem").read_bytes())
-            if found.not_valid_after_utc > datetime.now(UTC) + timedelta(days=_RENEW) and (
-                folder / "ca.pem"
-            ).read_bytes() == authority.trusted:
+            if (
+                found.not_valid_after_utc > datetime.now(UTC) + timedelta(days=_RENEW)
+                and (folder / "ca.pem").read_bytes() == authority.trusted
+            ):
                 return folder
         authority.issue(service, hosts=ports.names()).write(folder)
         return folder
 
 
-class _Stopped(Exception):  # noqa: N818
+class _Stopped(Exception):
     """Told to stop while starting."""
 
 
@@ -315,14 +312,10 @@ def _signals(supervisor: Supervisor) -> Iterator[None]:
     def tell(*_: object) -> None:
         supervisor.tell_to_stop()
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, tell)
+    with suppress(_Stopped):
         yield
-    except _Stopped:
-        pass
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if handler is None else signal.SIG_IGN)
 
 
 def _only_one(folder: Path, stack: ExitStack) -> None:
@@ -377,5 +370,3 @@ def _reachable(host: str) -> str:
     if host in ("", "0.0.0.0", "::", "*"):  # noqa: S104
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
-
-
