@@ -6,7 +6,7 @@ What may not happen: an exception that the parser does not answer for, a hang, o
 
 from __future__ import annotations
 
-from targets import catalogers, containers, definitions, documents, sboms, stackrox, vex
+from targets import catalogers, containers, definitions, documents, roxctl, sboms, stackrox, vex
 from targets.interface import Target
 
 TARGETS: dict[str, Target] = {
@@ -14,6 +14,7 @@ TARGETS: dict[str, Target] = {
     **containers.TARGETS,
     **definitions.TARGETS,
     **documents.TARGETS,
+    **roxctl.TARGETS,
     **sboms.TARGETS,
     **stackrox.TARGETS,
     **vex.TARGETS,

@@ -162,11 +162,13 @@ class Central:
     def send(
         self, method: str, path: str, content: Content | None = None, headers: dict[str, str] | None = None
     ) -> Response:
-        """One request without a second try; the answer is a good one, its body unread."""
-        wait = max(1.0, self._deadline - time.monotonic()) if self.limited or content is None else _STILL
-        return self._checked(
-            self._client(max(wait, 1.0)), method, path, content, headers or {}, egress.Retry(1)
-        )
+        """One request without a second try; the answer is a good one, its body unread.
+
+        It is waited for as long as the command may take; a file that is sent, as long as it moves.
+        """
+        moving = callable(content) and not self.limited
+        wait = _STILL if moving else max(1.0, self._deadline - time.monotonic())
+        return self._checked(self._client(wait), method, path, content, headers or {}, egress.Retry(1))
 
     def read(self, response: Response, kind: type[T]) -> T:
         """The body of an answer as ``kind``."""

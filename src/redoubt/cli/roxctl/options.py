@@ -72,10 +72,18 @@ def split(given: Sequence[str]) -> list[str]:
 
 
 class Shared(click.Option):
-    """An option that may stand before or after a command's name; the last one counts. Not given to the command."""
+    """An option that may stand before or after a command's name; the last one counts. Not given to the command.
 
-    def __init__(self, *names: str, **more: Any) -> None:
+    ``listed``: whether ``--help`` has a line for it.
+    """
+
+    def __init__(self, *names: str, listed: bool, **more: Any) -> None:
         super().__init__(names, expose_value=False, callback=_keep, allow_from_autoenv=False, **more)
+        self._listed = listed
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Its line in ``--help``, if it has one."""
+        return super().get_help_record(ctx) if self._listed else None
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
@@ -209,10 +217,10 @@ _RETRY: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 
 
 def _built(
-    table: Sequence[tuple[tuple[str, ...], dict[str, Any]]], *, default: str = "", hidden: bool = False
+    table: Sequence[tuple[tuple[str, ...], dict[str, Any]]], *, default: str = "", listed: bool = True
 ) -> list[click.Parameter]:
     return [
-        Shared(*names, **{**more, "help": str(more["help"]).format(default=default), "hidden": hidden})
+        Shared(*names, listed=listed, **{**more, "help": str(more["help"]).format(default=default)})
         for names, more in table
     ]
 
@@ -231,7 +239,7 @@ class _Takes:
         if self._shared is None:
             self._shared = _built(_TIMEOUT, default=self._timeout) if self._timeout else []
             self._shared += _built(_RETRY) if self._retry else []
-            self._shared += _built(_GLOBALS, hidden=ctx.parent is not None)
+            self._shared += _built(_GLOBALS, listed=ctx.parent is None)
         return [*super().get_params(ctx), *self._shared]  # type: ignore[misc]  # click's, after this one
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

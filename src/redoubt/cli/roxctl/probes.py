@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 import msgspec
@@ -48,7 +49,7 @@ class _Existing(msgspec.Struct, rename="camel"):
 def upload(ctx: click.Context, file: Path, *, overwrite: bool, quiet: bool) -> None:
     """Send what Central lacks. Raises ``UnreadableInput`` for a package without probes, or that is damaged."""
     console = Console(quiet=quiet)
-    with _opened(file) as package:
+    with _opened(file, str(file)) as package:
         probes, strange = _probes(package)
         if strange:
             console.warn("the package holds files that are no probes, which may mean that it is damaged:")
@@ -84,15 +85,15 @@ def manifest(files: Sequence[tuple[str, int, int]]) -> bytes:
     return sent.SerializeToString(deterministic=True)
 
 
-def _opened(file: Path) -> zipfile.ZipFile:
+def _opened(file: Path | BinaryIO, name: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
     except FileNotFoundError:
-        raise UnreadableInput(f"{file}: there is no such file") from None
+        raise UnreadableInput(f"{name}: there is no such file") from None
     except PermissionError:
-        raise AccessDenied(f"{file}: permission denied") from None
+        raise AccessDenied(f"{name}: permission denied") from None
     except _DAMAGE:
-        raise UnreadableInput(f"{file} is no zip that can be read; carry the package again") from None
+        raise UnreadableInput(f"{name} is no zip that can be read; carry the package again") from None
 
 
 def _probes(package: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
@@ -101,7 +102,7 @@ def _probes(package: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], list[
     strange: list[str] = []
     for entry in package.infolist():
         name = entry.filename.removeprefix(_FOLDER)
-        if entry.is_dir() or name == entry.filename:
+        if entry.filename.endswith("/") or name == entry.filename:
             continue
         if _PROBE.fullmatch(name):
             probes[name] = entry
@@ -143,7 +144,7 @@ def _send(
 ) -> None:
     head = manifest([(name, entry.file_size, entry.CRC) for name, entry in lacking.items()])
     total = len(head) + sum(entry.file_size for entry in lacking.values())
-    with console.bars("uploading") as advance:
+    with console.bars(file.name) as advance:
         body = _body(head, package, list(lacking.values()), total, advance, file)
         with central.send(
             "POST",
@@ -171,7 +172,7 @@ def _body(
                 while chunk := member.read(_CHUNK):
                     yield chunk
                     sent += len(chunk)
-                    advance(file.name, sent, total)
+                    advance("sent", sent, total)
         except _DAMAGE:
             raise UnreadableInput(
                 f"{file}: {clean(entry.filename)} is damaged; carry the package again"

@@ -28,7 +28,7 @@ def upload_db(ctx: click.Context, file: Path, *, allow_older: bool, quiet: bool)
     with connection.central(ctx, console, timeout=_WAIT) as central:
         # Credentials that are refused should be so before hundreds of megabytes have travelled.
         central.get("/v1/auth/status", msgspec.Raw)
-        with console.bars("uploading") as advance:
+        with console.bars(file.name) as advance:
             chunks = _chunks(file, length, advance)
             try:
                 response = central.send(
@@ -110,6 +110,7 @@ def _chunks(file: Path, length: int, advance: Advance) -> Iterator[bytes]:
         while sent < length and (chunk := data.read(min(_CHUNK, length - sent))):
             yield chunk
             sent += len(chunk)
-            advance(file.name, sent, length)
+            advance("sent", sent, length)
+    advance("verified by Central", 0, 0)
     if sent < length:
         raise UnreadableInput(f"{file} became shorter while it was sent; carry it again")
