@@ -53,7 +53,7 @@ def vulnerabilities(report: VulnerabilityReport, options: Options) -> bytes:
     """Findings grouped by what is to be upgraded, worst first; then what was not judged; then the sum."""
     page = _Page(options)
     _head(page, report.image, report.distribution, report.package_count, len(report.layers))
-    _definitions(page, report.definitions)
+    _definitions(page, report)
     found = blocks(report)
     if found:
         columns = _Columns(report, options)
@@ -211,8 +211,8 @@ def system(distribution: Distribution | None) -> str:
     return distribution.name or " ".join(part for part in (distribution.id, version) if part)
 
 
-def _definitions(page: _Page, info: DefinitionsInfo) -> None:
-    options = page.options
+def _definitions(page: _Page, report: VulnerabilityReport) -> None:
+    info, options = report.definitions, page.options
     parts = [short_digest(info.digest)]
     if info.channel:
         parts.append(f"channel {info.channel} {info.version}")
@@ -223,11 +223,32 @@ def _definitions(page: _Page, info: DefinitionsInfo) -> None:
         page.hang([_label("")], options.age, _WARNING if options.stale else "")
     if info.unsigned:
         page.hang([_label("")], "unsigned: nobody vouches for these definitions", _WARNING)
-    newest = [f"{source.name} {date(source.newest) or '(undated)'}" for source in info.sources]
-    if newest:
-        page.hang([_label("Newest data")], ", ".join(newest), _DIM)
+    if info.sources:
+        page.hang([_label("Newest data")], _newest(report), _DIM)
     for notice in options.notices:
         page.hang([_label("")], notice, _WARNING)
+
+
+def _newest(report: VulnerabilityReport) -> str:
+    """How new each source is that spoke of this image or could have, by its name; how many there are besides.
+
+    Which sources speak of a namespace is not written in definitions, but most are called like it.
+    """
+    names = {
+        said.ref.partition("/")[0]
+        for package in (*report.packages, *report.suppressed)
+        for item in package.findings
+        for said in item.advisories
+    }
+    for row in report.coverage:
+        ecosystem = row.namespace.partition(":")[0]
+        names.update((ecosystem, f"osv-{ecosystem}"))
+    sources = report.definitions.sources
+    concerned = [source for source in sources if source.name in names]
+    told = [f"{source.name} {date(source.newest) or '(undated)'}" for source in concerned]
+    if left := len(sources) - len(concerned):
+        told.append(count(left, "other source" if told else "source"))
+    return ", ".join(told)
 
 
 def _block(page: _Page, block: Block, columns: _Columns) -> None:

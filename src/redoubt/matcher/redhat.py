@@ -165,8 +165,6 @@ class Products:
             names = self._snapshot.mapped("container", package.name) or (package.name,)
             return _merged([self._snapshot.affected(package.namespace, name) for name in names], [])
         source = package.source or package.name
-        if redhat.of_kernel_sources(source) and not redhat.is_kernel(package.name):
-            return []
         of_itself: list[_Records] = []
         of_source: list[_Records] = []
         for namespace in (package.namespace, redhat.LAYERED):

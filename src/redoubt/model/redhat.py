@@ -108,8 +108,3 @@ def _begins(version: str, beginning: str) -> bool:
 def is_kernel(name: str) -> bool:
     """Whether a package of the kernel's sources is one that is run, and not its headers, tools or documents."""
     return _KERNEL.fullmatch(name) is not None
-
-
-def of_kernel_sources(name: str) -> bool:
-    """Whether a source package is the kernel (``kernel``, ``kernel-rt``, ``kernel-alt`` …)."""
-    return name == "kernel" or name.startswith("kernel-")

@@ -79,7 +79,7 @@ def test_definitions_are_named_with_their_age() -> None:
     )
     assert "sha256:999999999999, channel starter 20261122, built 2026-11-22" in text
     assert "newest record 9 days old" in text
-    assert "debian 2023-04-02, kev 2025-08-01, osv-maven (undated)" in text
+    assert "Newest data  debian 2023-04-02, osv-maven (undated), 1 other source" in text
     assert "Starter data." in text
 
 
