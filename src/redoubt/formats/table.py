@@ -14,7 +14,6 @@ from redoubt.formats.interface import Options
 from redoubt.formats.summary import NO_FIX, SYSTEM_TYPES, Block, blocks, needs, no_upgrade
 from redoubt.formats.text import count, date, fold, printable, short_digest, shorten, width
 from redoubt.model import (
-    DefinitionsInfo,
     Distribution,
     Finding,
     Image,
