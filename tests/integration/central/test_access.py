@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import httpx
 import pytest
 
 from redoubt.central.auth.roles import DEFAULT_PERMISSION_SETS, DENY_ALL, UNRESTRICTED
+from redoubt.central.store.sealed import PLACES
+from redoubt.postgres import migrations
 from support.centrals import PASSWORD, Central, authorized
 
 Migrated = Callable[[str], str]
@@ -414,3 +417,37 @@ def test_a_database_that_went_away_is_said_and_comes_back(migrated: Migrated, tm
         raise AssertionError("it did not come back")
 
     run(migrated(MIGRATIONS), tmp_path, work)
+
+
+def test_stored_secrets_are_sealed_anew_while_tokens_go_on(migrated: Migrated, tmp_path: Path) -> None:
+    url = migrated(MIGRATIONS)
+
+    async def whole() -> None:
+        async with Central(url, tmp_path) as one, Central(url, tmp_path) as two:
+            token = await one.token("Admin")
+            before = await one.pool.fetchval("SELECT sealed FROM signing_keys")
+            for _ in range(3):
+                answer = await one.http.post("/v1/secretkeys/renew", json={}, auth=ADMIN)
+                assert answer.json() == {"secrets": 1}, answer.text
+            assert await one.pool.fetchval("SELECT sealed FROM signing_keys") != before
+            assert (await two.http.get("/v1/auth/status", headers=authorized(token))).status_code == 200
+            again = await one.http.post("/v1/secretkeys/renew", json={"newKey": False}, auth=ADMIN)
+            assert again.json() == {"secrets": 0}
+        async with Central(url, tmp_path) as three:
+            assert (await three.http.get("/v1/auth/status", headers=authorized(token))).status_code == 200
+            await three.token("Admin")
+
+    asyncio.run(whole())
+
+
+def test_every_sealed_column_is_known_to_renewal() -> None:
+    """A column of bytes named ``sealed`` or ``…_sealed`` in a migration is in ``PLACES``."""
+    found = set()
+    for migration in migrations.read(MIGRATIONS):
+        table = ""
+        for line in migration.sql.splitlines():
+            if match := re.match(r"CREATE TABLE (\w+)", line):
+                table = match[1]
+            if match := re.match(r"\s+(sealed|\w+_sealed|sealed_\w+) bytea", line):
+                found.add((table, match[1]))
+    assert found == {(place.table, place.column) for place in PLACES}

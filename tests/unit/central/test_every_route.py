@@ -99,6 +99,7 @@ TABLE: dict[str, frozenset[str]] = {
     "POST /v1/definitions/unsigned": ADMINISTRATORS,
     "POST /v1/permissionsets": ADMIN,
     "POST /v1/roles/{name:str}": ADMIN,
+    "POST /v1/secretkeys/renew": ADMIN,
     "POST /v1/simpleaccessscopes": ADMIN,
     "PUT /v1/auth/password": KNOWN,
     "PUT /v1/clusters/{id:uuid}": ADMINISTRATORS,

@@ -9,7 +9,7 @@ from typing import Annotated
 import anyio.to_thread
 import msgspec
 from cryptography import x509
-from litestar import Controller, Response, get, patch
+from litestar import Controller, Response, get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from redoubt.central import logs
@@ -21,6 +21,7 @@ from redoubt.central.store.audit import Entry
 
 _READ = allow(Resource.ADMINISTRATION, Access.READ)
 _WRITE = allow(Resource.ADMINISTRATION, Access.READ_WRITE)
+_RENEW = allow((Resource.ADMINISTRATION, Access.READ_WRITE), (Resource.ACCESS, Access.READ_WRITE))
 _LAST = 2**63 - 1
 
 
@@ -82,6 +83,18 @@ class SetLogLevel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     modules: list[str] = []
 
 
+class RenewSecrets(msgspec.Struct, frozen=True, rename="camel"):
+    """``newKey: false`` where somebody put a new key first in the file himself."""
+
+    new_key: bool = True
+
+
+class Renewed(msgspec.Struct, frozen=True, rename="camel"):
+    """How many secrets were sealed anew."""
+
+    secrets: int
+
+
 class AuditLog(msgspec.Struct, frozen=True, rename="camel"):
     """Entries, newest first."""
 
@@ -134,6 +147,11 @@ class SystemController(Controller):
         """By the replica that is asked, until it starts again."""
         logs.set_level(data.level, data.modules)
         return Empty()
+
+    @post("/v1/secretkeys/renew", opt=_RENEW, status_code=200, summary="Seal stored secrets with a new key")
+    async def renew(self, services: Given, data: JSONBody[RenewSecrets]) -> Renewed:
+        """Registry passwords and whatever else is sealed in the database. Not one of the original's paths."""
+        return Renewed(await services.auth.renew_secrets(new_key=data.new_key))
 
     @get(
         "/v1/auditlog",

@@ -23,6 +23,7 @@ from redoubt.central.store.access import AccessStore
 from redoubt.central.store.accounts import AccountStore
 from redoubt.central.store.audit import AuditStore
 from redoubt.central.store.events import Event, EventStore, Level
+from redoubt.central.store.sealed import SealedStore
 from redoubt.central.store.tokens import TokenStore
 
 _EVERY = 3600.0
@@ -47,6 +48,7 @@ class Auth:
     events: EventStore
     accounts: AccountStore
     sealer: Sealer
+    sealed: SealedStore
     notices: Notices
     audit_days: int
     _task: asyncio.Task[None] | None = None
@@ -67,6 +69,7 @@ class Auth:
             events=EventStore(pool),
             accounts=accounts,
             sealer=sealer,
+            sealed=SealedStore(pool),
             notices=notices,
             audit_days=settings.audit_days,
         )
@@ -78,6 +81,23 @@ class Auth:
         """
         await self.tokens.prepare()
         return await self.passwords.prepare(settings)
+
+    async def renew_secrets(self, *, new_key: bool) -> int:
+        """Seal all secrets anew with the key that is first in the file; with ``new_key``, put one there before.
+
+        How many there were. The key of before stays in the file until the next time, for what is under way. Raises
+        ``AccessDenied`` where the file cannot be written, and ``UnreadableInput`` where a secret is damaged.
+        """
+
+        def anew(sealed: bytes, place: str) -> bytes | None:
+            opened = self.sealer.open(sealed, place)
+            made = self.sealer.seal(opened, place)
+            return None if self.sealer.current(sealed) else made
+
+        if new_key:
+            await self.sealed.renew(anew)  # with what is first now, since older keys go
+            await asyncio.to_thread(self.sealer.rotate)
+        return await self.sealed.renew(anew)
 
     async def start(self) -> None:
         """Begin the hourly upkeep."""

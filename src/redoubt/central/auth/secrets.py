@@ -34,6 +34,7 @@ class Sealer:
         self._lock = threading.Lock()
         self._keys: dict[bytes, AESGCM] = {}
         self._first = b""
+        self._stamp = (0, 0, 0)
         self._read()
 
     @classmethod
@@ -50,6 +51,7 @@ class Sealer:
 
     def seal(self, secret: bytes, context: str) -> bytes:
         """``secret``, sealed for ``context``."""
+        self._read_if_changed()
         nonce = secrets.token_bytes(_NONCE)
         with self._lock:
             first, key = self._first, self._keys[self._first]
@@ -76,17 +78,20 @@ class Sealer:
         """Whether it is sealed with the key that seals now."""
         return sealed[1 : 1 + _ID] == self._first
 
-    def rotate(self) -> None:
-        """Put a new key first. What the others sealed stays readable until it is sealed anew."""
-        with self._lock:
-            text = _text(self._path)
-            _replace(self._path, _line() + text)
-        self._read()
+    def rotate(self, kept: int = 1) -> None:
+        """Put a new key first, and keep that many of those before it, which still open.
 
-    def drop_old(self) -> None:
-        """Keep the first key only; for when nothing is sealed with the others any more."""
+        Raises ``AccessDenied`` where the file cannot be written; nothing has changed then.
+        """
         with self._lock:
-            _replace(self._path, _text(self._path).splitlines(keepends=True)[0])
+            before = _text(self._path).splitlines(keepends=True)
+            try:
+                _replace(self._path, "".join([_line(), *before[:kept]]))
+            except OSError as error:
+                raise AccessDenied(
+                    f"{self._path}: the file of keys cannot be written ({error.strerror});"
+                    " put a new line first yourself, then have the secrets sealed anew without a new key"
+                ) from None
         self._read()
 
     def _key(self, identifier: bytes) -> AESGCM | None:
@@ -98,7 +103,17 @@ class Sealer:
                 found = self._keys.get(identifier)
         return found
 
+    def _read_if_changed(self) -> None:
+        """Another replica, or a person, may have put a new key first; the old one shall seal nothing more."""
+        try:
+            stamp = _stamp(self._path)
+        except OSError:
+            return  # what is in memory is still right
+        if stamp != self._stamp:
+            self._read()
+
     def _read(self) -> None:
+        stamp = _stamp(self._path) if self._path.exists() else (0, 0, 0)
         keys: dict[bytes, AESGCM] = {}
         for line in _text(self._path).splitlines():
             if not line.strip():
@@ -115,11 +130,16 @@ class Sealer:
         if not keys:
             raise UnreadableInput(f"{self._path}: holds no key")
         with self._lock:
-            self._keys, self._first = keys, next(iter(keys))
+            self._keys, self._first, self._stamp = keys, next(iter(keys)), stamp
 
 
 def _line() -> str:
     return f"{secrets.token_hex(_ID)} {base64.b64encode(secrets.token_bytes(32)).decode()}\n"
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _text(path: Path) -> str:
@@ -145,7 +165,11 @@ def _write_new(path: Path, text: str) -> None:
 
 def _replace(path: Path, text: str) -> None:
     temporary = _beside(path, text)
-    temporary.replace(path)
+    try:
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink()
+        raise
 
 
 def _beside(path: Path, text: str) -> Path:

@@ -17,6 +17,7 @@ from redoubt.central.auth.caller import Caller, Kind
 from redoubt.central.auth.secrets import Sealer
 from redoubt.central.notices import Notices, Remembered
 from redoubt.central.refusals import InvalidArgument, NotFound, Unauthenticated
+from redoubt.central.store.sealed import context
 from redoubt.central.store.tokens import TOPIC, SigningKey, Token, TokenStore
 
 ISSUER = "redoubt-central"
@@ -158,4 +159,4 @@ class Tokens:
 
 
 def _context(identifier: str) -> str:
-    return f"signing_keys:sealed:{identifier}"
+    return context("signing_keys", "sealed", identifier)

@@ -60,13 +60,33 @@ def test_a_new_key_seals_and_the_old_one_still_opens(tmp_path: Path) -> None:
     assert sealer.current(new)
     assert not sealer.current(old)
     assert sealer.open(old, "c") == b"old"
-    # One that has the file open since before reads it again.
+    # One that has the file open since before seals with the new one as well.
+    assert sealer.current(other.seal(b"new too", "c"))
     assert other.open(new, "c") == b"new"
-    sealer.drop_old()
+    sealer.rotate()
     with pytest.raises(UnreadableInput, match="does not have"):
         sealer.open(old, "c")
     assert sealer.open(new, "c") == b"new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_file_that_cannot_be_written_is_said_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "secrets.keys"
+    sealer = Sealer.create_or_open(path)
+    sealed, text = sealer.seal(b"x", "c"), path.read_text()
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(AccessDenied, match="put a new line first"):
+        sealer.rotate()
+    assert path.read_text() == text
+    assert os.listdir(tmp_path) == ["secrets.keys"]
+    assert sealer.current(sealed)
 
 
 def test_several_that_start_at_once_share_a_key(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""Whatever the OpenAPI document allows, and some that it does not: Central answers, and never with a 500."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase
+from schemathesis import GenerationMode
+
+from support.centrals import Central
+
+Migrated = Callable[[str], str]
+
+
+@contextmanager
+def served(url: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """A Central on a port of its own, in a thread: its address and an administrator's token."""
+    ready: list[Any] = []
+    started, stop = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with Central(url, folder) as central:
+            server = uvicorn.Server(uvicorn.Config(central.app, port=0, lifespan="off", log_config=None))
+            running = asyncio.create_task(server.serve())
+            while not server.started:
+                await asyncio.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            ready.extend((f"http://127.0.0.1:{port}", await central.token("Admin")))
+            started.set()
+            await asyncio.to_thread(stop.wait)
+            server.should_exit = True
+            await running
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert started.wait(30), "Central does not start"
+        yield ready[0], ready[1]
+    finally:
+        stop.set()
+        thread.join(30)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_no_request_makes_a_500(migrated: Migrated, tmp_path: Path, mode: GenerationMode) -> None:
+    with served(migrated("redoubt.central.migrations"), tmp_path) as (address, token):
+        schema = schemathesis.openapi.from_url(f"{address}/api/docs/openapi.json")
+        asked: Counter[int] = Counter()
+        for found in schema.get_all_operations():
+            operation = found.ok()
+            if operation.label.startswith("PATCH /v1/debug"):
+                continue  # turns the log of the whole process
+            strategy = operation.as_strategy(generation_mode=mode)
+
+            @hypothesis.settings(
+                max_examples=20,
+                deadline=None,
+                database=None,
+                derandomize=True,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+            @hypothesis.given(case=strategy)
+            def ask(case: Any) -> None:
+                answer = case.call(headers={"Authorization": f"Bearer {token}"})
+                asked[answer.status_code] += 1
+                missing = answer.status_code == 503 and "definitions" in case.path  # this Central has none
+                assert answer.status_code < 500 or missing, (case.as_curl_command(), answer.text)
+                if answer.status_code >= 400:
+                    assert set(answer.json()) == {"code", "message", "error", "details"}, (
+                        case.as_curl_command()
+                    )
+
+            try:
+                ask()
+            except hypothesis.errors.Unsatisfiable:
+                assert mode is GenerationMode.NEGATIVE  # nothing to get wrong
+        # It went past the guard, and past the checks of what is sent.
+        assert asked[401] + asked[403] < asked.total() / 4, asked
+        assert asked[200] > (100 if mode is GenerationMode.POSITIVE else 0), asked
