@@ -399,6 +399,19 @@ def test_log_levels_are_changed_over_the_api(migrated: Migrated, tmp_path: Path)
     run(migrated(MIGRATIONS), tmp_path, work)
 
 
+def test_readiness_is_the_databases(migrated: Migrated, tmp_path: Path) -> None:
+    async def work(central: Central) -> None:
+        assert (await central.http.get("/health/liveness")).status_code == 200
+        assert (await central.http.get("/health/readiness")).status_code == 200
+        await central.services.stop()
+        await central.pool.close()
+        await asyncio.sleep(1.01)
+        assert ended(await central.http.get("/health/readiness")) == (503, 14)
+        assert (await central.http.get("/health/liveness")).status_code == 200
+
+    run(migrated(MIGRATIONS), tmp_path, work)
+
+
 def test_a_database_that_went_away_is_said_and_comes_back(migrated: Migrated, tmp_path: Path) -> None:
     async def work(central: Central) -> None:
         assert (await central.http.get("/v1/database/status", auth=ADMIN)).json()["databaseAvailable"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import hypothesis
 import pytest
 import schemathesis
@@ -17,7 +19,9 @@ import uvicorn
 from hypothesis import HealthCheck, Phase
 from schemathesis import GenerationMode
 
-from support.centrals import Central
+from support.centrals import PASSWORD, Central
+
+CHROMIUM = "/usr/bin/chromium"
 
 Migrated = Callable[[str], str]
 
@@ -88,3 +92,45 @@ def test_no_request_makes_a_500(migrated: Migrated, tmp_path: Path, mode: Genera
         # It went past the guard, and past the checks of what is sent.
         assert asked[401] + asked[403] < asked.total() / 4, asked
         assert asked[200] > (100 if mode is GenerationMode.POSITIVE else 0), asked
+
+
+@pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="needs Debian's chromium")
+def test_the_page_of_the_api_works_in_a_browser_that_reaches_nothing_else(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    with (
+        served(migrated("redoubt.central.migrations"), tmp_path) as (address, token),
+        sync_playwright() as playwright,
+    ):
+        described = httpx.get(f"{address}/api/docs/openapi.json").json()
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            page = browser.new_page()
+            asked: list[str] = []
+            said: list[str] = []
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("console", lambda message: said.append(message.text))
+            page.goto(f"{address}/api/docs/swagger")
+            page.wait_for_selector("section details")
+            shown = page.locator("details").count()
+            assert shown == sum(len(methods) for methods in described["paths"].values())
+            page.fill("input[name=search]", "get /v1/apitokens tokens")
+            row = page.locator("details:visible", has_text="All tokens")
+            row.locator("summary").click()
+            shown_answer = row.locator("pre").last
+            for credentials, expected in (
+                ("", "401"),
+                (token, "200"),
+                (f"admin:{PASSWORD}", "200"),
+                ("x:y", "401"),
+            ):
+                page.fill("input[name=credentials]", credentials)
+                row.get_by_role("button").click()
+                expect(shown_answer).to_contain_text(re.compile(f"^{expected}"))
+            assert all(url.startswith((address, "data:")) for url in asked)
+            # The one refused call is said by the browser; nothing else is.
+            assert [text for text in said if "401" not in text] == []
+        finally:
+            browser.close()

@@ -44,6 +44,8 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /api/docs/v2/swagger": EVERYBODY,
     "GET /api/docs/{path:str}": EVERYBODY,
     "GET /api/extensions/scannerdefinitions": ADMINISTRATORS | SCANNERS,
+    "GET /health/liveness": EVERYBODY,
+    "GET /health/readiness": EVERYBODY,
     "GET /metrics": ADMINISTRATORS,
     "GET /v1/administration/events": ADMINISTRATORS,
     "GET /v1/administration/events/{id:uuid}": ADMINISTRATORS,

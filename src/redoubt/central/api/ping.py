@@ -1,11 +1,19 @@
-"""``/v1/ping``: that Central answers."""
+"""``/v1/ping``: that Central answers. ``/health/…``: the same for Kubernetes, and whether it can do its work."""
 
 from __future__ import annotations
+
+import time
 
 import msgspec
 from litestar import Controller, get
 
+from redoubt.central.api.errors import AWAY
+from redoubt.central.api.given import Given
 from redoubt.central.auth.declare import anonymous
+from redoubt.central.refusals import Unavailable
+
+#: Strangers may ask, so the database is asked this often at most (seconds).
+_EVERY = 1.0
 
 
 class Pong(msgspec.Struct, frozen=True, rename="camel"):
@@ -15,12 +23,32 @@ class Pong(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PingController(Controller):
-    """Anybody may ask; the database is not touched."""
+    """Anybody may ask."""
 
-    path = "/v1/ping"
+    path = "/"
     tags = ("Ping",)
+    _asked = -_EVERY
+    _there = False
 
-    @get(opt=anonymous(), summary="Whether Central answers")
+    @get("/v1/ping", opt=anonymous(), summary="Whether Central answers")
     async def ping(self) -> Pong:
-        """Always ``ok``."""
+        """Always ``ok``; the database is not touched."""
+        return Pong()
+
+    @get("/health/liveness", opt=anonymous(), summary="Whether Central answers, for Kubernetes")
+    async def liveness(self) -> Pong:
+        """As ``/v1/ping``."""
+        return Pong()
+
+    @get("/health/readiness", opt=anonymous(), summary="Whether Central can work, for Kubernetes")
+    async def readiness(self, services: Given) -> Pong:
+        """503 while the database is away."""
+        if time.monotonic() - self._asked >= _EVERY:
+            self._asked = time.monotonic()
+            try:
+                self._there = bool(await services.pool.fetchval("SELECT true", timeout=5))
+            except AWAY:
+                self._there = False
+        if not self._there:
+            raise Unavailable("the database cannot be reached")
         return Pong()

@@ -154,9 +154,22 @@ class AccessStore(Store):
 
 
 async def _everything(connection: Connection) -> Everything:
-    roles = [_role(row) for row in await connection.fetch("SELECT * FROM roles")]
-    sets = [_set(row) for row in await connection.fetch("SELECT * FROM permission_sets")]
-    scopes = [_scope(row) for row in await connection.fetch("SELECT * FROM access_scopes")]
+    roles = [
+        _role(row)
+        for row in await connection.fetch(
+            "SELECT name, description, permission_set_id, access_scope_id FROM roles"
+        )
+    ]
+    sets = [
+        _set(row)
+        for row in await connection.fetch(
+            "SELECT id, name, description, resource_to_access FROM permission_sets"
+        )
+    ]
+    scopes = [
+        _scope(row)
+        for row in await connection.fetch("SELECT id, name, description, rules FROM access_scopes")
+    ]
     return Everything(
         roles=DEFAULT_ROLES | {role.name: role for role in roles},
         permission_sets=DEFAULT_PERMISSION_SETS | {found.id: found for found in sets},

@@ -50,7 +50,10 @@ class AuditStore(Store):
     async def latest(self, before: int, limit: int) -> list[Entry]:
         """At most ``limit`` entries with a smaller number than ``before``, newest first."""
         rows = await self._pool.fetch(
-            "SELECT * FROM audit_log WHERE id < $1 ORDER BY id DESC LIMIT $2", before, limit
+            "SELECT id, at, kind, caller, name, roles, source, method, route, path, status, request"
+            " FROM audit_log WHERE id < $1 ORDER BY id DESC LIMIT $2",
+            before,
+            limit,
         )
         return several(Entry, rows)
 
