@@ -9,6 +9,7 @@ goes into CORPUS, where one is named. Half of the changes keep an input's form (
 
 from __future__ import annotations
 
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -19,7 +20,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent), str(ROOT / "src"), str(ROOT / "scripts")]
 
-with atheris.instrument_imports(include=["redoubt"]):
+#: Others' code that a target drives; its branches are what there is to find.
+OTHERS = {"http2": ["h2", "hpack", "hyperframe", "grpclib"], "http1": ["uvicorn"]}
+
+with atheris.instrument_imports(include=["redoubt", *OTHERS.get(sys.argv[1] if sys.argv[1:] else "", ())]):
     import targets
     from targets import interface
 
@@ -39,6 +43,7 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in targets.TARGETS:
         sys.exit(__doc__)
     name = sys.argv.pop(1)
+    logging.disable(logging.CRITICAL)
     target = targets.TARGETS[name]
     seeds = [*target.seeds(), *corpus.kept(name)]
     with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile("w") as dictionary:

@@ -6,7 +6,7 @@ What may not happen: an exception that the parser does not answer for, a hang, o
 
 from __future__ import annotations
 
-from targets import catalogers, containers, definitions, documents, roxctl, sboms, stackrox, vex
+from targets import catalogers, containers, definitions, documents, roxctl, sboms, services, stackrox, vex
 from targets.interface import Target
 
 TARGETS: dict[str, Target] = {
@@ -16,6 +16,7 @@ TARGETS: dict[str, Target] = {
     **documents.TARGETS,
     **roxctl.TARGETS,
     **sboms.TARGETS,
+    **services.TARGETS,
     **stackrox.TARGETS,
     **vex.TARGETS,
 }
