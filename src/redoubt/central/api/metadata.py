@@ -9,6 +9,7 @@ import redoubt
 from redoubt.central.api.errors import AWAY
 from redoubt.central.api.given import Call, Given
 from redoubt.central.auth.declare import anonymous, authenticated
+from redoubt.definitions.stackrox import NEWEST_RELEASE
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -19,6 +20,8 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     release_build: bool = True
     license_status: str = "VALID"
     offline_mode: bool | None = None
+    #: The release of StackRox that this one follows: whose offline bundle `roxctl scanner download-db` fetches.
+    upstream_release: str = ""
     #: What somebody should look at, a line each.
     warnings: list[str] = []
 
@@ -46,6 +49,7 @@ class MetadataController(Controller):
         return Metadata(
             version=redoubt.__version__,
             offline_mode=services.policy.offline,
+            upstream_release=NEWEST_RELEASE,
             warnings=list(services.warnings),
         )
 

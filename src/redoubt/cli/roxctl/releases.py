@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
+from redoubt.definitions.stackrox import NEWEST_RELEASE as NEWEST_RELEASE
 from redoubt.errors import UsageError
 
-#: The newest release that this program knows to have an offline bundle.
-NEWEST_RELEASE = "4.11.3"
 #: Where StackRox publishes its offline bundles.
 UPSTREAM = "https://install.stackrox.io/scanner"
 #: What releases before Scanner V4 (4.4) are given.

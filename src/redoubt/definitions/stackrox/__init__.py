@@ -6,3 +6,6 @@ package. It is signed by nobody. Written against ClairCore's source (commit 0f12
 
 Knows nothing of trust or of the shelf: those decide whether a bundle like this may come in at all.
 """
+
+#: The newest release of StackRox that is known to have an offline bundle, and the one that Redoubt follows.
+NEWEST_RELEASE = "4.11.3"

@@ -1,0 +1,168 @@
+"""``roxctl`` against a real Central: what people type for definitions, tokens and logins, from the first start on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from redoubt.cli.roxctl.releases import NEWEST_RELEASE
+from support.definitions_bundles import Site
+from support.postgres import chosen, reachable_folder
+from support.up import PASSWORD, Up
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Up]:
+    chosen()
+    folder = reachable_folder()
+    try:
+        with Up(folder) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site(tmp_path_factory.mktemp("site"))
+
+
+def done(answer: subprocess.CompletedProcess[str], code: int = 0) -> subprocess.CompletedProcess[str]:
+    assert answer.returncode == code, f"{answer.returncode}\n{answer.stdout}\n{answer.stderr}"
+    assert "Traceback" not in answer.stderr
+    return answer
+
+
+def token(up: Up, *roles: str, name: str = "pipeline") -> str:
+    body = json.dumps({"name": name, "roles": list(roles)}).encode()
+    status, made = up.call("POST", "/v1/apitokens/generate", body)
+    assert status == 200, made
+    return str(made["token"])
+
+
+def test_the_ca_is_found_where_up_puts_it_and_the_password_counts(up: Up) -> None:
+    shown = done(up.roxctl("central", "whoami")).stdout
+    assert "User name:\n\tadmin" in shown
+    assert "\t- Admin" in shown
+    assert "\trw Administration" in shown
+    wrong = done(up.roxctl("central", "whoami", ROX_ADMIN_PASSWORD="wrong"), 5)
+    assert "did not accept what ROX_ADMIN_PASSWORD holds" in wrong.stderr
+    assert len(wrong.stderr.splitlines()) == 1
+
+
+def test_another_ca_is_not_trusted_and_the_error_names_flag_and_file(up: Up, tmp_path: Path) -> None:
+    stderr = done(up.roxctl("central", "whoami", ROX_CONFIG_DIR=str(tmp_path)), 6).stderr
+    assert f"--ca, or put it at {tmp_path}/ca.pem" in stderr
+    done(up.roxctl("central", "whoami", "--ca", str(up.config / "ca.pem"), ROX_CONFIG_DIR=str(tmp_path)))
+
+
+def test_tokens_count_as_long_as_they_do_and_for_what_they_may(up: Up, site: Site, tmp_path: Path) -> None:
+    reader = {"ROX_API_TOKEN": token(up, "Analyst", name="reader"), "ROX_ADMIN_PASSWORD": ""}
+    assert "\t- Analyst" in done(up.roxctl("central", "whoami", **reader)).stdout
+    refused = up.roxctl("scanner", "upload-db", "--scanner-db-file", str(site.bundle(1)), **reader)
+    assert "ROX_API_TOKEN does not permit it" in done(refused, 5).stderr
+    file = tmp_path / "token"
+    file.write_text(token(up, "Admin") + "\n")
+    done(up.roxctl("central", "whoami", "--token-file", str(file)))
+    done(up.roxctl("central", "whoami", ROX_API_TOKEN="x"), 2)
+
+
+def test_a_login_is_kept_for_this_central(up: Up, tmp_path: Path) -> None:
+    shutil.copy(up.config / "ca.pem", tmp_path)
+    home = {"ROX_CONFIG_DIR": str(tmp_path), "ROX_ADMIN_PASSWORD": ""}
+    assert "no credentials" in done(up.roxctl("central", "whoami", **home), 5).stderr
+    secret = token(up, "Admin", name="laptop")
+    login = subprocess.run(
+        ["sh", "-c", 'printf %s "$SECRET" | "$0" "$@"', *_roxctl("central", "login")],
+        env=up.environment | home | {"SECRET": secret},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Logged in to" in done(login).stdout
+    assert "until" in login.stdout
+    assert secret not in login.stdout + login.stderr
+    assert "\t- Admin" in done(up.roxctl("central", "whoami", **home)).stdout
+    assert (tmp_path / "roxctl-config.yaml").stat().st_mode & 0o777 == 0o600
+
+
+def _roxctl(*words: str) -> list[str]:
+    import sys
+
+    return [sys.executable, "-c", "from redoubt.cli.roxctl import main; main()", *words]
+
+
+def test_definitions_from_the_first_upload_to_the_rollback(up: Up, site: Site) -> None:
+    bundle = site.bundle(2)
+    refused = done(up.roxctl("scanner", "upload-db", "--scanner-db-file", str(bundle)), 4)
+    assert "roxctl definitions trust add" in refused.stderr
+    done(up.roxctl("definitions", "trust", "add", str(site.root), "--channel", "site"))
+    assert "site" in done(up.roxctl("definitions", "trust", "list")).stdout
+    active = done(up.roxctl("scanner", "upload-db", f"--scanner-db-file={bundle}"))
+    assert "Active now: definitions sha256:" in active.stdout
+    assert "of channel site, version 2" in active.stdout
+    again = done(up.roxctl("scanner", "upload-db", f"--scanner-db-file={bundle}"))
+    assert "Already active" in again.stdout
+    status = json.loads(done(up.roxctl("definitions", "status", "-o", "json")).stdout)
+    assert status["active"]["channel"] == "site"
+    assert "Channel   site, version 2" in done(up.roxctl("definitions", "status")).stdout
+    assert "All advisories" in done(up.roxctl("definitions", "diff")).stdout
+    history = done(up.roxctl("definitions", "history")).stdout
+    assert "upload" in history.splitlines()[1]
+    back = done(up.roxctl("definitions", "rollback"))
+    assert "of channel starter" in back.stdout
+    assert "rollback" in done(up.roxctl("definitions", "history")).stdout.splitlines()[1]
+
+
+def test_older_needs_to_be_meant(up: Up, site: Site) -> None:
+    done(up.roxctl("scanner", "upload-db", "--scanner-db-file", str(site.bundle(9))))
+    old = str(site.bundle(5))
+    assert "older" in done(up.roxctl("scanner", "upload-db", "--scanner-db-file", old), 4).stderr
+    taken = done(up.roxctl("scanner", "upload-db", "--scanner-db-file", old, "--allow-older"))
+    assert "--allow-older was given and recorded" in taken.stderr
+    assert "upload-older" in done(up.roxctl("definitions", "history")).stdout
+
+
+def test_a_damaged_bundle_leaves_what_is_active(up: Up, site: Site, tmp_path: Path) -> None:
+    before = json.loads(done(up.roxctl("definitions", "status", "-o", "json")).stdout)["active"]["digest"]
+    data = bytearray(site.bundle(20).read_bytes())
+    data[data.rindex(b"(\xb5/\xfd") + 20] ^= 1  # in the compressed stream
+    (tmp_path / "damaged.zip").write_bytes(data)
+    done(up.roxctl("scanner", "upload-db", "--scanner-db-file", str(tmp_path / "damaged.zip")), 4)
+    after = json.loads(done(up.roxctl("definitions", "status", "-o", "json")).stdout)["active"]["digest"]
+    assert after == before
+
+
+def test_the_release_to_fetch_is_the_one_that_central_follows(up: Up, site: Site, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    shutil.copy(site.bundle(30), stick / f"scanner-vulns-{NEWEST_RELEASE}.zip")
+    fetched = up.roxctl(
+        *("scanner", "download-db", "--scanner-db-file", str(tmp_path / "today.zip")),
+        ROX_SCAN_DB_DL_BASE_URL=str(stick),
+        REDOUBT_DATA_DIR=str(tmp_path / "data"),
+    )
+    assert f"release {NEWEST_RELEASE}, which Central follows" in done(fetched).stderr
+    carried = done(up.roxctl("scanner", "upload-db", "--scanner-db-file", str(tmp_path / "today.zip")))
+    assert "version 30" in carried.stdout
+
+
+def test_certificate_and_log_levels(up: Up) -> None:
+    pem = done(up.roxctl("central", "cert")).stdout
+    assert "CENTRAL_SERVICE" in x509.load_pem_x509_certificate(pem.encode()).subject.rfc4514_string()
+    done(up.roxctl("central", "debug", "log", "--level", "Info"))
+    assert "Current log level is Info" in done(up.roxctl("central", "debug", "log")).stdout
+
+
+def test_nobody_is_let_in_with_what_is_none(up: Up) -> None:
+    for variables in (
+        {"ROX_API_TOKEN": "x.y.z", "ROX_ADMIN_PASSWORD": ""},
+        {"ROX_ADMIN_PASSWORD": PASSWORD + "x"},
+    ):
+        assert done(up.roxctl("definitions", "status", **variables), 5).stdout == ""
