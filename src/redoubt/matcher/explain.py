@@ -205,7 +205,7 @@ class _Asking:
 
     def _of_line(self, hit: Hit, package: Installed, names: set[str], notices: lines.Notices) -> Hit:
         """The record with those of its ranges that count for a build of the package's line."""
-        if hit.advisory.cves and notices.elsewhere(hit.ranges) and not names.isdisjoint(notices.repaired):
+        if (cves := hit.advisory.cves) and names.isdisjoint(notices.left(hit.ref, cves)):
             return msgspec.structs.replace(hit, found=[])
         if lines.subscribed(package) and lines.repaired_for_subscribers(hit.ranges, package):
             return msgspec.structs.replace(hit, found=[item for item in hit.found if item.channel])

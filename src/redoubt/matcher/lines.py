@@ -9,7 +9,7 @@ is compared with all fixes, and so is one whose line has none: then nobody said 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from msgspec import structs
@@ -43,7 +43,7 @@ def of_minor(line: str, ranges: Ranges) -> Ranges:
 
 
 class Notices:
-    """Which notices of a package count, where it names a minor release (``line``) and each has a notice of its own.
+    """Which notices of a package count, where it names a minor release and each has a notice of its own.
 
     ``entries`` are all records of the package, and ``advisory`` gives one by ref. For distributions whose records are notices
     (``namespaces.has_notices_of_minors``) and for packages outside modules: a module's notice names its flaws for all packages
@@ -53,44 +53,42 @@ class Notices:
     def __init__(
         self,
         package: Installed,
-        entries: Sequence[tuple[str, Ranges]],
+        entries: Iterable[tuple[str, Ranges]],
         advisory: Callable[[str], Advisory],
     ) -> None:
         asked = namespaces.has_notices_of_minors(package.namespace) and not package.module
-        self.line = minor(package.version.text) if asked else ""
-        self._package = package
-        self._entries = entries
-        self._advisory = advisory
-        self._repaired: frozenset[str] | None = None
+        line = minor(package.version.text) if asked else ""
+        self._own = {ref for ref, ranges in entries if _has_fix(ranges, line, package)} if line else set()
+        own = [advisory(ref) for ref in self._own]
+        #: The flaws that the package's own minor release has a fix for.
+        self.repaired = frozenset(cve for item in own if not item.withdrawn for cve in item.cves)
 
-    @property
-    def repaired(self) -> frozenset[str]:
-        """The flaws that the package's own minor release has a fix for."""
-        if self._repaired is None:
-            own = [self._advisory(ref) for ref, ranges in self._entries if self._is_own(ranges)]
-            self._repaired = frozenset(cve for item in own if not item.withdrawn for cve in item.cves)
-        return self._repaired
+    def left(self, ref: str, cves: tuple[str, ...]) -> tuple[str, ...]:
+        """Of the flaws of a notice those that it counts for: of another minor release's those that the own one has no fix for."""
+        if not self.repaired or ref in self._own or self.repaired.isdisjoint(cves):
+            return cves
+        return tuple(cve for cve in cves if cve not in self.repaired)
 
-    def elsewhere(self, ranges: Ranges) -> bool:
-        """Whether all of a notice's fixes are for others than the package's own minor release."""
-        return bool(self.line) and not self._is_own(ranges)
-
-    def counting(self, hits: Iterable[Hit]) -> list[Hit]:
-        """Hits without those flaws of other minor releases' notices that the package's own has a fix for."""
+    def counting(self, hits: list[Hit]) -> list[Hit]:
+        """Those of the hits that count, for the flaws that they count for."""
+        if not self.repaired:  # nearly always
+            return hits
         kept = []
         for hit in hits:
             cves = hit.advisory.cves
-            if not cves or not self.elsewhere(hit.ranges) or self.repaired.isdisjoint(cves):
+            left = self.left(hit.ref, cves)
+            if left is cves:
                 kept.append(hit)
-            elif left := tuple(cve for cve in cves if cve not in self.repaired):
+            elif left:
                 kept.append(structs.replace(hit, only=left))
         return kept
 
-    def _is_own(self, ranges: Ranges) -> bool:
-        return any(
-            item.flags & _FIXED and minor(item.upper) == self.line and judge.applies(item, self._package)
-            for item in ranges
-        )
+
+def _has_fix(ranges: Ranges, line: str, package: Installed) -> bool:
+    """Whether any of a notice's fixes is for a minor release, and for such a package."""
+    return any(
+        item.flags & _FIXED and minor(item.upper) == line and judge.applies(item, package) for item in ranges
+    )
 
 
 def subscribed(package: Installed) -> bool:

@@ -183,11 +183,9 @@ class Matching:
                 advisory = self.advisory(ref)
                 if not advisory.withdrawn:
                     affected.append(Hit(ref, advisory, ranges, found))
-        notices = lines.Notices(package, entries, self.advisory)
-        if notices.line:
-            affected = notices.counting(affected)
         if not affected:
             return _CLEAN
+        every, affected = affected, lines.Notices(package, entries, self.advisory).counting(affected)
         groups = group(affected, self._denied_names(denied, affected))
         if not groups:
             return _CLEAN
@@ -203,26 +201,12 @@ class Matching:
             fixes.append(fix)
             if fix is None and made.status is not _UNDER_INVESTIGATION:
                 unfixed += 1
-        upgrade = self._upgrade(package, self._in_question(entries, notices), groups, fixes)
-        if notices.line and lines.minor(upgrade) != notices.line:  # it is compared with the others again
-            upgrade = self._upgrade(package, entries, groups, fixes)
+        upgrade = self._upgrade(package, _but(entries, every, affected), groups, fixes)
+        if affected is not every and lines.minor(upgrade) != lines.minor(package.version.text):
+            upgrade = self._upgrade(package, entries, groups, fixes)  # compared with the others' fixes again
         if len(findings) > 1:
             findings.sort(key=finding_order)
         return Judgement(tuple(findings), upgrade, unfixed)
-
-    def _in_question(
-        self, entries: Sequence[tuple[str, Ranges]], notices: lines.Notices
-    ) -> Sequence[tuple[str, Ranges]]:
-        """Without notices of other minor releases than a package's about flaws that its own has fixes for."""
-        if not notices.line:
-            return entries
-        return [
-            (ref, ranges)
-            for ref, ranges in entries
-            if not (
-                notices.elsewhere(ranges) and notices.repaired.issuperset(self.advisory(ref).cves or {ref})
-            )
-        ]
 
     def _finding(self, item: Group, fixed: str, namespace: str) -> Finding:
         """The finding of a group. What was built from one source mostly has the same flaws, word for word."""
@@ -285,6 +269,16 @@ class Matching:
             elif not (advisory := self.advisory(ref)).withdrawn:
                 denied.update(names(advisory))
         return frozenset(denied)
+
+
+def _but(
+    entries: Sequence[tuple[str, Ranges]], every: list[Hit], counting: list[Hit]
+) -> Sequence[tuple[str, Ranges]]:
+    """The records without those of ``every`` hit that are not among the ``counting`` ones."""
+    if counting is every:  # nearly always
+        return entries
+    gone = {hit.ref for hit in every}.difference(hit.ref for hit in counting)
+    return [(ref, ranges) for ref, ranges in entries if ref not in gone]
 
 
 def _unnamed(ref: str) -> Advisory:
