@@ -33,6 +33,11 @@ class Console:
         terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._progress = (terminal if progress is None else progress) and not quiet
 
+    @property
+    def drawing(self) -> bool:
+        """Whether bars are drawn."""
+        return self._progress
+
     def notice(self, message: str) -> None:
         """Something worth knowing."""
         if not self._quiet:

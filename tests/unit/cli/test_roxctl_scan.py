@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from redoubt.cli.console import Advance, Console
+from redoubt.cli.roxctl import connection, endpoint, results, roxctl, settings, watching
 from redoubt.cli.roxctl import image as image_commands
-from redoubt.cli.roxctl import results, roxctl
+from redoubt.cli.roxctl.credentials import Credentials
 from redoubt.cli.roxctl.scanning import REPORT
 from redoubt.model import (
     Coverage,
@@ -413,3 +417,63 @@ def test_an_sbom_that_central_cannot_read_is_exit_code_3(run: Run, central: Stan
     central.routes["POST /api/v1/sboms/scan"] = refusal(400, "no package in it has a purl", 3)
     (tmp_path / "shop.json").write_text('{"spdxVersion": "SPDX-2.3"}')
     assert "no package in it" in run("sbom", "scan", "--file", tmp_path / "shop.json", code=3).stderr
+
+
+def test_a_platform_is_asked_for_where_one_is_named(scan: Run, central: StandIn) -> None:
+    scan("-o", "csv", "--platform", "linux/arm64")
+    assert json.loads(central.bodies("POST", "/v1/images/scan")[0])["platform"] == "linux/arm64"
+
+
+@pytest.mark.parametrize(
+    ("answered", "drawn"),
+    [
+        (
+            answer(
+                {
+                    "scans": [
+                        {"image": "registry.example/other:1", "state": "QUEUED"},
+                        {"image": NAME, "state": "FAILED"},
+                        {"image": NAME, "state": "INDEXING", "progress": {"layers": 7, "layersDone": 3}},
+                    ]
+                }
+            ),
+            [("layers read", 3, 7)],
+        ),
+        (answer({"scans": [{"image": NAME, "state": "MATCHING"}]}), [("is matched", 0, 0)]),
+        (refusal(404, "no such path"), []),
+    ],
+)
+def test_how_far_a_scan_is_is_drawn_while_it_is_waited_for(
+    central: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    answered: Answer,
+    drawn: list[tuple[str, int, int]],
+) -> None:
+    told = settings.Settings(
+        endpoint=endpoint.parse(central.endpoint),
+        server_name="",
+        ca=central.authority.file,
+        ca_default=central.authority.file,
+        skip_verify=False,
+        kube_context=False,
+        timeout=None,
+        retry_timeout=5.0,
+        retries=0,
+    )
+    central.routes["GET /v1/images/scans"] = answered
+    monkeypatch.setattr(watching, "_EVERY", 0.01)
+    seen: list[tuple[str, int, int]] = []
+
+    class Drawing(Console):
+        @contextmanager
+        def bars(self, title: str, unit: str = "bytes", *, passing: bool = False) -> Iterator[Advance]:
+            assert (title, unit) == (NAME, "layers")
+            yield lambda task, done, total: seen.append((task, done, total))
+
+    one = connection.Central(told, Credentials(f"Bearer {TOKEN}", "test"), 60.0)
+    with watching.watched(one, NAME, Drawing(progress=True)):
+        deadline = time.monotonic() + 20
+        while not (seen if drawn else central.asked) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    one.close()
+    assert list(dict.fromkeys(seen)) == drawn

@@ -43,6 +43,12 @@ def _image_options(command: Any) -> Any:
                 is_flag=True,
                 help="Let Central fetch and look at it again, whatever it has stored.",
             ),
+            click.option(
+                "--platform",
+                default="",
+                metavar="OS/ARCH",
+                help="Which image of a multi-platform one, as linux/arm64. Default: the Indexer's own.",
+            ),
             click.option("--cluster", default="", help="Let the Sensor of this cluster (name or ID) scan."),
             click.option(
                 "--namespace", default="", help="With --cluster: the namespace whose pull secrets are used."

@@ -17,6 +17,7 @@ from redoubt.cli.roxctl.connection import Central, Refused
 from redoubt.cli.roxctl.image import WHOLE
 from redoubt.cli.roxctl.printing import Printer
 from redoubt.cli.roxctl.results import SEVERITIES, Image, Result
+from redoubt.cli.roxctl.watching import watched
 from redoubt.errors import (
     EXIT_FINDINGS,
     AccessDenied,
@@ -47,14 +48,18 @@ def scan_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
     printer = _printer(given)
     printer.columns()
     wanted = _severities(given)
-    name = _image_name(given["name"])
+    name = given["name"]
+    reference = _reference(name)
     body = _request(given) | {"includeSnoozed": given["include_snoozed"]}
     whole = form in WHOLE
     with connection.central(ctx, console, timeout=_IMAGE_TIME) as central:
 
         def once() -> tuple[bytes, str, str]:
             headers = {"Content-Type": "application/json"} | ({"Accept": REPORT} if whole else {})
-            with central.send("POST", _SCAN, msgspec.json.encode(body), headers) as response:
+            with (
+                watched(central, reference, console),
+                central.send("POST", _SCAN, msgspec.json.encode(body), headers) as response,
+            ):
                 return response.read(connection.LARGEST), response.header("content-type"), response.where
 
         answer, kind, where = _again(once, given, console, f"scanning {name}")
@@ -75,11 +80,15 @@ def scan_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
 def image_sbom(ctx: click.Context, given: Mapping[str, Any]) -> None:
     """``roxctl image sbom``."""
     console = Console()
-    name = _image_name(given["name"])
+    name = given["name"]
+    reference = _reference(name)
     with connection.central(ctx, console, timeout=_IMAGE_TIME) as central:
 
         def once() -> bytes:
-            with central.work(_IMAGE_SBOM, _request(given)) as response:
+            with (
+                watched(central, reference, console),
+                central.work(_IMAGE_SBOM, _request(given)) as response,
+            ):
                 _require_json(response.header("content-type"), response.where)
                 return response.read(connection.LARGEST)
 
@@ -218,20 +227,21 @@ def _severities(given: Mapping[str, Any]) -> set[str]:
 
 
 def _request(given: Mapping[str, Any]) -> dict[str, object]:
-    return {
+    asked = {
         "imageName": given["name"],
         "force": given["force"],
         "cluster": given["cluster"],
         "namespace": given["namespace"],
     }
+    # Only a Redoubt knows this one.
+    return asked | ({"platform": given["platform"]} if given["platform"] else {})
 
 
-def _image_name(name: str) -> str:
-    """The name, which an image in a registry can have. Raises ``UsageError``."""
+def _reference(name: str) -> str:
+    """The name in full, which an image in a registry can have. Raises ``UsageError``."""
     from redoubt.indexer.sources.reference import parse_reference
 
-    parse_reference(name)
-    return name
+    return str(parse_reference(name))
 
 
 def _read(file: Path) -> bytes:
