@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -160,6 +162,7 @@ class Served:
 
     def __init__(self, port: OnePort, app: App, indexer: Indexer) -> None:
         self.one, self.app, self.indexer = port, app, indexer
+        self.loop = asyncio.get_running_loop()
 
     @property
     def port(self) -> int:
@@ -214,3 +217,33 @@ async def until(condition: Callable[[], bool], within: float = 10.0) -> None:
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+@contextmanager
+def served(tls: Material, limits: Limits | None = None, **more: Any) -> Iterator[Served]:
+    """The same in a thread, for clients that are programs."""
+    loop = uvloop.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    ready: Future[Served] = Future()
+    done = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            async with serving(tls, limits, **more) as one:
+                ready.set_result(one)
+                await done.wait()
+        except BaseException as error:
+            if not ready.done():
+                ready.set_exception(error)
+            raise
+
+    task = asyncio.run_coroutine_threadsafe(work(), loop)
+    try:
+        yield ready.result(10)
+    finally:
+        loop.call_soon_threadsafe(done.set)
+        task.result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()
