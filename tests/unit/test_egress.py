@@ -19,8 +19,11 @@ import pytest
 
 from redoubt import egress
 from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, UnreadableInput, UsageError
+from redoubt.wire.identity import Service
+from redoubt.wire.material import Files, Material
 from support.tls import Authority
 from support.web import Answer, Asked, Web, script
+from support.wire import Certificates, served
 
 SRC = Path(egress.__file__).parent.parent
 QUICK = egress.Retry(attempts=3, first=0.001, longest=0.002)
@@ -564,3 +567,24 @@ def test_the_servers_certificate_is_shown(tmp_path: Path) -> None:
     assert certificate.issuer.rfc4514_string() == "CN=Test CA"
     with Web(script(Answer())) as web, client() as one, one.send(web.url) as response:
         assert response.certificate == b""
+
+
+def test_a_service_proves_who_it_is_to_another_whose_name_it_is_reached_by_elsewhere(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    certificates.authority.issue(Service.CENTRAL).write(tmp_path / "server")
+    server = Files.within(tmp_path / "server")
+    own = certificates.files(Service.SCANNER_V4_MATCHER)
+    name = Service.CENTRAL.hosts()[-1]
+    known = {"only_ca": True, "client_certificate": (own.certificate, own.key)}
+    with served(Material(server)) as central:
+        url = f"https://127.0.0.1:{central.port}/"
+        with client(ca_file=own.trusted, server_name=name, **known) as c:
+            assert c.get_bytes(url, 1000) == b"SCANNER_V4_MATCHER_SERVICE: Scanner V4 Matcher sent 0"
+        with client(ca_file=own.trusted[0], **known) as c, pytest.raises(egress.Untrusted):
+            c.get_bytes(url, 1000)  # the address is not in the certificate
+        with client(only_ca=True, server_name=name) as c, pytest.raises(egress.Untrusted):
+            c.get_bytes(url, 1000)
+        foreign = Certificates(tmp_path / "foreign").files(Service.CENTRAL)
+        spoilt = known | {"client_certificate": (foreign.certificate, foreign.key)}
+        with client(ca_file=own.trusted, server_name=name, **spoilt) as c, pytest.raises(NetworkError):
+            c.get_bytes(url, 1000)

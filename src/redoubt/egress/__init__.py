@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -328,7 +328,7 @@ class Client:
 def client(
     *,
     policy: Policy | None = None,
-    ca_file: Path | None = None,
+    ca_file: Path | Sequence[Path] | None = None,
     insecure: bool = False,
     only_ca: bool = False,
     client_certificate: tuple[Path, Path] | None = None,
@@ -339,7 +339,7 @@ def client(
 ) -> Client:
     """A client. ``timeout`` is in seconds, for each read, and for connecting where ``connect`` is not given.
 
-    ``ca_file`` (PEM) is trusted beside the system's certificates, or with ``only_ca`` in their place; ``insecure``
+    ``ca_file`` (PEM; one or several) is trusted beside the system's certificates, or with ``only_ca`` in their place; ``insecure``
     checks no certificate at all. ``client_certificate`` is shown to servers that ask who is there: certificate and
     key, PEM files. ``server_name`` is the name that the server's certificate must bear, and that it is
     asked for in the handshake, where that is not the host's in the address. Proxies come from the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``);
@@ -403,7 +403,7 @@ def _retry_after_seconds(text: str) -> float | None:
 
 
 def _trust(
-    ca_file: Path | None,
+    ca_file: Path | Sequence[Path] | None,
     insecure: bool,
     *,
     only_ca: bool = False,
@@ -423,9 +423,10 @@ def _trust(
             import certifi
 
             context.load_verify_locations(certifi.where())
-    if ca_file is not None and not insecure:
-        with _readable(ca_file, "CA file", "holds no certificate in PEM form"):
-            context.load_verify_locations(ca_file)
+    named = [ca_file] if isinstance(ca_file, Path) else ca_file or []
+    for path in [] if insecure else named:
+        with _readable(path, "CA file", "holds no certificate in PEM form"):
+            context.load_verify_locations(path)
     if client_certificate is not None:
         certificate, key = client_certificate
         with _readable(certificate, "certificate or key", f"is no certificate for the key in {key}"):

@@ -73,7 +73,7 @@ class WireLeader:
         files = self._files
         with egress.client(
             policy=egress.Policy(offline=True, allowed_hosts=frozenset({self._host})),
-            ca_file=files.authorities[0],
+            ca_file=files.trusted,
             only_ca=True,
             client_certificate=(files.certificate, files.key),
             server_name=Service.CENTRAL.hosts()[-1],

@@ -39,6 +39,11 @@ class Files(msgspec.Struct, frozen=True):
             folder / "cert.pem", folder / "key.pem", (folder / "ca.pem", folder / "ca-secondary.pem"), front
         )
 
+    @property
+    def trusted(self) -> list[Path]:
+        """The CAs' files that are there."""
+        return [path for path in self.authorities if path.exists()]
+
     def contents(self) -> dict[Path, bytes]:
         """What all files hold. Only CAs after the first may be missing."""
         wanted = [self.certificate, self.key, self.authorities[0], *(self.front or ())]

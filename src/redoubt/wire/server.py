@@ -37,8 +37,9 @@ class Limits(msgspec.Struct, frozen=True):
     handshake: float = 10.0
     #: A connection that has calls, but does not read what they send.
     stalled: float = 120.0
-    #: A gRPC connection without a call.
+    #: A gRPC connection without a call: a service's, and one of somebody who is not known.
     idle: float = 900.0
+    idle_unknown: float = 60.0
     #: How often the files of certificates are looked at.
     reload: float = 10.0
     #: How often connections are looked at.
@@ -194,7 +195,7 @@ class OnePort:
             for grpc in list(self._grpc):
                 if self._is_stalled(grpc.stalled, now):
                     grpc.transport.abort()
-                elif not grpc.calls and now - grpc.heard_call > self._limits.idle:
+                elif not grpc.calls and now - grpc.heard_call > self._idle(grpc):
                     grpc.drain()
             if now - looked >= self._limits.reload:
                 looked = now
@@ -205,6 +206,9 @@ class OnePort:
         if await asyncio.to_thread(self._tls.refresh):
             log.info("other CAs are trusted now; connections of services end when their calls do")
             self._drain(known=True)
+
+    def _idle(self, grpc: h2.Http2) -> float:
+        return self._limits.idle if grpc.identity is not None else self._limits.idle_unknown
 
     def _is_stalled(self, since: float | None, now: float) -> bool:
         return since is not None and now - since > self._limits.stalled

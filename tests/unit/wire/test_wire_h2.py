@@ -492,6 +492,15 @@ def test_a_connection_without_calls_is_not_kept_for_ever(tmp_path: Path) -> None
             assert (await stub.HasIndexReport(HAS)).exists
             await until(lambda: served.one.connections == 0)
             assert (await stub.HasIndexReport(HAS)).exists
+        async with serving(certificates.material(INDEXER), Limits(idle_unknown=0.2, sweep=0.05)) as served:
+            async with (
+                strange(served, certificates) as client,
+                served.channel(certificates.material(CENTRAL)) as known,
+            ):
+                await known.ready()
+                client.send()
+                await client.receive()
+                assert served.one.connections == 1
 
     run(work())
 
