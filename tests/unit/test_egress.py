@@ -92,7 +92,8 @@ def test_nobody_else_opens_connections() -> None:
     # The wire's names of gRPC's library open nothing, but for its channels: to services of ours, by configured address.
     wire = {name: found.pop(name) for name in list(found) if name.startswith("wire/")}
     opening = {name for name, names in wire.items() if any(not n.startswith("grpclib") for n in names)}
-    assert opening == {"wire/channel.py"}
+    assert opening == {"wire/channel.py", "wire/ports.py"}
+    assert wire["wire/ports.py"] == {"socket"}  # binds, to find ports that are free
     # Handlers name what the wire gives them to answer with, and no client's.
     for name in [name for name in found if name.startswith(("scanner/", "central/"))]:
         found[name] = {n for n in found[name] if not n.startswith("grpclib.") or "client" in n.lower()} - {
