@@ -10,6 +10,7 @@ a process of its own; memory is its anonymous memory, sampled (file-backed pages
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -23,6 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
+
+import msgspec
 
 from redoubt.definitions import build as building
 from redoubt.definitions import publish
@@ -58,6 +61,9 @@ class _Synthetic:
             notes.read += 1
             name = random.Random(number).choice(names)
             advisory, items = _advisory(number, source, name, chance, plan.get("releases", _RELEASES))
+            if text := plan.get("text"):
+                prose = base64.b64encode(chance.randbytes(text)).decode()
+                advisory = msgspec.structs.replace(advisory, title=f"{advisory.title} {prose}")
             left -= len(items)
             number += 1
             yield advisory, items
