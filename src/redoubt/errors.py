@@ -82,3 +82,20 @@ class DatabaseUnavailable(DatabaseError):
     """The database could not be reached, or went away; the same again may well succeed."""
 
     exit_code = EXIT_NETWORK
+
+
+class HostRefused(NetworkError):
+    """Offline mode does not let a host be contacted. The message names it."""
+
+    @classmethod
+    def of(cls, host: str) -> HostRefused:
+        """The refusal of ``host``."""
+        shown = "".join(c for c in host if c.isprintable())[:255]
+        return cls(
+            f"offline mode: {shown} was not named by you and is not contacted; allow it with REDOUBT_ALLOWED_HOSTS"
+        )
+
+    @property
+    def host(self) -> str:
+        """Which one."""
+        return str(self).removeprefix("offline mode: ").partition(" ")[0]

@@ -23,6 +23,7 @@ from redoubt.central.auth.authenticate import Authenticator
 from redoubt.central.auth.declare import anonymous, conditions_of, guard
 from redoubt.central.frame import Frame
 from redoubt.central.services import Services
+from redoubt.egress import refusals as egress_refusals
 
 #: The largest body that a route reads; one that takes more says so and streams it.
 BODY_LIMIT = 1_000_000
@@ -74,9 +75,10 @@ class _Authentication(ASGIMiddleware):
         )
         scope["state"]["source"] = source
         peer = scope["state"].get("peer")
-        scope["user"] = await self._auth.caller(connection.headers.get("authorization", ""), peer, source)
-        scope["auth"] = None
-        await next_app(scope, receive, send)
+        user = await self._auth.caller(connection.headers.get("authorization", ""), peer, source)
+        scope["user"], scope["auth"] = user, None
+        with egress_refusals.asking(user.label):
+            await next_app(scope, receive, send)
 
 
 def _declared(app: Litestar) -> None:

@@ -28,7 +28,8 @@ async def policy(pool: Pool, settings: Settings) -> tuple[Policy, list[str]]:
             f"this Central was installed {_word(stored)} and stays so, though its settings say {_word(said)}; "
             f"change it with `redoubt central reconfigure --{_word(said)}`"
         )
-    return Policy(stored, frozenset(host.lower() for host in settings.allowed_hosts)), warnings
+    hosts = frozenset(host.lower() for host in settings.allowed_hosts)
+    return Policy(stored, hosts, own=True), warnings
 
 
 async def reconfigure(pool: Pool, *, offline: bool) -> bool:

@@ -12,6 +12,7 @@ from typing import Protocol
 from redoubt.central.auth.parts import Auth
 from redoubt.central.config import Settings
 from redoubt.central.definitions.shelf import Definitions
+from redoubt.central.exits import Exits
 from redoubt.central.frame import Hook
 from redoubt.central.metrics import Metrics
 from redoubt.central.store import Pool
@@ -36,6 +37,7 @@ class Services:
     auth: Auth
     policy: Policy = field(default_factory=Policy)
     definitions: Definitions | None = None
+    exits: Exits | None = None
     metrics: Metrics = field(default_factory=Metrics)
     #: Started in this order, stopped in the opposite one.
     parts: list[Part] = field(default_factory=list)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -11,12 +12,14 @@ from redoubt.central import app, mode
 from redoubt.central.auth.parts import Auth, sealer
 from redoubt.central.config import Settings
 from redoubt.central.definitions.shelf import Definitions
+from redoubt.central.exits import Exits
 from redoubt.central.notices import Notices
 from redoubt.central.services import Services
 from redoubt.central.wire import DefinitionsService
 from redoubt.errors import UsageError
 from redoubt.postgres import migrations
 from redoubt.postgres import pool as pools
+from redoubt.wire.channel import split
 from redoubt.wire.material import Files, Material
 from redoubt.wire.server import OnePort
 
@@ -52,13 +55,15 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         auth = Auth.create(settings, pool, sealer(settings), notices)
         password, more = await auth.prepare(settings)
         definitions = Definitions(settings.data)
+        exits = Exits(pool, policy, _named(settings))
         services = Services(
             settings=settings,
             pool=pool,
             auth=auth,
             policy=policy,
             definitions=definitions,
-            parts=[notices, auth, definitions],
+            exits=exits,
+            parts=[exits, notices, auth, definitions],
             warnings=[*warnings, *more],
         )
         for warning in services.warnings:
@@ -68,6 +73,18 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         stack.push_async_callback(server.stop)
         _log.info("ready", port=server.port, offline=policy.offline, migrations=applied)
         yield Central(services, server, password)
+
+
+def _named(settings: Settings) -> dict[str, str]:
+    """Hosts that the settings name for something, which allows them: host → for what."""
+    named = {}
+    with suppress(ValueError):
+        if host := urlsplit(settings.database_url).hostname:
+            named[host.lower()] = "the database"
+    for address, what in ((settings.indexer, "the Indexer"), (settings.matcher, "the Matcher")):
+        if address:
+            named[split(address)[0].lower()] = what
+    return named
 
 
 def _files(settings: Settings) -> Files:

@@ -24,14 +24,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 import redoubt
-from redoubt.egress import failures
+from redoubt.egress import failures, refusals
 from redoubt.egress.downloads import Downloaded as Downloaded
 from redoubt.egress.downloads import download as download
 from redoubt.egress.failures import ConnectionBroken as ConnectionBroken
 from redoubt.egress.failures import Missing as Missing
 from redoubt.egress.failures import Unreachable as Unreachable
 from redoubt.egress.failures import Untrusted as Untrusted
-from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, UnreadableInput, UsageError
+from redoubt.egress.hosts import is_own
+from redoubt.errors import AccessDenied, HostRefused, LimitExceeded, NetworkError, UnreadableInput, UsageError
 
 if TYPE_CHECKING:
     import ssl
@@ -58,10 +59,14 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Who may be contacted. ``allowed_hosts`` (names without port, lower-case) matter in offline mode only."""
+    """Who may be contacted. ``allowed_hosts`` (names without port, lower-case) matter in offline mode only.
+
+    ``own``: this machine and the cluster that it is in may be contacted in any case, as services do.
+    """
 
     offline: bool = False
     allowed_hosts: frozenset[str] = frozenset()
+    own: bool = False
 
     @classmethod
     def from_environment(cls) -> Policy:
@@ -72,15 +77,19 @@ class Policy(msgspec.Struct, frozen=True):
 
     def allowing(self, *hosts: str) -> Policy:
         """The same policy, with hosts that the user named."""
-        return Policy(self.offline, self.allowed_hosts | {host.lower() for host in hosts})
+        return msgspec.structs.replace(
+            self, allowed_hosts=self.allowed_hosts | {host.lower() for host in hosts}
+        )
 
     def check(self, host: str) -> None:
-        """Raises ``NetworkError`` if ``host`` may not be contacted."""
-        if self.offline and host.lower() not in self.allowed_hosts:
-            raise NetworkError(
-                f"offline mode: {host} was not named by you and is not contacted;"
-                " allow it with REDOUBT_ALLOWED_HOSTS"
-            )
+        """Raises ``HostRefused`` if ``host`` may not be contacted, and tells whoever counts that (``refusals``)."""
+        if not self.allows(host):
+            refusals.tell(host)
+            raise HostRefused.of(host)
+
+    def allows(self, host: str) -> bool:
+        """Whether ``host`` may be contacted."""
+        return not self.offline or host.lower() in self.allowed_hosts or (self.own and is_own(host))
 
 
 class Retry(msgspec.Struct, frozen=True):

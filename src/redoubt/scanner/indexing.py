@@ -165,7 +165,7 @@ def _source(asked: Asked, stack: ExitStack) -> RegistrySource:
         password=asked.password,
         ca_file=ca,
         insecure=asked.insecure,
-        policy=egress.Policy(asked.offline, asked.hosts),
+        policy=egress.Policy(asked.offline, asked.hosts, own=True),
         on_behalf=True,
     )
     return stack.enter_context(RegistrySource(asked.reference, reference, options))

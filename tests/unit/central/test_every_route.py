@@ -73,6 +73,7 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /v1/definitions/snapshots/{digest:str}": ADMINISTRATORS | MATCHERS,
     "GET /v1/definitions/snapshots/{digest:str}/stream": ADMINISTRATORS | MATCHERS,
     "GET /v1/definitions/trust": ADMINISTRATORS,
+    "GET /v1/egress": ADMINISTRATORS,
     "GET /v1/featureflags": EVERYBODY,
     "GET /v1/integrationhealth/vulndefinitions": INTEGRATION_READERS | ADMINISTRATORS,
     "GET /v1/login/authproviders": EVERYBODY,

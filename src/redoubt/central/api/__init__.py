@@ -11,6 +11,7 @@ from redoubt.central.api.definitions import (
     ScannerDefinitionsController,
     VulnDefinitionsController,
 )
+from redoubt.central.api.egress import EgressController
 from redoubt.central.api.events import EventController
 from redoubt.central.api.metadata import MetadataController
 from redoubt.central.api.page import PageController
@@ -24,6 +25,7 @@ ALL: list[ControllerRouterHandler] = [
     AuthController,
     ClusterController,
     DefinitionsController,
+    EgressController,
     EventController,
     MetadataController,
     PageController,

@@ -91,9 +91,9 @@ def matcher(config: Path | None) -> None:
 
 def run(serve: Callable[[], AbstractAsyncContextManager[Listening]]) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends it at once."""
-    import uvloop
+    from redoubt.egress import guard
 
-    uvloop.run(_until_told(serve))
+    guard.run(_until_told(serve))
 
 
 async def _until_told(serve: Callable[[], AbstractAsyncContextManager[Listening]]) -> None:
