@@ -126,12 +126,6 @@ class Passwords:
             )
         await self._replace(user, new)
 
-    async def reset(self) -> str:
-        """Give the administrator a new password, by whoever has the database; it is returned."""
-        made = secrets.token_urlsafe(18)
-        await self._replace(ADMIN_USER, made)
-        return made
-
     async def _replace(self, user: str, new: str) -> None:
         await self._store.change(user, await asyncio.to_thread(hashing.hashed, new))
         self._accounts.forget()
@@ -160,6 +154,13 @@ class Passwords:
     async def _recognised(self, user: str, source: str) -> None:
         await self._store.recognise(user, group(source))
         self._familiar.forget()
+
+
+async def reset(store: AccountStore) -> str:
+    """Give the administrator a new password, by whoever has the database; it is returned. Replicas hear of it."""
+    made = secrets.token_urlsafe(18)
+    await store.change(ADMIN_USER, await asyncio.to_thread(hashing.hashed, made))
+    return made
 
 
 class _Lane:

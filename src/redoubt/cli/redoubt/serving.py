@@ -13,7 +13,11 @@ from typing import Protocol
 import click
 import msgspec
 
-from redoubt.cli.entry import HELP, Configured
+from redoubt.cli.console import Console
+from redoubt.cli.entry import HELP, Configured, LazyGroup
+from redoubt.errors import UsageError
+
+_INSTALLED = "redoubt.cli.redoubt.installed"
 
 #: A file descriptor that a service writes one line to when it is ready (``Ready``), and closes. Set by `redoubt up`.
 READY_FD = "REDOUBT_READY_FD"
@@ -41,14 +45,27 @@ _CONFIG = click.option(
 )
 
 
-@click.command(cls=Configured, context_settings=HELP)
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings=HELP,
+    commands_at={
+        "reconfigure": (f"{_INSTALLED}:reconfigure", "Change between online and offline."),
+        "reset-password": (f"{_INSTALLED}:reset_password", "Give the administrator a new password."),
+    },
+)
 @_CONFIG
-def central(config: Path | None) -> None:
+@click.pass_context
+def central(ctx: click.Context, config: Path | None) -> None:
     """Run Central: the API, who may use it, and what is kept of images and definitions.
 
     \b
     REDOUBT_CENTRAL_DATABASE_URL=postgresql://… redoubt central --config central.yaml
     """
+    if ctx.invoked_subcommand is not None:
+        if config is not None:
+            raise UsageError(f"write --config after {ctx.invoked_subcommand}")
+        return
     from redoubt.central import config as settings
     from redoubt.central.serving import central as serve
 
@@ -126,6 +143,8 @@ def announce(ready: Ready) -> None:
     if fd := os.environ.get(READY_FD, ""):
         with suppress(OSError, ValueError), os.fdopen(int(fd), "wb") as out:
             out.write(msgspec.json.encode(ready) + b"\n")
+    elif ready.password:
+        Console().done(f"The administrator's password, shown this once: {ready.password}")
 
 
 def _logging(level: str, form: str) -> None:
