@@ -54,6 +54,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: What counts at the first start where nothing is said.
     default_offline: bool = False
     allowed_hosts: list[str] = []
+    #: In online mode: where definitions are had from. Empty: they are built here out of upstream's feeds.
+    definitions_url: str = ""
+    #: How often they are built here, and how old they may be at most before that is tried again.
+    definitions_build_seconds: float = 10800.0
     #: The password of ``admin`` at the first start; empty: one is made and printed once.
     admin_password: str = ""
     admin_password_disabled: bool = False
@@ -102,6 +106,10 @@ def _checked(settings: Settings) -> Settings:
         raise UsageError(f"settings: log_format is json or console, not {settings.log_format!r}")
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise UsageError("settings: tls_certificate and tls_key go together")
+    if settings.definitions_build_seconds < 60:
+        raise UsageError("settings: definitions_build_seconds is at least 60")
+    if settings.definitions_url and not settings.definitions_url.startswith(("https://", "http://")):
+        raise UsageError("settings: definitions_url begins with https:// or http://")
     if settings.audit_days < 1:
         raise UsageError("settings: audit_days is at least 1")
     return settings

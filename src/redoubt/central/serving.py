@@ -11,7 +11,9 @@ import structlog
 from redoubt.central import app, mode
 from redoubt.central.auth.parts import Auth, sealer
 from redoubt.central.config import Settings
+from redoubt.central.definitions.online import Online
 from redoubt.central.definitions.shelf import Definitions
+from redoubt.central.definitions.work import Became
 from redoubt.central.exits import Exits
 from redoubt.central.notices import Notices
 from redoubt.central.services import Services
@@ -68,11 +70,37 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         )
         for warning in services.warnings:
             _log.warning(warning)
+        if not policy.offline:
+            services.parts.append(_online(services, definitions))
         server = OnePort(tls=tls, app=app.create(services), services=[DefinitionsService(definitions)])
         await server.start(settings.address, settings.port)
         stack.push_async_callback(server.stop)
         _log.info("ready", port=server.port, offline=policy.offline, migrations=applied)
         yield Central(services, server, password)
+
+
+def _online(services: Services, definitions: Definitions) -> Online:
+    settings, log = services.settings, services.definitions_log
+
+    async def note(done: Became, action: str) -> None:
+        await log.add(
+            action=action,
+            digest=done.digest,
+            channel=done.channel,
+            version=done.version,
+            previous=done.previous,
+            unsigned=done.unsigned,
+            by="Central",
+        )
+
+    return Online(
+        definitions,
+        settings.data / "online",
+        services.policy,
+        note,
+        url=settings.definitions_url,
+        build_every=settings.definitions_build_seconds,
+    )
 
 
 def _named(settings: Settings) -> dict[str, str]:

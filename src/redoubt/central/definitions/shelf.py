@@ -147,14 +147,27 @@ class Definitions:
             f"the upload has {size} bytes or more, and {self._largest} are taken; is it the right file?"
         )
 
-    async def _take(self, file: Path, *, allow_older: bool) -> Became:
-        asked = ToImport(data=str(self._data), file=str(file), allow_older=allow_older)
+    async def _take(self, file: Path, *, allow_older: bool, only_newer: bool = False) -> Became:
+        asked = ToImport(data=str(self._data), file=str(file), allow_older=allow_older, only_newer=only_newer)
         try:
             done = await children.run(f"{_WORK}:take", asked, Became)
         except RedoubtError as error:
             raise _worded(error, file) from None
         await self._tell()
         return done
+
+    async def take_newer(self, file: Path) -> Became:
+        """Take in a bundle's file that nobody uploaded, where it was made after what is active.
+
+        Where it was not, what is active is given, as ``already_active``. Raises as ``receive``.
+        """
+        if self._uploading:
+            raise Busy("an upload of definitions is under way; wait until it is done")
+        self._uploading = True
+        try:
+            return await self._take(file, allow_older=False, only_newer=True)
+        finally:
+            self._uploading = False
 
     async def rollback(self, to: str = "") -> Became:
         """Make the snapshot active that was so before, or the one that the digest ``to`` (or its start) names."""

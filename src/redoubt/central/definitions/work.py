@@ -7,27 +7,35 @@ neither HTTP nor the database.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from redoubt.definitions import delta, records, stream
-from redoubt.definitions.bundle import BundleSource
+from redoubt.definitions.bundle import MANIFEST, BundleSource
+from redoubt.definitions.carrier import open_carrier, read_member
 from redoubt.definitions.diff import Counts, compare
 from redoubt.definitions.library import Library
 from redoubt.definitions.shelf import Entry
+from redoubt.errors import DefinitionsMissing
 from redoubt.model import Severity
 
 #: A stream that is made for Matchers nearby is compressed little: time counts, not size.
 _LEVEL = 3
+_MANIFEST_LIMIT = 4 << 20
 
 
 class ToImport(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle's file, and the data folder on whose shelf it goes."""
+    """A bundle's file, and the data folder on whose shelf it goes.
+
+    ``only_newer``: leave it alone unless it was made after what is active, whatever channel that is of.
+    """
 
     data: str
     file: str
     allow_older: bool = False
+    only_newer: bool = False
 
 
 class Became(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -94,7 +102,10 @@ class Exported(msgspec.Struct, frozen=True):
 
 def take(asked: ToImport) -> Became:
     """Verify the bundle, put it on the shelf, make it active. Raises what ``Library.import_bundle`` raises."""
-    done = Library(Path(asked.data)).import_bundle(Path(asked.file), allow_older=asked.allow_older)
+    library = Library(Path(asked.data))
+    if asked.only_newer and (active := _not_older(library, Path(asked.file))) is not None:
+        return became(active, previous=active.digest, already_active=True)
+    done = library.import_bundle(Path(asked.file), allow_older=asked.allow_older)
     return became(
         done.entry,
         previous=done.previous,
@@ -102,6 +113,24 @@ def take(asked: ToImport) -> Became:
         older=done.older,
         passed_over=done.passed_over,
     )
+
+
+def _not_older(library: Library, file: Path) -> Entry | None:
+    """What is active, where the bundle says of itself that it was not made after that.
+
+    Nothing has vouched for what it says; but all that follows from a lie is that it is verified, or left alone.
+    """
+    with suppress(DefinitionsMissing):
+        active = library.info().entry
+        with open_carrier(file) as carrier, suppress(KeyError, msgspec.MsgspecError, UnicodeDecodeError):
+            said = msgspec.json.decode(read_member(carrier, MANIFEST, _MANIFEST_LIMIT), type=_Said)
+            if said.created <= active.manifest.created:
+                return active
+    return None
+
+
+class _Said(msgspec.Struct):
+    created: str
 
 
 def became(

@@ -80,7 +80,7 @@ def build(
     chosen = select(names)
     state = settings.cache_dir() / "sources"
     now = datetime.now(UTC)
-    made = mirrors.Mirror(mirror, state=state) if mirror else _fetched(chosen, state, now, console)
+    made = mirrors.Mirror(mirror, state=state) if mirror else fetched(chosen, state, now, console)
     with tempfile.TemporaryDirectory(prefix="redoubt-") as temporary:
         with console.bars("reading", "sources") as advance:
             built = build_records(
@@ -109,7 +109,7 @@ def tell_lacking(console: Console, out: Path, lacking: int) -> None:
         )
 
 
-def _fetched(chosen: Sequence[Source], state: Path, now: datetime, console: Console) -> Mirror:
+def fetched(chosen: Sequence[Source], state: Path, now: datetime, console: Console) -> Mirror:
     """Upstream's files, brought up to date. Warns of each source that could not be had if none could."""
     from redoubt import egress
     from redoubt.definitions.fetching import online

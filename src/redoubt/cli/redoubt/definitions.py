@@ -35,6 +35,10 @@ _COMMANDS = {
         "redoubt.cli.redoubt.building:build",
         "Build a bundle from upstream's feeds (where there is internet).",
     ),
+    "publish": (
+        "redoubt.cli.redoubt.publishing:publish",
+        "Build bundles at intervals into a folder for a web server.",
+    ),
     "delta": ("redoubt.cli.redoubt.changes:delta", "Write what makes newer definitions of older ones."),
     "diff": ("redoubt.cli.redoubt.changes:diff", "Show what lies between two definitions."),
     "keygen": ("redoubt.cli.redoubt.signing:keygen", "Make the keys that sign bundles."),
