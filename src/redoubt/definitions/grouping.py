@@ -7,7 +7,7 @@ nothing of what else records mean, nor of databases.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -54,6 +54,11 @@ def framed(entries: Iterable[Record]) -> bytes:
 def grouped(package: bytes, members: list[bytes]) -> Record:
     """The entry of a ``package`` (``package_of`` a key). ``members`` are ``pair_head``, ref and value of each record."""
     return package[:-1], _array_head(len(members) // 3) + b"".join(members)
+
+
+def together(pairs: Sequence[bytes]) -> bytes:
+    """The value of an entry that holds some records, each with its ref before it as an entry has them."""
+    return _array_head(len(pairs)) + b"".join(pairs)
 
 
 def package_of(key: bytes) -> bytes:

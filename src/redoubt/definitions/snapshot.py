@@ -45,6 +45,7 @@ _FREE_SPACE = 64 << 20
 
 _Group: TypeAlias = list[tuple[str, Ranges]]
 _decode_group = msgspec.msgpack.Decoder(_Group)
+_decode_apart = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -261,8 +262,8 @@ class Snapshot:
         self._stamp = stamp
         self._read = store.read
         self._read_long = store.read_long
-        sources = self._get(b"msources")
-        namespaces = self._get(b"mnamespaces")
+        sources = self._get("msources")
+        namespaces = self._get("mnamespaces")
         self.info = DefinitionsInfo(
             digest=stamp.digest,
             schema=stamp.schema,
@@ -291,7 +292,7 @@ class Snapshot:
 
     def affected(self, namespace: str, name: str) -> list[tuple[str, Ranges]]:
         """Every advisory's ranges for a package, by ``ref`` ascending; ``name`` normalised."""
-        value = self._get(f"a{namespace}\0{name}".encode(errors="replace"))
+        value = self._get(f"a{namespace}\0{name}")
         if value is None:
             return []
         try:
@@ -299,29 +300,46 @@ class Snapshot:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise _damaged(self._stamp.digest) from None
 
+    def undecoded(self, namespace: str, name: str) -> list[bytes]:
+        """The same, each record as it lies in the file (texts as UTF-8). ``decoded`` decodes them."""
+        value = self._get(f"a{namespace}\0{name}")
+        if value is None:
+            return []
+        try:
+            return list(map(bytes, _decode_apart(value)))
+        except msgspec.MsgspecError:
+            raise _damaged(self._stamp.digest) from None
+
+    def decoded(self, stored: Sequence[bytes]) -> list[tuple[str, Ranges]]:
+        """The refs and the ranges of some records that ``undecoded`` gave."""
+        try:
+            return _decode_group.decode(grouping.together(stored))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise _damaged(self._stamp.digest) from None
+
     def advisory(self, ref: str) -> Advisory | None:
         """The advisory that ``ref`` (``source/id``) names."""
-        value = self._get(b"v" + ref.encode(errors="replace"))
+        value = self._get("v" + ref)
         return records.decode_advisory(ref, value) if value is not None else None
 
     def cve(self, identifier: str) -> CveRecord | None:
         """What is known of a CVE: NVD's scores, KEV."""
-        value = self._get(b"c" + identifier.encode(errors="replace"))
+        value = self._get("c" + identifier)
         return records.decode_cve(value) if value is not None else None
 
     def epss(self, identifier: str) -> Epss | None:
         """A CVE's EPSS score."""
-        value = self._get(b"e" + identifier.encode(errors="replace"))
+        value = self._get("e" + identifier)
         return records.decode_epss(value) if value is not None else None
 
     def end_of_life(self, release: str) -> str:
         """From when a release (``namespaces.lifecycle``) is no longer looked after; empty if not known."""
-        value = self._get(b"d" + release.encode(errors="replace"))
+        value = self._get("d" + release)
         return records.decode_end_of_life(value) if value is not None else ""
 
     def mapped(self, kind: str, name: str) -> tuple[str, ...]:
         """What a repository (``product``) or container name (``container``) stands for; nothing if unknown."""
-        value = self._get(f"r{kind}\0{name}".encode(errors="replace"))
+        value = self._get(f"r{kind}\0{name}")
         return records.decode_mapped(value) if value is not None else ()
 
     def stored(self, key: bytes) -> Stored | None:
@@ -367,9 +385,10 @@ class Snapshot:
     ) -> None:
         self.close()
 
-    def _get(self, key: bytes) -> Stored | None:
+    def _get(self, name: str | bytes) -> Stored | None:
         if self._store is None:
             raise DefinitionsError("these definitions were closed")
+        key = name.encode("utf-8", "replace") if isinstance(name, str) else name
         try:
             if len(key) <= LONGEST_KEY:
                 return self._read(key)

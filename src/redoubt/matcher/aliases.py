@@ -29,9 +29,11 @@ class Aliases:
         what any record says that names the id beside a CVE. Where these name several CVEs, the id is
         several flaws to them, and none of them is taken.
         """
-        names = (advisory.id, *advisory.aliases)
-        if advisory.cves or any(is_cve(name) for name in names):
+        if advisory.cves or is_cve(advisory.id):  # nearly always
             return advisory
+        if any(is_cve(name) for name in advisory.aliases):
+            return advisory
+        names = (advisory.id, *advisory.aliases)
         cves = {cve for name in names if name.startswith(flawnames.SHARED) for cve in self._cves(name)}
         if len(cves) != 1:
             return advisory

@@ -18,11 +18,12 @@ from redoubt.matcher import judge, kernel
 from redoubt.matcher.coverage import Place, coverage, place
 from redoubt.matcher.group import is_cve
 from redoubt.matcher.interface import Snapshot
-from redoubt.matcher.match import Judgement, Matching, as_reported, judgeable
+from redoubt.matcher.match import Matching, as_reported, judgeable
 from redoubt.matcher.order import finding_order, package_order
+from redoubt.matcher.outcomes import CLEAN, Judgement
 from redoubt.matcher.owned import Owners
 from redoubt.matcher.redhat import Unplaced, names_of
-from redoubt.matcher.suppress import first, suppress
+from redoubt.matcher.suppress import suppress_packages
 from redoubt.matcher.vendors import Origin, origin
 from redoubt.model import (
     AffectedRange,
@@ -37,8 +38,6 @@ from redoubt.model import (
     namespaces,
     redhat,
 )
-
-_NOTHING = Judgement((), "", 0)
 
 
 class Subject(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -138,7 +137,7 @@ class Apart:
         where, matching = self._system(asked)
         known = bool(where.scheme) and self._is_known(where, package)
         if not where.scheme or not judgeable(package, where):
-            return Verdict(where, _NOTHING, known=known)
+            return Verdict(where, CLEAN, known=known)
         matching.products.unplaced = {}
         installed = matching.installed(package, where)
         return Verdict(
@@ -191,6 +190,8 @@ class _Unscored:
     def __init__(self, snapshot: Snapshot) -> None:
         self.info = snapshot.info
         self.affected = snapshot.affected
+        self.undecoded = snapshot.undecoded
+        self.decoded = snapshot.decoded
         self.advisory = snapshot.advisory
         self.cve = snapshot.cve
         self.end_of_life = snapshot.end_of_life
@@ -246,7 +247,7 @@ def together(
         packages=tuple(packages),
         problems=report.problems,
     )
-    return suppress(result, first(kernel.rule, owners.rule)) if owners else result
+    return suppress_packages(result, kernel.rule, owners.rule) if owners else result
 
 
 def owned(report: IndexReport, verdicts: Sequence[Verdict]) -> list[bool]:

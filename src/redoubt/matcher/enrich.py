@@ -61,6 +61,8 @@ class Scores:
     def cves(self, identifiers: tuple[str, ...]) -> list[CveRecord]:
         """The records of those CVEs that have one."""
         asked = self._cves
+        if len(identifiers) == 1:
+            return [] if (record := asked[identifiers[0]]) is None else [record]
         return [record for name in identifiers if (record := asked[name]) is not None]
 
     def rebuilt(self, namespace: str, cve: str) -> tuple[Severity, str]:
@@ -103,7 +105,7 @@ def finding(group: Group, fixed: str, namespace: str, scores: Scores) -> Finding
         fixing_advisory=_fixing_advisory(group, fixed) if fixed else "",
         aliases=group.aliases,
         cvss=cvss,
-        cwes=_merged([advisory.cwes]),
+        cwes=advisory.cwes if len(advisory.cwes) < 2 else _merged([advisory.cwes]),
         kev=_kev(cves) if cves else None,
         epss=scores.epss(group.cves) if group.cves else None,
         url=advisory.url,
@@ -224,25 +226,27 @@ def _fixing_advisory(group: Group, fixed: str) -> str:
 
 
 def _references(hits: list[Hit]) -> tuple[AdvisoryReference, ...]:
-    made = [
-        AdvisoryReference(
-            ref=hit.ref,
-            url=hit.advisory.url,
-            range=item.text,
-            fixed=item.fixed,
-            status=item.status,
-            severity=rating(hit.advisory, hit.found)[0] if len(hit.advisory.cves) > 1 else _UNKNOWN,
-        )
-        for hit in hits
-        for item in hit.found
-    ]
-    return tuple(sorted(made) if len(made) > 1 else made)
+    if len(hits) == 1 and len(hits[0].found) == 1:
+        return (_reference(hits[0], hits[0].found[0]),)
+    return tuple(sorted([_reference(hit, item) for hit in hits for item in hit.found]))
+
+
+def _reference(hit: Hit, item: AffectedRange) -> AdvisoryReference:
+    return AdvisoryReference(
+        ref=hit.ref,
+        url=hit.advisory.url,
+        range=item.text,
+        fixed=item.fixed,
+        status=item.status,
+        severity=rating(hit.advisory, hit.found)[0] if len(hit.advisory.cves) > 1 else _UNKNOWN,
+    )
 
 
 def _merged(parts: list[tuple[_Ordered, ...]]) -> tuple[_Ordered, ...]:
     """All items of some tuples, sorted, each once."""
-    if len(parts) == 1 and len(parts[0]) < 2:
-        return parts[0]
+    first = parts[0]
+    if len(first) < 2 and parts.count(first) == len(parts):
+        return first
     return tuple(sorted({item for part in parts for item in part}))
 
 

@@ -19,7 +19,7 @@ from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.judge import Bearing, Installed, Ranges
 from redoubt.matcher.match import Matching, as_reported, judgeable
 from redoubt.matcher.owned import Owners
-from redoubt.matcher.suppress import Rule, first
+from redoubt.matcher.suppress import Rule, first, of_packages
 from redoubt.model import (
     AffectedRange,
     Coverage,
@@ -135,7 +135,7 @@ def explain(
         where = places[package.type]
         if not where.scheme or unidentified(package):
             continue
-        installed = asking.matching.installed(package, where)
+        installed = asking.matching.installed(package, where, counted=judgeable(package, where))
         if not unversioned(package) and not judge.ordered(where.scheme, installed.version):
             strange.add(f"{package.type}/{package.version}")
         if (told := asking.told(installed, unversioned(package))) is not None:
@@ -145,7 +145,7 @@ def explain(
     owners = None
     if detection is Detection.PRECISE:
         owners = Owners(report.packages, places, frozenset(strange), snapshot)
-        rules = (kernel.rule, owners.rule, *rules)
+        rules = (of_packages(kernel.rule, owners.rule), *rules)
     cases = [_settled(case, rules, owners, report.distribution) for case in cases]
     unplaced = asking.matching.products.unplaced
     rows = coverage(report.packages, places, report.distribution, frozenset(strange), unplaced)

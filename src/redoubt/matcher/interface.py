@@ -18,6 +18,12 @@ class Snapshot(Protocol):
     def affected(self, namespace: str, name: str) -> Sequence[tuple[str, tuple[AffectedRange, ...]]]:
         """``(ref, ranges)`` of each advisory that speaks of a package; ``name`` normalised."""
 
+    def undecoded(self, namespace: str, name: str) -> Sequence[bytes]:
+        """The same as it is kept: equal bytes say the same, and texts stand in them as UTF-8. ``decoded`` tells what."""
+
+    def decoded(self, stored: Sequence[bytes]) -> Sequence[tuple[str, tuple[AffectedRange, ...]]]:
+        """``(ref, ranges)`` of each of some that ``undecoded`` gave."""
+
     def advisory(self, ref: str) -> Advisory | None:
         """The advisory ``source/id``."""
 

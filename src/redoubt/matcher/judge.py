@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import enum
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cmp_to_key
+from functools import cmp_to_key, lru_cache
+from operator import attrgetter
 
 import msgspec
 
 from redoubt import versions
 from redoubt.model import AffectedRange, RangeFlag, Status
 from redoubt.versions import ranges as version_ranges
+from redoubt.versions.keys import INEXACT
 
 Ranges = tuple[AffectedRange, ...]
 
@@ -32,6 +34,10 @@ _HARMLESS = frozenset({Status.NOT_AFFECTED, Status.UNDER_INVESTIGATION})
 
 #: Looking a member up in its class takes thirty times as long as a global: too slow for every range.
 _NOT_AFFECTED = Status.NOT_AFFECTED
+
+
+_exact = attrgetter("exact")
+_key_and_text = attrgetter("key", "text")
 
 
 class Bearing(enum.StrEnum):
@@ -73,6 +79,7 @@ class Installed(msgspec.Struct, frozen=True, gc=False):
     source: str = ""
 
 
+@lru_cache(1 << 12)  # what was built from one source has one version
 def point(scheme: str, text: str) -> Point:
     """A version made ready to compare."""
     key = versions.lenient_key(scheme, text)
@@ -240,10 +247,27 @@ def reaches(ranges: Ranges, version: Point, package: Installed) -> bool:
     return False
 
 
+def reach(ranges: Ranges) -> bytes:
+    """A key from which upwards the ranges call no version affected: ``reaches`` is false from there on."""
+    end = b""
+    for item in ranges:
+        if item.status in _HARMLESS:
+            continue
+        if not item.upper_key or item.flags & _INEXACT:
+            return INEXACT  # above every key that is exact
+        upper = item.upper_key + b"\0" if item.flags & _INCLUSIVE else item.upper_key
+        end = max(end, upper)
+    return end
+
+
 def largest(scheme: str, points: Iterable[Point]) -> Point:
     """The highest of some versions. ``points`` must not be empty."""
     points = list(points)
-    return points[0] if len(points) == 1 else _ascending(scheme, points)[-1]
+    if len(points) == 1:
+        return points[0]
+    if all(map(_exact, points)):
+        return max(points, key=_key_and_text)
+    return _ascending(scheme, points)[-1]
 
 
 def _harm(ranges: Ranges, package: Installed, version: Point) -> list[AffectedRange]:

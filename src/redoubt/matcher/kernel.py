@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from redoubt.model import Finding, PackageFindings, Suppression
+from redoubt.model import PackageFindings, Suppression
 
 KIND = "kernel"
 
@@ -52,8 +52,8 @@ def is_not_one(kind: str, name: str, source: str) -> bool:
     return (name != source and not _KERNELS[kind].fullmatch(name)) or not _WORDS.isdisjoint(name.split("-"))
 
 
-def rule(package: PackageFindings, finding: Finding) -> Suppression | None:
-    """Why a finding does not count: it is the kernel's, and the package is none. A ``suppress.Rule``."""
+def rule(package: PackageFindings) -> Suppression | None:
+    """Why findings do not count: they are the kernel's, and the package is none. A ``suppress.PackageRule``."""
     if not is_not_one(package.type, package.name, package.source_name):
         return None
     source = package.source_name or package.name

@@ -10,8 +10,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 
-import msgspec
 from msgspec import structs
 
 from redoubt.matcher import judge, kernel, lines
@@ -22,9 +22,10 @@ from redoubt.matcher.group import Group, Hit, group, is_cve, names
 from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.judge import Installed, Point, Ranges
 from redoubt.matcher.order import finding_order, package_order
+from redoubt.matcher.outcomes import CLEAN, Flaw, Judgement, Outcome, Record, plainly
 from redoubt.matcher.owned import Owners
 from redoubt.matcher.redhat import Products
-from redoubt.matcher.suppress import first, suppress
+from redoubt.matcher.suppress import suppress_packages
 from redoubt.matcher.vendors import Origin, origin
 from redoubt.model import (
     Advisory,
@@ -43,19 +44,16 @@ from redoubt.model import (
     purl,
 )
 
-
-class Judgement(msgspec.Struct, frozen=True, gc=False):
-    """What is known of one package at one version, wherever and however often it is installed."""
-
-    findings: tuple[Finding, ...]
-    upgrade: str
-    unfixed: int
-
-
-_CLEAN = Judgement((), "", 0)
-
 #: How a range ends whose end is affected, or repairs: from there on an upgrade can be looked for.
 _ENDED = RangeFlag.FIXED | RangeFlag.INCLUSIVE
+
+#: What decides the match of a package in a namespace of products, but for its name.
+_but_name = attrgetter(
+    *["type", "version", "arch", "source_name", "source_version", "module", "vendor", "repositories"]
+)
+
+#: Where it is asked once a record, there is nothing to remember.
+_is_cve = is_cve.__wrapped__
 
 #: A global, since an enumeration's members are slow to look up.
 _UNDER_INVESTIGATION = Status.UNDER_INVESTIGATION
@@ -63,13 +61,19 @@ _UNDER_INVESTIGATION = Status.UNDER_INVESTIGATION
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """What is made here are many small things without cycles: looking for cycles takes an eighth of the time."""
+    """What is made here are many small things without cycles: looking for cycles takes an eighth of the time.
+
+    Nor are they looked through when all is done: they count as old from then on.
+    """
     running = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if running:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
@@ -88,16 +92,17 @@ def match(
     matcher = Matching(snapshot, report.distribution)
     packages = []
     strange = set()
-    for package in report.packages:
-        where = places[package.type]
-        if not where.scheme or not judgeable(package, where):
-            continue
-        installed = matcher.installed(package, where)
-        if not judge.ordered(where.scheme, installed.version):
+    for package in sorted(report.packages, key=_source):  # what has one source has mostly the same flaws
+        if (installed := matcher.named(package)) is None:
+            where = places[package.type]
+            if not where.scheme or not judgeable(package, where):
+                continue
+            installed = matcher.installed(package, where)
+        if not installed.version.exact and not judge.ordered(installed.scheme, installed.version):
             strange.add(f"{package.type}/{package.version}")
         judgement = matcher.judge(installed)
         if judgement.findings:
-            packages.append(_package_findings(package, report.distribution, judgement))
+            packages.append(as_reported(package, report.distribution, judgement))
     owners = None
     if detection is Detection.PRECISE:
         owners = Owners(report.packages, places, frozenset(strange), snapshot)
@@ -117,7 +122,7 @@ def match(
         packages=tuple(packages),
         problems=report.problems,
     )
-    return suppress(result, first(kernel.rule, owners.rule)) if owners else result
+    return suppress_packages(result, kernel.rule, owners.rule) if owners else result
 
 
 def only_fixed(report: VulnerabilityReport) -> VulnerabilityReport:
@@ -140,18 +145,43 @@ class Matching:
         self.products = Products(snapshot, distribution)
         self._scores = Scores(snapshot)
         self._aliases = Aliases(snapshot)
+        self._last: tuple[tuple[object, ...], Installed] | None = None
         self._judged: dict[Installed, Judgement] = {}
         self._advisories: dict[str, Advisory] = {}
         self._findings: dict[tuple[str, str, AffectedRange, str, str], Finding] = {}
 
-    def installed(self, package: Package, where: Place) -> Installed:
-        """What decides the match of one package. Ask once for each: some are counted."""
-        installed = as_installed(package, where)
-        if namespaces.is_of_products(where.namespace):
-            return self.products.place(package, installed, counted=judgeable(package, where))
-        if namespaces.may_name_installed(where.namespace):
+    def installed(self, package: Package, where: Place, *, counted: bool = True) -> Installed:
+        """What decides the match of one package. What definitions speak of, ``namespaces.subject`` knows.
+
+        Ask once for each package: of those that are ``counted`` some are.
+        """
+        namespace = where.namespace
+        of_products = namespaces.is_of_products(namespace)
+        name, version = namespaces.subject(namespace, package)
+        installed = Installed(
+            namespace=namespace,
+            scheme=where.scheme,
+            name=name,
+            version=judge.point(where.scheme, version),
+            arch=package.arch,
+            module=package.module,
+            repositories=() if of_products else package.repositories,
+            products=self.products.of(package, namespace, counted=counted) if of_products else None,
+            source=package.source_name if of_products else "",
+        )
+        if namespaces.may_name_installed(namespace):
             return self._by_binary(package, installed)
+        if of_products and name == package.name:
+            self._last = _but_name(package), installed
         return installed
+
+    def named(self, package: Package) -> Installed | None:
+        """The same of a package that only its name tells from the last one of a product, which was judgeable."""
+        if self._last is None or self._last[0] != _but_name(package):
+            return None
+        installed = self._last[1]
+        self.products.of(package, installed.namespace, counted=True)
+        return structs.replace(installed, name=package.name)
 
     def _by_binary(self, package: Package, installed: Installed) -> Installed:
         """The package as it is installed, where definitions speak of it so, and not of its source."""
@@ -163,16 +193,15 @@ class Matching:
 
     def judge(self, package: Installed) -> Judgement:
         """The findings of one package, and what would repair them."""
+        if package.products is not None:
+            return self._judge_of_product(package)
         if (known := self._judged.get(package)) is None:
             known = self._judged[package] = self._judge(package)
         return known
 
     def _judge(self, package: Installed) -> Judgement:
-        if package.products is None:
-            entries = self._snapshot.affected(package.namespace, package.name)
-        else:
-            entries = self.products.entries(package)
-        affected: list[Hit] = []
+        entries = self._snapshot.affected(package.namespace, package.name)
+        hits: list[Hit] = []
         denied: list[str] = []
         subscribed = lines.subscribed(package)
         for ref, ranges in entries:
@@ -182,31 +211,79 @@ class Matching:
             elif found and not (subscribed and lines.repaired_for_subscribers(ranges, package)):
                 advisory = self.advisory(ref)
                 if not advisory.withdrawn:
-                    affected.append(Hit(ref, advisory, ranges, found))
-        if not affected:
-            return _CLEAN
-        every, affected = affected, lines.Notices(package, entries, self.advisory).counting(affected)
-        groups = group(affected, self._denied_names(denied, affected))
+                    hits.append(Hit(ref, advisory, ranges, found))
+        return self._settled(package, entries, hits, denied) if hits else CLEAN
+
+    def _judge_of_product(self, package: Installed) -> Judgement:
+        """The same where a package's records mostly are those of others of its source."""
+        records = self.products.records(package)
+        outcomes = [item.outcome or self._outcome(item, package) for item in records]
+        if (plain := plainly(outcomes, package.scheme)) is not None:
+            return plain
+        pairs = list(zip(records, outcomes, strict=True))
+        hits = [outcome.hit for _, outcome in pairs if outcome.hit is not None]
+        denied = [record.ref for record, outcome in pairs if outcome.denies]
+        entries = [(item.ref, item.ranges) for item in records]
+        return self._settled(package, entries, hits, denied)
+
+    def _outcome(self, record: Record, package: Installed) -> Outcome:
+        """What a record comes to for a package, and for all that it says the same of."""
+        ref, ranges = record.ref, record.ranges
+        found = judge.hits(ranges, package, package.version)
+        if found is None:
+            identifier = ref.partition("/")[2]
+            outcome = Outcome(denies=True, name=identifier if _is_cve(identifier) else "")
+        elif not found:
+            outcome = Outcome(reach=judge.reach(ranges))
+        else:
+            outcome = self._hit(ref, ranges, found, package)
+        record.outcome = outcome
+        return outcome
+
+    def _hit(self, ref: str, ranges: Ranges, found: list[AffectedRange], package: Installed) -> Outcome:
+        advisory = self._snapshot.advisory(ref) or _unnamed(ref)
+        if advisory.withdrawn:
+            return Outcome(reach=judge.reach(ranges))
+        name = advisory.id
+        if advisory.aliases or advisory.cves or not _is_cve(name):
+            return Outcome(Hit(ref, self._aliases.named(advisory), ranges, found))
+        hit = Hit(ref, advisory, ranges, found)
+        item = Group(name, (), (name,), [hit])
+        flaw = self._flaw(item, package)
+        order = finding_order(flaw.finding)
+        if flaw.fix is None:
+            return Outcome(hit, name=name, flaw=flaw, order=order)
+        least = _least(item, flaw.fix, package)
+        return Outcome(hit, name=name, reach=judge.reach(ranges), flaw=flaw, least=least, order=order)
+
+    def _settled(
+        self, package: Installed, entries: Sequence[tuple[str, Ranges]], every: list[Hit], denied: list[str]
+    ) -> Judgement:
+        """What ``every`` hit among the records of a package comes to, where ``denied`` deny flaws."""
+        hits = lines.Notices(package, entries, self.advisory).counting(every)
+        groups = group(hits, self._denied_names(denied, hits))
         if not groups:
-            return _CLEAN
-        findings: list[Finding] = []
-        fixes: list[Point | None] = []
-        unfixed = 0
-        for item in groups:
-            fix = judge.smallest_fix([hit.ranges for hit in item.hits], package)
-            made = self._finding(item, fix.text if fix else "", package.namespace)
-            findings.append(made)
-            if made.fix_channel:
-                fix = None
-            fixes.append(fix)
-            if fix is None and made.status is not _UNDER_INVESTIGATION:
-                unfixed += 1
-        upgrade = self._upgrade(package, _but(entries, every, affected), groups, fixes)
-        if affected is not every and lines.minor(upgrade) != lines.minor(package.version.text):
+            return CLEAN
+        flaws = [self._flaw(item, package) for item in groups]
+        fixes = [flaw.fix for flaw in flaws]
+        upgrade = self._upgrade(package, _but(entries, every, hits), groups, fixes)
+        if hits is not every and lines.minor(upgrade) != lines.minor(package.version.text):
             upgrade = self._upgrade(package, entries, groups, fixes)  # compared with the others' fixes again
+        findings = [flaw.finding for flaw in flaws]
         if len(findings) > 1:
             findings.sort(key=finding_order)
-        return Judgement(tuple(findings), upgrade, unfixed)
+        return Judgement(tuple(findings), upgrade, sum([flaw.unfixed for flaw in flaws]))
+
+    def _flaw(self, item: Group, package: Installed) -> Flaw:
+        fix = judge.smallest_fix([hit.ranges for hit in item.hits], package)
+        fixed = fix.text if fix else ""
+        if package.products is None:
+            made = self._finding(item, fixed, package.namespace)
+        else:  # the outcome remembers it
+            made = finding(item, fixed, package.namespace, self._scores)
+        if made.fix_channel:
+            fix = None
+        return Flaw(made, fix, fix is None and made.status is not _UNDER_INVESTIGATION)
 
     def _finding(self, item: Group, fixed: str, namespace: str) -> Finding:
         """The finding of a group. What was built from one source mostly has the same flaws, word for word."""
@@ -287,25 +364,15 @@ def _unnamed(ref: str) -> Advisory:
     return Advisory(id=identifier, source=source)
 
 
+def _source(package: Package) -> str:
+    return package.source_name or package.name
+
+
 def judgeable(package: Package, where: Place) -> bool:
     """Whether a package says all that it takes, and is one that the data of its namespace speaks of."""
     if unversioned(package) or unidentified(package):
         return False
     return origin(package, where.namespace) is not Origin.THIRD_PARTY
-
-
-def as_installed(package: Package, where: Place) -> Installed:
-    """What decides the match. What definitions speak of, ``namespaces.subject`` knows."""
-    name, version = namespaces.subject(where.namespace, package)
-    return Installed(
-        namespace=where.namespace,
-        scheme=where.scheme,
-        name=name,
-        version=judge.point(where.scheme, version),
-        arch=package.arch,
-        module=package.module,
-        repositories=package.repositories,
-    )
 
 
 def _placed(item: PackageFindings, locations: tuple[Location, ...]) -> PackageFindings:
@@ -317,8 +384,10 @@ def _end_of_life(distribution: Distribution | None, snapshot: Snapshot) -> str:
     return snapshot.end_of_life(release) if release else ""
 
 
-def as_reported(package: Package, distribution: Distribution | None) -> PackageFindings:
-    """A package as reports name it, without findings."""
+def as_reported(
+    package: Package, distribution: Distribution | None, judgement: Judgement = CLEAN
+) -> PackageFindings:
+    """A package as reports name it, with what was found."""
     return PackageFindings(
         type=package.type,
         name=package.name,
@@ -326,7 +395,10 @@ def as_reported(package: Package, distribution: Distribution | None) -> PackageF
         purl=purl.of_package(package, distribution),
         arch=package.arch,
         source_name=package.source_name,
+        upgrade=judgement.upgrade,
+        unfixed=judgement.unfixed,
         locations=package.locations,
+        findings=judgement.findings,
     )
 
 
@@ -336,14 +408,3 @@ def _least(item: Group, fix: Point, package: Installed) -> Point:
     if any(found.upper in ("", fix.text) or not found.flags & _ENDED for found in ends):
         return fix
     return judge.largest(package.scheme, map(judge.end, ends))
-
-
-def _package_findings(
-    package: Package, distribution: Distribution | None, judgement: Judgement
-) -> PackageFindings:
-    return structs.replace(
-        as_reported(package, distribution),
-        upgrade=judgement.upgrade,
-        unfixed=judgement.unfixed,
-        findings=judgement.findings,
-    )

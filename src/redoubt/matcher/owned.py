@@ -12,7 +12,7 @@ from typing import Protocol
 
 from redoubt.matcher.coverage import Place, unversioned
 from redoubt.matcher.vendors import Origin, origin
-from redoubt.model import AffectedRange, Finding, Location, Package, PackageFindings, Suppression, namespaces
+from redoubt.model import AffectedRange, Location, Package, PackageFindings, Suppression, namespaces
 
 KIND = "owned"
 #: Type of a program that was found by what it says of itself.
@@ -71,8 +71,8 @@ class Owners:
             return False
         return all(self._judge(kind, place.owner) for place in locations)
 
-    def rule(self, package: PackageFindings, finding: Finding) -> Suppression | None:
-        """Why a finding does not count: every place of its package is owned. A ``suppress.Rule``."""
+    def rule(self, package: PackageFindings) -> Suppression | None:
+        """Why findings do not count: every place of their package is owned. A ``suppress.PackageRule``."""
         if not self.owns(package.type, package.locations):
             return None
         owners = dict.fromkeys(place.owner for place in package.locations)

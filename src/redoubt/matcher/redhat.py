@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
+from operator import attrgetter, eq
 from typing import TypeAlias
 
 import msgspec
@@ -18,6 +18,7 @@ import msgspec
 from redoubt.matcher import judge, lines
 from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.judge import Installed, Ranges
+from redoubt.matcher.outcomes import Record
 from redoubt.model import AffectedRange, Distribution, Package, redhat
 from redoubt.model.redhat import Near
 
@@ -30,8 +31,14 @@ _MAIN_STREAM = Near.MAIN_STREAM
 #: What tells ranges apart that speak of the same package.
 _but_channel = attrgetter("lower_key", "upper_key", "flags", "lower", "upper", "status", "severity", "notice")
 
+#: What ranges say of a package that they speak of.
+_said = attrgetter(
+    *["lower_key", "upper_key", "flags", "lower", "upper", "status", "severity", "notice", "channel"]
+)
+
 #: ``arch`` of a range that speaks of a source package, and so of all that is built from it.
 _SOURCE = "src"
+_SOURCE_TEXT = _SOURCE.encode()
 
 
 class Unplaced(msgspec.Struct):
@@ -46,15 +53,9 @@ class Unplaced(msgspec.Struct):
     names: set[str] = msgspec.field(default_factory=set)
 
 
-#: What records say of one name, by ref.
-_Records: TypeAlias = Sequence[tuple[str, Ranges]]
-
-
-class _Said(msgspec.Struct, gc=False):
-    """The ranges of one record: those that name the package itself, and those that name what it was built from."""
-
-    named: Ranges = ()
-    sourced: Ranges = ()
+#: What names the words of one record on a package and its source: what is stored of them, once or of several names;
+#: the ref where it only speaks of the source.
+_Key: TypeAlias = bytes | tuple[bytes, ...] | str
 
 
 class _Nears(dict[str, Near | None]):
@@ -69,6 +70,71 @@ class _Nears(dict[str, Near | None]):
         return known
 
 
+class _Alike(dict[_Key, Record]):
+    """The records about packages of one source that only differ in their names, each chosen from once."""
+
+    def __init__(
+        self, package: Installed, snapshot: Snapshot, nears: _Nears, sourced: dict[str, Ranges]
+    ) -> None:
+        super().__init__()
+        self._package = package
+        self._snapshot = snapshot
+        self._nears = nears
+        self._line = lines.minor(package.version.text)
+        #: By ref, the record last chosen from: that of another package often says the same of other products.
+        self._refs: dict[str, Record] = {}
+        #: By ref, what records say of the source package.
+        self.sourced = sourced
+
+    def records(self, stored: Sequence[bytes]) -> list[Record]:
+        """What is stored of one package."""
+        unknown = [key for key in stored if key not in self]
+        if unknown:
+            for key, (ref, ranges) in zip(unknown, self._snapshot.decoded(unknown), strict=True):
+                self[key] = self._chosen(ref, _not_of_source(ranges), self.sourced.get(ref, ()))
+        return [record for record in map(self.__getitem__, stored) if record.ranges]
+
+    def __missing__(self, key: _Key) -> Record:
+        known = self[key] = self._chosen(*self.said(key))
+        return known
+
+    def _chosen(self, ref: str, named: Ranges, sourced: Ranges) -> Record:
+        ranges = _chosen(named, sourced, self._package, self._nears)
+        if len(ranges) > 1:
+            ranges = lines.of_minor(self._line, _once(ranges))
+        known = self._refs.get(ref)
+        if known is None or not _same(known.ranges, ranges):
+            known = self._refs[ref] = Record(ref, ranges)
+        return known
+
+    def said(self, key: _Key) -> tuple[str, Ranges, Ranges]:
+        """A record's ref, its ranges that name the package itself, and those that name what it was built from."""
+        if isinstance(key, str):
+            return key, (), self.sourced[key]
+        records = self._snapshot.decoded((key,) if isinstance(key, bytes) else key)
+        ref = records[0][0]
+        named = tuple([item for _, ranges in records for item in _not_of_source(ranges)])
+        return ref, named, self.sourced.get(ref, ())
+
+    def merged(self, lists: Sequence[Sequence[bytes]]) -> list[_Key]:
+        """The key of each record in ``lists`` or about the source, in the order of their refs."""
+        keys: dict[str, _Key] = {ref: ref for ref in self.sourced}
+        several: dict[str, list[bytes]] = {}
+        for records in lists:
+            for stored in records:
+                ref = self[stored].ref
+                several.setdefault(ref, []).append(stored)
+        for ref, parts in several.items():
+            keys[ref] = parts[0] if len(parts) == 1 else tuple(parts)
+        return [keys[ref] for ref in sorted(keys)]
+
+    def explained(self, key: _Key) -> tuple[str, Ranges, Ranges]:
+        """A record's ref, all its ranges, and those that speak of the package and its product."""
+        ref, named, sourced = self.said(key)
+        chosen = _chosen(named, sourced, self._package, self._nears)
+        return ref, (*named, *_of_any_arch(sourced)), lines.of_minor(self._line, chosen)
+
+
 class Products:
     """Places packages in products and gives the ranges about them. One for a run: it counts and remembers."""
 
@@ -77,65 +143,65 @@ class Products:
         self._distribution = distribution
         self._meanings: dict[str, tuple[str, ...]] = {}
         self._repositories: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._entries: dict[tuple[object, ...], list[tuple[str, Ranges]]] = {}
-        self._sourced: dict[tuple[str, str], _Records] = {}
+        self._has_layered = redhat.LAYERED in snapshot.info.namespaces
+        #: What was remembered of packages of one source, and what records say of that: packages come by source.
+        self._source: tuple[str, str] | None = None
+        self._sourced: dict[str, Ranges] = {}
+        self._alikes: dict[tuple[object, ...], _Alike] = {}
         self._nears: dict[tuple[str, ...], _Nears] = {}
         #: Package type → those that are in no product.
         self.unplaced: dict[str, Unplaced] = {}
 
-    def place(self, package: Package, installed: Installed, *, counted: bool) -> Installed:
-        """The package with its products. One that is ``counted`` is, where they are not known."""
-        if package.repositories not in self._repositories:
+    def of(self, package: Package, namespace: str, *, counted: bool) -> tuple[str, ...]:
+        """The products of a package. One that is ``counted`` is, where they are not known."""
+        if (products := self._repositories.get(package.repositories)) is None:
             meant = (self._means(name) for name in package.repositories)
-            self._repositories[package.repositories] = tuple(sorted({cpe for cpes in meant for cpe in cpes}))
-        products = self._repositories[package.repositories]
-        if not products and installed.namespace != redhat.CONTAINERS:
-            products = (f"cpe:/o:redhat:enterprise_linux:{installed.namespace.partition(':')[2]}",)
+            products = tuple(sorted({cpe for cpes in meant for cpe in cpes}))
+            self._repositories[package.repositories] = products
+        if not products and namespace != redhat.CONTAINERS:
+            products = (f"cpe:/o:redhat:enterprise_linux:{namespace.partition(':')[2]}",)
             if counted:
                 self._count(package)
-        return msgspec.structs.replace(
-            installed, repositories=(), products=products, source=package.source_name
-        )
+        return products
 
-    def entries(self, package: Installed) -> list[tuple[str, Ranges]]:
-        """What each record says of a package: the ranges that speak of it and its product, by ref."""
-        line = lines.minor(package.version.text)
-        key = (
-            package.namespace,
-            package.name,
-            package.source,
-            package.arch,
-            package.module,
-            package.products,
-            line,
-        )
-        if (known := self._entries.get(key)) is None:  # whatever its version is within its line
-            nears = self._nears_of(package)
-            known = self._entries[key] = []
-            for ref, said in self._said(package):
-                ranges = _chosen(said, package, nears)
-                if len(ranges) > 1:
-                    ranges = lines.of_minor(line, _once(ranges))
-                if ranges:
-                    known.append((ref, ranges))
-        return known
+    def records(self, package: Installed) -> list[Record]:
+        """What each record says of a package: the ranges that speak of it and its product, by ref.
+
+        A record that says the same of several packages that only differ in their names is the same object.
+        """
+        alike, lists = self._stored(package)
+        if len(lists) == 1 and not alike.sourced:  # nearly always
+            return alike.records(lists[0])
+        return [record for record in map(alike.__getitem__, alike.merged(lists)) if record.ranges]
 
     def explained(self, package: Installed) -> list[tuple[str, Ranges, Ranges]]:
-        """The same with all ranges of each record before those that speak of the package."""
-        nears, line = self._nears_of(package), lines.minor(package.version.text)
-        return [
-            (
-                ref,
-                (*said.named, *_of_any_arch(said.sourced)),
-                lines.of_minor(line, _chosen(said, package, nears)),
-            )
-            for ref, said in self._said(package)
-        ]
+        """The ref of each record about a package or its source, all its ranges, and those that speak of the package."""
+        alike, lists = self._stored(package)
+        return [alike.explained(key) for key in alike.merged(lists)]
 
-    def _nears_of(self, package: Installed) -> _Nears:
-        products = package.products or ()
-        if (known := self._nears.get(products)) is None:
-            known = self._nears[products] = _Nears(products)
+    def _stored(self, package: Installed) -> tuple[_Alike, list[Sequence[bytes]]]:
+        """What remembers the words of records about packages like this one, and what is stored under each of its names."""
+        stored = self._snapshot.undecoded
+        if package.namespace == redhat.CONTAINERS:
+            names = self._snapshot.mapped("container", package.name) or (package.name,)
+            return self._alike(package, ""), [stored(package.namespace, name) for name in names]
+        source = package.source or package.name
+        lists: list[Sequence[bytes]] = [stored(package.namespace, package.name)]
+        if self._has_layered and (layered := stored(redhat.LAYERED, package.name)):
+            lists.append(layered)
+        return self._alike(package, source), lists
+
+    def _alike(self, package: Installed, source: str) -> _Alike:
+        if self._source != (package.namespace, source):
+            self._source = package.namespace, source
+            self._sourced = self._of_source(package.namespace, source)
+            self._alikes = {}
+        key = package.version.text, package.arch, package.module, package.products
+        if (known := self._alikes.get(key)) is None:
+            products = package.products or ()
+            if (nears := self._nears.get(products)) is None:
+                nears = self._nears[products] = _Nears(products)
+            known = self._alikes[key] = _Alike(package, self._snapshot, nears, self._sourced)
         return known
 
     def _count(self, package: Package) -> None:
@@ -159,52 +225,24 @@ class Products:
             self._meanings[repository] = known
         return known
 
-    def _said(self, package: Installed) -> list[tuple[str, _Said]]:
-        """What each record says of a package or its source, by ref."""
-        if package.namespace == redhat.CONTAINERS:
-            names = self._snapshot.mapped("container", package.name) or (package.name,)
-            return _merged([self._snapshot.affected(package.namespace, name) for name in names], [])
-        source = package.source or package.name
-        of_itself: list[_Records] = []
-        of_source: list[_Records] = []
-        for namespace in (package.namespace, redhat.LAYERED):
-            if own := self._snapshot.affected(namespace, package.name):
-                of_itself.append(own)
-            if others := self._of_source(namespace, source):
-                of_source.append(others)
-        return _merged(of_itself, of_source)
-
-    def _of_source(self, namespace: str, source: str) -> _Records:
-        """What records say of a source package. Asked for each package that was built from it."""
-        key = namespace, source
-        if (known := self._sourced.get(key)) is None:
-            every = self._snapshot.affected(namespace, source)
-            chosen = [(ref, _of_source(ranges)) for ref, ranges in every]
-            known = self._sourced[key] = [item for item in chosen if item[1]]
-        return known
+    def _of_source(self, namespace: str, source: str) -> dict[str, Ranges]:
+        """What records say of a source package, by ref."""
+        if not source:
+            return {}
+        found: dict[str, Ranges] = {}
+        for where in (namespace, redhat.LAYERED) if self._has_layered else (namespace,):
+            speaking = [
+                stored for stored in self._snapshot.undecoded(where, source) if _SOURCE_TEXT in stored
+            ]
+            for ref, ranges in self._snapshot.decoded(speaking):
+                if chosen := _of_source(ranges):
+                    found[ref] = found.get(ref, ()) + chosen
+        return found
 
 
 def names_of(repository: str) -> tuple[str, str]:
     """The names under which the product of a repository is looked up, the first one first."""
     return repository, _NUMBERED.sub("", repository)
-
-
-def _merged(named: list[_Records], sourced: list[_Records]) -> list[tuple[str, _Said]]:
-    """Records about a package and about its source as one list, by ref."""
-    if not sourced and len(named) < 2:  # nearly always
-        return [(ref, _Said(_not_of_source(ranges))) for records in named for ref, ranges in records]
-    said: dict[str, _Said] = {}
-    for records in named:
-        for ref, ranges in records:
-            said.setdefault(ref, _Said()).named += _not_of_source(ranges)
-    for records in sourced:
-        for ref, ranges in records:
-            said.setdefault(ref, _Said()).sourced += ranges
-    return sorted(said.items(), key=_ref)
-
-
-def _ref(item: tuple[str, _Said]) -> str:
-    return item[0]
 
 
 def _of_source(ranges: Ranges) -> Ranges:
@@ -218,28 +256,28 @@ def _not_of_source(ranges: Ranges) -> Ranges:
     return ranges  # nearly always
 
 
-def _chosen(said: _Said, package: Installed, nears: _Nears) -> Ranges:
+def _chosen(named: Ranges, sourced: Ranges, package: Installed, nears: _Nears) -> Ranges:
     """The ranges of one record that decide: of the package's own stream before those of the main stream,
     and then those that name it before those that name its source.
     """
-    if len(said.named) == 1 and not said.sourced:  # two in three
-        item = said.named[0]
+    if len(named) == 1 and not sourced:  # two in three
+        item = named[0]
         if nears[item.repository] is None or (
             (item.arch or item.module) and not judge.applies(item, package)
         ):
             return ()
-        return said.named
+        return named
     own: list[AffectedRange] = []
     main: list[AffectedRange] = []
-    for item in said.named:
+    for item in named:
         near = nears[item.repository]
         if near is not None and (not (item.arch or item.module) or judge.applies(item, package)):
             (main if near is _MAIN_STREAM else own).append(item)
-    if own or not said.sourced:
+    if own or not sourced:
         return tuple(own or main)
     own_of_source: list[AffectedRange] = []
     main_of_source: list[AffectedRange] = []
-    for item in _of_any_arch(said.sourced):
+    for item in _of_any_arch(sourced):
         near = nears[item.repository]
         if near is not None and judge.applies(item, package):
             (main_of_source if near is _MAIN_STREAM else own_of_source).append(item)
@@ -257,6 +295,13 @@ def _once(ranges: Ranges) -> Ranges:
     for item in ranges:
         kept.setdefault(_but_channel(item), item)
     return tuple(kept.values())
+
+
+def _same(some: Ranges, others: Ranges) -> bool:
+    """Whether ranges that speak of a package say the same of it: in which of its products does not matter."""
+    if len(some) != len(others):
+        return False
+    return all(map(eq, map(_said, some), map(_said, others)))
 
 
 def _near(advisory: str, products: tuple[str, ...]) -> Near | None:

@@ -14,6 +14,8 @@ from redoubt.model import Finding, PackageFindings, Status, Suppression, Vulnera
 
 #: Says of a package and one of its findings why it does not count, or None where it does.
 Rule = Callable[[PackageFindings, Finding], Suppression | None]
+#: The same of a package, whatever was found in it.
+PackageRule = Callable[[PackageFindings], Suppression | None]
 
 
 def first(*rules: Rule) -> Rule:
@@ -26,6 +28,24 @@ def first(*rules: Rule) -> Rule:
         return None
 
     return rule
+
+
+def of_packages(*rules: PackageRule) -> Rule:
+    """The rule that says of each finding what the first of several rules says of its package."""
+
+    def rule(package: PackageFindings, item: Finding) -> Suppression | None:
+        return next((reason for one in rules if (reason := one(package)) is not None), None)
+
+    return rule
+
+
+def suppress_packages(report: VulnerabilityReport, *rules: PackageRule) -> VulnerabilityReport:
+    """The report with all findings of each package that any of ``rules`` speaks of among its ``suppressed``."""
+    for package in report.packages:
+        for rule in rules:
+            if rule(package) is not None:
+                return suppress(report, of_packages(*rules))
+    return report  # nearly always, and a rule was asked once for each package
 
 
 def suppress(report: VulnerabilityReport, rule: Rule) -> VulnerabilityReport:

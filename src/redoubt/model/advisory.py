@@ -76,15 +76,14 @@ class AffectedRange(msgspec.Struct, frozen=True, gc=False, array_like=True, orde
     @property
     def text(self) -> str:
         """The range for people: ``>= 1.0, < 1.4``, ``= 1.3``, ``any version``."""
+        lower, upper = self.lower, self.upper
+        if not upper:
+            return f">= {lower}" if lower else "any version"
         inclusive = self.flags & _INCLUSIVE
-        if inclusive and self.lower and self.lower == self.upper:
-            return f"= {self.lower}"
-        bounds = []
-        if self.lower:
-            bounds.append(f">= {self.lower}")
-        if self.upper:
-            bounds.append(f"{'<=' if inclusive else '<'} {self.upper}")
-        return ", ".join(bounds) or "any version"
+        if inclusive and lower == upper:
+            return f"= {lower}"
+        below = f"{'<=' if inclusive else '<'} {upper}"
+        return f">= {lower}, {below}" if lower else below
 
     @property
     def bounds(self) -> tuple[bytes, bytes, str, str, bool, bool]:

@@ -6,6 +6,7 @@ The feeds write with these rules and the matcher reads with them, so they live i
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from redoubt.model.package import Distribution, Package
 
@@ -234,11 +235,13 @@ def has_channels(namespace: str) -> bool:
     return namespace.partition(":")[0] in _CHANNELS
 
 
+@lru_cache(1024)
 def is_of_products(namespace: str) -> bool:
     """Whether records of a namespace hold for packages of certain products only (``redhat:9``, ``rhcc``)."""
     return namespace.partition(":")[0] in _BY_PRODUCT
 
 
+@lru_cache(1024)
 def may_name_installed(namespace: str) -> bool:
     """Whether some definitions name what is installed (``binary``) where others name its source."""
     return namespace.partition(":")[0] in _BY_BOTH

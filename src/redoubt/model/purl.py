@@ -188,13 +188,14 @@ def _operating_system(package: Package, distribution: Distribution | None) -> st
     upstream = package.source_name
     if upstream and package.source_version:
         upstream = f"{upstream}@{package.source_version}"
-    qualifiers = (
-        ("arch", package.arch),
-        ("distro", distro),
-        ("epoch", "" if epoch == "0" else epoch),
-        ("upstream", upstream),
-    )
-    return _text(package.type, scope, package.name, version, qualifiers)
+    epoch = "" if epoch == "0" else epoch
+    return _text(package.type, scope, package.name) + _end(version, package.arch, distro, epoch, upstream)
+
+
+@lru_cache(1 << 10)  # what was built from one source ends alike
+def _end(version: str, arch: str, distro: str, epoch: str, upstream: str) -> str:
+    qualifiers = ("arch", arch), ("distro", distro), ("epoch", epoch), ("upstream", upstream)
+    return _after_name(version, qualifiers)
 
 
 def _container(package: Package) -> str:
@@ -209,14 +210,17 @@ def _container(package: Package) -> str:
 
 
 def _text(
-    kind: str, scope: str, name: str, version: str, qualifiers: tuple[tuple[str, str], ...] = ()
+    kind: str, scope: str, name: str, version: str = "", qualifiers: tuple[tuple[str, str], ...] = ()
 ) -> str:
     """The whole. ``qualifiers`` are in the order of their keys; those without a value are left out."""
     text = f"pkg:{kind}{_path(scope) if scope else ''}"
     if name or not scope:
         text += "/" + _quote(name)
-    if version:
-        text += "@" + _quote(version)
+    return text + _after_name(version, qualifiers) if version or qualifiers else text
+
+
+def _after_name(version: str, qualifiers: tuple[tuple[str, str], ...]) -> str:
+    text = "@" + _quote(version) if version else ""
     mark = "?"
     for key, value in qualifiers:
         if value:

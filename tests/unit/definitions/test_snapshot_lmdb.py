@@ -203,6 +203,29 @@ def test_damage_that_is_met_when_reading_is_said(place):
         definitions.affected("pypi", "shop")
 
 
+def test_damage_that_is_met_in_what_is_stored_is_said(place):
+    path = place / snapshot.DATA
+    data = bytearray(path.read_bytes())
+    data[data.index(b"\x92\xabosv/PYSEC-1")] = 0xC1
+    path.write_bytes(data)
+    with Snapshot.open(place) as definitions:
+        with pytest.raises(DefinitionsError, match="damaged; import"):
+            definitions.undecoded("pypi", "shop")
+        with pytest.raises(DefinitionsError, match="damaged; import"):
+            definitions.decoded([b"\x92\xa5osv/1"])
+
+
+def test_what_is_stored_says_what_was_asked_for(place):
+    with Snapshot.open(place) as definitions:
+        for name in (("debian:12", "openssl"), ("pypi", "shop"), ("pypi", "unknown")):
+            stored = definitions.undecoded(*name)
+            assert definitions.decoded(stored) == definitions.affected(*name)
+            assert definitions.decoded(stored[::-1]) == definitions.affected(*name)[::-1]
+            assert all(
+                ref.encode() in one for one, (ref, _) in zip(stored, definitions.affected(*name), strict=True)
+            )
+
+
 def test_stamp_that_names_another_digest_is_found_by_verify(place):
     stamp = msgspec.json.decode((place / snapshot.STAMP).read_bytes())
     stamp["digest"] = "sha256:" + "0" * 64

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from redoubt import versions
 from redoubt.model import (
     Advisory,
@@ -57,6 +59,12 @@ class MemorySnapshot:
     def affected(self, namespace: str, name: str) -> list[tuple[str, tuple[AffectedRange, ...]]]:
         self.asked.append(f"{namespace}/{name}")
         return self._affected.get((namespace, name), [])
+
+    def undecoded(self, namespace: str, name: str) -> list[bytes]:
+        return [msgspec.msgpack.encode(record) for record in self.affected(namespace, name)]
+
+    def decoded(self, stored: Iterable[bytes]) -> list[tuple[str, tuple[AffectedRange, ...]]]:
+        return [msgspec.msgpack.decode(one, type=tuple[str, tuple[AffectedRange, ...]]) for one in stored]
 
     def advisory(self, ref: str) -> Advisory | None:
         return self.advisories.get(ref)
