@@ -215,3 +215,39 @@ def test_the_version_is_for_callers_who_are_known() -> None:
 def test_without_passwords_and_tokens_nobody_is_let_in(scheme: str) -> None:
     with pytest.raises(Unauthenticated):
         asyncio.run(Authenticator().caller(f"{scheme} YTpi", None, ""))
+
+
+HOSTILE = [
+    b"",
+    b"[" * 100_000,
+    b'{"x":' * 100_000,
+    b'{"unknown":' + b"[" * 100_000 + b"]" * 100_000 + b',"number":1}',
+    b"\xef\xbb\xbf{}",
+    '{"number":1}'.encode("utf-16"),
+    b'{"number":1' + b"0" * 5000 + b"}",
+    b'{"number":NaN}',
+    b'{"number":1}x',
+    b"null",
+]
+
+
+def test_hostile_bodies_are_refused_in_words() -> None:
+    with client() as http:
+        for kind in ("application/json", "multipart/form-data; boundary=x", "application/msgpack", ";"):
+            for sent in HOSTILE:
+                answer = http.post("/body", content=sent, headers={"Content-Type": kind})
+                assert shape(answer) == (400, 3)
+                assert len(answer.json()["message"]) > 10
+                assert sent or answer.json()["message"] == "the body is missing"
+
+
+def test_a_recursion_of_ours_is_not_the_callers_fault() -> None:
+    @get("/loops", opt=anonymous())
+    async def loops() -> str:
+        def again(depth: int) -> int:
+            return again(depth + 1) + 1
+
+        return str(again(0))
+
+    with client([loops]) as http:
+        assert shape(http.get("/loops")) == (500, 13)

@@ -118,12 +118,24 @@ def _http(request: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
         return _unforeseen(request, error)
     message = error.detail
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        told = [
-            f"{one.get('key', '')}: {one.get('message', '')}" for one in error.extra if isinstance(one, dict)
-        ]
+        told = [_told(one) for one in error.extra if isinstance(one, dict)]
         message = "; ".join(told) or message
     allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     return answer(_STATUSES.get(status, Code.INVALID_ARGUMENT), message, status, allowed)
+
+
+def _told(one: dict[str, Any]) -> str:
+    key, message = str(one.get("key", "")), str(one.get("message", ""))
+    if key == "data" and message == "'data'":
+        return "the body is missing"
+    return f"{key}: {message}"
+
+
+def _too_deep(request: AnyRequest, error: RecursionError) -> Response[ErrorBody]:
+    """msgspec says so of a body; from anywhere else it is our fault."""
+    if "deserializing" not in str(error):
+        return _unforeseen(request, error)
+    return answer(Code.INVALID_ARGUMENT, "the body is nested too deeply")
 
 
 def _away(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
@@ -152,5 +164,6 @@ HANDLERS: ExceptionHandlersMap = {
     HTTPException: _http,
     **dict.fromkeys(AWAY, _away),
     asyncpg.DataError: _unfit,
+    RecursionError: _too_deep,
     Exception: _unforeseen,
 }

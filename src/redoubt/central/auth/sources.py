@@ -43,9 +43,10 @@ def source(peer: str, forwarded: Iterable[str], trusted: tuple[Network, ...]) ->
         return here
     hops = [part.strip() for value in forwarded for part in value.split(",") if part.strip()]
     for hop in reversed(hops[-32:]):
-        if not _is_address(hop):
+        address = _without_port(hop)
+        if not _is_address(address):
             break
-        here = normal(hop)
+        here = normal(address)
         if not _among(here, trusted):
             break
     return here
@@ -68,9 +69,16 @@ def _among(address: str, trusted: tuple[Network, ...]) -> bool:
     return any(parsed in network for network in trusted)
 
 
+def _without_port(hop: str) -> str:
+    """``192.0.2.1:4711`` and ``[2001:db8::1]:4711`` without the port, which some proxies add."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
+
+
 def _is_address(text: str) -> bool:
     try:
-        ip_address(text.strip("[]"))
+        ip_address(text)
     except ValueError:
         return False
     return True
