@@ -268,6 +268,17 @@ def test_spoilt_record_is_counted_and_the_rest_is_read(tmp_path, change, reason)
     assert reason in detail
 
 
+def test_a_module_that_is_no_name_spoils_its_record():
+    """Found by fuzzing: no package is in such a module, and a flaw that never matches is no flaw to anybody."""
+    from redoubt.definitions.feeds.interface import SpoiltRecord
+    from redoubt.definitions.feeds.ranges import affected
+
+    assert affected("rpm", upper="1-1", module="nodejs:18").module == "nodejs:18"
+    for part in ("arch", "module", "repository", "channel", "notice"):
+        with pytest.raises(SpoiltRecord, match="no name"):
+            affected("rpm", upper="1-1", **{part: "a\0"})
+
+
 @pytest.mark.parametrize(
     ("pattern", "operation_", "expected"),
     [

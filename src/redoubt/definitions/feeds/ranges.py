@@ -44,8 +44,12 @@ def affected(
     """Versions from ``lower`` (inclusive; empty or ``0``: from the first) up to ``upper`` (empty: open).
 
     ``end`` says what the upper end is: ``FIXED`` and ``LIMIT`` exclude it, ``LAST`` includes it. Raises
-    ``SpoiltRecord`` where a text cannot be a version at all.
+    ``SpoiltRecord`` where a text cannot be a version at all, or what restricts it cannot be a name: such a range would
+    never hold, and nobody would know.
     """
+    for text in (arch, module, repository, channel, notice):
+        if not text.isprintable():
+            raise SpoiltRecord(f"restricted to what is no name: {text[:80]!r}")
     for text in (lower, upper):
         if len(text) > MAX_VERSION or not text.isprintable():
             raise SpoiltRecord(f"not a version: {text[:80]!r}")
