@@ -166,3 +166,9 @@ def test_a_refusal_cannot_steer_the_terminal(run: Run, central: StandIn) -> None
     assert "\x1b" not in stderr
     assert stderr.count("\n") == 1
     assert len(stderr) < 800
+
+
+def test_a_path_that_central_does_not_know_is_told_apart(run: Run, central: StandIn) -> None:
+    central.routes["GET /v1/export/images"] = refusal(404, "Not Found", 5)
+    stderr = run("central", "export", "images", code=6).stderr
+    assert "/v1/export/images: there is no such thing; this Central is of another version" in stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,23 @@ def test_nothing_secret_is_in_any_message(central: StandIn, bundle: Path) -> Non
         code = {400: 4, 401: 5, 403: 5}.get(status, 6)
         done = upload(central, "--scanner-db-file", bundle, code=code)
         assert TOKEN not in done.stderr + done.stdout
+
+
+def test_a_server_that_dies_in_the_midst_of_an_upload_is_one_line(
+    central: StandIn, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bundle.open("ab") as file:
+        file.write(bytes(8 << 20))  # more than fits on the way
+    handler = central._server.RequestHandlerClass
+    read = handler._body  # type: ignore[attr-defined]
+
+    def dying(self: BaseHTTPRequestHandler) -> bytes:
+        if self.command == "POST":
+            self.rfile.read(100_000)
+            raise ConnectionError
+        return read(self)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(handler, "_body", dying)
+    stderr = upload(central, "--scanner-db-file", bundle, code=6).stderr
+    assert "broke off" in stderr
+    assert stderr.count("\n") == 1

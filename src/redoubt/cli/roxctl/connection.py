@@ -289,6 +289,8 @@ class Central:
                 )
         elif response.status == 403:
             message = f"{said or 'permission denied'}; {sent.source if sent else 'an anonymous caller'} does not permit it"
+        elif response.status == 404 and said.lower().rstrip(".") in ("", "not found"):
+            message = f"{response.where}: there is no such thing; this Central is of another version, or none"
         else:
             message = said or f"{response.where}: answered {response.status}"
         return Refused(message, response.status, said, code)

@@ -75,9 +75,7 @@ def _pasted(central: Central, *, paste: bool, by_page: bool) -> Login:
     else:
         if not paste:
             reason = "there is no browser here" if by_page else "this Central has no page to log in by"
-            click.echo(
-                f"{reason}: paste an API token ({central.settings.endpoint.url} makes them).", err=True
-            )
+            click.echo(f"{reason}: paste an API token (made with POST /v1/apitokens/generate).", err=True)
         text = click.prompt("API token", hide_input=True, err=True).strip()
     credentials.bearer(text, "what was given")
     return Login(access_token=text)
