@@ -26,6 +26,7 @@ import index as index_bench
 import make_image
 import scale as scale_bench
 import versions as versions_bench
+import wire as wire_bench
 
 DATA = Path(os.environ.get("REDOUBT_SHARED", ROOT.parent / "shared")) / "data"
 REDOUBT = str(Path(sys.executable).with_name("redoubt"))
@@ -48,6 +49,7 @@ def main() -> None:
     page += _stackrox_section()
     page += _scale_section()
     page += _versions_section()
+    page += _wire_section()
     page += _start_section()
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(page) + "\n", "utf-8")
     print("\n".join(page))
@@ -235,6 +237,23 @@ def _versions_section() -> list[str]:
     for scheme, rates in versions_bench.run().items():
         lines.append(f"| {scheme} | {rates['repeating']:,} | {rates['distinct']:,} |")
     return [*lines, ""]
+
+
+def _wire_section() -> list[str]:
+    rates = wire_bench.run()
+    return [
+        "## The one port",
+        "",
+        "Over TLS, 16 at once, from a client in Python on the same cores: compare, and read nothing else into them.",
+        "",
+        "| what | a second |",
+        "|---|---|",
+        f"| GET, a bare uvicorn | {rates['uvicorn']:,.0f} |",
+        f"| GET, the one port | {rates['one_port']:,.0f} |",
+        f"| gRPC, calls with one answer | {rates['calls']:,.0f} |",
+        f"| gRPC, a stream in chunks of 1 MB | {rates['stream']:,.0f} MB |",
+        "",
+    ]
 
 
 def _start_section() -> list[str]:

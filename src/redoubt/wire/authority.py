@@ -47,9 +47,14 @@ class Issued(msgspec.Struct, frozen=True):
     def write(self, folder: Path) -> None:
         """Put ``cert.pem``, ``key.pem`` (0600) and ``ca.pem`` into ``folder``, as ``material.Files`` looks for them."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(folder / "ca.pem", self.authorities, 0o644)
+        give(self.authorities, folder)
         _write(folder / "key.pem", self.key, 0o600)
         _write(folder / "cert.pem", self.certificate, 0o644)
+
+
+def give(authorities: bytes, folder: Path) -> None:
+    """Have the service whose folder this is trust these CAs, and no others."""
+    _write(folder / "ca.pem", authorities, 0o644)
 
 
 class Authority:

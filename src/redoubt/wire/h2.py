@@ -1,6 +1,6 @@
 """HTTP/2 for gRPC, over grpclib's: with limits, and with endings that let calls under way end.
 
-Both ends use it. What is added to grpclib, and why, is in ``docs/decisions/0018-one-port.md``; a test holds the parts of
+Both ends use it. What is added to grpclib, and why, is in ``docs/decisions/0019-one-port.md``; a test holds the parts of
 grpclib that this stands on. It must not know which calls there are.
 """
 

@@ -26,8 +26,9 @@ class Limits(msgspec.Struct, frozen=True):
     header_count: int = 128
     #: From a request's first byte, or the connection's begin, to the end of its headers.
     header_time: float = 20.0
-    #: Without a byte of a body that the application waits for.
+    #: Without a byte of a body that the application waits for; and bytes a second that have to come for long.
     body_idle: float = 60.0
+    body_rate: int = 512
     #: Between two requests.
     keep_alive: int = 75
 
@@ -58,7 +59,8 @@ class Http1(HttpToolsProtocol):
                 self.deadline = time.monotonic() + self._limits.header_time
             self._fed += len(data)
         elif self.deadline is not None:
-            self.deadline = time.monotonic() + self._limits.body_idle
+            idle = time.monotonic() + self._limits.body_idle
+            self.deadline = min(idle, self.deadline + len(data) / self._limits.body_rate)
         super().data_received(data)
         # A header that never ends is not shown to us before it does.
         if self._in_headers and self._fed > 2 * self._limits.headers and not self.transport.is_closing():

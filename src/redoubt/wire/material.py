@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import ssl
+import threading
 from pathlib import Path
 
 import msgspec
@@ -58,23 +59,28 @@ class Material:
         self._files = files
         self._alpn: list[str] = []
         self._failure = ""
+        self._lock = threading.Lock()
         self._load(files.contents())
 
-    def refresh(self) -> bool:
-        """Read the files again, and say whether other CAs are trusted now. Whatever cannot be used is logged once."""
-        try:
-            contents = self._files.contents()
-            if contents == self._contents:
-                return False
-            before = self._trusted
-            self._load(contents)
-        except RedoubtError as error:
-            if str(error) != self._failure:
-                log.warning("new certificates cannot be used yet; the ones before stay: %s", error)
-            self._failure = str(error)
-            return False
-        log.info("certificates were read again")
-        return self._trusted != before
+    def refresh(self) -> None:
+        """Read the files again; may be called from any thread. Whatever cannot be used is logged once."""
+        with self._lock:
+            try:
+                contents = self._files.contents()
+                if contents == self._contents:
+                    return
+                self._load(contents)
+            except RedoubtError as error:
+                if str(error) != self._failure:
+                    log.warning("new certificates cannot be used yet; the ones before stay: %s", error)
+                self._failure = str(error)
+            else:
+                log.info("certificates were read again")
+
+    @property
+    def trusted(self) -> bytes:
+        """The CAs that are trusted now, in PEM."""
+        return self._trusted
 
     @property
     def fingerprint(self) -> str:
@@ -87,9 +93,10 @@ class Material:
 
         It always serves what was read last: the certificate is chosen anew in each handshake.
         """
-        self._alpn = list(alpn)
-        self._load(self._contents)
-        outer = self._server_context(self._files.certificate, self._files.key)
+        with self._lock:
+            self._alpn = list(alpn)
+            self._load(self._files.contents())
+            outer = self._server_context(self._files.certificate, self._files.key, self._trusted)
 
         def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
             own = self._front is None or (name or "").lower() in self._names
@@ -106,9 +113,8 @@ class Material:
     def _load(self, contents: dict[Path, bytes]) -> None:
         files = self._files
         trusted = b"".join(contents.get(path, b"") + b"\n" for path in files.authorities)
-        self._pending = trusted
-        own = self._server_context(files.certificate, files.key)
-        front = self._server_context(*files.front) if files.front else None
+        own = self._server_context(files.certificate, files.key, trusted)
+        front = self._server_context(*files.front, trusted) if files.front else None
         client = _context(ssl.PROTOCOL_TLS_CLIENT, files.certificate, files.key, trusted)
         client.check_hostname = False
         client.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -119,8 +125,8 @@ class Material:
         self._own, self._front, self._client, self._names = own, front, client, names
         self._contents, self._trusted, self._failure = contents, trusted, ""
 
-    def _server_context(self, certificate: Path, key: Path) -> ssl.SSLContext:
-        context = _context(ssl.PROTOCOL_TLS_SERVER, certificate, key, self._pending)
+    def _server_context(self, certificate: Path, key: Path, trusted: bytes) -> ssl.SSLContext:
+        context = _context(ssl.PROTOCOL_TLS_SERVER, certificate, key, trusted)
         context.verify_mode = ssl.CERT_OPTIONAL
         context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
         context.num_tickets = 0

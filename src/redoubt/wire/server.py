@@ -66,6 +66,7 @@ class OnePort:
         limits: Limits | None = None,
     ) -> None:
         self._tls = tls
+        self._trusted = tls.trusted
         self._limits = limits or Limits()
         self._app = app
         self._calls = calls.guarded(services)
@@ -203,7 +204,10 @@ class OnePort:
 
     async def refresh(self) -> None:
         """Look at the certificates' files now. Where other CAs are trusted, services have to connect anew."""
-        if await asyncio.to_thread(self._tls.refresh):
+        await asyncio.to_thread(self._tls.refresh)
+        # Channels of this process may have read the files before.
+        if self._tls.trusted != self._trusted:
+            self._trusted = self._tls.trusted
             log.info("other CAs are trusted now; connections of services end when their calls do")
             self._drain(known=True)
 

@@ -6,7 +6,18 @@ What may not happen: an exception that the parser does not answer for, a hang, o
 
 from __future__ import annotations
 
-from targets import catalogers, containers, definitions, documents, roxctl, sboms, services, stackrox, vex
+from targets import (
+    catalogers,
+    containers,
+    definitions,
+    documents,
+    roxctl,
+    sboms,
+    services,
+    stackrox,
+    vex,
+    wire,
+)
 from targets.interface import Target
 
 TARGETS: dict[str, Target] = {
@@ -19,4 +30,5 @@ TARGETS: dict[str, Target] = {
     **services.TARGETS,
     **stackrox.TARGETS,
     **vex.TARGETS,
+    **wire.TARGETS,
 }

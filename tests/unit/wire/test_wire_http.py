@@ -296,6 +296,27 @@ def test_a_request_that_does_not_come_is_not_waited_for(tmp_path: Path, begun: b
     run(work())
 
 
+def test_a_body_that_trickles_is_not_waited_for(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+
+    async def work() -> None:
+        async with (
+            serving(certificates.material(INDEXER), limited()) as served,
+            raw(served.port, certificates) as (_, writer),
+        ):
+            writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+            await until(lambda: served.one.connections == 1)
+            sent = 0
+            while served.one.connections and sent < 200:
+                writer.write(b"x")
+                sent += 1
+                await asyncio.sleep(0.02)
+            assert sent < 200
+            assert served.app.outcomes == ["disconnected"]
+
+    run(work())
+
+
 def test_an_application_may_take_its_time(tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
 

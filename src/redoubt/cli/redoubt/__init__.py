@@ -25,6 +25,10 @@ _COMMANDS = {
     "central": (f"{_HERE}.serving:central", "Run Central, for Kubernetes."),
     "indexer": (f"{_HERE}.serving:indexer", "Run an Indexer, for Kubernetes."),
     "matcher": (f"{_HERE}.serving:matcher", "Run a Matcher, for Kubernetes."),
+    "certificates": (
+        f"{_HERE}.certificates:certificates",
+        "Make the services' CA, issue certificates, exchange them.",
+    ),
     "completion": (f"{_HERE}.completion:completion", "Print the completion script of a shell."),
     "version": (f"{_HERE}.completion:version", "Print the version."),
 }
