@@ -55,8 +55,12 @@ format: setup ## Write the code in the style that `make lint` checks
 	@$(BIN)/ruff check --fix .
 
 .PHONY: demo
-demo: setup ## Build an image out of real packages and scan it with the starter definitions
+demo: setup ## Build an image out of real packages; scan it on the spot, then through an offline Central
 	@$(BIN)/python scripts/demo.py build/demo
+
+.PHONY: run
+run: setup ## The same as demo, and leave Central running
+	@$(BIN)/python scripts/demo.py build/run --stay
 
 .PHONY: bench
 bench: setup ## Measure against the floors and Syft; writes docs/benchmarks.md

@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: What counts at the first start where nothing is said.
     default_offline: bool = False
     allowed_hosts: list[str] = []
+    #: Whether the starter definitions are loaded where none ever were.
+    starter: bool = True
     #: In online mode: where definitions are had from. Empty: they are built here out of upstream's feeds.
     definitions_url: str = ""
     #: How often they are built here, and how old they may be at most before that is tried again.

@@ -56,7 +56,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         notices = Notices(pool)
         auth = Auth.create(settings, pool, sealer(settings), notices)
         password, more = await auth.prepare(settings)
-        definitions = Definitions(settings.data)
+        definitions = Definitions(settings.data, starter=settings.starter)
         exits = Exits(pool, policy, _named(settings))
         services = Services(
             settings=settings,

@@ -42,7 +42,7 @@ def site(tmp_path: Path) -> Site:
 
 class Central:
     def __init__(self, folder: Path, url: str, policy: egress.Policy | None = None) -> None:
-        self.definitions = Definitions(folder / "data")
+        self.definitions = Definitions(folder / "data", starter=False)
         self.noted: list[tuple[str, str]] = []
         self.online = Online(
             self.definitions, folder / "data" / "online", policy or egress.Policy(), self._note, url=url
@@ -52,7 +52,7 @@ class Central:
         self.noted.append((done.digest, action))
 
     async def start(self) -> Central:
-        await self.definitions.start(starter=False)
+        await self.definitions.start()
         (self.definitions._data / "online").mkdir(parents=True, exist_ok=True)
         return self
 

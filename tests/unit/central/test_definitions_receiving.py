@@ -41,8 +41,8 @@ def nothing_is_left(data: Path) -> bool:
 
 def test_bundle_becomes_active_and_the_answer_says_what(data: Path, site: Site) -> None:
     async def work() -> None:
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
         waiting = asyncio.create_task(definitions.wait_for_change(""))
         done = await definitions.receive(body(site.bundle(1).read_bytes()))
         assert (done.channel, done.version, done.previous) == ("site", 1, "")
@@ -72,8 +72,8 @@ def test_first_start_loads_the_starter_and_a_later_one_leaves_what_is_active(dat
 
 def test_second_upload_is_refused_while_one_is_under_way(data: Path, site: Site) -> None:
     async def work() -> None:
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
         go = asyncio.Event()
 
         async def slow() -> AsyncIterator[bytes]:
@@ -101,8 +101,8 @@ def test_client_that_goes_away_leaves_nothing_and_blocks_nobody(data: Path, site
         raise ConnectionResetError("client went away")
 
     async def work() -> None:
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
         with pytest.raises((ConnectionResetError, AccessDenied)):
             await definitions.receive(broken())
         assert nothing_is_left(data)
@@ -113,8 +113,8 @@ def test_client_that_goes_away_leaves_nothing_and_blocks_nobody(data: Path, site
 
 def test_who_is_cancelled_leaves_nothing(data: Path, site: Site) -> None:
     async def work() -> None:
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
 
         async def endless() -> AsyncIterator[bytes]:
             yield b"PK"
@@ -143,8 +143,8 @@ def test_what_is_no_bundle_is_refused_in_words_for_the_client(
     data: Path, site: Site, upload: bytes, kind: type[Exception], words: str
 ) -> None:
     async def work() -> None:
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
         before = await definitions.receive(body(site.bundle(1).read_bytes()))
         with pytest.raises(kind, match=words) as refusal:
             await definitions.receive(body(upload))
@@ -157,8 +157,8 @@ def test_what_is_no_bundle_is_refused_in_words_for_the_client(
 
 def test_older_bundle_is_refused_unless_asked_for(data: Path, site: Site) -> None:
     async def work() -> None:
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
         await definitions.receive(body(site.bundle(2).read_bytes()))
         with pytest.raises(DefinitionsRefused, match="--allow-older"):
             await definitions.receive(body(site.bundle(1).read_bytes()))
@@ -170,8 +170,8 @@ def test_older_bundle_is_refused_unless_asked_for(data: Path, site: Site) -> Non
 
 def test_too_large_is_refused_before_and_while_it_arrives(data: Path, site: Site) -> None:
     async def work() -> None:
-        definitions = Definitions(data, largest=1000)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, largest=1000, starter=False)
+        await definitions.start()
         with pytest.raises(LimitExceeded):
             await definitions.receive(body(b"x"), length=1001)
         with pytest.raises(LimitExceeded):
@@ -183,8 +183,8 @@ def test_too_large_is_refused_before_and_while_it_arrives(data: Path, site: Site
 
 def test_full_disk_is_told_and_nothing_remains(data: Path, site: Site) -> None:
     async def work() -> None:
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
         try:
@@ -203,8 +203,8 @@ def test_what_a_killed_process_left_is_swept(data: Path, site: Site) -> None:
         for place in ("uploads/half.zip", "streams/.draft", "streams/abc.kv.zst", "upstream/abc/bundle.zip"):
             (data / place).parent.mkdir(parents=True, exist_ok=True)
             (data / place).write_bytes(b"left")
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
         assert [path for path in data.rglob("*") if path.is_file() and path.read_bytes() == b"left"] == []
 
     asyncio.run(work())
@@ -214,8 +214,8 @@ def test_stackrox_bundle_needs_leave_and_is_kept_for_its_own_matchers(data: Path
     bundle = stackrox.write(tmp_path, None, "one.zip", created="2026-03-01T00:00:00Z").read_bytes()
 
     async def work() -> None:
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
         with pytest.raises(DefinitionsRefused, match="`roxctl definitions trust allow-unsigned stackrox`"):
             await definitions.receive(body(bundle))
         assert definitions.upstream_bundle() is None
@@ -231,8 +231,8 @@ def test_stackrox_bundle_needs_leave_and_is_kept_for_its_own_matchers(data: Path
 
 def test_rollback_goes_back_and_forth_and_is_told(data: Path, site: Site) -> None:
     async def work() -> None:
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
         first = await definitions.receive(body(site.bundle(1).read_bytes()))
         second = await definitions.receive(body(site.bundle(2).read_bytes()))
         waiting = asyncio.create_task(definitions.wait_for_change(second.digest))
@@ -246,8 +246,8 @@ def test_rollback_goes_back_and_forth_and_is_told(data: Path, site: Site) -> Non
 
 def test_difference_is_counted(data: Path, site: Site) -> None:
     async def work() -> None:
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
         first = await definitions.receive(body(site.bundle(1).read_bytes()))
         second = await definitions.receive(body(site.bundle(2).read_bytes()))
         differs = await definitions.differ(first.digest, second.digest)
@@ -261,8 +261,8 @@ def test_stream_is_made_once_and_goes_with_its_snapshot(data: Path, site: Site) 
     from redoubt.definitions.stream import StreamReader
 
     async def work() -> None:
-        definitions = Definitions(data)
-        await definitions.start(starter=False)
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
         done = await definitions.receive(body(site.bundle(1).read_bytes()))
         one, two = await asyncio.gather(
             definitions.stream_file(done.digest), definitions.stream_file(done.digest[:20])

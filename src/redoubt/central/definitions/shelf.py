@@ -43,11 +43,15 @@ LARGEST = 8 << 30
 
 
 class Definitions:
-    """The one place at Central that changes which definitions are active."""
+    """The one place at Central that changes which definitions are active.
 
-    def __init__(self, data: Path, *, largest: int = LARGEST) -> None:
+    ``starter``: load the starter definitions where none ever were.
+    """
+
+    def __init__(self, data: Path, *, largest: int = LARGEST, starter: bool = True) -> None:
         self._data = data
         self._largest = largest
+        self._starter = starter
         self._uploads = data / "uploads"
         self._streams = data / "streams"
         self._upstream = data / "upstream"
@@ -56,7 +60,7 @@ class Definitions:
         self._changed = asyncio.Condition()
         self.library = Library(data)
 
-    async def start(self, *, starter: bool = True) -> None:
+    async def start(self) -> None:
         """Sweep what an earlier process left half-made; import the starter where nothing was ever active."""
         for folder in (self._uploads, self._streams, self._upstream):
             with writing(folder):
@@ -67,7 +71,7 @@ class Definitions:
             draft.unlink(missing_ok=True)
         self._sweep()
         bundle = STARTER_ROOT.with_name("starter.zip")
-        if starter and self.active() is None and bundle.is_file():
+        if self._starter and self.active() is None and bundle.is_file():
             await self._take(bundle, allow_older=False)
 
     async def stop(self) -> None:

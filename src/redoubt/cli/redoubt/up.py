@@ -65,9 +65,21 @@ class Child:
     "--port", default=8443, show_default=True, type=click.IntRange(0, 65535), help="Central's port."
 )
 @click.option("--ca", "ca", type=click.Path(path_type=Path), help="Where to put Central's CA certificate.")
+@click.option(
+    "--starter/--no-starter",
+    "starter",
+    default=True,
+    help="Whether the first start loads the starter definitions, which are dated. Default: yes.",
+)
 @click.option("--log-level", default="warn", show_default=True, help="trace, debug, info, warn or error.")
 def up(
-    data: Path | None, offline: bool | None, host: str, port: int, ca: Path | None, log_level: str
+    data: Path | None,
+    offline: bool | None,
+    host: str,
+    port: int,
+    ca: Path | None,
+    starter: bool,
+    log_level: str,
 ) -> None:
     """Run all of Redoubt on this machine: Central, Indexer, Matcher and their database.
 
@@ -86,7 +98,7 @@ def up(
         supervisor = Supervisor(folder, console)
         stack.callback(supervisor.stop)
         with _signals(supervisor):
-            supervisor.start(offline=offline, host=host, port=port, log_level=log_level)
+            supervisor.start(offline=offline, host=host, port=port, starter=starter, log_level=log_level)
             _welcome(supervisor, console, _put_ca(folder, ca, console))
             supervisor.watch()
 
@@ -104,7 +116,7 @@ class Supervisor:
         self.port = 0
         self.password = ""
 
-    def start(self, *, offline: bool | None, host: str, port: int, log_level: str) -> None:
+    def start(self, *, offline: bool | None, host: str, port: int, starter: bool, log_level: str) -> None:
         """Start all of it, in order; returns when Central answers. Raises ``RedoubtError``."""
         from redoubt.postgres.embedded import Embedded
         from redoubt.wire import ports
@@ -150,6 +162,7 @@ class Supervisor:
                     "REDOUBT_CENTRAL_INDEXER": f"127.0.0.1:{indexer}",
                     "REDOUBT_CENTRAL_MATCHER": f"127.0.0.1:{matcher}",
                     "REDOUBT_CENTRAL_LOG_FORMAT": "console",
+                    "REDOUBT_CENTRAL_STARTER": str(starter).lower(),
                     **({} if offline is None else {"REDOUBT_CENTRAL_OFFLINE": str(offline).lower()}),
                     "REDOUBT_CENTRAL_DEFAULT_OFFLINE": "true",
                 },
