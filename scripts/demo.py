@@ -35,7 +35,7 @@ def main(folder: Path, *, stay: bool) -> int:
         return 6
     archive = image.write_docker_archive(folder / "shop.tar", tag="shop:demo")
     shutil.rmtree(folder / "layout", ignore_errors=True)
-    layout = image.write_oci_layout(folder / "layout")
+    layout = image.write_oci_dir(folder / "layout")
     print(f"  written to {archive}: {len(image.tars)} layers, {archive.stat().st_size / 1e6:.0f} MB\n")
     state = folder.absolute()
     environment = {
