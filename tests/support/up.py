@@ -26,7 +26,12 @@ class Up:
     """``redoubt up`` on ``folder``. Use as a context manager; ``start`` again after ``stop`` or ``kill``."""
 
     def __init__(
-        self, folder: Path, *, arguments: tuple[str, ...] = (), environment: dict[str, str] | None = None
+        self,
+        folder: Path,
+        *,
+        arguments: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
     ):
         self.folder = folder
         self.data = folder / "data"
@@ -34,6 +39,7 @@ class Up:
         self.endpoint = f"localhost:{self.port}"
         self.config = folder / "roxctl"
         self._arguments = arguments
+        self._prefix = prefix
         self._environment = environment or {}
         self.process: subprocess.Popen[bytes] | None = None
         self.said = ""
@@ -64,6 +70,7 @@ class Up:
         with tempfile.TemporaryFile() as out:
             self.process = subprocess.Popen(
                 [
+                    *self._prefix,
                     sys.executable,
                     "-m",
                     "redoubt",
@@ -132,7 +139,13 @@ class Up:
     def roxctl(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """``roxctl`` against it, as the administrator unless the environment says otherwise."""
         return subprocess.run(
-            [sys.executable, "-c", "from redoubt.cli.roxctl import main; main()", *arguments],
+            [
+                *self._prefix,
+                sys.executable,
+                "-c",
+                "from redoubt.cli.roxctl import main; main()",
+                *arguments,
+            ],
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
