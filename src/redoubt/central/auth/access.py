@@ -17,6 +17,8 @@ class Roles:
     def __init__(self, store: AccessStore, notices: Notices) -> None:
         self.store = store
         self._kept: Remembered[str, Everything] = Remembered(notices, TOPIC)
+        #: What was resolved out of which state; another state is another object.
+        self._resolved: tuple[Everything | None, dict[str, Resolved]] = (None, {})
 
     async def everything(self) -> Everything:
         """All roles, permission sets and scopes."""
@@ -25,7 +27,16 @@ class Roles:
     async def resolved(self, names: Iterable[str]) -> list[Resolved]:
         """The roles of these names; those that are not there (any more) are left out."""
         found = await self.everything()
-        return [resolved_in(found, found.roles[name]) for name in names if name in found.roles]
+        if self._resolved[0] is not found:
+            self._resolved = (found, {})
+        known = self._resolved[1]
+        several = []
+        for name in names:
+            if (role := known.get(name)) is None and name in found.roles:
+                role = known[name] = resolved_in(found, found.roles[name])
+            if role is not None:
+                several.append(role)
+        return several
 
     def changed(self) -> None:
         """Something was changed here: read anew, without waiting for the notice."""

@@ -118,6 +118,8 @@ def check(caller: Caller, conditions: Iterable[Condition]) -> None:
     raise PermissionDenied(f"{caller.label} may not do this; it takes {needed}")
 
 
-def guard(connection: ASGIConnection[BaseRouteHandler, Caller, Any, Any], handler: BaseRouteHandler) -> None:
+async def guard(
+    connection: ASGIConnection[BaseRouteHandler, Caller, Any, Any], handler: BaseRouteHandler
+) -> None:
     """Litestar's guard of every route."""
     check(connection.user, conditions_of(handler.opt))

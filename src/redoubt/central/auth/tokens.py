@@ -7,6 +7,7 @@ never taken from the token. A token that the database does not know is no token.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from uuid import UUID, uuid4
 
 import jwt
@@ -26,6 +27,7 @@ DEFAULT_DAYS = 365
 LONGEST_NAME = 200
 MOST_ROLES = 50
 
+_MOST = 10_000
 _ALGORITHM = "EdDSA"
 _REFUSED = "the token is not accepted"
 
@@ -39,6 +41,8 @@ class Tokens:
         self._sealer = sealer
         self._known: Remembered[UUID, Token | None] = Remembered(notices, TOPIC)
         self._public: dict[str, Ed25519PublicKey] = {}
+        #: Tokens (their SHA-256) whose signature was right, so that it is not computed on every call.
+        self._right: dict[bytes, UUID] = {}
         self._signing: tuple[str, Ed25519PrivateKey] | None = None
 
     async def prepare(self) -> None:
@@ -80,7 +84,13 @@ class Tokens:
 
     async def check(self, token: str) -> Caller:
         """Who holds it. Raises ``Unauthenticated``."""
-        identifier = await self._verified(token)
+        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
+        identifier = self._right.get(digest)
+        if identifier is None:
+            identifier = await self._verified(token)
+            if len(self._right) >= _MOST:
+                self._right.clear()
+            self._right[digest] = identifier
         known = await self._known.get(identifier, lambda: self.store.get(identifier))
         if known is None or known.revoked:
             raise Unauthenticated("the token was revoked" if known else _REFUSED)
@@ -152,6 +162,7 @@ class Tokens:
 
     async def _load(self) -> None:
         keys = await self.store.keys()
+        self._right.clear()
         self._public = {key.id: Ed25519PublicKey.from_public_bytes(key.public) for key in keys}
         if keys and (self._signing is None or self._signing[0] != keys[0].id):
             private = self._sealer.open(keys[0].sealed, _context(keys[0].id))
