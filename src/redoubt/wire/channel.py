@@ -19,6 +19,7 @@ from typing import Any
 from grpclib.client import Channel as GrpcChannel
 from grpclib.client import Handler
 from grpclib.const import Cardinality
+from grpclib.protocol import H2Protocol
 
 from redoubt.errors import UsageError
 from redoubt.wire import failures, h2
@@ -31,6 +32,8 @@ CONNECT = 10.0
 DEADLINE = 60.0
 #: Seconds to wait after a connection failed: doubled each time, jittered.
 FIRST, LONGEST = 0.1, 5.0
+#: Connections that one call makes, where each ends before the call begins.
+_TRIES = 5
 PORT = 8443
 
 
@@ -89,6 +92,14 @@ class Channel(GrpcChannel):
         if not cardinality.server_streaming and more.get("timeout") is None and more.get("deadline") is None:
             more["timeout"] = self._deadline
         return super().request(name, cardinality, *types, **more)
+
+    async def __connect__(self) -> H2Protocol:
+        """A connection on which a call can begin: one that ended while others were waited for is no such."""
+        for _ in range(_TRIES):
+            made = await super().__connect__()
+            if not made.processor.connection.is_closing():
+                return made
+        raise Unavailable(f"{self.address}: ends each connection as soon as it is made")
 
     async def _create_connection(self) -> h2.Http2:
         """Called by grpclib, one at a time, when a call finds no connection."""

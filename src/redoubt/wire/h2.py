@@ -67,8 +67,8 @@ class Limits(msgspec.Struct, frozen=True):
 class Peer(GrpcPeer):
     """The other side, with what its certificate says. ``identity`` was read once, when it connected."""
 
-    def __init__(self, transport: asyncio.Transport, identity: Identity | None) -> None:
-        super().__init__(transport)
+    def __init__(self, transport: asyncio.Transport | None, identity: Identity | None) -> None:
+        super().__init__(cast(asyncio.Transport, transport))
         self.identity = identity
 
 
@@ -132,7 +132,8 @@ class _Connection(Connection):
         return stream
 
     def get_peer(self) -> GrpcPeer:
-        return Peer(self._transport, self.identity)
+        # A connection that ended a moment ago has no transport any more, and its last call still asks whose it was.
+        return Peer(getattr(self, "_transport", None), self.identity)
 
 
 class _Processor(EventsProcessor):
