@@ -92,6 +92,8 @@ def test_a_refused_bundle_is_exit_code_4_with_centrals_reason(central: StandIn, 
     reason = "no root is trusted for channel main; run `roxctl definitions trust add ROOT --channel main`"
     central.routes[f"POST {PATH}"] = refusal(400, reason, 3)
     assert reason in upload(central, "--scanner-db-file", bundle, code=4).stderr
+    central.routes[f"POST {PATH}"] = refusal(400, "the disk is full", 9)
+    assert "the disk is full" in upload(central, "--scanner-db-file", bundle, code=5).stderr
 
 
 @pytest.mark.parametrize(

@@ -55,17 +55,25 @@ _EXITS = {
     413: EXIT_UNREADABLE,
     422: EXIT_USAGE,
 }
+#: gRPC's number.
+_FAILED_PRECONDITION = 9
 
 
 class Refused(RedoubtError):
-    """Central answered, and not with what was asked for. ``said`` is its own message, ``code`` gRPC's number."""
+    """Central answered, and not with what was asked for. ``said`` is its own message, ``code`` gRPC's number.
+
+    ``invalid``: what was sent is at fault.
+    """
 
     def __init__(self, message: str, status: int, said: str, code: int) -> None:
         super().__init__(message)
         self.status = status
         self.said = said
-        self.code = code
+        # A registry's credentials, a full disk: what was asked for is right, and cannot be now.
+        self.invalid = status == 400 and code != _FAILED_PRECONDITION
         self.exit_code = _EXITS.get(status, EXIT_NETWORK)
+        if code == _FAILED_PRECONDITION:
+            self.exit_code = EXIT_CREDENTIALS
 
 
 class _Failure(msgspec.Struct):

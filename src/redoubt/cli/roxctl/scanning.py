@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,10 +53,12 @@ def scan_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
     reference = _reference(name)
     body = _request(given) | {"includeSnoozed": given["include_snoozed"]}
     whole = form in WHOLE
+    # SARIF says more where it is made of the whole report, and can do without.
+    accept = {"Accept": f"{REPORT}, application/json;q=0.5"} if whole or form == "sarif" else {}
     with connection.central(ctx, console, timeout=_IMAGE_TIME) as central:
 
         def once() -> tuple[bytes, str, str]:
-            headers = {"Content-Type": "application/json"} | ({"Accept": REPORT} if whole else {})
+            headers = {"Content-Type": "application/json"} | accept
             with (
                 watched(central, reference, console),
                 central.send("POST", _SCAN, msgspec.json.encode(body), headers) as response,
@@ -63,8 +66,8 @@ def scan_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
                 return response.read(connection.LARGEST), response.header("content-type"), response.where
 
         answer, kind, where = _again(once, given, console, f"scanning {name}")
-    if whole:
-        _write_whole(answer, kind, form, given["fail"], wanted, where)
+    if whole or kind.startswith(REPORT):
+        _write_whole(answer, kind, form, given["fail"], wanted, where, console)
         return
     image = results.decode(answer, where)
     result = results.summarise(image.scan, wanted)
@@ -125,7 +128,7 @@ def _sent(central: Central, data: bytes, kind: str) -> tuple[bytes, str]:
             _require_json(response.header("content-type"), response.where)
             return response.read(connection.LARGEST), response.where
     except Refused as error:
-        if error.status in (400, 415):
+        if error.invalid or error.status == 415:
             raise UnreadableInput(error.said or str(error)) from None
         raise
 
@@ -151,10 +154,14 @@ def _write(
             formats.write(reports.of(image, wanted, name), form, sys.stdout.buffer)
 
 
-def _write_whole(body: bytes, kind: str, form: str, fail: bool, wanted: set[str], where: str) -> None:
+def _write_whole(
+    body: bytes, kind: str, form: str, fail: bool, wanted: set[str], where: str, console: Console
+) -> None:
     """One of the forms that are made of Redoubt's own report."""
     from redoubt import formats
     from redoubt.cli.roxctl.reports import findings
+    from redoubt.definitions import age as ages
+    from redoubt.formats import summary
     from redoubt.model import VulnerabilityReport
 
     if not kind.startswith(REPORT):
@@ -168,8 +175,13 @@ def _write_whole(body: bytes, kind: str, form: str, fail: bool, wanted: set[str]
             f"{where}: the report cannot be read ({error}); are both of one version?"
         ) from None
     report = findings(report, wanted)
+    age = ages.judge(report.definitions, datetime.now(UTC))
     name = {"report": "table", "report-json": "json"}.get(form, form)
-    formats.write(report, name, sys.stdout.buffer)
+    formats.write(report, name, sys.stdout.buffer, age=age.message, stale=age.stale)
+    if form != "report":
+        console.warn_all(summary.gaps(report))
+        if age.stale:
+            console.warn(age.message)
     if fail and report.packages:
         _leave()
 
@@ -198,6 +210,8 @@ def _again(work: Callable[[], T], given: Mapping[str, Any], console: Console, do
         try:
             return work()
         except (NetworkError, Refused) as error:
+            if isinstance(error, Refused) and error.invalid:
+                raise UnreadableInput(error.said or str(error)) from None
             if not left or (isinstance(error, Refused) and error.status not in _PASSING):
                 raise
             console.warn(f"{doing}: {error}; trying again in {given['retry_delay']} s, {left} left")

@@ -201,7 +201,7 @@ def _refused() -> Iterator[None]:
     try:
         yield
     except connection.Refused as error:
-        if error.status in (400, 404):
+        if error.invalid or error.status == 404:
             raise DefinitionsError(error.said or str(error)) from None
         raise
 

@@ -38,7 +38,7 @@ def upload_db(ctx: click.Context, file: Path, *, allow_older: bool, quiet: bool)
                     {"Content-Type": "application/zip", "Content-Length": str(length)},
                 )
             except connection.Refused as error:
-                if error.status == 400:
+                if error.invalid:
                     raise DefinitionsRefused(error.said or str(error)) from None
                 raise
         with response:
