@@ -20,7 +20,7 @@ from typing import BinaryIO, TypeAlias
 
 import msgspec
 
-from redoubt.definitions import grouping, stream
+from redoubt.definitions import grouping, records, stream
 from redoubt.definitions.records import MAX_VALUE, Record
 from redoubt.definitions.stream import Limits, StreamFacts, StreamReader
 from redoubt.errors import DefinitionsRefused
@@ -61,6 +61,21 @@ def changes(old: Iterable[Record], new: Iterable[Record]) -> Iterator[Change]:
     while after is not None:
         yield after[0], None, after[1]
         after = next(news, None)
+
+
+def between(old: Iterable[Record], new: Iterable[Record]) -> Iterator[Change]:
+    """What differs between two snapshots whose entries are given, record by record, by key ascending.
+
+    Packages of which all is alike, nearly all, are never taken apart.
+    """
+    for key, before, after in changes(old, new):
+        if key[:1] != records.AFFECTED:
+            yield key, before, after
+            continue
+        yield from changes(
+            grouping.ungrouped([(key, before)] if before is not None else []),
+            grouping.ungrouped([(key, after)] if after is not None else []),
+        )
 
 
 def write(old: Iterable[Record], new: Iterable[Record], out: BinaryIO) -> StreamFacts:

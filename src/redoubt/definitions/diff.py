@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from redoubt.definitions import records
-from redoubt.definitions.delta import changes
+from redoubt.definitions import grouping, records
+from redoubt.definitions.delta import between
 from redoubt.definitions.snapshot import Snapshot
 from redoubt.model import Severity
 
@@ -52,7 +52,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """What differs from the snapshot ``old`` to ``new``, digests. ``scores`` are those of EPSS.
 
     ``advisories`` is sorted by source, then the most severe first; groups in which nothing differs are not
-    in it.
+    in it. ``packages`` is how many names (in a namespace) are spoken of otherwise.
     """
 
     old: str
@@ -60,6 +60,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     advisories: tuple[Group, ...]
     cves: Changed
     scores: Counts
+    packages: int = 0
 
     @property
     def counts(self) -> Counts:
@@ -75,10 +76,14 @@ def compare(old: Snapshot, new: Snapshot) -> Difference:
     touched: set[str] = set()
     cves: tuple[list[str], list[str], list[str]] = ([], [], [])
     scores = [0, 0, 0]
-    for key, before, after in changes(old.records(), new.records()):
+    packages, package = 0, b""
+    for key, before, after in between(old.entries(), new.entries()):
         kind = key[:1]
         if kind == records.AFFECTED:
             touched.add(key.rpartition(b"\0")[2].decode(errors="replace"))
+            if not package or not key.startswith(package):
+                package = grouping.package_of(key)
+                packages += 1
         elif kind == records.ADVISORY:
             touched.add(key[1:].decode(errors="replace"))
         elif kind == records.CVE:
@@ -91,6 +96,7 @@ def compare(old: Snapshot, new: Snapshot) -> Difference:
         advisories=_grouped(touched, old, new),
         cves=Changed(appeared=tuple(cves[0]), changed=tuple(cves[1]), vanished=tuple(cves[2])),
         scores=Counts(*scores),
+        packages=packages,
     )
 
 

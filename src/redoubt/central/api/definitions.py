@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -25,6 +26,7 @@ from redoubt.central.services import Services
 from redoubt.central.store.definitions import Done
 from redoubt.definitions.shelf import Entry
 from redoubt.definitions.trust import TrustedRoot
+from redoubt.errors import RedoubtError
 from redoubt.wire.identity import MATCHERS, Service
 
 _READ = allow(Resource.ADMINISTRATION, Access.READ)
@@ -41,9 +43,13 @@ _NONE = "No scanner definitions found"
 
 
 class Uploaded(Became, frozen=True, kw_only=True, rename="camel"):
-    """What became active, and a line for people, which the original's client prints."""
+    """What became active, and a line for people, which the original's client prints.
+
+    ``changed`` is what lies between it and what was active before; null where nothing was, or is no longer here.
+    """
 
     message: str
+    changed: Differs | None = None
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -131,7 +137,11 @@ class ScannerDefinitionsController(Controller):
             request.stream(), length=int(length) if length.isdigit() else None, allow_older=allow_older
         )
         await _noted(services, request, done, "upload-older" if done.older else "upload")
-        return Uploaded(message=_message(done), **msgspec.structs.asdict(done))
+        changed = None
+        if done.previous and not done.already_active:
+            with suppress(RedoubtError):  # what was active may be pruned by now
+                changed = await definitions.differ(done.previous, done.digest)
+        return Uploaded(message=_message(done), changed=changed, **msgspec.structs.asdict(done))
 
     @get(opt=_READ | _SCANNERS, summary="What Scanners of the original ask for")
     async def scanner(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from redoubt.definitions import delta, records, stream
+from redoubt.definitions import stream
 from redoubt.definitions.bundle import MANIFEST, BundleSource
 from redoubt.definitions.carrier import open_carrier, read_member
 from redoubt.definitions.diff import Counts, compare
@@ -165,16 +165,13 @@ def differ(asked: ToCompare) -> Differs:
     library = Library(Path(asked.data))
     with library.open(asked.old) as old, library.open(asked.new) as new:
         difference = compare(old, new)
-        packages = sum(
-            key[:1] == records.AFFECTED for key, _, _ in delta.changes(old.entries(), new.entries())
-        )
     return Differs(
         old=difference.old,
         new=difference.new,
         advisories=difference.counts,
         cves=difference.cves.counts,
         scores=difference.scores,
-        packages=packages,
+        packages=difference.packages,
         groups=tuple(
             GroupCounts(
                 source=group.source,

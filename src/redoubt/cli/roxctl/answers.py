@@ -30,6 +30,7 @@ class Became(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     records: int = 0
     sources: tuple[Source, ...] = ()
     passed_over: tuple[str, ...] = ()
+    changed: Differs | None = None
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):

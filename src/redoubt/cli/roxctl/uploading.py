@@ -74,6 +74,12 @@ def tell(became: Became, console: Console) -> None:
         )
     if became.previous:
         console.done(f"Before: {short_digest(became.previous)}; `roxctl definitions rollback` goes back")
+    if became.changed is not None:
+        counts = became.changed.advisories
+        console.done(
+            f"Since then {counts.appeared:,} advisories appeared, {counts.changed:,} changed, "
+            f"{counts.vanished:,} vanished, for {became.changed.packages:,} packages"
+        )
     names = [source.name for source in became.sources if source.records]
     if names:
         console.done(f"{became.records:,} records from {count(len(names), 'source')}")
