@@ -249,9 +249,9 @@ def _wire_section() -> list[str]:
     return [
         "## The one port",
         "",
-        "Over TLS, 16 at once, from a client in Python on the same cores: compare, and read nothing else into them.",
+        "Over TLS, 16 at once; what a second of the server's CPU is good for.",
         "",
-        "| what | a second |",
+        "| what | a CPU second |",
         "|---|---|",
         f"| GET, a bare uvicorn | {rates['uvicorn']:,.0f} |",
         f"| GET, the one port | {rates['one_port']:,.0f} |",

@@ -1,8 +1,8 @@
-"""The one port against a bare uvicorn, and gRPC through it: requests and messages a second, both in the same run.
+"""The one port against a bare uvicorn, and gRPC through it: what a second of the server's CPU is good for.
 
     python bench/wire.py
 
-The client is a process of its own, in Python: what it can send is a part of every figure, so compare the rows only.
+By CPU time, and not by the clock: the client, in Python too, and whatever else runs take their own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import os
 import ssl
 import statistics
 import sys
@@ -59,14 +60,21 @@ def one_port(files: Files, port: int, ready: Event) -> None:
 def bare(files: Files, port: int, ready: Event) -> None:
     config = uvicorn.Config(
         app, "127.0.0.1", port, ssl_certfile=files.certificate, ssl_keyfile=str(files.key), http="httptools",
-        loop="uvloop", ws="none", lifespan="off", access_log=False, log_level="error", server_header=False,
+        loop="uvloop", ws="none", lifespan="off", access_log=False, log_level="error", server_header=False, proxy_headers=False,
     )  # fmt: skip
     ready.set()
     uvicorn.Server(config).run()
 
 
-async def requests(port: int, tls: ssl.SSLContext) -> float:
-    """GET requests a second over connections that stay."""
+def cpu(process: int | None) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def requests(port: int, tls: ssl.SSLContext, server: int | None) -> float:
+    """GET requests over connections that stay, a second of the server's CPU."""
+    before = cpu(server)
     end, done = time.monotonic() + SECONDS, [0]
 
     async def one() -> None:
@@ -80,11 +88,11 @@ async def requests(port: int, tls: ssl.SSLContext) -> float:
         writer.transport.abort()
 
     await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
-    return done[0] / SECONDS
+    return done[0] / (cpu(server) - before)
 
 
-async def grpc(port: int, certificates: Certificates) -> tuple[float, float]:
-    """Calls a second, and megabytes a second of a stream in chunks of 1 MB."""
+async def grpc(port: int, certificates: Certificates, server: int | None) -> tuple[float, float]:
+    """Calls, and megabytes of a stream in chunks of 1 MB, a second of the server's CPU."""
     from redoubt.wire.channel import channel
 
     tls = certificates.material(Service.CENTRAL)
@@ -97,16 +105,17 @@ async def grpc(port: int, certificates: Certificates) -> tuple[float, float]:
                 await stub.HasIndexReport(indexer_pb2.HasIndexReportRequest(hash_id="sha256:here"))
                 done[0] += 1
 
+        before = cpu(server)
         await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
-        began = time.monotonic()
+        began = cpu(server)
         async with stub.GetIndexReport.open() as stream:
             await stream.send_message(indexer_pb2.GetIndexReportRequest(hash_id="sha256:here"), end=True)
             got = sum([len(part.chunk) async for part in stream])
-        return done[0] / SECONDS, got / 1e6 / (time.monotonic() - began)
+        return done[0] / (began - before), got / 1e6 / (cpu(server) - began)
 
 
 def run() -> dict[str, float]:
-    """Medians: ``one_port`` and ``uvicorn`` GET/s, ``calls`` a second, ``stream`` MB/s."""
+    """Medians a second of the server's CPU: GETs of ``one_port`` and ``uvicorn``, ``calls``, MB of ``stream``."""
     with tempfile.TemporaryDirectory() as folder:
         certificates = Certificates(Path(folder))
         files = certificates.files(Service.SCANNER_V4_INDEXER)
@@ -123,9 +132,9 @@ def run() -> dict[str, float]:
             servers.append(server)
         time.sleep(1)
         for _ in range(ROUNDS):
-            for name, port in places.items():
-                found[name].append(uvloop.run(requests(port, tls)))
-            calls, stream = uvloop.run(grpc(places["one_port"], certificates))
+            for (name, port), server in zip(places.items(), servers, strict=True):
+                found[name].append(uvloop.run(requests(port, tls, server.pid)))
+            calls, stream = uvloop.run(grpc(places["one_port"], certificates, servers[0].pid))
             found["calls"].append(calls)
             found["stream"].append(stream)
         for server in servers:
