@@ -88,15 +88,18 @@ def subject(package: Package, distribution: Distribution | None) -> Subject:
 def question(asked: Subject) -> Subject:
     """What of a subject decides which records are read: not its version, mostly. Many subjects share one."""
     package = asked.package
+    namespace = _namespace(asked) or ""
+    name, source = package.name, package.source_name
+    if namespaces.is_of_sources_only(namespace):
+        name, source = source or name, ""
     bare = Package(
         type=package.type,
-        name=package.name,
+        name=name,
         version="",
-        source_name=package.source_name,
-        repositories=package.repositories,
+        source_name=source,
+        repositories=package.repositories if namespaces.is_of_products(namespace) else (),
     )
-    namespace = _namespace(asked)
-    if namespace and namespaces.subject(namespace, bare)[0] != namespaces.subject(namespace, package)[0]:
+    if namespaces.subject(namespace, bare)[0] != namespaces.subject(namespace, package)[0]:
         # A few kernels and cryptographic libraries are told apart by their version.
         bare = structs.replace(bare, version=package.version, source_version=package.source_version)
     return Subject(bare, asked.distribution)
@@ -283,8 +286,13 @@ def _owners(
     return Owners(report.packages, places, strange, _Known(known))
 
 
+def cves_of(item: Finding) -> tuple[str, ...]:
+    """The CVEs that a finding is, which are what has scores."""
+    return tuple(name for name in (item.id, *item.aliases) if is_cve(name))
+
+
 def _scored(item: Finding, scores: Scores) -> Finding:
-    cves = tuple(name for name in (item.id, *item.aliases) if is_cve(name))
+    cves = cves_of(item)
     return structs.replace(item, epss=scores.epss(cves)) if cves else item
 
 
