@@ -30,7 +30,7 @@ from redoubt.model import (
     VulnerabilityReport,
 )
 from redoubt.postgres import pool
-from support.fleet import DEBIAN, IMAGES, Definitions, image
+from support.fleet import ALMA, DEBIAN, IMAGES, Definitions, image
 
 MIGRATIONS = "redoubt.central.migrations"
 Work = Callable[["World"], Coroutine[None, None, None]]
@@ -198,6 +198,13 @@ def test_only_packages_of_which_something_else_is_said_are_judged_again(
         assert set(w.judge.judged) == {"requests"}
         assert len(w.judge.judged) < everything / 3
 
+        # What came between two runs is judged by the same definitions, scores and all.
+        snapshot = w.judge._snapshot
+        later = image("later", [Package(type="pypi", name="requests", version="1")], ALMA)
+        await w.store.put_image(later)
+        await w.fleet.catch_up()
+        await w.check([*IMAGES, later], snapshot)
+
         # An image whose packages are all known is not judged at all.
         w.judge.judged.clear()
         await w.store.put_image(image("again", [Package(type="pypi", name="requests", version="2")], None))
@@ -289,6 +296,30 @@ def test_several_centrals_share_the_work_and_each_piece_is_done_once(
         await w.fleet.catch_up()
         assert sorted(w.judge.judged) == sorted(package.name for package in packages)
         await w.check(reports, snapshot)
+
+    world(work)
+
+
+def test_what_no_image_has_any_more_is_swept(world: Callable[[Work], None]) -> None:
+    async def work(w: World) -> None:
+        w.switch(Definitions.plain())
+        for report in IMAGES:
+            await w.store.put_image(report)
+        await w.fleet.catch_up()
+        for report in IMAGES[1:]:
+            await w.store.remove_image(report.image.digest)
+        snapshot = w.switch(Definitions.some(random.Random(1)))
+        await w.fleet.catch_up()
+        await w.check(IMAGES[:1], snapshot)
+        w.switch(Definitions.plain())
+        await w.fleet.catch_up()
+        counts = [
+            await w.pool.fetchval(f"SELECT count(*) FROM fleet_{table}")
+            for table in ("packages", "image_packages", "work", "due")
+        ]
+        assert counts == [2, 2, 0, 0]
+        assert await w.pool.fetchval("SELECT count(*) FROM fleet_questions") == 2
+        assert await w.pool.fetchval("SELECT count(*) FROM fleet_details") == 4
 
     world(work)
 

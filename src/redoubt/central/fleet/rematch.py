@@ -92,6 +92,9 @@ class Fleet:
                 outcome = await self.run(judge)
             else:
                 await self._judge_all(judge)
+            if releases := await self._work.releases(unknown=True):
+                ends = await judge.ends_of_life(releases)
+                await self._work.know_ends(list(zip(releases, ends, strict=True)))
         await self.count()
         return outcome
 
@@ -122,6 +125,7 @@ class Fleet:
             await self._work.end(run, judge.info, list(zip(releases, ends, strict=True)))
             await self._totals.changes(run)
             await self._totals.forget_changes(_KEPT_RUNS)
+            await self._totals.sweep()
             return Outcome(run, questions, packages)
 
     async def _changed(self, judge: Judge) -> AsyncIterator[list[tuple[int, bytes]]]:
@@ -155,7 +159,7 @@ class Fleet:
                 return False
             verdicts = await judge.judge(work.subjects)
             marks = await judge.marks([question.body for question in work.questions])
-            await self._work.store(connection, work, verdicts, marks)
+            await self._work.store(connection, work, verdicts, marks, judge.scores)
             return True
 
     async def _score(self, judge: Judge) -> None:

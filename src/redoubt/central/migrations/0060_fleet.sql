@@ -1,4 +1,6 @@
 -- What is in all images, what definitions say of it, and what becomes of that when definitions change.
+-- There are few foreign keys: a check a row is most of the cost of millions, and rows go only by a sweep that nobody
+-- else works beside (an advisory lock).
 -- Severities are ranks: 5 critical, 4 high, 3 medium, 2 low, 1 negligible, 0 unknown.
 
 -- Which definitions verdicts are asked of from now on; and MessagePack of a DefinitionsInfo:
@@ -48,10 +50,10 @@ CREATE INDEX fleet_images_worst ON fleet_images (critical DESC, high DESC, mediu
 CREATE INDEX fleet_images_unsettled ON fleet_images (image) WHERE NOT settled;
 CREATE INDEX fleet_images_uncounted ON fleet_images (image) WHERE NOT counted;
 
--- From when the release of a system is no longer looked after.
+-- From when the release of a system is no longer looked after; null until definitions were asked.
 CREATE TABLE fleet_releases (
     release     text PRIMARY KEY,
-    end_of_life text NOT NULL DEFAULT ''
+    end_of_life text
 );
 
 -- What decides which records are read: many packages share one. The mark is a digest of these records.
@@ -67,7 +69,7 @@ CREATE TABLE fleet_questions (
 CREATE TABLE fleet_packages (
     package     integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     key         bytea   NOT NULL UNIQUE,
-    question    integer NOT NULL REFERENCES fleet_questions,
+    question    integer NOT NULL,
     type        text    NOT NULL,
     name        text    NOT NULL,
     version     text    NOT NULL,
@@ -87,7 +89,7 @@ CREATE INDEX fleet_packages_question ON fleet_packages (question);
 
 CREATE TABLE fleet_image_packages (
     image       integer NOT NULL REFERENCES fleet_images ON DELETE CASCADE,
-    package     integer NOT NULL REFERENCES fleet_packages,
+    package     integer NOT NULL,
     -- its findings don't count here: the distribution judges the package that brought it
     owned       boolean NOT NULL DEFAULT false,
     first_seen  timestamptz NOT NULL DEFAULT now(),
@@ -121,9 +123,9 @@ CREATE TABLE fleet_details (
 );
 
 CREATE TABLE fleet_findings (
-    package     integer  NOT NULL REFERENCES fleet_packages ON DELETE CASCADE,
-    flaw        integer  NOT NULL REFERENCES fleet_flaws,
-    detail      integer  NOT NULL REFERENCES fleet_details,
+    package     integer  NOT NULL,
+    flaw        integer  NOT NULL,
+    detail      integer  NOT NULL,
     severity    smallint NOT NULL,
     fixable     boolean  NOT NULL,
     exploited   boolean  NOT NULL,
@@ -135,6 +137,7 @@ CREATE TABLE fleet_findings (
     PRIMARY KEY (package, flaw, ordinal)
 );
 CREATE INDEX fleet_findings_flaw ON fleet_findings (flaw, package) WHERE counts;
+CREATE INDEX fleet_findings_detail ON fleet_findings (detail);
 CREATE INDEX fleet_findings_worst ON fleet_findings (package, severity DESC) WHERE counts;
 
 -- Packages to be judged, some at a time. A row is locked by who works on it and goes with the work.

@@ -7,25 +7,27 @@ Counts and lists are kept by ``FleetTotals``; no page adds anything up over the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-import zstandard
 
-from redoubt.central.store import Pool, Store, several
-from redoubt.errors import UsageError
-from redoubt.matcher.apart import Subject, Verdict, cves_of, question, subject, together
-from redoubt.matcher.match import Judgement
-from redoubt.model import (
-    DefinitionsInfo,
-    Epss,
-    Finding,
-    IndexReport,
-    Severity,
-    VulnerabilityReport,
-    namespaces,
+from redoubt.central.store import several
+from redoubt.central.store.fleet_intake import FleetIntake
+from redoubt.central.store.fleet_rows import (
+    SEVERITIES,
+    ChangeRow,
+    FindingRow,
+    FlawRow,
+    ImageChanges,
+    ImageRow,
+    finding_decoder,
+    info_decoder,
+    unpacked,
+    verdict_decoder,
 )
+from redoubt.errors import UsageError
+from redoubt.matcher.apart import Verdict, cves_of, subject, together
+from redoubt.model import Epss, Finding, VulnerabilityReport
 from redoubt.postgres.pool import Connection
 
 if TYPE_CHECKING:
@@ -37,146 +39,14 @@ S = TypeVar("S")
 PAGE = 100
 #: Above so many images a flaw's are found by walking over all images, below by its packages.
 _COMMON = 400
-#: What a kept report may be, decompressed.
-_LARGEST_PLAIN = 1 << 30
-#: Packages that one piece of work holds.
-BATCH = 2000
 _FAR = 2**31 - 1
-
-encode = msgspec.msgpack.Encoder().encode
-SEVERITIES = tuple(Severity)
-verdict_decoder = msgspec.msgpack.Decoder(Verdict)
-finding_decoder = msgspec.msgpack.Decoder(Finding)
-_report_decoder = msgspec.msgpack.Decoder(IndexReport)
-_info_decoder = msgspec.msgpack.Decoder(DefinitionsInfo)
-
-
-class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An image in a list. Counts are of findings that count."""
-
-    image: int
-    digest: str
-    name: str
-    added: datetime
-    packages: int
-    critical: int
-    high: int
-    medium: int
-    low: int
-    negligible: int
-    unknown: int
-    fixable: int
-
-
-class FlawRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A flaw in a list. ``severity`` is a rank (5 critical), the worst that any package's finding has."""
-
-    flaw: int
-    name: str
-    severity: int
-    exploited: bool
-    probability: float
-    percentile: float
-    fixable: bool
-    packages: int
-    images: int
-    first_seen: datetime
-
-
-class FindingRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding of an image in a list: the package, and all that is said of the flaw in it."""
-
-    type: str
-    name: str
-    version: str
-    first_seen: datetime
-    finding: Finding
-
-
-class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run found otherwise than before in one package: ``new``, ``gone``, ``worse`` or ``better``."""
-
-    run: int
-    type: str
-    name: str
-    version: str
-    flaw: str
-    change: str
-    was: int
-    is_now: int
-
-
-class ImageChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """How many findings of an image a run found new, gone, worse and better."""
-
-    image: int
-    digest: str
-    name: str
-    appeared: int
-    gone: int
-    worse: int
-    better: int
-
 
 _IMAGE = "image, digest, name, added, packages, critical, high, medium, low, negligible, unknown, fixable"
 _FLAW = "flaw, name, severity, exploited, probability, percentile, fixable, packages, images, first_seen"
 
 
-class FleetStore(Store):
-    """Images of the fleet."""
-
-    def __init__(self, pool: Pool) -> None:
-        super().__init__(pool)
-        self._compress = zstandard.ZstdCompressor(level=3).compress
-
-    async def put_image(self, report: IndexReport, name: str = "") -> int:
-        """Take an image in (again), by its digest, and have what nobody judged yet judged in the background.
-
-        Raises ``UsageError`` where the image has no digest.
-        """
-        digest = report.image.digest or report.image.config_digest
-        if not digest:
-            raise UsageError("only images with a digest can be kept in the fleet")
-        release = namespaces.lifecycle(report.distribution) if report.distribution else None
-        subjects = {
-            made.key: made for made in (subject(item, report.distribution) for item in report.packages)
-        }
-        async with self._pool.acquire() as connection, connection.transaction():
-            image: int = await connection.fetchval(
-                "INSERT INTO fleet_images (digest, name, release, packages, report, settled)"
-                " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO UPDATE SET name = excluded.name,"
-                " release = excluded.release, packages = excluded.packages, report = excluded.report,"
-                " settled = excluded.settled RETURNING image",
-                digest,
-                name or report.image.reference,
-                release or "",
-                len(report.packages),
-                self._compress(encode(report)),
-                not any(place.owner for package in report.packages for place in package.locations),
-            )
-            if release:
-                await connection.execute(
-                    "INSERT INTO fleet_releases (release) VALUES ($1) ON CONFLICT DO NOTHING", release
-                )
-            await _register(connection, subjects)
-            await _contain(connection, image, list(subjects))
-        return image
-
-    async def remove_image(self, digest: str) -> bool:
-        """Let an image go. False where it is not there."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            image = await connection.fetchval(
-                "SELECT image FROM fleet_images WHERE digest = $1 FOR UPDATE", digest
-            )
-            if image is None:
-                return False
-            await connection.execute(
-                "INSERT INTO fleet_due SELECT DISTINCT 'flaw', flaw FROM fleet_image_packages"
-                " JOIN fleet_findings USING (package) WHERE image = $1 AND counts",
-                image,
-            )
-            await connection.execute("DELETE FROM fleet_images WHERE image = $1", image)
-            return True
+class FleetStore(FleetIntake):
+    """Images of the fleet: taken in, let go, and read a page at a time."""
 
     async def image(self, digest: str) -> ImageRow | None:
         """One image, by its digest."""
@@ -307,12 +177,13 @@ class FleetStore(Store):
         """
         async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
             image = await connection.fetchrow(
-                "SELECT image, report, coalesce(end_of_life, '') AS ends FROM fleet_images"
+                "SELECT image, report, release = '' OR end_of_life IS NOT NULL AS known, coalesce(end_of_life, '') AS ends"
+                " FROM fleet_images"
                 " LEFT JOIN fleet_releases USING (release) WHERE digest = $1",
                 digest,
             )
             info = await connection.fetchval("SELECT info FROM fleet_state")
-            if image is None or info is None:
+            if image is None or info is None or not image["known"]:
                 return None
             report = unpacked(image["report"])
             verdicts, scores = await self._verdicts(connection, image["image"])
@@ -322,7 +193,7 @@ class FleetStore(Store):
         return together(
             report,
             [verdicts[key] for key in keys],
-            _info_decoder.decode(info),
+            info_decoder.decode(info),
             _Scores(scores),
             end_of_life=image["ends"],
         )
@@ -397,84 +268,6 @@ class _Scores:
     def epss(self, identifiers: tuple[str, ...]) -> Epss | None:
         found = [self._known[name] for name in identifiers if name in self._known]
         return max(found, key=lambda score: (score.probability, score.percentile), default=None)
-
-
-async def _contain(connection: Connection, image: int, keys: list[bytes]) -> None:
-    """Say what is in an image, and what of it has to be judged and counted."""
-    added = await connection.fetch(
-        "INSERT INTO fleet_image_packages (image, package)"
-        " SELECT $1, package FROM fleet_packages WHERE key = ANY($2) ON CONFLICT DO NOTHING RETURNING package",
-        image,
-        keys,
-    )
-    gone = await connection.fetch(
-        "DELETE FROM fleet_image_packages WHERE image = $1 AND package NOT IN"
-        " (SELECT package FROM fleet_packages WHERE key = ANY($2)) RETURNING package",
-        image,
-        keys,
-    )
-    if await connection.fetchval("SELECT counted FROM fleet_images WHERE image = $1", image):
-        # It was here before, with other packages.
-        await connection.execute(
-            "INSERT INTO fleet_due SELECT DISTINCT 'flaw', flaw FROM fleet_findings WHERE package = ANY($1) AND counts",
-            [row["package"] for row in (*added, *gone)],
-        )
-    await connection.execute(
-        "INSERT INTO fleet_work (packages) SELECT array_agg(package ORDER BY question) FROM fleet_packages"
-        " WHERE key = ANY($1) AND verdict IS NULL HAVING count(*) > 0",
-        keys,
-    )
-    await connection.execute("INSERT INTO fleet_due VALUES ('image', $1)", image)
-
-
-async def _register(connection: Connection, subjects: dict[bytes, Subject]) -> None:
-    """Rows for those subjects that nobody has seen before. Sorted, so that two who add the same wait in turn."""
-    known = {
-        row["key"]
-        for row in await connection.fetch(
-            "SELECT key FROM fleet_packages WHERE key = ANY($1)", list(subjects)
-        )
-    }
-    new = [(key, made, question(made)) for key, made in sorted(subjects.items()) if key not in known]
-    if not new:
-        return
-    asked = {item.key: item for _, _, item in new}
-    asked = dict(sorted(asked.items(), key=lambda item: encode(item[1])))  # neighbours share records
-    await connection.execute(
-        "INSERT INTO fleet_questions (key, body) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING",
-        list(asked),
-        [encode(item) for item in asked.values()],
-    )
-    await connection.execute(
-        "INSERT INTO fleet_packages (key, question, type, name, version, body)"
-        " SELECT n.key, q.question, n.type, n.name, n.version, n.body"
-        " FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::bytea[])"
-        " AS n (key, asked, type, name, version, body) JOIN fleet_questions q ON q.key = n.asked"
-        " ORDER BY n.key ON CONFLICT DO NOTHING",
-        [key for key, _, _ in new],
-        [item.key for _, _, item in new],
-        [_text(made.package.type) for _, made, _ in new],
-        [_text(made.package.name) for _, made, _ in new],
-        [_text(made.package.version) for _, made, _ in new],
-        [encode(made) for _, made, _ in new],
-    )
-
-
-def unpacked(data: bytes) -> IndexReport:
-    """A kept index report."""
-    plain = zstandard.ZstdDecompressor().decompress(data, max_output_size=_LARGEST_PLAIN)
-    return _report_decoder.decode(plain)
-
-
-def without_findings(verdict: Verdict) -> bytes:
-    """A verdict as a package's row has it."""
-    said = verdict.judgement
-    return encode(msgspec.structs.replace(verdict, judgement=Judgement((), said.upgrade, said.unfixed)))
-
-
-def _text(value: str) -> str:
-    """What PostgreSQL takes: names in images are anything, and U+0000 is no text to it."""
-    return value.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def _lowest(image: asyncpg.Record, start: tuple[object, ...], limit: int) -> int:

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from redoubt.central.store import Store
-from redoubt.central.store.fleet import unpacked, verdict_decoder
+from redoubt.central.store.fleet_intake import PACKAGES_LOCK
+from redoubt.central.store.fleet_rows import unpacked, verdict_decoder
 from redoubt.matcher.apart import owned, subject
 from redoubt.postgres.pool import Connection
 
@@ -95,6 +96,33 @@ class FleetTotals(Store):
                 f"DELETE FROM {table} WHERE run <= (SELECT max(run) FROM fleet_runs) - $1",  # noqa: S608
                 kept,
             )
+
+    async def sweep(self) -> int:
+        """Remove packages that no image has any more, and what is only about them; how many packages.
+
+        Nothing while somebody takes in an image or stores verdicts: the next sweep is soon enough.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", PACKAGES_LOCK):
+                return 0
+            gone = [
+                row["package"]
+                for row in await connection.fetch(
+                    "DELETE FROM fleet_packages p WHERE NOT EXISTS"
+                    " (SELECT 1 FROM fleet_image_packages ip WHERE ip.package = p.package) RETURNING package"
+                )
+            ]
+            if gone:
+                await connection.execute("DELETE FROM fleet_findings WHERE package = ANY($1)", gone)
+                await connection.execute(
+                    "DELETE FROM fleet_questions q WHERE NOT EXISTS"
+                    " (SELECT 1 FROM fleet_packages p WHERE p.question = q.question)"
+                )
+            await connection.execute(
+                "DELETE FROM fleet_details d WHERE NOT EXISTS (SELECT 1 FROM fleet_findings f WHERE f.detail = d.detail)"
+            )
+        return len(gone)
 
     async def _settle(self, connection: Connection) -> int:
         """Find out who owns what, in images whose packages all have verdicts."""

@@ -6,19 +6,27 @@ piece holds its row until the verdicts are in, and a piece whose worker died is 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 
 import msgspec
 
-from redoubt.central.store import Store, affected
-from redoubt.central.store.fleet import BATCH, SEVERITIES, encode, verdict_decoder, without_findings
+from redoubt.central.store import Pool, Store, affected
+from redoubt.central.store.fleet_intake import PACKAGES_LOCK
+from redoubt.central.store.fleet_rows import SEVERITIES, encode, verdict_decoder, without_findings
 from redoubt.matcher.apart import Subject, Verdict, cves_of, is_suppressed
 from redoubt.model import DefinitionsInfo, Epss, Finding
 from redoubt.postgres.pool import Connection
 
+#: Gives the EPSS of each of some CVEs.
+Scoring = Callable[[Sequence[str]], Awaitable[Sequence[Epss | None]]]
+
 _subjects = msgspec.msgpack.Decoder(Subject)
+#: Packages that one piece of work holds.
+BATCH = 2000
+#: So many small pieces, as new images leave them, are claimed at a time.
+_SMALL = 20
 #: One number for all Centrals: who holds it runs the fleet. It is "fleet" in ASCII.
 _LOCK = 0x666C656574
 
@@ -34,7 +42,7 @@ class Question(msgspec.Struct, frozen=True):
 class Work(msgspec.Struct, frozen=True):
     """A piece of work: packages and their subjects, in the same order."""
 
-    work: int
+    work: list[int]
     run: int
     definitions: str
     packages: list[int]
@@ -194,27 +202,37 @@ class FleetWork(Store):
         """
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("SET LOCAL statement_timeout = 0")
-            row = await connection.fetchrow(
+            await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", PACKAGES_LOCK)
+            pieces = await connection.fetch(
                 "SELECT work, packages FROM fleet_work ORDER BY work LIMIT 1 FOR UPDATE SKIP LOCKED"
             )
-            if row is None:
+            if not pieces:
                 yield connection, None
                 return
+            if len(pieces[0]["packages"]) * _SMALL <= BATCH * 4:
+                pieces += await connection.fetch(
+                    "SELECT work, packages FROM fleet_work WHERE work > $1 AND cardinality(packages) <= $2"
+                    " ORDER BY work LIMIT $3 FOR UPDATE SKIP LOCKED",
+                    pieces[0]["work"],
+                    BATCH * 4 // _SMALL,
+                    _SMALL,
+                )
+            wanted = list({package for piece in pieces for package in piece["packages"]})
             state = await connection.fetchrow("SELECT definitions, run FROM fleet_state FOR SHARE")
             assert state is not None
             rows = await connection.fetch(
                 "SELECT package, body FROM fleet_packages WHERE package = ANY($1) ORDER BY question, package",
-                row["packages"],
+                wanted,
             )
             unmarked = await connection.fetch(
                 "SELECT question, body FROM fleet_questions WHERE mark IS NULL AND question IN"
                 " (SELECT question FROM fleet_packages WHERE package = ANY($1))",
-                row["packages"],
+                wanted,
             )
             yield (
                 connection,
                 Work(
-                    work=row["work"],
+                    work=[piece["work"] for piece in pieces],
                     run=state["run"],
                     definitions=state["definitions"],
                     packages=[each["package"] for each in rows],
@@ -226,16 +244,20 @@ class FleetWork(Store):
             )
 
     async def store(
-        self, connection: Connection, work: Work, verdicts: Sequence[Verdict], marks: Sequence[bytes]
+        self,
+        connection: Connection,
+        work: Work,
+        verdicts: Sequence[Verdict],
+        marks: Sequence[bytes],
+        ask: Scoring,
     ) -> None:
-        """Store what was said of a claimed piece of work, as a difference to what was said before, and remove it."""
+        """Store what was said of a claimed piece of work, as a difference to what was said before, and remove it.
+
+        ``ask`` gives the EPSS of flaws that nobody had before.
+        """
         batch = _Batch(work, verdicts)
-        flaws = await _identifiers(
-            connection, "fleet_flaws", "flaw", "name", sorted((name,) for name in batch.names)
-        )
-        details = await _identifiers(
-            connection, "fleet_details", "detail", "key", sorted(batch.details.items())
-        )
+        flaws = await _flaws(connection, batch.names, ask)
+        details = await _details(connection, batch.details)
         before = {
             row["package"]: row["verdict"]
             for row in await connection.fetch(
@@ -259,7 +281,7 @@ class FleetWork(Store):
             [question.question for question in work.questions],
             list(marks),
         )
-        await connection.execute("DELETE FROM fleet_work WHERE work = $1", work.work)
+        await connection.execute("DELETE FROM fleet_work WHERE work = ANY($1)", work.work)
 
     async def newest(self) -> int:
         """The number of the newest piece of work; 0 where there is none."""
@@ -288,25 +310,25 @@ class FleetWork(Store):
             " WHERE o.name = n.name AND (o.probability, o.percentile, o.scored)"
             " IS DISTINCT FROM (n.probability, n.percentile, n.scored)",
             list(names),
-            [score.probability if score else 0.0 for score in scores],
-            [score.percentile if score else 0.0 for score in scores],
-            [score.date if score else None for score in scores],
+            *_columns(scores),
         )
         return affected(tag)
 
-    async def releases(self) -> list[str]:
-        """The releases of systems that the fleet has."""
-        return [row["release"] for row in await self._pool.fetch("SELECT release FROM fleet_releases")]
+    async def releases(self, *, unknown: bool = False) -> list[str]:
+        """The releases of systems that the fleet has; only those that nobody asked about where ``unknown``."""
+        rows = await self._pool.fetch(
+            "SELECT release FROM fleet_releases WHERE end_of_life IS NULL OR NOT $1", unknown
+        )
+        return [row["release"] for row in rows]
+
+    async def know_ends(self, ends: Sequence[tuple[str, str]]) -> None:
+        """Remember from when releases are no longer looked after."""
+        await _know_ends(self._pool, ends)
 
     async def end(self, run: int, info: DefinitionsInfo, ends: Sequence[tuple[str, str]]) -> None:
         """A run is over: all verdicts are of the definitions that ``info`` names."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "UPDATE fleet_releases r SET end_of_life = n.day FROM unnest($1::text[], $2::text[]) AS n (release, day)"
-                " WHERE r.release = n.release AND r.end_of_life <> n.day",
-                [release for release, _ in ends],
-                [day for _, day in ends],
-            )
+            await _know_ends(connection, ends)
             await connection.execute("UPDATE fleet_state SET info = $1 WHERE run = $2", encode(info), run)
             await connection.execute("UPDATE fleet_runs SET ended = now() WHERE run = $1", run)
 
@@ -343,7 +365,7 @@ class _Batch:
         return key
 
     def rows(
-        self, flaws: dict[object, int], details: dict[object, int]
+        self, flaws: dict[str, int], details: dict[bytes, int]
     ) -> list[tuple[int, int, int, int, int, bool, bool, bool]]:
         """Rows of ``fleet_incoming``."""
         return [
@@ -366,28 +388,53 @@ class _Batch:
         return [*reversed(columns[:-1]), columns[-1]]
 
 
-async def _identifiers(
-    connection: Connection, table: str, number: str, name: str, rows: Sequence[tuple[object, ...]]
-) -> dict[object, int]:
-    """Numbers of names, which are added where they are new. ``rows`` are sorted, so that nobody waits in a circle."""
-    find = f"SELECT {name}, {number} FROM {table} WHERE {name} = ANY($1)"  # noqa: S608
-    names = [row[0] for row in rows]
-    known = {row[0]: row[1] for row in await connection.fetch(find, names)}
-    new = [row for row in rows if row[0] not in known]
+async def _flaws(connection: Connection, names: set[str], ask: Scoring) -> dict[str, int]:
+    """Numbers of flaws. New ones are added with their scores; sorted, so that nobody waits in a circle."""
+    find = "SELECT name, flaw FROM fleet_flaws WHERE name = ANY($1)"
+    known = {row["name"]: row["flaw"] for row in await connection.fetch(find, list(names))}
+    new = sorted(names - known.keys())
     if new:
-        if table == "fleet_details":
-            statement = (
-                "INSERT INTO fleet_details (key, body) SELECT * FROM unnest($1::bytea[], $2::bytea[])"
-                " ON CONFLICT DO NOTHING"
-            )
-            await connection.execute(statement, [row[0] for row in new], [row[1] for row in new])
-        else:
-            statement = (
-                "INSERT INTO fleet_flaws (name) SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING"
-            )
-            await connection.execute(statement, [row[0] for row in new])
-        known |= {row[0]: row[1] for row in await connection.fetch(find, [row[0] for row in new])}
+        scores = await ask(new)
+        await connection.execute(
+            "INSERT INTO fleet_flaws (name, probability, percentile, scored)"
+            " SELECT * FROM unnest($1::text[], $2::float8[], $3::float8[], $4::text[]) ON CONFLICT DO NOTHING",
+            new,
+            *_columns(scores),
+        )
+        known |= {row["name"]: row["flaw"] for row in await connection.fetch(find, new)}
     return known
+
+
+async def _details(connection: Connection, bodies: dict[bytes, bytes]) -> dict[bytes, int]:
+    """Numbers of what findings say, which is added where it is new."""
+    find = "SELECT key, detail FROM fleet_details WHERE key = ANY($1)"
+    known = {row["key"]: row["detail"] for row in await connection.fetch(find, list(bodies))}
+    new = sorted(bodies.keys() - known.keys())
+    if new:
+        await connection.execute(
+            "INSERT INTO fleet_details (key, body) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING",
+            new,
+            [bodies[key] for key in new],
+        )
+        known |= {row["key"]: row["detail"] for row in await connection.fetch(find, new)}
+    return known
+
+
+def _columns(scores: Sequence[Epss | None]) -> tuple[list[float], list[float], list[str | None]]:
+    return (
+        [score.probability if score else 0.0 for score in scores],
+        [score.percentile if score else 0.0 for score in scores],
+        [score.date if score else None for score in scores],
+    )
+
+
+async def _know_ends(connection: Connection | Pool, ends: Sequence[tuple[str, str]]) -> None:
+    await connection.execute(
+        "UPDATE fleet_releases r SET end_of_life = n.day FROM unnest($1::text[], $2::text[]) AS n (release, day)"
+        " WHERE r.release = n.release AND r.end_of_life IS DISTINCT FROM n.day",
+        [release for release, _ in ends],
+        [day for _, day in ends],
+    )
 
 
 async def _unsettle(
