@@ -90,7 +90,7 @@ def question(asked: Subject) -> Subject:
     package = asked.package
     namespace = _namespace(asked) or ""
     name, source = package.name, package.source_name
-    if namespaces.is_of_sources_only(namespace):
+    if _is_of_sources_only(namespace):
         name, source = source or name, ""
     bare = Package(
         type=package.type,
@@ -309,3 +309,12 @@ def _unplaced(pairs: Sequence[tuple[Package, Verdict]]) -> dict[str, Unplaced]:
 
 def _namespace(asked: Subject) -> str | None:
     return namespaces.of_package(asked.package, asked.distribution)
+
+
+def _is_of_sources_only(namespace: str) -> bool:
+    """Whether definitions speak of source packages, whichever package of them is installed."""
+    return (
+        namespace.partition(":")[0] in namespaces.BY_SOURCE
+        and not namespaces.may_name_installed(namespace)
+        and not namespaces.is_of_products(namespace)
+    )

@@ -247,12 +247,6 @@ def may_name_installed(namespace: str) -> bool:
     return namespace.partition(":")[0] in _BY_BOTH
 
 
-def is_of_sources_only(namespace: str) -> bool:
-    """Whether definitions of a namespace speak of source packages, whichever package of them is installed."""
-    ecosystem = namespace.partition(":")[0]
-    return ecosystem in BY_SOURCE and ecosystem not in _BY_BOTH and ecosystem not in _BY_PRODUCT
-
-
 def speaks_of(namespace: str, package_type: str) -> bool:
     """Whether silence of a distribution's definitions about one of its packages holds for a language package in it.
 

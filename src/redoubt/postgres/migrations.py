@@ -15,6 +15,7 @@ from importlib.resources import files
 import asyncpg
 
 from redoubt.errors import DatabaseError
+from redoubt.postgres.locks import held
 from redoubt.postgres.pool import Connection
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
@@ -79,13 +80,9 @@ async def _under_lock(connection: Connection, room: str, wanted: list[Migration]
     before = await connection.fetchval("SELECT current_setting('statement_timeout')")
     await connection.execute("SET statement_timeout = 0")
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-        try:
+        async with held(connection, _LOCK, wait=True):
             await connection.execute(_TABLE)
             return await _missing(connection, room, wanted)
-        finally:
-            if not connection.is_closed():
-                await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
     finally:
         if not connection.is_closed():
             await connection.execute("SELECT set_config('statement_timeout', $1, false)", before)

@@ -61,6 +61,7 @@ async def connect(
             timeout=_CONNECT_SECONDS,
             server_settings=settings,
             max_inactive_connection_lifetime=300.0,
+            reset=_nothing,
         )
         await pool
         return pool
@@ -82,6 +83,14 @@ async def close(pool: asyncpg.Pool, *, within: float = 5.0) -> None:
         await asyncio.wait_for(pool.close(), within)
     except (TimeoutError, OSError, *failures.RAISED):
         pool.terminate()
+
+
+async def _nothing(connection: Connection) -> None:
+    """How a connection goes back into the pool: asyncpg ends its transaction, and that is all.
+
+    Its own way asks the server to undo all that a session can be given, which doubles the round trips of a page. So
+    who gives a session something (``locks.held``, a setting) takes it back, and uses ``SET LOCAL`` if possible.
+    """
 
 
 async def again(work: Callable[[], Awaitable[T]], *, within: float = 30.0, url: str = "") -> T:

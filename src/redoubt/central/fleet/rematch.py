@@ -102,6 +102,7 @@ class Fleet:
         """Bring counts and lists up to date."""
         while await again(self._totals.bring_up_to_date):
             pass
+        await again(self._totals.sweep)
 
     async def run(self, judge: Judge) -> Outcome | None:
         """Have the whole fleet follow the definitions of ``judge``. None where another Central is at it."""
@@ -125,7 +126,6 @@ class Fleet:
             await self._work.end(run, judge.info, list(zip(releases, ends, strict=True)))
             await self._totals.changes(run)
             await self._totals.forget_changes(_KEPT_RUNS)
-            await self._totals.sweep()
             return Outcome(run, questions, packages)
 
     async def _changed(self, judge: Judge) -> AsyncIterator[list[tuple[int, bytes]]]:

@@ -174,3 +174,15 @@ CREATE TABLE fleet_due (
     kind        text    NOT NULL,
     subject     integer NOT NULL
 );
+
+-- By how much the counts of packages changed, and those of the images that have them not yet.
+CREATE TABLE fleet_due_counts (
+    package     integer NOT NULL,
+    critical    integer NOT NULL,
+    high        integer NOT NULL,
+    medium      integer NOT NULL,
+    low         integer NOT NULL,
+    negligible  integer NOT NULL,
+    unknown     integer NOT NULL,
+    fixable     integer NOT NULL
+);

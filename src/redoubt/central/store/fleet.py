@@ -14,7 +14,6 @@ import msgspec
 from redoubt.central.store import several
 from redoubt.central.store.fleet_intake import FleetIntake
 from redoubt.central.store.fleet_rows import (
-    SEVERITIES,
     ChangeRow,
     FindingRow,
     FlawRow,
@@ -27,6 +26,7 @@ from redoubt.central.store.fleet_rows import (
 )
 from redoubt.errors import UsageError
 from redoubt.matcher.apart import Verdict, cves_of, subject, together
+from redoubt.matcher.group import is_cve
 from redoubt.model import Epss, Finding, VulnerabilityReport
 from redoubt.postgres.pool import Connection
 
@@ -43,6 +43,31 @@ _FAR = 2**31 - 1
 
 _IMAGE = "image, digest, name, added, packages, critical, high, medium, low, negligible, unknown, fixable"
 _FLAW = "flaw, name, severity, exploited, probability, percentile, fixable, packages, images, first_seen"
+
+
+#: $1 digest, $2 rows, $3 to $7 where the page begins. Only those severities are read that the page can reach: below
+#: the one that it begins in, of which nobody knows how much is left, as many as fill it.
+_FINDINGS = """
+SELECT p.type, p.name, p.version, c.first_seen, d.body, c.probability, c.percentile, c.scored, c.flaw, c.package,
+    c.severity, c.exploited
+FROM (
+    SELECT f.package, f.flaw, f.detail, f.severity, f.exploited, f.first_seen, o.probability, o.percentile, o.scored
+    FROM (
+        SELECT image, CASE
+            WHEN critical * (5 < $3::int)::int >= $2::int THEN 5
+            WHEN critical * (5 < $3::int)::int + high * (4 < $3::int)::int >= $2::int THEN 4
+            WHEN critical * (5 < $3::int)::int + high * (4 < $3::int)::int + medium * (3 < $3::int)::int >= $2::int THEN 3
+            ELSE 0 END AS lowest
+        FROM fleet_images WHERE digest = $1
+    ) i JOIN fleet_image_packages ip ON ip.image = i.image AND NOT ip.owned
+    JOIN fleet_findings f ON f.package = ip.package AND f.counts AND f.severity >= i.lowest
+    JOIN fleet_flaws o ON o.flaw = f.flaw
+    WHERE f.severity <= $3::int AND (f.severity, f.exploited, o.probability, f.flaw, f.package)
+        < ($3::int, $4::bool, $5::float8, $6::int, $7::int)
+    ORDER BY f.severity DESC, f.exploited DESC, o.probability DESC, f.flaw DESC, f.package DESC LIMIT $2::int
+) c JOIN fleet_details d USING (detail) JOIN fleet_packages p ON p.package = c.package
+ORDER BY c.severity DESC, c.exploited DESC, c.probability DESC, c.flaw DESC, c.package DESC
+"""
 
 
 class FleetStore(FleetIntake):
@@ -126,40 +151,19 @@ class FleetStore(FleetIntake):
         """The findings of an image that count, in the order of ``cves``."""
         start = _token(after, (_FAR, True, 2.0, _FAR, _FAR))
         async with self._pool.acquire() as connection:
-            image = await connection.fetchrow(
-                "SELECT image, critical, high, medium, low, negligible FROM fleet_images WHERE digest = $1",
-                digest,
-            )
-            if image is None:
-                return [], ""
-            rows = await connection.fetch(
-                # Only those severities are read that the page can reach.
-                "SELECT type, name, version, chosen.first_seen, d.body, probability, flaw, package,"
-                " chosen.severity, chosen.exploited FROM ("
-                "  SELECT f.package, f.flaw, f.detail, f.severity, f.exploited, f.first_seen,"
-                "   o.probability"
-                "  FROM fleet_image_packages p JOIN fleet_findings f ON f.package = p.package AND f.counts"
-                "  JOIN fleet_flaws o ON o.flaw = f.flaw"
-                "  WHERE p.image = $1 AND NOT p.owned AND f.severity >= $2::int AND f.severity <= $3::int"
-                "   AND (f.severity, f.exploited, o.probability, f.flaw, f.package)"
-                "    < ($3::int, $4::bool, $5::float8, $6::int, $7::int)"
-                "  ORDER BY f.severity DESC, f.exploited DESC, o.probability DESC, f.flaw DESC, f.package DESC LIMIT $8"
-                " ) chosen JOIN fleet_details d USING (detail) JOIN fleet_packages USING (package)"
-                " ORDER BY chosen.severity DESC, chosen.exploited DESC, probability DESC, flaw DESC, package DESC",
-                image["image"],
-                _lowest(image, start, limit),
-                *start,
-                limit,
-            )
+            rows = await connection.fetch(_FINDINGS, digest, limit, *start)
             findings = [finding_decoder.decode(row["body"]) for row in rows]
-            scores = _Scores(await _scores(connection, findings))
+            several_names = [item for item in findings if item.aliases]
+            scores = _Scores(await _scores(connection, several_names) if several_names else {})
         found = [
             FindingRow(
                 type=row["type"],
                 name=row["name"],
                 version=row["version"],
                 first_seen=row["first_seen"],
-                finding=msgspec.structs.replace(item, epss=scores.epss(cves_of(item))),
+                finding=msgspec.structs.replace(
+                    item, epss=scores.epss(cves_of(item)) if item.aliases else _epss(row, item)
+                ),
             )
             for row, item in zip(rows, findings, strict=True)
         ]
@@ -270,17 +274,9 @@ class _Scores:
         return max(found, key=lambda score: (score.probability, score.percentile), default=None)
 
 
-def _lowest(image: asyncpg.Record, start: tuple[object, ...], limit: int) -> int:
-    """The severity at which a page that begins at ``start`` is full."""
-    first = start[0]
-    assert isinstance(first, int)
-    room = 0
-    for rank in range(min(first, 5), 0, -1):
-        if rank < first:  # of the one that it begins in, nobody knows how many are left
-            room += image[SEVERITIES[rank].lower()]
-        if room >= limit:
-            return rank
-    return 0
+def _epss(row: asyncpg.Record, item: Finding) -> Epss | None:
+    known = row["scored"] is not None and is_cve(item.id)
+    return Epss(row["probability"], row["percentile"], row["scored"]) if known else None
 
 
 async def _scores(connection: Connection, findings: Iterable[Finding]) -> dict[str, Epss]:

@@ -63,6 +63,10 @@ class FleetIntake(Store):
                 " JOIN fleet_findings USING (package) WHERE image = $1 AND counts",
                 image,
             )
+            await connection.execute(
+                "INSERT INTO fleet_due SELECT 'left', package FROM fleet_image_packages WHERE image = $1",
+                image,
+            )
             await connection.execute("DELETE FROM fleet_images WHERE image = $1", image)
             return True
 
@@ -80,6 +84,9 @@ async def _contain(connection: Connection, image: int, keys: list[bytes]) -> Non
         " (SELECT package FROM fleet_packages WHERE key = ANY($2)) RETURNING package",
         image,
         keys,
+    )
+    await connection.executemany(
+        "INSERT INTO fleet_due VALUES ('left', $1)", [(row["package"],) for row in gone]
     )
     if await connection.fetchval("SELECT counted FROM fleet_images WHERE image = $1", image):
         # It was here before, with other packages.

@@ -17,6 +17,7 @@ from redoubt.central.store import Store
 from redoubt.central.store.fleet_intake import PACKAGES_LOCK
 from redoubt.central.store.fleet_rows import unpacked, verdict_decoder
 from redoubt.matcher.apart import owned, subject
+from redoubt.postgres.locks import held
 from redoubt.postgres.pool import Connection
 
 #: It is "total" in ASCII.
@@ -25,8 +26,6 @@ _LOCK = 0x746F74616C
 _FLAWS = 3000
 #: Images that are settled at a time.
 _IMAGES = 50
-#: Above so many packages all images are counted, below those that have any of them.
-_MANY = 500
 
 _COUNT_IMAGES = """
 UPDATE fleet_images i SET critical = s.critical, high = s.high, medium = s.medium, low = s.low,
@@ -37,11 +36,27 @@ FROM (
         coalesce(sum(p.negligible), 0) AS negligible, coalesce(sum(p.unknown), 0) AS unknown,
         coalesce(sum(p.fixable), 0) AS fixable
     FROM fleet_images c LEFT JOIN fleet_image_packages ip ON ip.image = c.image AND NOT ip.owned
-    LEFT JOIN fleet_packages p ON p.package = ip.package WHERE {which} GROUP BY c.image
+    LEFT JOIN fleet_packages p ON p.package = ip.package WHERE c.image = ANY($1) GROUP BY c.image
 ) s
 WHERE s.image = i.image
     AND (i.critical, i.high, i.medium, i.low, i.negligible, i.unknown, i.fixable)
     <> (s.critical, s.high, s.medium, s.low, s.negligible, s.unknown, s.fixable)
+"""
+_ADD_TO_IMAGES = """
+WITH due AS (
+    DELETE FROM fleet_due_counts RETURNING *
+), added AS (
+    SELECT image, sum(critical) AS critical, sum(high) AS high, sum(medium) AS medium, sum(low) AS low,
+        sum(negligible) AS negligible, sum(unknown) AS unknown, sum(fixable) AS fixable
+    FROM due JOIN fleet_image_packages ip USING (package)
+    WHERE $1 AND NOT owned GROUP BY image
+), done AS (
+    UPDATE fleet_images i SET critical = i.critical + s.critical, high = i.high + s.high,
+        medium = i.medium + s.medium, low = i.low + s.low, negligible = i.negligible + s.negligible,
+        unknown = i.unknown + s.unknown, fixable = i.fixable + s.fixable
+    FROM added s WHERE s.image = i.image
+)
+SELECT count(*) FROM due
 """
 _COUNT_CHANGES = """
 INSERT INTO fleet_image_changes (run, image, appeared, gone, worse, better)
@@ -71,17 +86,14 @@ class FleetTotals(Store):
 
     async def bring_up_to_date(self) -> Counted:
         """Count what is due. Nothing where another Central is counting."""
-        async with self._pool.acquire() as connection:
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+        async with self._pool.acquire() as connection, held(connection, _LOCK) as mine:
+            if not mine:
                 return Counted()
-            try:
-                settled = await self._settle(connection)
-                packages = await self._count_images(connection)
-                flaws = await self._count_flaws(connection)
-                return Counted(settled, packages, flaws)
-            finally:
-                if not connection.is_closed():
-                    await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+            return Counted(
+                await self._settle(connection),
+                await self._count_images(connection),
+                await self._count_flaws(connection),
+            )
 
     async def changes(self, run: int) -> None:
         """Count what a run found otherwise, by image."""
@@ -106,18 +118,19 @@ class FleetTotals(Store):
             await connection.execute("SET LOCAL statement_timeout = 0")
             if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", PACKAGES_LOCK):
                 return 0
-            gone = [
-                row["package"]
-                for row in await connection.fetch(
-                    "DELETE FROM fleet_packages p WHERE NOT EXISTS"
-                    " (SELECT 1 FROM fleet_image_packages ip WHERE ip.package = p.package) RETURNING package"
-                )
-            ]
+            left = await _taken(connection, "left")
+            rows = await connection.fetch(
+                "DELETE FROM fleet_packages p WHERE package = ANY($1) AND NOT EXISTS"
+                " (SELECT 1 FROM fleet_image_packages ip WHERE ip.package = p.package) RETURNING package, question",
+                left,
+            )
+            gone = [row["package"] for row in rows]
             if gone:
                 await connection.execute("DELETE FROM fleet_findings WHERE package = ANY($1)", gone)
                 await connection.execute(
-                    "DELETE FROM fleet_questions q WHERE NOT EXISTS"
-                    " (SELECT 1 FROM fleet_packages p WHERE p.question = q.question)"
+                    "DELETE FROM fleet_questions q WHERE question = ANY($1) AND NOT EXISTS"
+                    " (SELECT 1 FROM fleet_packages p WHERE p.question = q.question)",
+                    [row["question"] for row in rows],
                 )
             await connection.execute(
                 "DELETE FROM fleet_details d WHERE NOT EXISTS (SELECT 1 FROM fleet_findings f WHERE f.detail = d.detail)"
@@ -178,18 +191,23 @@ class FleetTotals(Store):
             await connection.execute("INSERT INTO fleet_due VALUES ('image', $1)", image)
 
     async def _count_images(self, connection: Connection) -> int:
-        async with connection.transaction():
+        """Add to images what their packages' counts changed by; and count those from scratch that are due.
+
+        Counts and what they changed by were written together, and here all is seen at one instant: so nothing is
+        counted twice. Where an image is written meanwhile, all of this is done again.
+        """
+        async with connection.transaction(isolation="repeatable_read"):
             await connection.execute("SET LOCAL statement_timeout = 0")
-            images, packages = await _taken(connection, "image"), await _taken(connection, "package")
-            if not (images or packages):
-                return 0
-            if len(packages) > _MANY or len(images) > _MANY:
-                await connection.execute("SET LOCAL work_mem = '64MB'")
-                await connection.execute(_COUNT_IMAGES.format(which="true"))
-            else:
-                which = "c.image = ANY($1) OR c.image IN (SELECT image FROM fleet_image_packages WHERE package = ANY($2))"
-                await connection.execute(_COUNT_IMAGES.format(which=which), images, packages)
-        return len(packages)
+            await connection.execute("SET LOCAL work_mem = '64MB'")
+            images = await _taken(connection, "image")
+            every: int = await connection.fetchval("SELECT count(*) FROM fleet_images")
+            from_scratch = len(images) * 2 > every
+            packages: int = await connection.fetchval(_ADD_TO_IMAGES, not from_scratch)
+            if packages and from_scratch:
+                images = [row["image"] for row in await connection.fetch("SELECT image FROM fleet_images")]
+            if images:
+                await connection.execute(_COUNT_IMAGES, images)
+        return packages + len(images)
 
     async def _count_flaws(self, connection: Connection) -> int:
         done = await self._count_new_images(connection)

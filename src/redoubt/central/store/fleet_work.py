@@ -17,6 +17,7 @@ from redoubt.central.store.fleet_intake import PACKAGES_LOCK
 from redoubt.central.store.fleet_rows import SEVERITIES, encode, verdict_decoder, without_findings
 from redoubt.matcher.apart import Subject, Verdict, cves_of, is_suppressed
 from redoubt.model import DefinitionsInfo, Epss, Finding
+from redoubt.postgres.locks import held
 from redoubt.postgres.pool import Connection
 
 #: Gives the EPSS of each of some CVEs.
@@ -110,17 +111,23 @@ WITH appeared AS (
 INSERT INTO fleet_due SELECT DISTINCT 'flaw', flaw FROM appeared
 """
 _VERDICTS = """
-WITH altered AS (
-    UPDATE fleet_packages p SET verdict = n.verdict, critical = n.critical, high = n.high, medium = n.medium,
-        low = n.low, negligible = n.negligible, unknown = n.unknown, fixable = n.fixable
-    FROM unnest($1::int[], $2::bytea[], $3::int[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[], $9::int[])
-        AS n (package, verdict, critical, high, medium, low, negligible, unknown, fixable)
-    WHERE p.package = n.package AND (p.verdict, p.critical, p.high, p.medium, p.low, p.negligible, p.unknown, p.fixable)
-        IS DISTINCT FROM
-        (n.verdict, n.critical, n.high, n.medium, n.low, n.negligible, n.unknown, n.fixable)
-    RETURNING p.package
+WITH given AS (
+    SELECT * FROM
+    unnest($1::int[], $2::bytea[], $3::int[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[], $9::int[])
+    AS n (package, verdict, critical, high, medium, low, negligible, unknown, fixable)
+), counts AS (
+    INSERT INTO fleet_due_counts
+    SELECT package, n.critical - p.critical, n.high - p.high, n.medium - p.medium, n.low - p.low,
+        n.negligible - p.negligible, n.unknown - p.unknown, n.fixable - p.fixable
+    FROM given n JOIN fleet_packages p USING (package)
+    WHERE (p.critical, p.high, p.medium, p.low, p.negligible, p.unknown, p.fixable)
+        <> (n.critical, n.high, n.medium, n.low, n.negligible, n.unknown, n.fixable)
 )
-INSERT INTO fleet_due SELECT 'package', package FROM altered
+UPDATE fleet_packages p SET verdict = n.verdict, critical = n.critical, high = n.high, medium = n.medium,
+    low = n.low, negligible = n.negligible, unknown = n.unknown, fixable = n.fixable
+FROM given n
+WHERE p.package = n.package AND (p.verdict, p.critical, p.high, p.medium, p.low, p.negligible, p.unknown, p.fixable)
+    IS DISTINCT FROM (n.verdict, n.critical, n.high, n.medium, n.low, n.negligible, n.unknown, n.fixable)
 """
 
 
@@ -130,13 +137,8 @@ class FleetWork(Store):
     @asynccontextmanager
     async def leading(self) -> AsyncIterator[bool]:
         """Whether this Central is the one that runs the fleet now; it is until the end of the block."""
-        async with self._pool.acquire() as connection:
-            leads = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK)
-            try:
-                yield leads
-            finally:
-                if leads and not connection.is_closed():
-                    await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+        async with self._pool.acquire() as connection, held(connection, _LOCK) as leads:
+            yield leads
 
     async def state(self) -> tuple[str, bool]:
         """Which definitions are asked, and whether all verdicts are theirs."""
