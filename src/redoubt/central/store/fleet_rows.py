@@ -8,7 +8,7 @@ import msgspec
 import zstandard
 
 from redoubt.matcher.apart import Verdict
-from redoubt.matcher.match import Judgement
+from redoubt.matcher.outcomes import Judgement
 from redoubt.model import DefinitionsInfo, Finding, IndexReport, Severity
 
 #: What a kept report may be, decompressed.
