@@ -1,0 +1,1 @@
+"""Images: scanned, kept by digest, and told of in the original's form."""

@@ -1,0 +1,320 @@
+"""Scans of images: a few at a time, each image once, tried again where a service is away for a moment.
+
+A name is asked of its registry each time, since tags move; what it leads to is indexed once, and matched once for each
+snapshot of definitions. What is kept is matched again, without the registry, when the definitions are others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+import msgspec
+import structlog
+
+from redoubt.central.images import original
+from redoubt.central.images.jobs import Job, ScanJob, State
+from redoubt.central.refusals import Aborted, Exhausted, NotFound
+from redoubt.central.refusals import Unavailable as NotNow
+from redoubt.central.scanners import Access, Progress
+from redoubt.central.store.images import ImageStore, Kept, Listed
+from redoubt.errors import DefinitionsMissing, RedoubtError
+from redoubt.indexer.sources.reference import ImageReference, parse_reference
+from redoubt.model import IndexReport, VulnerabilityReport
+from redoubt.postgres import pool as pools
+from redoubt.wire.failures import Unavailable
+
+T = TypeVar("T")
+
+#: Scans that wait; one more is refused.
+_WAITING = 2000
+#: Scans that ended and are still told of.
+_TOLD = 100
+#: Seconds: for a whole scan, and for a service or the database that is away.
+_LIMIT, _PATIENCE = 3600.0, 60.0
+#: Seconds before trying again, doubled each time and jittered.
+_FIRST, _LONGEST = 0.25, 8.0
+
+_log = structlog.get_logger("images")
+
+
+class Indexer(Protocol):
+    """``scanners.Indexer``."""
+
+    async def index(
+        self,
+        reference: str,
+        access: Access,
+        *,
+        platform: str = "",
+        force: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> IndexReport: ...
+
+    async def get(self, digest: str) -> IndexReport | None: ...
+
+
+class Matcher(Protocol):
+    """``scanners.Matcher``."""
+
+    async def match(self, report: IndexReport) -> VulnerabilityReport: ...
+
+
+class Registries(Protocol):
+    """Who knows how registries are reached: ``integrations.registries.Registries``."""
+
+    async def access(self, reference: ImageReference) -> Access:
+        """How the image's registry is reached. Raises where it may not be."""
+
+    def explained(self, error: RedoubtError, reference: ImageReference, access: Access) -> RedoubtError:
+        """What to say of a registry that could not be read from."""
+
+
+#: Is told of each scan that was kept.
+Listener = Callable[[IndexReport, VulnerabilityReport], Awaitable[None]]
+
+
+class Scanning:
+    """Makes and keeps scans. ``active`` says which definitions are active here (their digest, or nothing)."""
+
+    def __init__(
+        self,
+        store: ImageStore,
+        indexer: Indexer,
+        matcher: Matcher,
+        registries: Registries,
+        *,
+        active: Callable[[], str],
+        simultaneous: int = 4,
+        patience: float = _PATIENCE,
+    ) -> None:
+        self.store = store
+        self.listeners: list[Listener] = []
+        self._indexer = indexer
+        self._matcher = matcher
+        self._registries = registries
+        self._active = active
+        self._patience = patience
+        self._slots = asyncio.Semaphore(simultaneous)
+        self._matching = asyncio.Semaphore(simultaneous)
+        self._jobs: dict[tuple[str, str, bool], Job] = {}
+        self._rematches: dict[str, asyncio.Task[Kept]] = {}
+        self._ended: deque[Job] = deque(maxlen=_TOLD)
+
+    async def start(self) -> None:
+        """Nothing works before somebody asks."""
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        tasks = [job.task for job in self._jobs.values() if job.task] + list(self._rematches.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Scans
+
+    async def scan(self, name: str, *, force: bool = False, platform: str = "") -> Kept:
+        """The scan of the image that ``name`` leads to now. ``force``: look at it again, whatever is kept.
+
+        Raises ``UsageError`` for a name that is none, what the registry's refusal amounts to, ``Exhausted`` where too
+        many wait, ``Unavailable`` where a service stays away, ``Aborted`` where somebody cancelled it.
+        """
+        reference = parse_reference(name)
+        job = self._job(reference, platform, force)
+        assert job.task is not None
+        job.waiting += 1
+        try:
+            return await asyncio.shield(job.task)
+        except asyncio.CancelledError:
+            if job.task.cancelled():
+                raise Aborted(f"the scan of {reference} was cancelled") from None
+            raise
+        finally:
+            job.waiting -= 1
+            if not job.waiting:
+                job.task.cancel()
+
+    def jobs(self) -> list[ScanJob]:
+        """Scans that wait or are under way, the oldest first, and then those that ended lately, the newest first."""
+        return [job.told() for job in (*self._jobs.values(), *reversed(self._ended))]
+
+    def cancel(self, identifier: str) -> None:
+        """End a scan for all who wait for it. Raises ``NotFound``."""
+        for job in self._jobs.values():
+            if job.id == identifier and job.task is not None:
+                job.task.cancel()
+                return
+        raise NotFound("there is no such scan under way")
+
+    async def current(self, digest: str) -> Kept | None:
+        """What is kept of a digest, matched again if the definitions are others now.
+
+        Where that is not possible now, what is kept is given as it is: its report names its definitions.
+        """
+        kept = await self.store.find(digest)
+        active = self._active()
+        if kept is None or not active or kept.listed.definitions == active:
+            return kept
+        if (task := self._rematches.get(digest)) is None:
+            task = self._rematches[digest] = asyncio.create_task(self._rematched(kept))
+            task.add_done_callback(lambda _: self._rematches.pop(digest, None))
+        try:
+            return await asyncio.shield(task)
+        except (Unavailable, DefinitionsMissing) as error:
+            _log.warning("not matched again", image=digest, reason=str(error))
+            return kept
+
+    # What a scan does
+
+    def _job(self, reference: ImageReference, platform: str, force: bool) -> Job:
+        key = (str(reference), platform, force)
+        # Who does not insist on a new look takes part in one that somebody else insists on.
+        for each in (key, (*key[:2], True)):
+            if (found := self._jobs.get(each)) is not None:
+                return found
+        if len(self._jobs) >= _WAITING:
+            raise Exhausted(f"{len(self._jobs)} scans wait already; try again later", 30.0)
+        job = Job(str(reference), force)
+        job.task = asyncio.create_task(self._run(job, reference, platform))
+        self._jobs[key] = job
+        job.task.add_done_callback(lambda _: self._over(key, job))
+        return job
+
+    def _over(self, key: tuple[str, str, bool], job: Job) -> None:
+        self._jobs.pop(key, None)
+        self._ended.append(job)
+
+    async def _run(self, job: Job, reference: ImageReference, platform: str) -> Kept:
+        try:
+            async with self._slots, asyncio.timeout(_LIMIT):
+                kept = await self._scanned(job, reference, platform)
+        except asyncio.CancelledError:
+            job.end(State.CANCELLED)
+            raise
+        except TimeoutError:
+            job.end(State.FAILED, "it took too long")
+            raise NotNow(f"the scan of {reference} took longer than {_LIMIT / 60:.0f} minutes") from None
+        except Exception as error:
+            problem = str(error) if isinstance(error, RedoubtError) else "an error that was not foreseen"
+            job.end(State.FAILED, problem)
+            _log.warning("not scanned", image=job.image, reason=problem)
+            raise
+        job.end(State.DONE)
+        return kept
+
+    async def _scanned(self, job: Job, reference: ImageReference, platform: str) -> Kept:
+        job.state = State.INDEXING
+        access = await self._registries.access(reference)
+        index = await self._indexed(job, reference, platform, access)
+        job.digest = digest = index.image.digest
+        found = None if job.force else await pools.again(lambda: self.store.find(digest))
+        now = datetime.now(UTC)
+        if found is not None and _same(found.index, index) and found.listed.definitions == self._active():
+            listed = msgspec.structs.replace(found.listed, name=job.image, indexed=now, source=access.name)
+            await pools.again(lambda: self.store.seen(listed))
+            return _named(found, listed)
+        job.state = State.MATCHING
+        report = await self._trying(job, lambda: self._matcher.match(index))
+        listed = _listed(job.image, index, report, now, access.name)
+        await pools.again(lambda: self.store.put(listed, index, report))
+        for tell in self.listeners:
+            await tell(index, report)
+        names = (job.image, *(found.names if found else ()))
+        return Kept(listed=listed, names=tuple(dict.fromkeys(names)), index=index, report=report)
+
+    async def _indexed(
+        self, job: Job, reference: ImageReference, platform: str, access: Access
+    ) -> IndexReport:
+        def tell(progress: Progress) -> None:
+            job.progress = progress
+
+        async def work() -> IndexReport:
+            if reference.digest and not job.force:
+                if (report := await self._indexer.get(reference.digest)) is not None:
+                    image = msgspec.structs.replace(report.image, reference=str(reference))
+                    return msgspec.structs.replace(report, image=image)
+            return await self._indexer.index(
+                str(reference), access, platform=platform, force=job.force, progress=tell
+            )
+
+        try:
+            return await self._trying(job, work)
+        except RedoubtError as error:
+            raise self._registries.explained(error, reference, access) from error
+
+    async def _trying(self, job: Job, work: Callable[[], Awaitable[T]]) -> T:
+        """What ``work`` gives; again after a pause where a service is away, or has no definitions yet."""
+        loop = asyncio.get_running_loop()
+        until, wait = loop.time() + self._patience, _FIRST
+        while True:
+            try:
+                return await work()
+            except (Unavailable, DefinitionsMissing) as error:
+                lasting = isinstance(error, DefinitionsMissing) and not self._active()
+                if lasting or loop.time() + wait > until:
+                    raise
+                job.problem = str(error)
+            job.tries += 1
+            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  # spreads load
+            wait = min(wait * 2, _LONGEST)
+
+    async def _rematched(self, kept: Kept) -> Kept:
+        async with self._matching:
+            report = await self._matcher.match(kept.index)
+        listed = _listed(
+            kept.listed.name, kept.index, report, kept.listed.indexed, kept.listed.source, datetime.now(UTC)
+        )
+        with suppress(RedoubtError):
+            await self.store.matched(listed, report)
+        return msgspec.structs.replace(kept, listed=listed, report=report)
+
+
+def _listed(
+    name: str,
+    index: IndexReport,
+    report: VulnerabilityReport,
+    indexed: datetime,
+    source: str,
+    matched: datetime | None = None,
+) -> Listed:
+    counts = original.count(report)
+    return Listed(
+        id=index.image.digest,
+        name=name,
+        indexed=indexed,
+        matched=matched or indexed,
+        definitions=report.definitions.digest,
+        system=original.system(report.distribution),
+        components=counts.components,
+        cves=counts.cves,
+        fixable=counts.fixable,
+        top_cvss=counts.top_cvss,
+        source=source,
+    )
+
+
+def _same(kept: IndexReport, new: IndexReport) -> bool:
+    """Whether the same looked at it: then the reports of one digest are the same."""
+    return (kept.catalogers, kept.lookups, kept.schema) == (new.catalogers, new.lookups, new.schema)
+
+
+def _named(kept: Kept, listed: Listed) -> Kept:
+    """What is kept, under the name that it was asked for by now."""
+    return Kept(
+        listed=listed,
+        names=tuple(dict.fromkeys((listed.name, *kept.names))),
+        index=_renamed(kept.index, listed.name),
+        report=_renamed(kept.report, listed.name),
+    )
+
+
+R = TypeVar("R", IndexReport, VulnerabilityReport)
+
+
+def _renamed(report: R, name: str) -> R:
+    return msgspec.structs.replace(report, image=msgspec.structs.replace(report.image, reference=name))

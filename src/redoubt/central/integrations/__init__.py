@@ -1,0 +1,1 @@
+"""Integrations: which registries may be contacted, and how; secrets are sealed."""
