@@ -89,6 +89,7 @@ class Central:
             parts=[self.notices],
             warnings=warnings,
         )
+        await self.equip(self.services)
         self.app = app.create(self.services)
         await self.services.start()
         for _ in range(500):
@@ -97,6 +98,9 @@ class Central:
             await asyncio.sleep(0.01)
         self.http = self.client()
         return self
+
+    async def equip(self, services: Services) -> None:
+        """More parts, in subclasses: before the application is made."""
 
     def client(self, source: str = "127.0.0.1", **headers: str) -> httpx.AsyncClient:
         """A client that calls from ``source``."""

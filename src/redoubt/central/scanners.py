@@ -7,12 +7,12 @@ service itself refused with as it was. Knows neither images that are kept nor in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
-from typing import TypeVar
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.model import IndexReport, VulnerabilityReport
 from redoubt.wire import chunks
 from redoubt.wire.channel import Channel
@@ -24,6 +24,14 @@ from redoubt.wire.proto.redoubt.v1.matcher_grpc import MatcherStub
 _JSON = "application/json"
 
 R = TypeVar("R")
+Replies: TypeAlias = AsyncIterable[indexer_pb2.CreateIndexReportReply]
+Part: TypeAlias = indexer_pb2.ReportPart | matcher_pb2.MatchReply
+
+
+class Call(Protocol):
+    """A call of grpclib's that is under way."""
+
+    async def recv_trailing_metadata(self) -> None: ...
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,35 +111,29 @@ class Indexer:
             ),
         )
 
-        async def parts() -> AsyncIterator[indexer_pb2.ReportPart]:
-            async with self._stub.CreateIndexReport.open() as call:
-                await call.send_message(request, end=True)
-                async for reply in call:
-                    if reply.WhichOneof("step") == "part":
-                        yield reply.part
-                    elif progress is not None:
-                        said = reply.progress
-                        progress(
-                            Progress(
-                                layers=said.layers, layers_done=said.layers_done, bytes_read=said.bytes_read
-                            )
-                        )
+        async def parts(replies: Replies) -> AsyncIterator[Part]:
+            async for reply in replies:
+                if reply.WhichOneof("step") == "part":
+                    yield reply.part
+                elif progress is not None:
+                    said = reply.progress
+                    progress(
+                        Progress(layers=said.layers, layers_done=said.layers_done, bytes_read=said.bytes_read)
+                    )
 
         with self._channel.told():
-            return await _joined(parts(), self._channel.address, IndexReport)
+            async with self._stub.CreateIndexReport.open() as call:
+                await call.send_message(request, end=True)
+                return await _joined(call, parts(call), self._channel.address, IndexReport)
 
     async def get(self, digest: str) -> IndexReport | None:
         """The report that the Indexer keeps of a digest, or None."""
 
-        async def parts() -> AsyncIterator[indexer_pb2.ReportPart]:
-            async with self._stub.GetIndexReport.open() as call:
-                await call.send_message(indexer_pb2.GetIndexReportRequest(hash_id=digest), end=True)
-                async for part in call:
-                    yield part
-
         try:
             with self._channel.told():
-                return await _joined(parts(), self._channel.address, IndexReport)
+                async with self._stub.GetIndexReport.open() as call:
+                    await call.send_message(indexer_pb2.GetIndexReportRequest(hash_id=digest), end=True)
+                    return await _joined(call, aiter(call), self._channel.address, IndexReport)
         except NotFound:
             return None
 
@@ -146,19 +148,14 @@ class Matcher:
     async def match(self, report: IndexReport) -> VulnerabilityReport:
         """What the Matcher's definitions say of ``report``. Raises ``DefinitionsMissing``, ``Unavailable``."""
         data = await asyncio.to_thread(msgspec.json.encode, report)
-
-        async def parts() -> AsyncIterator[matcher_pb2.MatchReply]:
+        begin = matcher_pb2.MatchBegin(size=len(data), media_type=_JSON)
+        with self._channel.told():
             async with self._stub.Match.open() as call:
-                begin = matcher_pb2.MatchBegin(size=len(data), media_type=_JSON)
                 await call.send_message(matcher_pb2.MatchRequest(begin=begin))
                 for chunk in chunks.cut(data):
                     await call.send_message(matcher_pb2.MatchRequest(chunk=chunk))
                 await call.end()
-                async for reply in call:
-                    yield reply
-
-        with self._channel.told():
-            return await _joined(parts(), self._channel.address, VulnerabilityReport)
+                return await _joined(call, aiter(call), self._channel.address, VulnerabilityReport)
 
     async def metadata(self) -> Metadata:
         """Which definitions it has."""
@@ -172,22 +169,24 @@ class Matcher:
         )
 
 
-async def _joined(
-    parts: AsyncIterator[indexer_pb2.ReportPart] | AsyncIterator[matcher_pb2.MatchReply],
-    where: str,
-    kind: type[R],
-) -> R:
+async def _joined(call: Call, parts: AsyncIterator[Part], where: str, kind: type[R]) -> R:
     """The report out of a ``begun`` and its chunks, read off the loop: large ones take a while."""
-    async with aclosing(parts) as open_parts:  # type: ignore[type-var]
-        first = await anext(open_parts, None)
+
+    async def rest() -> AsyncIterator[bytes]:
+        async for part in parts:
+            yield part.chunk
+
+    try:
+        first = await anext(parts, None)
         if first is None or first.WhichOneof("part") != "begun":
-            raise Unavailable(f"{where}: sent no report")
-
-        async def rest() -> AsyncIterator[bytes]:
-            async for part in open_parts:
-                yield part.chunk
-
+            raise UnreadableInput("no report came")
         data = await chunks.join(rest(), first.begun.size)
+    except LimitExceeded:
+        raise
+    except UnreadableInput as error:
+        # A call that ended early says why in its trailers; reading them raises it.
+        await call.recv_trailing_metadata()
+        raise Unavailable(f"{where}: {error}") from None
     try:
         return await asyncio.to_thread(msgspec.json.decode, data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -14,6 +14,7 @@ from redoubt.central.config import Settings
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.exits import Exits
 from redoubt.central.frame import Hook
+from redoubt.central.images.scanning import Scanning
 from redoubt.central.metrics import Metrics
 from redoubt.central.store import Pool
 from redoubt.central.store.definitions import DefinitionsLog
@@ -38,6 +39,7 @@ class Services:
     policy: Policy = field(default_factory=Policy)
     definitions: Definitions | None = None
     exits: Exits | None = None
+    images: Scanning | None = None
     metrics: Metrics = field(default_factory=Metrics)
     #: Started in this order, stopped in the opposite one.
     parts: list[Part] = field(default_factory=list)

@@ -56,6 +56,7 @@ _KINDS: dict[str, type[RedoubtError]] = {
     for kind in (
         *(kind for kind, _ in _STATUSES),
         errors.UsageError,
+        errors.HostRefused,
         errors.UnreadableInput,
         errors.DefinitionsRefused,
         errors.DefinitionsStale,

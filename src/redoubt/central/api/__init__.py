@@ -13,6 +13,7 @@ from redoubt.central.api.definitions import (
 )
 from redoubt.central.api.egress import EgressController
 from redoubt.central.api.events import EventController
+from redoubt.central.api.images import ExportController, ImageController, ImageCountController
 from redoubt.central.api.metadata import MetadataController
 from redoubt.central.api.page import PageController
 from redoubt.central.api.ping import PingController
@@ -27,6 +28,9 @@ ALL: list[ControllerRouterHandler] = [
     DefinitionsController,
     EgressController,
     EventController,
+    ExportController,
+    ImageController,
+    ImageCountController,
     MetadataController,
     PageController,
     PermissionSetController,

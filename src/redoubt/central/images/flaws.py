@@ -41,21 +41,21 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel")
     """See ``original.Part``."""
 
 
-class Advisory(_Part):
+class Advisory(_Part, frozen=True, kw_only=True):
     """The vendor's notice of a fix."""
 
     name: str
     link: str
 
 
-class CvssV2(_Part):
+class CvssV2(_Part, frozen=True, kw_only=True):
     """CVSS 2.0, as far as its vector is not taken apart."""
 
     vector: str
     score: float
 
 
-class CvssV3(_Part):
+class CvssV3(_Part, frozen=True, kw_only=True):
     """CVSS 3.x; what the vector does not say is left out."""
 
     vector: str
@@ -71,7 +71,7 @@ class CvssV3(_Part):
     availability: str | UnsetType = UNSET
 
 
-class CvssScore(_Part):
+class CvssScore(_Part, frozen=True, kw_only=True):
     """A score, and who gave it."""
 
     source: str
@@ -80,14 +80,14 @@ class CvssScore(_Part):
     cvssv3: CvssV3 | UnsetType = UNSET
 
 
-class EpssScore(_Part):
+class EpssScore(_Part, frozen=True, kw_only=True):
     """Both 0.0-1.0."""
 
     epss_probability: float
     epss_percentile: float
 
 
-class Exploit(_Part):
+class Exploit(_Part, frozen=True, kw_only=True):
     """CISA's word."""
 
     date_added: str
@@ -95,7 +95,7 @@ class Exploit(_Part):
     known_ransomware_campaign_use: str
 
 
-class Vulnerability(_Part):
+class Vulnerability(_Part, frozen=True, kw_only=True):
     """``EmbeddedVulnerability``."""
 
     cve: str

@@ -47,7 +47,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """A message of the original: what it leaves unset in a ``oneof`` is left out, all else is always there."""
 
 
-class ImageName(Part):
+class ImageName(Part, frozen=True, kw_only=True):
     """``registry.example/team/shop:1.4`` taken apart; ``remote`` is ``team/shop``."""
 
     registry: str
@@ -56,7 +56,7 @@ class ImageName(Part):
     full_name: str
 
 
-class DataSource(Part):
+class DataSource(Part, frozen=True, kw_only=True):
     """Which integration was used."""
 
     id: str
@@ -64,7 +64,7 @@ class DataSource(Part):
     mirror: str = ""
 
 
-class Component(Part):
+class Component(Part, frozen=True, kw_only=True):
     """``EmbeddedImageScanComponent``: a package in one image."""
 
     name: str
@@ -79,7 +79,7 @@ class Component(Part):
     architecture: str
 
 
-class ImageScan(Part):
+class ImageScan(Part, frozen=True, kw_only=True):
     """What a scan found."""
 
     scanner_version: str
@@ -90,7 +90,7 @@ class ImageScan(Part):
     notes: tuple[str, ...]
 
 
-class ImageLayer(Part):
+class ImageLayer(Part, frozen=True, kw_only=True):
     """A line of the image's history."""
 
     instruction: str
@@ -100,7 +100,7 @@ class ImageLayer(Part):
     empty: bool = False
 
 
-class V1Metadata(Part):
+class V1Metadata(Part, frozen=True, kw_only=True):
     """``digest`` is that of the image's configuration."""
 
     digest: str
@@ -109,13 +109,13 @@ class V1Metadata(Part):
     layers: tuple[ImageLayer, ...]
 
 
-class V2Metadata(Part):
+class V2Metadata(Part, frozen=True, kw_only=True):
     """``digest`` is that of the manifest."""
 
     digest: str
 
 
-class ImageMetadata(Part):
+class ImageMetadata(Part, frozen=True, kw_only=True):
     """What the registry says of an image."""
 
     v1: V1Metadata
@@ -124,7 +124,7 @@ class ImageMetadata(Part):
     data_source: DataSource | None
 
 
-class Image(Part):
+class Image(Part, frozen=True, kw_only=True):
     """``storage.Image``. ``id`` is the manifest's digest, empty where there is none (an SBOM)."""
 
     id: str
@@ -198,7 +198,9 @@ def image(scanned: Scanned, today: date, *, descriptions: bool = True) -> Image:
         fixable_cves=counts.fixable,
         last_updated=max(scanned.indexed, scanned.matched),
         top_cvss=UNSET if counts.top_cvss is None else counts.top_cvss,
-        notes=("MISSING_SIGNATURE", "MISSING_SIGNATURE_VERIFICATION_DATA") if whole else ("MISSING_METADATA",),
+        notes=("MISSING_SIGNATURE", "MISSING_SIGNATURE_VERIFICATION_DATA")
+        if whole
+        else ("MISSING_METADATA",),
     )
 
 

@@ -30,6 +30,7 @@ from redoubt.postgres import pool as pools
 from redoubt.wire.failures import Unavailable
 
 T = TypeVar("T")
+R = TypeVar("R", IndexReport, VulnerabilityReport)
 
 #: Scans that wait; one more is refused.
 _WAITING = 2000
@@ -234,10 +235,9 @@ class Scanning:
             job.progress = progress
 
         async def work() -> IndexReport:
-            if reference.digest and not job.force:
-                if (report := await self._indexer.get(reference.digest)) is not None:
-                    image = msgspec.structs.replace(report.image, reference=str(reference))
-                    return msgspec.structs.replace(report, image=image)
+            named = reference.digest if not job.force else ""
+            if named and (report := await self._indexer.get(named)) is not None:
+                return _renamed(report, str(reference))
             return await self._indexer.index(
                 str(reference), access, platform=platform, force=job.force, progress=tell
             )
@@ -311,9 +311,6 @@ def _named(kept: Kept, listed: Listed) -> Kept:
         index=_renamed(kept.index, listed.name),
         report=_renamed(kept.report, listed.name),
     )
-
-
-R = TypeVar("R", IndexReport, VulnerabilityReport)
 
 
 def _renamed(report: R, name: str) -> R:

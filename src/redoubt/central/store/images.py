@@ -15,9 +15,7 @@ from redoubt.model import IndexReport, VulnerabilityReport
 
 #: What a kept report may be, decompressed, in bytes.
 _LARGEST = 1 << 30
-_LISTED = (
-    "id, name, indexed, matched, definitions, system, components, cves, fixable, top_cvss::float8 AS top_cvss, source"
-)
+_LISTED = "id, name, indexed, matched, definitions, system, components, cves, fixable, top_cvss::float8 AS top_cvss, source"
 _indexes = msgspec.msgpack.Decoder(IndexReport)
 _reports = msgspec.msgpack.Decoder(VulnerabilityReport)
 
