@@ -33,6 +33,8 @@ INTEGRATION_READERS = READERS | {"Configuration Controller", "Vulnerability Repo
 MATCHERS = frozenset({"(SCANNER_V4_MATCHER_SERVICE)", "(SCANNER_V4_SERVICE)"})
 SCANNERS = MATCHERS | {"(SCANNER_SERVICE)", "(SCANNER_V4_INDEXER_SERVICE)", "(SENSOR_SERVICE)"}
 CLUSTER_READERS = READERS | {"Configuration Controller", "Sensor Creator"}
+IMAGE_WRITERS = ADMIN | {"Continuous Integration"}
+IMAGE_READERS = IMAGE_WRITERS | {"Analyst"}
 
 #: Method and path to who may call it.
 TABLE: dict[str, frozenset[str]] = {
@@ -76,6 +78,14 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /v1/egress": ADMINISTRATORS,
     "GET /v1/featureflags": EVERYBODY,
     "GET /v1/integrationhealth/vulndefinitions": INTEGRATION_READERS | ADMINISTRATORS,
+    "GET /v1/export/images": IMAGE_READERS,
+    "GET /v1/images": IMAGE_READERS,
+    "GET /v1/images/cache/invalidate": IMAGE_WRITERS,
+    "GET /v1/images/scans": IMAGE_READERS,
+    "GET /v1/images/{digest:str}": IMAGE_READERS,
+    "GET /v1/images/{digest:str}/index": IMAGE_READERS,
+    "GET /v1/images/{digest:str}/report": IMAGE_READERS,
+    "GET /v1/imagescount": IMAGE_READERS,
     "GET /v1/login/authproviders": EVERYBODY,
     "GET /v1/metadata": EVERYBODY,
     "GET /v1/mypermissions": KNOWN,
@@ -89,6 +99,8 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /v1/simpleaccessscopes/{id:uuid}": READERS,
     "DELETE /v1/clusters/{id:uuid}": ADMINISTRATORS,
     "DELETE /v1/definitions/trust/{channel:str}": ADMINISTRATORS,
+    "DELETE /v1/images": IMAGE_WRITERS,
+    "DELETE /v1/images/scans/{scan:str}": IMAGE_WRITERS,
     "DELETE /v1/permissionsets/{id:uuid}": ADMIN,
     "DELETE /v1/roles/{name:str}": ADMIN,
     "DELETE /v1/simpleaccessscopes/{id:uuid}": ADMIN,
@@ -100,6 +112,7 @@ TABLE: dict[str, frozenset[str]] = {
     "POST /v1/definitions/rollback": ADMINISTRATORS,
     "POST /v1/definitions/trust": ADMINISTRATORS,
     "POST /v1/definitions/unsigned": ADMINISTRATORS,
+    "POST /v1/images/scan": IMAGE_WRITERS,
     "POST /v1/permissionsets": ADMIN,
     "POST /v1/roles/{name:str}": ADMIN,
     "POST /v1/secretkeys/renew": ADMIN,
