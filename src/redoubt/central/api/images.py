@@ -225,9 +225,7 @@ class ExportController(Controller):
     tags = ("Images",)
 
     @get("/images", opt=_READ, summary="All images with their findings, a line of JSON each")
-    async def export_images(
-        self, services: Given, search: Query = "", timeout: FromQuery[int] = 0
-    ) -> Stream:
+    async def export_images(self, services: Given, search: Query = "", timeout: FromQuery[int] = 0) -> Stream:
         """``{"result": {"image": …}}`` a line; a last line with ``error`` where it broke off. ``timeout`` in seconds."""
         which = wanted(search)
         if not 0 <= timeout <= 86_400:

@@ -32,9 +32,7 @@ class Images:
         )
         indexer, matcher = self._channels
         self.matcher = Matcher(matcher)
-        self.scanning = Scanning(
-            ImageStore(pool), Indexer(indexer), self.matcher, registries, active=active
-        )
+        self.scanning = Scanning(ImageStore(pool), Indexer(indexer), self.matcher, registries, active=active)
 
     async def start(self) -> None:
         """Nothing works before somebody asks."""
