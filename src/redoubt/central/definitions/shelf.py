@@ -97,11 +97,12 @@ class Definitions:
     async def wait_for_change(self, known: str) -> str:
         """The active digest (empty: none), as soon as it is another than ``known``."""
         async with self._changed:
-            while (active := self._digest()) == known:
+            while (active := self.digest()) == known:
                 await self._changed.wait()
             return active
 
-    def _digest(self) -> str:
+    def digest(self) -> str:
+        """The active snapshot's digest; empty where nothing was ever imported."""
         active = self.active()
         return active.entry.digest if active else ""
 
@@ -177,7 +178,7 @@ class Definitions:
         """Make the snapshot active that was so before, or the one that the digest ``to`` (or its start) names."""
         if self._uploading:
             raise Busy("an upload of definitions is under way; wait until it is done")
-        previous = self._digest()
+        previous = self.digest()
         try:
             entry = await asyncio.to_thread(self.library.rollback, to)
         except RedoubtError as error:
@@ -213,7 +214,7 @@ class Definitions:
 
     def upstream_bundle(self) -> Path | None:
         """The file of StackRox's that the active definitions were read from, if they were."""
-        file = self._upstream / _hex(self._digest()) / "bundle.zip"
+        file = self._upstream / _hex(self.digest()) / "bundle.zip"
         return file if file.is_file() else None
 
     # Whose bundles are accepted
