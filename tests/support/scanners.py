@@ -13,7 +13,6 @@ import msgspec
 
 from ociwriter import ImageWriter
 from redoubt.central.images import parts
-from redoubt.central.integrations.registries import Registries
 from redoubt.central.services import Services
 from redoubt.definitions.build import build
 from redoubt.definitions.library import Library
@@ -119,14 +118,7 @@ class Scanners(centrals.Central):
             self.certificates.files(service)
         await self.start_indexer()
         await self.start_matcher()
-        self.prepare(services, material)
-
-    def prepare(self, services: Services, material: Any) -> None:
-        registries = Registries(self.policy)
-        images = parts.assemble(self.settings, self.pool, material, registries, self.definitions.active)
-        assert images is not None
-        services.images = images.scanning
-        services.parts.append(images)
+        parts.equip(services, material, self.definitions.active)
 
     async def start_indexer(self) -> None:
         stack = self._running["indexer"] = AsyncExitStack()

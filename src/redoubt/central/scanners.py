@@ -37,7 +37,7 @@ class Call(Protocol):
 class Access(msgspec.Struct, frozen=True, kw_only=True):
     """How a registry is reached. ``ca`` is PEM. ``hosts`` are the only ones that count where ``offline``.
 
-    ``name`` says where this was found, for messages: an integration's or a pull secret's name, or nothing.
+    ``name`` and ``integration`` say where this was found: an integration's name and id, or nothing.
     """
 
     username: str = ""
@@ -49,6 +49,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     offline: bool = False
     hosts: frozenset[str] = frozenset()
     name: str = ""
+    integration: str = ""
 
     def __repr__(self) -> str:
         return f"Access({self.name!r})"

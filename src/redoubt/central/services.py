@@ -14,7 +14,10 @@ from redoubt.central.config import Settings
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.exits import Exits
 from redoubt.central.frame import Hook
+from redoubt.central.images.sboms import Sboms
 from redoubt.central.images.scanning import Scanning
+from redoubt.central.images.watching import Watching
+from redoubt.central.integrations.keeping import Integrations
 from redoubt.central.metrics import Metrics
 from redoubt.central.store import Pool
 from redoubt.central.store.definitions import DefinitionsLog
@@ -40,6 +43,9 @@ class Services:
     definitions: Definitions | None = None
     exits: Exits | None = None
     images: Scanning | None = None
+    watching: Watching | None = None
+    sboms: Sboms | None = None
+    integrations: Integrations | None = None
     metrics: Metrics = field(default_factory=Metrics)
     #: Started in this order, stopped in the opposite one.
     parts: list[Part] = field(default_factory=list)

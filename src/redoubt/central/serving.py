@@ -15,6 +15,7 @@ from redoubt.central.definitions.online import Online
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.definitions.work import Became
 from redoubt.central.exits import Exits
+from redoubt.central.images import parts
 from redoubt.central.notices import Notices
 from redoubt.central.services import Services
 from redoubt.central.wire import DefinitionsService
@@ -72,6 +73,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             _log.warning(warning)
         if not policy.offline:
             services.parts.append(_online(services, definitions))
+        parts.equip(services, tls, definitions.digest)
         server = OnePort(tls=tls, app=app.create(services), services=[DefinitionsService(definitions)])
         await server.start(settings.address, settings.port)
         stack.push_async_callback(server.stop)

@@ -14,10 +14,17 @@ from redoubt.central.api.definitions import (
 from redoubt.central.api.egress import EgressController
 from redoubt.central.api.events import EventController
 from redoubt.central.api.images import ExportController, ImageController, ImageCountController
+from redoubt.central.api.integrations import (
+    IntegrationController,
+    IntegrationHealthController,
+    PullSecretController,
+    WatchedImageController,
+)
 from redoubt.central.api.metadata import MetadataController
 from redoubt.central.api.page import PageController
 from redoubt.central.api.ping import PingController
 from redoubt.central.api.roles import AccessScopeController, PermissionSetController, RoleController
+from redoubt.central.api.sboms import ImageSbomController, SbomController
 from redoubt.central.api.system import SystemController
 from redoubt.central.api.tokens import TokenController
 
@@ -31,13 +38,19 @@ ALL: list[ControllerRouterHandler] = [
     ExportController,
     ImageController,
     ImageCountController,
+    ImageSbomController,
+    IntegrationController,
+    IntegrationHealthController,
     MetadataController,
     PageController,
     PermissionSetController,
     PingController,
+    PullSecretController,
     RoleController,
+    SbomController,
     ScannerDefinitionsController,
     SystemController,
     TokenController,
     VulnDefinitionsController,
+    WatchedImageController,
 ]

@@ -41,6 +41,8 @@ class EgressController(Controller):
             raise Unavailable("this Central does not watch what leaves it")
         await services.exits.flush()
         allowed = dict.fromkeys(services.policy.allowed_hosts, "allowed_hosts in the settings")
+        if services.integrations is not None:
+            allowed |= await services.integrations.named()
         allowed |= services.exits.named
         return Egress(
             offline_mode=services.policy.offline,

@@ -1,53 +1,57 @@
-"""All that scans images, put together: channels to the Scanner, registries, scans."""
+"""All that scans images and knows registries, put together into a Central's services."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
-from redoubt.central.config import Settings
+from redoubt.central.images.sboms import Sboms
 from redoubt.central.images.scanning import Scanning
+from redoubt.central.images.watching import Watching
+from redoubt.central.integrations.keeping import Integrations
 from redoubt.central.integrations.registries import Registries
 from redoubt.central.scanners import Indexer, Matcher
-from redoubt.central.store import Pool
+from redoubt.central.services import Services
 from redoubt.central.store.images import ImageStore
-from redoubt.wire.channel import channel
+from redoubt.central.store.integrations import IntegrationStore, WatchedStore
+from redoubt.wire.channel import Channel, channel
 from redoubt.wire.identity import INDEXERS, MATCHERS
 from redoubt.wire.material import Material
 
 
-class Images:
-    """A part of Central: ``scanning`` over channels that end with it. Only where there is a Scanner."""
+class Channels:
+    """The connections to the Scanner, as a part that is stopped last."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        pool: Pool,
-        tls: Material,
-        registries: Registries,
-        active: Callable[[], str],
-    ) -> None:
-        self._channels = (
-            channel(settings.indexer, tls, INDEXERS),
-            channel(settings.matcher, tls, MATCHERS),
-        )
-        indexer, matcher = self._channels
-        self.matcher = Matcher(matcher)
-        self.scanning = Scanning(ImageStore(pool), Indexer(indexer), self.matcher, registries, active=active)
+    def __init__(self, *channels: Channel) -> None:
+        self._channels = channels
 
     async def start(self) -> None:
-        """Nothing works before somebody asks."""
+        """Nothing is connected before the first call."""
 
     async def stop(self) -> None:
-        """End scans, and close the channels."""
-        await self.scanning.stop()
+        """Close them."""
         for each in self._channels:
             each.close()
 
 
-def assemble(
-    settings: Settings, pool: Pool, tls: Material, registries: Registries, active: Callable[[], str]
-) -> Images | None:
-    """The part, or None where the settings name no Scanner. ``active`` gives the digest of the definitions."""
+def equip(services: Services, tls: Material, active: Callable[[], str]) -> None:
+    """Give ``services`` integrations, and scans of images where its settings name a Scanner.
+
+    ``active`` gives the digest of the definitions that are active at Central, empty for none.
+    """
+    settings, pool, sealer = services.settings, services.pool, services.auth.sealer
+    store = IntegrationStore(pool)
+    permit = services.exits.guard.permit if services.exits else nullcontext
+    registries = Registries(store, sealer, services.policy, permit)
+    integrations = Integrations(store, sealer, registries, offline=services.policy.offline)
+    services.integrations = integrations
+    services.parts.append(integrations)
     if not settings.indexer or not settings.matcher:
-        return None
-    return Images(settings, pool, tls, registries, active)
+        return
+    indexer, matcher = channel(settings.indexer, tls, INDEXERS), channel(settings.matcher, tls, MATCHERS)
+    services.images = Scanning(
+        ImageStore(pool), Indexer(indexer), Matcher(matcher), registries, active=active
+    )
+    services.watching = Watching(WatchedStore(pool), services.images)
+    services.sboms = Sboms(settings.data / "sboms")
+    services.parts += [Channels(indexer, matcher), services.images, services.watching, services.sboms]

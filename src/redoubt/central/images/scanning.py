@@ -75,6 +75,9 @@ class Registries(Protocol):
     def explained(self, error: RedoubtError, reference: ImageReference, access: Access) -> RedoubtError:
         """What to say of a registry that could not be read from."""
 
+    async def outcome(self, access: Access, error: RedoubtError | None) -> None:
+        """Note whether it could be read from."""
+
 
 #: Is told of each scan that was kept.
 Listener = Callable[[IndexReport, VulnerabilityReport], Awaitable[None]]
@@ -170,6 +173,11 @@ class Scanning:
             _log.warning("not matched again", image=digest, reason=str(error))
             return kept
 
+    async def match(self, index: IndexReport) -> VulnerabilityReport:
+        """What the definitions say of something that is not kept. Raises as ``scan``."""
+        async with self._matching:
+            return await self._trying(Job("", force=False), lambda: self._matcher.match(index))
+
     # What a scan does
 
     def _job(self, reference: ImageReference, platform: str, force: bool) -> Job:
@@ -243,9 +251,12 @@ class Scanning:
             )
 
         try:
-            return await self._trying(job, work)
+            report = await self._trying(job, work)
         except RedoubtError as error:
+            await self._registries.outcome(access, error)
             raise self._registries.explained(error, reference, access) from error
+        await self._registries.outcome(access, None)
+        return report
 
     async def _trying(self, job: Job, work: Callable[[], Awaitable[T]]) -> T:
         """What ``work`` gives; again after a pause where a service is away, or has no definitions yet."""

@@ -20,7 +20,7 @@ class Place(msgspec.Struct, frozen=True):
     key: str = "id"
 
 
-PLACES: tuple[Place, ...] = (Place("signing_keys", "sealed"),)
+PLACES: tuple[Place, ...] = (Place("signing_keys", "sealed"), Place("image_integrations", "sealed"))
 
 
 def context(table: str, column: str, key: object) -> str:

@@ -24,7 +24,8 @@ HELPER_TIMEOUT = 30.0
 _MAX_FILE = 4 << 20
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _DOCKER_HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
-_TOKEN_USER = "<token>"  # noqa: S105 (what a helper writes for a user, when its secret is a token)
+#: What stands for a user where the secret is an identity token: helpers write it, and ``SourceOptions`` may.
+TOKEN_USER = "<token>"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,6 @@ def _ask_helper(name: str, host: str, path: Path) -> Credentials | None:
         answer = msgspec.json.decode(done.stdout, type=_Helped)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         raise AccessDenied(f"{program}: its answer for {host} cannot be read") from None
-    if answer.username == _TOKEN_USER:
+    if answer.username == TOKEN_USER:
         return Credentials(identity_token=answer.secret)
     return Credentials(answer.username, answer.secret) if answer.username else None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from redoubt import egress
 from redoubt.errors import AccessDenied, NetworkError, UnreadableInput
 from redoubt.indexer.sources import challenge, manifests
-from redoubt.indexer.sources.credentials import Credentials, find_credentials
+from redoubt.indexer.sources.credentials import TOKEN_USER, Credentials, find_credentials
 from redoubt.indexer.sources.interface import LayerBlob, ResolvedImage
 from redoubt.indexer.sources.manifests import Descriptor, Manifest
 from redoubt.indexer.sources.options import SourceOptions
@@ -119,6 +119,18 @@ class RegistrySource:
             data = self._connected().document(descriptor)
             self._cache.put(descriptor.digest, data)
         return manifests.verified(data, descriptor, str(self._reference))
+
+
+def ping(host: str, options: SourceOptions) -> None:
+    """Ask a registry (``host[:port]``) whether it is one, and takes the credentials that it may ask for.
+
+    Raises ``AccessDenied``, ``NetworkError``, and ``UnreadableInput`` for a CA that is none.
+    """
+    session = _Session(ImageReference(host=host, repository="-"), options, named=False)
+    try:
+        session.ping()
+    finally:
+        session.close()
 
 
 class LayerStream(io.RawIOBase):
@@ -281,6 +293,18 @@ class _Session:
 
         return self._client.again(once)
 
+    def ping(self) -> None:
+        """Ask whether this is a registry that takes our credentials (distribution-spec, "Determining Support")."""
+        url = f"{self._reached()}/v2/"
+        response = self._send(url, {}, "")
+        if response.status == 401:
+            response.close()
+            response = self._send(url, {}, self._authorize(response, "", scope=""))
+        response.close()
+        if response.status in (401, 403):
+            raise self._denied()
+        self._must_be_200(response)
+
     def document(self, descriptor: Descriptor) -> bytes:
         """A small blob (a configuration); the caller verifies it."""
 
@@ -318,14 +342,15 @@ class _Session:
             headers = {**headers, "Authorization": authorization}
         return self._client.send(url, headers=headers)
 
-    def _authorize(self, refused: egress.Response, used: str) -> str:
-        """A new ``Authorization``; if another thread got one meanwhile, that."""
+    def _authorize(self, refused: egress.Response, used: str, scope: str | None = None) -> str:
+        """A new ``Authorization``; if another thread got one meanwhile, that. ``scope``: None means pulling."""
         with self._lock:
             if self._authorization == used:
                 challenges = challenge.read_challenges(refused.headers("www-authenticate"))
                 credentials = self._credentials()
                 self._known = credentials is not None
-                scope = f"repository:{self._reference.repository}:pull"
+                if scope is None:
+                    scope = f"repository:{self._reference.repository}:pull"
                 scheme = self._base.partition(":")[0]
                 given = challenge.answer(self._client, challenges, credentials, scope, scheme)
                 if not given:
@@ -334,6 +359,8 @@ class _Session:
             return self._authorization
 
     def _credentials(self) -> Credentials | None:
+        if self._options.username == TOKEN_USER:
+            return Credentials(identity_token=self._options.password)
         if self._options.username:
             return Credentials(self._options.username, self._options.password)
         return None if self._options.on_behalf else find_credentials(self._reference)
