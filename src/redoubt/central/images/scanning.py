@@ -103,7 +103,7 @@ class Scanning:
         self._matcher = matcher
         self._registries = registries
         self._active = active
-        self._patience = patience
+        self.patience = patience
         self._slots = asyncio.Semaphore(simultaneous)
         self._matching = asyncio.Semaphore(simultaneous)
         self._jobs: dict[tuple[str, str, bool], Job] = {}
@@ -261,7 +261,7 @@ class Scanning:
     async def _trying(self, job: Job, work: Callable[[], Awaitable[T]]) -> T:
         """What ``work`` gives; again after a pause where a service is away, or has no definitions yet."""
         loop = asyncio.get_running_loop()
-        until, wait = loop.time() + self._patience, _FIRST
+        until, wait = loop.time() + self.patience, _FIRST
         while True:
             try:
                 return await work()
