@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ociwriter import ImageWriter
+from ociwriter import Entry, ImageWriter
 from redoubt.central.images import parts
 from redoubt.central.services import Services
 from redoubt.definitions.build import build
@@ -22,7 +22,6 @@ from redoubt.scanner import config, serving
 from redoubt.wire.identity import Service
 from redoubt.wire.server import OnePort
 from support import centrals
-from support.centrals import bearer as bearer
 from support.definitions_bundles import Site
 from support.pipeline import Pipeline, dpkg, dpkg_status, os_release
 from support.registry import Registry, free_port
@@ -67,13 +66,7 @@ def image(name: str = "shop", version: str = "1.0-1") -> ImageWriter:
     """A Debian image with ``fixture`` in it; another ``name`` is another digest."""
     writer = ImageWriter()
     writer.add([BOOKWORM, dpkg_status(dpkg("libfixture", version, Source="fixture"), dpkg("other", "2"))])
-    return writer.add([os_entry(name)])
-
-
-def os_entry(name: str) -> Any:
-    from ociwriter import Entry
-
-    return Entry("srv/name", name.encode())
+    return writer.add([Entry("srv/name", name.encode())])
 
 
 def pushed(registry: Registry, folder: Path, name: str, **more: str) -> str:

@@ -132,6 +132,8 @@ def test_images_are_listed_counted_exported_and_forgotten(
         assert (await central.http.delete("/v1/images", auth=auth)).status_code == 400
         done = await central.http.delete("/v1/images", params={**gone, "confirm": "true"}, auth=auth)
         assert done.json() == {"numDeleted": 1, "dryRun": False}
+        fleet = await central.pool.fetch("SELECT digest FROM fleet_images ORDER BY digest")
+        assert [row["digest"] for row in fleet] == sorted(ids[name] for name in names[1:])
         await central.get(f"/v1/images/{ids[names[0]]}", 404)
         assert (await central.scan(names[0]))["id"] == ids[names[0]]
 

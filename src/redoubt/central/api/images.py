@@ -27,6 +27,7 @@ from redoubt.central.images.query import wanted
 from redoubt.central.images.scanning import Scanning
 from redoubt.central.refusals import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from redoubt.central.services import Services
+from redoubt.central.store.fleet import FleetStore
 from redoubt.central.store.images import ImageStore, Kept, Listed
 from redoubt.model import IndexReport, VulnerabilityReport
 
@@ -147,8 +148,14 @@ class ImageController(Controller):
         if not search.strip():
             raise InvalidArgument("say which images: query.query=Image:registry.example/shop")
         which = wanted(search)
-        count = await (store(services).delete(which) if confirm else store(services).count(which))
-        return Deleted(num_deleted=count, dry_run=not confirm)
+        if not confirm:
+            return Deleted(num_deleted=await store(services).count(which), dry_run=True)
+        gone = [digest async for digest in store(services).ids(which)]
+        count = await store(services).delete(which)
+        fleet = FleetStore(services.pool)
+        for digest in gone:
+            await fleet.remove_image(digest)
+        return Deleted(num_deleted=count, dry_run=False)
 
     @get("/cache/invalidate", opt=_WRITE, summary="Forget what names lead to")
     async def invalidate(self) -> Empty:

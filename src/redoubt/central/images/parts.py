@@ -12,8 +12,10 @@ from redoubt.central.integrations.keeping import Integrations
 from redoubt.central.integrations.registries import Registries
 from redoubt.central.scanners import Indexer, Matcher
 from redoubt.central.services import Services
+from redoubt.central.store.fleet import FleetStore
 from redoubt.central.store.images import ImageStore
 from redoubt.central.store.integrations import IntegrationStore, WatchedStore
+from redoubt.model import IndexReport, VulnerabilityReport
 from redoubt.wire.channel import Channel, channel
 from redoubt.wire.identity import INDEXERS, MATCHERS
 from redoubt.wire.material import Material
@@ -52,6 +54,12 @@ def equip(services: Services, tls: Material, active: Callable[[], str]) -> None:
     services.images = Scanning(
         ImageStore(pool), Indexer(indexer), Matcher(matcher), registries, active=active
     )
+    fleet = FleetStore(pool)
+
+    async def to_fleet(index: IndexReport, report: VulnerabilityReport) -> None:
+        await fleet.put_image(index)
+
+    services.images.listeners.append(to_fleet)
     services.watching = Watching(WatchedStore(pool), services.images)
     services.sboms = Sboms(settings.data / "sboms")
     services.parts += [Channels(indexer, matcher), services.images, services.watching, services.sboms]

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -79,7 +80,7 @@ class Registries(Protocol):
         """Note whether it could be read from."""
 
 
-#: Is told of each scan that was kept.
+#: Is told of each scan that was kept; again where the database was away.
 Listener = Callable[[IndexReport, VulnerabilityReport], Awaitable[None]]
 
 
@@ -232,7 +233,7 @@ class Scanning:
         listed = _listed(job.image, index, report, now, access.name)
         await pools.again(lambda: self.store.put(listed, index, report))
         for tell in self.listeners:
-            await tell(index, report)
+            await pools.again(partial(tell, index, report))
         names = (job.image, *(found.names if found else ()))
         return Kept(listed=listed, names=tuple(dict.fromkeys(names)), index=index, report=report)
 
