@@ -20,10 +20,12 @@ from redoubt.central.auth.roles import Resolved, default
 from redoubt.central.auth.secrets import Sealer
 from redoubt.central.config import Settings
 from redoubt.central.notices import Notices
+from redoubt.central.probes.shelf import Probes
 from redoubt.central.refusals import Unauthenticated
 from redoubt.central.services import Services
 from redoubt.central.store import Pool
 from redoubt.central.store.audit import AuditStore, Entry
+from redoubt.central.store.probes import ProbeStore
 from redoubt.postgres import pool
 
 
@@ -82,11 +84,13 @@ class Central:
         self.notices = Notices(self.pool)
         self.auth = Auth.create(self.settings, self.pool, sealer(self.settings), self.notices)
         self.printed, warnings = await self.auth.prepare(self.settings)
+        self.probes = Probes(self.settings.data, ProbeStore(self.pool), reserve=0)
         self.services = Services(
             settings=self.settings,
             pool=self.pool,
             auth=self.auth,
-            parts=[self.notices],
+            probes=self.probes,
+            parts=[self.notices, self.probes],
             warnings=warnings,
         )
         await self.equip(self.services)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,6 +26,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "allowed_hosts": ("REDOUBT_ALLOWED_HOSTS",),
     "admin_password": ("ROX_ADMIN_PASSWORD",),
     "log_level": ("LOGLEVEL",),
+    "kernel_package_upload": ("ROX_ENABLE_KERNEL_PACKAGE_UPLOAD",),
+    "kernel_objects_url": ("ROX_COLLECTOR_MODULES_BASE_URL",),
 }
 
 #: Never shown by ``repr`` and not in a log.
@@ -75,6 +78,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: What a cluster's record gets where it names no image.
     main_image: str = "quay.io/stackrox-io/main"
     collector_image: str = "quay.io/stackrox-io/collector"
+    #: Whether kernel support packages may be uploaded.
+    kernel_package_upload: bool = True
+    #: Where probes are fetched that nobody uploaded; empty: the original's place, where Central is online; ``none``: nowhere.
+    #: A place that is named here is asked in offline mode as well.
+    kernel_objects_url: str = ""
 
     @property
     def address(self) -> str | None:
@@ -114,4 +122,16 @@ def _checked(settings: Settings) -> Settings:
         raise UsageError("settings: definitions_url begins with https:// or http://")
     if settings.audit_days < 1:
         raise UsageError("settings: audit_days is at least 1")
+    if settings.kernel_objects_url not in ("", "none") and not _is_url(settings.kernel_objects_url):
+        raise UsageError(
+            "settings: kernel_objects_url is an http or https address without a password, or none"
+        )
     return settings
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        return False

@@ -19,6 +19,7 @@ from redoubt.central.images.scanning import Scanning
 from redoubt.central.images.watching import Watching
 from redoubt.central.integrations.keeping import Integrations
 from redoubt.central.metrics import Metrics
+from redoubt.central.probes.shelf import Probes
 from redoubt.central.store import Pool
 from redoubt.central.store.definitions import DefinitionsLog
 from redoubt.egress import Policy
@@ -41,6 +42,7 @@ class Services:
     auth: Auth
     policy: Policy = field(default_factory=Policy)
     definitions: Definitions | None = None
+    probes: Probes | None = None
     exits: Exits | None = None
     images: Scanning | None = None
     watching: Watching | None = None

@@ -17,11 +17,16 @@ from redoubt.central.definitions.work import Became
 from redoubt.central.exits import Exits
 from redoubt.central.images import parts
 from redoubt.central.notices import Notices
+from redoubt.central.probes import upstream
+from redoubt.central.probes.shelf import Probes
+from redoubt.central.probes.wire import ProbeUploadService
 from redoubt.central.services import Services
+from redoubt.central.store.probes import ProbeStore
 from redoubt.central.wire import DefinitionsService
 from redoubt.errors import UsageError
 from redoubt.postgres import migrations
 from redoubt.postgres import pool as pools
+from redoubt.wire.calls import Servable
 from redoubt.wire.channel import split
 from redoubt.wire.material import Files, Material
 from redoubt.wire.server import OnePort
@@ -59,14 +64,21 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         password, more = await auth.prepare(settings)
         definitions = Definitions(settings.data, starter=settings.starter)
         exits = Exits(pool, policy, _named(settings))
+        probes = Probes(
+            settings.data,
+            ProbeStore(pool),
+            upstream=upstream.chosen(settings, policy, settings.data / "probes" / "fetched"),
+            taking=settings.kernel_package_upload,
+        )
         services = Services(
             settings=settings,
             pool=pool,
             auth=auth,
             policy=policy,
             definitions=definitions,
+            probes=probes,
             exits=exits,
-            parts=[exits, notices, auth, definitions],
+            parts=[exits, notices, auth, definitions, probes],
             warnings=[*warnings, *more],
         )
         for warning in services.warnings:
@@ -74,7 +86,8 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         if not policy.offline:
             services.parts.append(_online(services, definitions))
         parts.equip(services, tls, definitions.digest)
-        server = OnePort(tls=tls, app=app.create(services), services=[DefinitionsService(definitions)])
+        answering: list[Servable] = [DefinitionsService(definitions), ProbeUploadService(probes, auth.authenticator)]
+        server = OnePort(tls=tls, app=app.create(services), services=answering)
         await server.start(settings.address, settings.port)
         stack.push_async_callback(server.stop)
         _log.info("ready", port=server.port, offline=policy.offline, migrations=applied)
@@ -114,6 +127,8 @@ def _named(settings: Settings) -> dict[str, str]:
     for address, what in ((settings.indexer, "the Indexer"), (settings.matcher, "the Matcher")):
         if address:
             named[split(address)[0].lower()] = what
+    if host := urlsplit(settings.kernel_objects_url).hostname:
+        named[host.lower()] = "kernel_objects_url in the settings"
     return named
 
 

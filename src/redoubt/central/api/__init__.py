@@ -23,6 +23,7 @@ from redoubt.central.api.integrations import (
 from redoubt.central.api.metadata import MetadataController
 from redoubt.central.api.page import PageController
 from redoubt.central.api.ping import PingController
+from redoubt.central.api.probes import KernelObjectController, ProbeController, ProbeUploadController
 from redoubt.central.api.roles import AccessScopeController, PermissionSetController, RoleController
 from redoubt.central.api.sboms import ImageSbomController, SbomController
 from redoubt.central.api.system import SystemController
@@ -41,11 +42,14 @@ ALL: list[ControllerRouterHandler] = [
     ImageSbomController,
     IntegrationController,
     IntegrationHealthController,
+    KernelObjectController,
     MetadataController,
     PageController,
     PermissionSetController,
     PingController,
     PullSecretController,
+    ProbeController,
+    ProbeUploadController,
     RoleController,
     SbomController,
     ScannerDefinitionsController,

@@ -162,13 +162,17 @@ class ClusterController(Controller):
         return ClusterDefaults(
             main_image_repository=services.settings.main_image,
             collector_image_repository=services.settings.collector_image,
-            kernel_support_available=not services.policy.offline,
+            kernel_support_available=await _kernel_support(services),
         )
 
     @get("/clusters-env/kernel-support-available", opt=_READ, summary="Whether kernel probes can be had")
     async def kernel_support(self, services: Given) -> KernelSupport:
-        """From the internet, where Central is online."""
-        return KernelSupport(not services.policy.offline)
+        """Uploaded, or from where Central may fetch them. Only clusters of version 4.4 and earlier need any."""
+        return KernelSupport(await _kernel_support(services))
+
+
+async def _kernel_support(services: Given) -> bool:
+    return services.probes is not None and await services.probes.available()
 
 
 def _store(services: Given) -> ClusterStore[Cluster]:
