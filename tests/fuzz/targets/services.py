@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,9 @@ from uvicorn.server import ServerState
 
 from redoubt.central.api import files
 from redoubt.central.auth import sources
+from redoubt.central.probes.body import Body
+from redoubt.central.refusals import InvalidArgument
+from redoubt.cli.roxctl import probes
 from redoubt.wire import h2, http1
 from targets.interface import Target, require_clean
 
@@ -192,7 +196,41 @@ def _asked(data: bytes) -> int:
     return 1
 
 
+def _probes(data: bytes) -> int:
+    """Two bytes that say how long the manifest is, and the body of an upload of kernel support packages."""
+    length, sent = int.from_bytes(data[:2], "big"), data[2:]
+    with TemporaryDirectory() as folder:
+        try:
+            body = Body(Path(folder), length, len(sent))
+        except InvalidArgument:
+            return 0
+        try:
+            for at in range(0, len(sent), 7):
+                body.feed(sent[at : at + 7])
+            arrived = body.finish()
+        except InvalidArgument as error:
+            require_clean(str(error))
+            return 0
+        finally:
+            body.close()
+        for one in arrived:
+            require_clean(one.name)
+            assert one.path.stat().st_size == one.size
+        return len(arrived)
+
+
+def _upload() -> bytes:
+    head = probes.manifest(
+        [
+            ("2.9.0/collector-5.4.0-1.ko.gz", 5, zlib.crc32(b"probe")),
+            ("2.9.0-rc1/collector-ebpf-6.1.0.o.gz", 0, 0),
+        ]
+    )
+    return len(head).to_bytes(2, "big") + head + b"probe"
+
+
 TARGETS: dict[str, Target] = {
+    "probe-upload": Target(_probes, lambda: [_upload()]),
     "http1": Target(
         _http1,
         lambda: [
