@@ -86,7 +86,10 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         if not policy.offline:
             services.parts.append(_online(services, definitions))
         parts.equip(services, tls, definitions.digest)
-        answering: list[Servable] = [DefinitionsService(definitions), ProbeUploadService(probes, auth.authenticator)]
+        answering: list[Servable] = [
+            DefinitionsService(definitions),
+            ProbeUploadService(probes, auth.authenticator),
+        ]
         server = OnePort(tls=tls, app=app.create(services), services=answering)
         await server.start(settings.address, settings.port)
         stack.push_async_callback(server.stop)

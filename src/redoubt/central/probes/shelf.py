@@ -25,7 +25,7 @@ import msgspec
 import structlog
 
 from redoubt.central.probes import names
-from redoubt.central.probes.body import Arrived, Body
+from redoubt.central.probes.body import Arrived, Body, synced
 from redoubt.central.probes.upstream import Upstream
 from redoubt.central.refusals import FailedPrecondition, InvalidArgument
 from redoubt.central.store.probes import Kept, New, ProbeStore, Totals
@@ -150,6 +150,7 @@ class Probes:
             self._uploads.add(body)
             try:
                 arrived = await self._arrive(chunks, body)
+                await _to_the_end(asyncio.to_thread(synced, folder))
                 return await _to_the_end(self._commit(arrived, by))
             finally:
                 self._uploads.discard(body)
@@ -233,8 +234,11 @@ class Probes:
             return
         async with self.store.changing() as changing:
             used = await changing.used(digests)
-            for digest in set(digests) - used:
-                (self._files / digest).unlink(missing_ok=True)
+            await asyncio.to_thread(self._remove, set(digests) - used)
+
+    def _remove(self, digests: set[str]) -> None:
+        for digest in digests:
+            (self._files / digest).unlink(missing_ok=True)
 
     def _sweep_incoming(self) -> None:
         for folder in self._incoming.iterdir():
