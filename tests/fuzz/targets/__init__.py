@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from targets import (
     catalogers,
+    central,
     containers,
     definitions,
     documents,
@@ -22,6 +23,7 @@ from targets.interface import Target
 
 TARGETS: dict[str, Target] = {
     **catalogers.TARGETS,
+    **central.TARGETS,
     **containers.TARGETS,
     **definitions.TARGETS,
     **documents.TARGETS,

@@ -257,6 +257,19 @@ def test_difference_is_counted(data: Path, site: Site) -> None:
     asyncio.run(work())
 
 
+def test_only_what_is_on_the_shelf_is_compared_and_no_file(data: Path, site: Site) -> None:
+    async def work() -> None:
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
+        digest = (await definitions.receive(body(site.bundle(1).read_bytes()))).digest
+        for other in (str(site.bundle(2)), "/etc/passwd", "\0", "..", "/", "x" * 5000):
+            for old, new in (other, digest), (digest, other):
+                with pytest.raises(UsageError, match="not a digest"):
+                    await definitions.differ(old, new)
+
+    asyncio.run(work())
+
+
 def test_stream_is_made_once_and_goes_with_its_snapshot(data: Path, site: Site) -> None:
     from redoubt.definitions.stream import StreamReader
 

@@ -193,10 +193,15 @@ class Definitions:
 
     # What is asked of it
 
+    async def _whole(self, digest: str) -> str:
+        """The digest on the shelf that begins so. Raises ``UsageError`` or ``DefinitionsMissing``."""
+        return (await asyncio.to_thread(self.library.info, digest)).entry.digest
+
     async def differ(self, old: str, new: str) -> Differs:
         """What lies between two digests (or starts of them) on the shelf, in numbers."""
-        asked = ToCompare(data=str(self._data), old=old, new=new)
         try:
+            # A library opens files as well; who calls names what is on the shelf, and no file of Central's.
+            asked = ToCompare(data=str(self._data), old=await self._whole(old), new=await self._whole(new))
             return await children.run(f"{_WORK}:differ", asked, Differs, nice=5)
         except RedoubtError as error:
             raise _worded(error) from None
