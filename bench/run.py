@@ -48,6 +48,7 @@ def main() -> None:
     page += _definitions_section()
     page += _stackrox_section()
     page += _scale_section()
+    page += _services_section()
     page += _versions_section()
     page += _wire_section()
     page += _start_section()
@@ -223,6 +224,37 @@ def _scale_section() -> list[str]:
     look = result["lookup_microseconds"]
     lines += ["", f"A package's lookup takes {look['first']} µs the first time, {look['again']} µs again "]
     lines[-1] += f"({look['records_each']} records each)."
+    return [*lines, ""]
+
+
+def _services_section() -> list[str]:
+    """Central and its services, in a process tree of their own."""
+    entries = int(os.environ.get("REDOUBT_BENCH_ENTRIES", "5000000"))
+    command = [sys.executable, str(ROOT / "bench" / "services.py"), str(entries)]
+    done = subprocess.run(command, check=False, capture_output=True)
+    lines = ["## `redoubt up`", ""]
+    if done.returncode:
+        return [*lines, f"Not measured: {done.stderr.decode(errors='replace').strip().splitlines()[-1:]}", ""]
+    result = json.loads(done.stdout)
+    idle, loaded = result["idle_starter_mb"], result["idle_all_mb"]
+    lines += [
+        f"Central, Indexer, Matcher and PostgreSQL in one process tree (`bench/services.py`). Memory is anonymous memory. An "
+        f"upload is timed from the start of `roxctl scanner upload-db` until the Matcher matches with it; the bundles have "
+        f"{entries:,} entries, once as they are and once with text that nothing compresses, as large as StackRox's own.",
+        "",
+        "| what | figure |",
+        "|---|---|",
+        f"| ready after the first start (makes the database, the CA, imports the starter) | {result['first_start_seconds']} s |",
+        f"| ready after a later start | {result['start_seconds']} s |",
+        f"| idle with the starter: all (Central, Indexer, Matcher) | {idle['all']} MB ({idle['central']}, {idle['indexer']}, {idle['matcher']}) |",
+        f"| idle with {entries:,} entries: all | {loaded['all']} MB ({loaded['central']}, {loaded['indexer']}, {loaded['matcher']}) |",
+    ]
+    for name in ("as it is", "with text"):
+        row = result[f"upload {name}"]
+        lines.append(
+            f"| upload of {row['bundle_mb']} MB: matching with it; answered | {row['matching_seconds']} s; {row['answered_seconds']} s; "
+            f"Central's memory up by {row['central_more_mb']} MB |"
+        )
     return [*lines, ""]
 
 
