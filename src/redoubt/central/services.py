@@ -13,6 +13,7 @@ from redoubt.central.auth.parts import Auth
 from redoubt.central.config import Settings
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.exits import Exits
+from redoubt.central.fleet.rematch import Fleet
 from redoubt.central.frame import Hook
 from redoubt.central.images.sboms import Sboms
 from redoubt.central.images.scanning import Scanning
@@ -44,6 +45,7 @@ class Services:
     definitions: Definitions | None = None
     probes: Probes | None = None
     exits: Exits | None = None
+    fleet: Fleet | None = None
     images: Scanning | None = None
     watching: Watching | None = None
     sboms: Sboms | None = None

@@ -15,6 +15,7 @@ from redoubt.central.definitions.online import Online
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.definitions.work import Became
 from redoubt.central.exits import Exits
+from redoubt.central.fleet import parts as fleet_parts
 from redoubt.central.images import parts
 from redoubt.central.notices import Notices
 from redoubt.central.probes import upstream
@@ -86,6 +87,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         if not policy.offline:
             services.parts.append(_online(services, definitions))
         parts.equip(services, tls, definitions.digest)
+        fleet_parts.equip(services, tls, definitions)
         answering: list[Servable] = [
             DefinitionsService(definitions),
             ProbeUploadService(probes, auth.authenticator),

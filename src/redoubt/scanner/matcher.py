@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 from grpclib.server import Stream
 
 import redoubt
+from redoubt.definitions.snapshot import Snapshot
 from redoubt.errors import UnreadableInput, UsageError
+from redoubt.matcher.apart import Subject
+from redoubt.matcher.asked import Answers, decode, encode
 from redoubt.model import Detection, IndexReport
 from redoubt.scanner.following import Follower
 from redoubt.scanner.indexer import JSON
 from redoubt.scanner.matching import Matching
 from redoubt.wire import calls, chunks
 from redoubt.wire.channel import Channel
-from redoubt.wire.failures import Unimplemented
+from redoubt.wire.failures import Changed
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import indexer_pb2
 from redoubt.wire.proto.redoubt.v1 import matcher_pb2 as pb
@@ -59,7 +63,19 @@ class MatcherService(MatcherBase):
     @calls.allow(Service.CENTRAL, Service.SENSOR)
     async def MatchPackages(self, stream: PackagesStream) -> None:
         """See ``matcher.proto``."""
-        raise Unimplemented("this Matcher matches images only")
+        with self._matching.definitions() as snapshot:
+            answers = await asyncio.to_thread(Answers, snapshot)
+            async for request in stream:
+                if request.definitions and request.definitions != snapshot.info.digest:
+                    raise Changed("the Matcher has other definitions now; begin again")
+                data = await self._matching.work(partial(_answered, request, snapshot, answers))
+                pieces = list(chunks.cut(data))
+                for number, piece in enumerate(pieces, 1):
+                    await stream.send_message(
+                        pb.MatchPackagesReply(
+                            definitions=snapshot.info.digest, answered=piece, more=number < len(pieces)
+                        )
+                    )
 
     @calls.allow(Service.CENTRAL, Service.SENSOR)
     async def GetMetadata(self, stream: MetadataStream) -> None:
@@ -101,6 +117,22 @@ async def _sent(stream: MatchStream, begin: pb.MatchBegin) -> bytes:
             yield request.chunk
 
     return await chunks.join(rest(), begin.size)
+
+
+def _answered(request: pb.MatchPackagesRequest, snapshot: Snapshot, answers: Answers) -> bytes:
+    """In a thread: what is asked, packed."""
+    match request.question:
+        case pb.MatchPackagesRequest.INFO:
+            return encode([snapshot.info])
+        case pb.MatchPackagesRequest.JUDGE:
+            return encode(answers.judge(decode(request.asked, list[Subject])))
+        case pb.MatchPackagesRequest.MARKS:
+            return encode(answers.marks(decode(request.asked, list[Subject])))
+        case pb.MatchPackagesRequest.SCORES:
+            return encode(answers.scores(decode(request.asked, list[str])))
+        case pb.MatchPackagesRequest.ENDS_OF_LIFE:
+            return encode(answers.ends_of_life(decode(request.asked, list[str])))
+    raise UsageError("the Matcher does not know this question; is it older than Central?")
 
 
 def _decoded(data: bytes) -> IndexReport:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
+from typing import TypeVar
 
 from redoubt.definitions.snapshot import Snapshot
 from redoubt.errors import DefinitionsMissing
 from redoubt.matcher import match
 from redoubt.model import DefinitionsInfo, Detection, IndexReport, VulnerabilityReport
+
+T = TypeVar("T")
 
 
 class Matching:
@@ -67,11 +70,15 @@ class Matching:
     ) -> VulnerabilityReport:
         """What the current definitions say of ``report``."""
 
-        def work() -> VulnerabilityReport:
+        def matched() -> VulnerabilityReport:
             with self.definitions() as snapshot:
                 return match(report, snapshot, detection=detection)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await self.work(matched)
+
+    async def work(self, do: Callable[[], T]) -> T:
+        """What ``do`` gives, in one of the threads that match."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, do)
 
     def close(self) -> None:
         """End the threads and let go of the definitions."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from grpclib.client import Channel as GrpcChannel
 from grpclib.client import Handler
+from grpclib.client import Stream as ClientStream
 from grpclib.const import Cardinality
 from grpclib.protocol import H2Protocol
 
@@ -26,6 +27,8 @@ from redoubt.wire import failures, h2
 from redoubt.wire.failures import Unavailable
 from redoubt.wire.identity import NAMESPACE, Identity, Service
 from redoubt.wire.material import Material
+
+__all__ = ["Channel", "ClientStream", "channel", "split"]
 
 #: Seconds: for connecting with its handshake, and for a call that has one answer.
 CONNECT = 10.0

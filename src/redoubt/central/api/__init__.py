@@ -13,6 +13,7 @@ from redoubt.central.api.definitions import (
 )
 from redoubt.central.api.egress import EgressController
 from redoubt.central.api.events import EventController
+from redoubt.central.api.fleet import FleetController
 from redoubt.central.api.images import ExportController, ImageController, ImageCountController
 from redoubt.central.api.integrations import (
     IntegrationController,
@@ -36,6 +37,7 @@ ALL: list[ControllerRouterHandler] = [
     DefinitionsController,
     EgressController,
     EventController,
+    FleetController,
     ExportController,
     ImageController,
     ImageCountController,

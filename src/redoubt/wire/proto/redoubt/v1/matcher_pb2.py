@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+redoubt/wire/proto/redoubt/v1/matcher.proto\x12\nredoubt.v1\"P\n\x0cMatchRequest\x12\'\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x16.redoubt.v1.MatchBeginH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04step\"R\n\nMatchBegin\x12\x0f\n\x07hash_id\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12\x11\n\tdetection\x18\x04 \x01(\t\"N\n\nMatchReply\x12\'\n\x05\x62\x65gun\x18\x01 \x01(\x0b\x32\x16.redoubt.v1.MatchBegunH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"C\n\nMatchBegun\x12\x13\n\x0b\x64\x65\x66initions\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x12\n\nmedia_type\x18\x03 \x01(\t\"L\n\x14MatchPackagesRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x03\x12\x10\n\x08packages\x18\x02 \x01(\x0c\x12\x13\n\x0b\x64\x65\x66initions\x18\x03 \x01(\t\"J\n\x12MatchPackagesReply\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x03\x12\x13\n\x0b\x64\x65\x66initions\x18\x02 \x01(\t\x12\x10\n\x08\x66indings\x18\x03 \x01(\x0c\"\x14\n\x12GetMetadataRequest\"\xc1\x01\n\x08Metadata\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x13\n\x0b\x64\x65\x66initions\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\r\n\x05\x62uilt\x18\x05 \x01(\t\x12\x11\n\tactivated\x18\x06 \x01(\t\x12#\n\x07sources\x18\x07 \x03(\x0b\x32\x12.redoubt.v1.Source\x12\x17\n\x0fmatcher_version\x18\x08 \x01(\t\x12\x0f\n\x07pending\x18\t \x01(\t\":\n\x06Source\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06newest\x18\x02 \x01(\t\x12\x12\n\nadvisories\x18\x03 \x01(\x03\x32\xe4\x01\n\x07Matcher\x12=\n\x05Match\x12\x18.redoubt.v1.MatchRequest\x1a\x16.redoubt.v1.MatchReply(\x01\x30\x01\x12U\n\rMatchPackages\x12 .redoubt.v1.MatchPackagesRequest\x1a\x1e.redoubt.v1.MatchPackagesReply(\x01\x30\x01\x12\x43\n\x0bGetMetadata\x12\x1e.redoubt.v1.GetMetadataRequest\x1a\x14.redoubt.v1.Metadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+redoubt/wire/proto/redoubt/v1/matcher.proto\x12\nredoubt.v1\"P\n\x0cMatchRequest\x12\'\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x16.redoubt.v1.MatchBeginH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04step\"R\n\nMatchBegin\x12\x0f\n\x07hash_id\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12\x11\n\tdetection\x18\x04 \x01(\t\"N\n\nMatchReply\x12\'\n\x05\x62\x65gun\x18\x01 \x01(\x0b\x32\x16.redoubt.v1.MatchBegunH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"C\n\nMatchBegun\x12\x13\n\x0b\x64\x65\x66initions\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x12\n\nmedia_type\x18\x03 \x01(\t\"\xc1\x01\n\x14MatchPackagesRequest\x12;\n\x08question\x18\x01 \x01(\x0e\x32).redoubt.v1.MatchPackagesRequest.Question\x12\r\n\x05\x61sked\x18\x02 \x01(\x0c\x12\x13\n\x0b\x64\x65\x66initions\x18\x03 \x01(\t\"H\n\x08Question\x12\x08\n\x04INFO\x10\x00\x12\t\n\x05JUDGE\x10\x01\x12\t\n\x05MARKS\x10\x02\x12\n\n\x06SCORES\x10\x03\x12\x10\n\x0c\x45NDS_OF_LIFE\x10\x04\"I\n\x12MatchPackagesReply\x12\x13\n\x0b\x64\x65\x66initions\x18\x01 \x01(\t\x12\x10\n\x08\x61nswered\x18\x02 \x01(\x0c\x12\x0c\n\x04more\x18\x03 \x01(\x08\"\x14\n\x12GetMetadataRequest\"\xc1\x01\n\x08Metadata\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x13\n\x0b\x64\x65\x66initions\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\r\n\x05\x62uilt\x18\x05 \x01(\t\x12\x11\n\tactivated\x18\x06 \x01(\t\x12#\n\x07sources\x18\x07 \x03(\x0b\x32\x12.redoubt.v1.Source\x12\x17\n\x0fmatcher_version\x18\x08 \x01(\t\x12\x0f\n\x07pending\x18\t \x01(\t\":\n\x06Source\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06newest\x18\x02 \x01(\t\x12\x12\n\nadvisories\x18\x03 \x01(\x03\x32\xe4\x01\n\x07Matcher\x12=\n\x05Match\x12\x18.redoubt.v1.MatchRequest\x1a\x16.redoubt.v1.MatchReply(\x01\x30\x01\x12U\n\rMatchPackages\x12 .redoubt.v1.MatchPackagesRequest\x1a\x1e.redoubt.v1.MatchPackagesReply(\x01\x30\x01\x12\x43\n\x0bGetMetadata\x12\x1e.redoubt.v1.GetMetadataRequest\x1a\x14.redoubt.v1.Metadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,16 +39,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MATCHREPLY']._serialized_end=303
   _globals['_MATCHBEGUN']._serialized_start=305
   _globals['_MATCHBEGUN']._serialized_end=372
-  _globals['_MATCHPACKAGESREQUEST']._serialized_start=374
-  _globals['_MATCHPACKAGESREQUEST']._serialized_end=450
-  _globals['_MATCHPACKAGESREPLY']._serialized_start=452
-  _globals['_MATCHPACKAGESREPLY']._serialized_end=526
-  _globals['_GETMETADATAREQUEST']._serialized_start=528
-  _globals['_GETMETADATAREQUEST']._serialized_end=548
-  _globals['_METADATA']._serialized_start=551
-  _globals['_METADATA']._serialized_end=744
-  _globals['_SOURCE']._serialized_start=746
-  _globals['_SOURCE']._serialized_end=804
-  _globals['_MATCHER']._serialized_start=807
-  _globals['_MATCHER']._serialized_end=1035
+  _globals['_MATCHPACKAGESREQUEST']._serialized_start=375
+  _globals['_MATCHPACKAGESREQUEST']._serialized_end=568
+  _globals['_MATCHPACKAGESREQUEST_QUESTION']._serialized_start=496
+  _globals['_MATCHPACKAGESREQUEST_QUESTION']._serialized_end=568
+  _globals['_MATCHPACKAGESREPLY']._serialized_start=570
+  _globals['_MATCHPACKAGESREPLY']._serialized_end=643
+  _globals['_GETMETADATAREQUEST']._serialized_start=645
+  _globals['_GETMETADATAREQUEST']._serialized_end=665
+  _globals['_METADATA']._serialized_start=668
+  _globals['_METADATA']._serialized_end=861
+  _globals['_SOURCE']._serialized_start=863
+  _globals['_SOURCE']._serialized_end=921
+  _globals['_MATCHER']._serialized_start=924
+  _globals['_MATCHER']._serialized_end=1152
 # @@protoc_insertion_point(module_scope)

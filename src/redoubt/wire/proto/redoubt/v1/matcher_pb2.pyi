@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -129,25 +130,53 @@ Global___MatchBegun: _TypeAlias = MatchBegun  # noqa: Y015
 class MatchPackagesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    BATCH_FIELD_NUMBER: _builtins.int
-    PACKAGES_FIELD_NUMBER: _builtins.int
+    class _Question:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _QuestionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[MatchPackagesRequest._Question.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        INFO: MatchPackagesRequest._Question.ValueType  # 0
+        """Which definitions: a DefinitionsInfo. The payload is not read."""
+        JUDGE: MatchPackagesRequest._Question.ValueType  # 1
+        """A Verdict for each Subject (redoubt.matcher.apart)."""
+        MARKS: MatchPackagesRequest._Question.ValueType  # 2
+        """A digest of what is said about each Subject."""
+        SCORES: MatchPackagesRequest._Question.ValueType  # 3
+        """The EPSS of each CVE id, or nil."""
+        ENDS_OF_LIFE: MatchPackagesRequest._Question.ValueType  # 4
+        """From when each release is no longer looked after, or an empty text."""
+
+    class Question(_Question, metaclass=_QuestionEnumTypeWrapper): ...
+    INFO: MatchPackagesRequest.Question.ValueType  # 0
+    """Which definitions: a DefinitionsInfo. The payload is not read."""
+    JUDGE: MatchPackagesRequest.Question.ValueType  # 1
+    """A Verdict for each Subject (redoubt.matcher.apart)."""
+    MARKS: MatchPackagesRequest.Question.ValueType  # 2
+    """A digest of what is said about each Subject."""
+    SCORES: MatchPackagesRequest.Question.ValueType  # 3
+    """The EPSS of each CVE id, or nil."""
+    ENDS_OF_LIFE: MatchPackagesRequest.Question.ValueType  # 4
+    """From when each release is no longer looked after, or an empty text."""
+
+    QUESTION_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
     DEFINITIONS_FIELD_NUMBER: _builtins.int
-    batch: _builtins.int
-    """Chosen by the caller, and said again in the reply."""
-    packages: _builtins.bytes
-    """A msgpack array of redoubt.model packages, at most 1 MB."""
+    question: Global___MatchPackagesRequest.Question.ValueType
+    asked: _builtins.bytes
+    """zstd of a msgpack array, at most 1 MB of it before compression."""
     definitions: _builtins.str
-    """Match against this snapshot only; FAILED_PRECONDITION if another is active. Empty: whichever is."""
+    """Answer from this snapshot only. Empty: from whichever is active."""
     def __init__(
         self,
         *,
-        batch: _builtins.int = ...,
-        packages: _builtins.bytes = ...,
+        question: Global___MatchPackagesRequest.Question.ValueType = ...,
+        asked: _builtins.bytes = ...,
         definitions: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "definitions", b"definitions", "packages", b"packages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "definitions", b"definitions", "question", b"question"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -157,23 +186,23 @@ Global___MatchPackagesRequest: _TypeAlias = MatchPackagesRequest  # noqa: Y015
 class MatchPackagesReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    BATCH_FIELD_NUMBER: _builtins.int
     DEFINITIONS_FIELD_NUMBER: _builtins.int
-    FINDINGS_FIELD_NUMBER: _builtins.int
-    batch: _builtins.int
+    ANSWERED_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     definitions: _builtins.str
-    findings: _builtins.bytes
-    """A msgpack array: for each package, in order, its array of redoubt.model findings."""
+    answered: _builtins.bytes
+    """A piece of the zstd of a msgpack array: an answer for each thing asked, in order."""
+    more: _builtins.bool
     def __init__(
         self,
         *,
-        batch: _builtins.int = ...,
         definitions: _builtins.str = ...,
-        findings: _builtins.bytes = ...,
+        answered: _builtins.bytes = ...,
+        more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "definitions", b"definitions", "findings", b"findings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "definitions", b"definitions", "more", b"more"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
