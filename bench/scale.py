@@ -14,6 +14,7 @@ import base64
 import json
 import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,10 +29,11 @@ sys.path.insert(0, str(ROOT / "src"))
 import msgspec
 
 from redoubt.definitions import build as building
-from redoubt.definitions import publish
+from redoubt.definitions import publish, snapshot
 from redoubt.definitions.feeds.files import Files
 from redoubt.definitions.feeds.interface import Item, Notes
 from redoubt.definitions.feeds.ranges import FIXED, affected, tidy
+from redoubt.definitions.grouping import package_of
 from redoubt.definitions.keys import load_key
 from redoubt.definitions.library import Library
 from redoubt.definitions.mirror import Mirror
@@ -44,6 +46,7 @@ SOURCES = 20_000
 _PER_ADVISORY = 12.5  # entries; what 5.0 million of them in 400,000 advisories come to
 _SCORES = 300_000
 _POLL = 0.01
+_LOOKUPS = 12
 
 
 class _Synthetic:
@@ -145,21 +148,32 @@ def _build(folder: Path, out: Path, keys: Path, version: int) -> None:
 
 
 def _lookups() -> dict[str, float]:
-    """Microseconds for a lookup of a package, cold and then warm, and how many records it has."""
+    """Microseconds of processor time for a lookup of a package, the first time and then again, and how many records it has.
+
+    The same packages are looked up, by turns, in a small snapshot that holds the records of these and nothing else.
+    """
     from redoubt.cli import settings
 
-    with Library(settings.data_dir()).open_active() as definitions:
-        names = [(f"redhat:{2 + n % 5 + 4}", f"component-{n:05d}") for n in range(0, SOURCES, 20)]
-        took, found = [], 0
-        for _ in range(2):
-            began = time.perf_counter()
-            found = sum(len(definitions.affected(*name)) for name in names)
-            took.append((time.perf_counter() - began) / len(names) * 1e6)
-    return {
-        "first": round(took[0], 1),
-        "again": round(took[1], 1),
-        "records_each": round(found / len(names), 1),
-    }
+    names = [(f"redhat:{2 + n % 5 + 4}", f"component-{n:05d}") for n in range(0, SOURCES, 20)]
+    wanted = {f"a{namespace}\0{name}\0".encode() for namespace, name in names}
+    result: dict[str, float] = {}
+    with Library(settings.data_dir()).open_active() as large, tempfile.TemporaryDirectory() as folder:
+        few = [item for item in large.records() if item[0][:1] == b"m" or package_of(item[0]) in wanted]
+        snapshot.create(Path(folder, "small"), few)
+        with snapshot.Snapshot.open(Path(folder, "small")) as small:
+            both = {"": large, "small_": small}
+            took: dict[str, list[float]] = {prefix: [] for prefix in both}
+            for definitions in both.values():  # neither pays for what only the first lookup of a process does
+                definitions.affected("redhat:9", "unknown")
+            for _ in range(_LOOKUPS):
+                for prefix, definitions in both.items():
+                    began = time.process_time()
+                    found = sum(len(definitions.affected(*name)) for name in names)
+                    took[prefix].append((time.process_time() - began) / len(names) * 1e6)
+            for prefix, times in took.items():
+                result[f"{prefix}first"] = round(times[0], 1)
+                result[f"{prefix}again"] = round(statistics.median(times[1:]), 1)
+    return result | {"records_each": round(found / len(names), 1), "small_entries": len(few)}
 
 
 def _watched(command: list[str], environment: dict[str, str]) -> tuple[float, float, bytes]:

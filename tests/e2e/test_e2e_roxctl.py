@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,8 +94,6 @@ def test_a_login_is_kept_for_this_central(up: Up, tmp_path: Path) -> None:
 
 
 def _roxctl(*words: str) -> list[str]:
-    import sys
-
     return [sys.executable, "-c", "from redoubt.cli.roxctl import main; main()", *words]
 
 
@@ -118,6 +117,42 @@ def test_definitions_from_the_first_upload_to_the_rollback(up: Up, site: Site) -
     back = done(up.roxctl("definitions", "rollback"))
     assert "of channel starter" in back.stdout
     assert "rollback" in done(up.roxctl("definitions", "history")).stdout.splitlines()[1]
+
+
+def typed(up: Up, lines: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Lines of a shell, with the installed ``roxctl``, and no variable of roxctl's but the folder with the CA."""
+    kept = {name: value for name, value in up.environment.items() if not name.startswith("ROX_")}
+    programs = Path(sys.executable).parent
+    return subprocess.run(
+        ["sh", "-ec", lines],
+        env=kept | {"PATH": f"{programs}:{kept['PATH']}", "ROX_CONFIG_DIR": str(up.config)} | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_documents_own_lines_work_as_written(up: Up, site: Site) -> None:
+    done(up.roxctl("definitions", "trust", "add", str(site.root), "--channel", "site"))
+    told = {"TOKEN": token(up, "Admin", name="documents"), "PASSWORD": PASSWORD, "ADDRESS": up.endpoint}
+    with_token = """
+        export ROX_API_TOKEN=$TOKEN
+        export ROX_CENTRAL_ADDRESS=$ADDRESS
+        roxctl scanner upload-db \\
+          -e "$ROX_CENTRAL_ADDRESS" \\
+          --scanner-db-file="$BUNDLE"
+    """
+    shown = done(typed(up, with_token, **told, BUNDLE=str(site.bundle(3))))
+    assert "of channel site, version 3" in shown.stdout
+    with_password = """
+        export ROX_CENTRAL_ADDRESS=$ADDRESS
+        roxctl scanner upload-db \\
+          -p "$PASSWORD" \\
+          -e "$ROX_CENTRAL_ADDRESS" \\
+          --scanner-db-file="$BUNDLE"
+    """
+    shown = done(typed(up, with_password, **told, BUNDLE=str(site.bundle(4))))
+    assert "of channel site, version 4" in shown.stdout
 
 
 def test_older_needs_to_be_meant(up: Up, site: Site) -> None:

@@ -73,7 +73,7 @@ def test_nothing_leaves_by_a_way_out_that_is_there_and_who_asked_is_told(
         with Up(folder, prefix=prefix) as up:
             day(up, prefix, Site(tmp_path / "site"))
             told = json.loads(curl(up, prefix, "/v1/egress"))
-            assert told["offlineMode"] is True
+            assert told.get("offlineMode") is True, told
             assert {"registry.example", "203.0.113.7"} <= {row["host"] for row in told["refused"]}
             assert all(row["askedBy"] for row in told["refused"])
             time.sleep(1)

@@ -147,6 +147,8 @@ class Products:
         #: What was remembered of packages of one source, and what records say of that: packages come by source.
         self._source: tuple[str, str] | None = None
         self._sourced: dict[str, Ranges] = {}
+        #: What is stored under that source's name, which mostly is a package's as well.
+        self._own: Sequence[bytes] = ()
         self._alikes: dict[tuple[object, ...], _Alike] = {}
         self._nears: dict[tuple[str, ...], _Nears] = {}
         #: Package type → those that are in no product.
@@ -186,10 +188,11 @@ class Products:
             names = self._snapshot.mapped("container", package.name) or (package.name,)
             return self._alike(package, ""), [stored(package.namespace, name) for name in names]
         source = package.source or package.name
-        lists: list[Sequence[bytes]] = [stored(package.namespace, package.name)]
+        alike = self._alike(package, source)
+        lists = [self._own if package.name == source else stored(package.namespace, package.name)]
         if self._has_layered and (layered := stored(redhat.LAYERED, package.name)):
             lists.append(layered)
-        return self._alike(package, source), lists
+        return alike, lists
 
     def _alike(self, package: Installed, source: str) -> _Alike:
         if self._source != (package.namespace, source):
@@ -229,14 +232,13 @@ class Products:
         """What records say of a source package, by ref."""
         if not source:
             return {}
+        self._own = self._snapshot.undecoded(namespace, source)
+        layered = self._snapshot.undecoded(redhat.LAYERED, source) if self._has_layered else ()
+        speaking = [stored for stored in (*self._own, *layered) if _SOURCE_TEXT in stored]
         found: dict[str, Ranges] = {}
-        for where in (namespace, redhat.LAYERED) if self._has_layered else (namespace,):
-            speaking = [
-                stored for stored in self._snapshot.undecoded(where, source) if _SOURCE_TEXT in stored
-            ]
-            for ref, ranges in self._snapshot.decoded(speaking):
-                if chosen := _of_source(ranges):
-                    found[ref] = found.get(ref, ()) + chosen
+        for ref, ranges in self._snapshot.decoded(speaking) if speaking else ():
+            if chosen := _of_source(ranges):
+                found[ref] = found.get(ref, ()) + chosen
         return found
 
 

@@ -245,3 +245,17 @@ def test_a_central_that_does_not_answer_is_a_warning_only(download: Callable[...
         done = download(web, ROX_ENDPOINT="127.0.0.1:9", ROX_API_TOKEN="x")
         assert "warning: Central was not asked" in done.stderr
         assert "Downloaded" in done.stdout
+
+
+def test_a_zip_may_be_named_itself(download: Callable[..., Outcome], tmp_path: Path) -> None:
+    with Upstream(**{"/site/bundle.zip": BODY, "/site/my%20bundle.zip": BODY}) as web:
+        done = download(f"{web.url}/site/bundle.zip")
+        assert done.stdout.startswith("Downloaded bundle.zip")
+        assert "release" not in done.stderr
+        assert "Downloaded my bundle.zip" in download(f"{web.url}/site/my%20bundle.zip").stdout
+        assert "no bundle for other.zip" in download(f"{web.url}/site/other.zip", code=6).stderr
+    assert (tmp_path / "bundle.zip").read_bytes() == BODY
+    (tmp_path / "stick").mkdir()
+    (tmp_path / "stick/today.zip").write_bytes(BODY)
+    assert "Downloaded a.zip" in download(tmp_path / "stick/today.zip", "--scanner-db-file", "a.zip").stdout
+    assert "Downloaded today.zip" in download((tmp_path / "stick/today.zip").as_uri()).stdout

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from redoubt.central.store import Store, several
+from redoubt.central.store import Store
 
 #: Rows that are kept: names in images are a stranger's, and there is no end of them.
 _KEPT = 1000
@@ -46,4 +46,4 @@ class EgressStore(Store):
             "SELECT host, asked_by, count, first, last FROM egress_refusals ORDER BY last DESC, host LIMIT $1",
             count,
         )
-        return several(Refusal, rows)
+        return [Refusal(**row) for row in rows]

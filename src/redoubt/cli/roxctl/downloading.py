@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import click
 import msgspec
@@ -53,8 +53,12 @@ def download_db(
 ) -> None:
     """Fetch the first of the candidates that is there. Raises our errors, each a line that says what to do."""
     console = Console()
-    release = _release(ctx, version, skip_central, console)
-    names = releases.files(release, only_first=skip_variants)
+    base, one = _base()
+    if one:
+        what, names = one, [one]
+    else:
+        release = _release(ctx, version, skip_central, console)
+        what, names = f"release {release}", releases.files(release, only_first=skip_variants)
     if file is not None and file.exists() and not force:
         raise UsageError(f"{file} is here already; --force replaces it")
     targets = {name: file or Path(name) for name in names}
@@ -62,8 +66,8 @@ def download_db(
     for name in sorted(there, key=names.index):
         console.notice(f"{targets[name]} is here already and stays; --force replaces it")
     if len(there) == len(targets):
-        raise UsageError(f"every file that release {release} may have is here already; --force fetches anew")
-    source = _source(ctx, console)
+        raise UsageError(f"every file of {what} is here already; --force fetches anew")
+    source = _source(ctx, base, console)
     for name in names:
         if name in there:
             continue
@@ -77,7 +81,7 @@ def download_db(
         click.echo(f"Downloaded {to} ({size(to.stat().st_size)}), {vouched}")
         return
     raise egress.Missing(
-        f"no bundle for release {release} at {source.where}; name another with --version, or another place with "
+        f"no bundle for {what} at {source.where}; name another with --version, or another place with "
         "ROX_SCAN_DB_DL_BASE_URL"
     )
 
@@ -149,7 +153,9 @@ class _Web:
                 )
 
         try:
-            done = egress.download(self._client, f"{self._base}/{name}", to, limit=LARGEST, progress=advance)
+            done = egress.download(
+                self._client, f"{self._base}/{quote(name)}", to, limit=LARGEST, progress=advance
+            )
         except AccessDenied as error:
             if "(403)" in str(error):
                 raise _Forbidden(str(error)) from None
@@ -185,8 +191,16 @@ class _Folder:
             beside.unlink(missing_ok=True)
 
 
-def _source(ctx: click.Context, console: Console) -> _Web | _Folder:
+def _base() -> tuple[str, str]:
+    """Where files lie, and the one that is meant where a zip is named and not a place for many."""
     base = settings.download_base()
+    if base.lower().endswith(".zip"):
+        place, _, name = base.rpartition("/")
+        return place or ".", unquote(name) if "://" in base else name
+    return base, ""
+
+
+def _source(ctx: click.Context, base: str, console: Console) -> _Web | _Folder:
     named = bool(base)
     base = base or releases.UPSTREAM
     scheme, divided, _ = base.partition("://")

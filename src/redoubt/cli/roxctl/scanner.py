@@ -62,7 +62,7 @@ def download_db(
     Of version 4.11.3-rc.1 the bundles of 4.11.3-rc.1, 4.11.3 and 4.11 are tried in this order. What broke off goes on where it
     stopped when the command is given again.
 
-    It comes from StackRox (install.stackrox.io), whose bundles nobody signs, or from the address, folder or file:// URL in
+    It comes from StackRox (install.stackrox.io), whose bundles nobody signs, or from the address, folder, file:// URL or zip in
     ROX_SCAN_DB_DL_BASE_URL. A bundle that `redoubt definitions build` signed is verified with the roots that
     `redoubt definitions trust list` shows.
 
