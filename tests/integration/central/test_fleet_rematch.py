@@ -16,6 +16,7 @@ import pytest
 from redoubt.central.fleet.judging import Judge, LocalJudge
 from redoubt.central.fleet.rematch import Fleet
 from redoubt.central.store.fleet import FleetStore
+from redoubt.central.store.fleet_rows import Brief
 from redoubt.definitions.snapshot import Snapshot
 from redoubt.errors import NetworkError, UsageError
 from redoubt.matcher import match
@@ -23,6 +24,7 @@ from redoubt.matcher.apart import Subject, Verdict
 from redoubt.model import (
     CveRecord,
     Epss,
+    Finding,
     IndexReport,
     KnownExploited,
     Package,
@@ -92,8 +94,11 @@ class World:
             listed = await walked(
                 lambda *page, digest=row.digest: self.store.findings_of_image(digest, *page)
             )
-            assert Counter((item.type, item.name, item.version, item.finding) for item in listed) == Counter(
-                (package.type, package.name, package.version, item)
+            assert Counter(
+                (item.type, item.name, item.version, item.finding, item.exploited, item.probability)
+                for item in listed
+            ) == Counter(
+                (package.type, package.name, package.version, brief(item), bool(item.kev), chance(item))
                 for package in said.packages
                 for item in package.findings
             )
@@ -112,6 +117,14 @@ class World:
             assert [row.digest for row in found] == sorted(
                 digests, key=[row.digest for row in sorted(images, key=lambda row: -row.image)].index
             )
+
+
+def brief(item: Finding) -> Brief:
+    return msgspec.convert(msgspec.to_builtins(item), Brief)
+
+
+def chance(item: Finding) -> float:
+    return item.epss.probability if item.epss else 0.0
 
 
 async def walked(page: Callable[[int, str], Coroutine[None, None, tuple[list, str]]]) -> list:  # type: ignore[type-arg]

@@ -19,6 +19,7 @@ from redoubt.central.store.fleet_rows import (
     FlawRow,
     ImageChanges,
     ImageRow,
+    brief_decoder,
     finding_decoder,
     info_decoder,
     unpacked,
@@ -26,12 +27,11 @@ from redoubt.central.store.fleet_rows import (
 )
 from redoubt.errors import UsageError
 from redoubt.matcher.apart import Verdict, cves_of, subject, together
-from redoubt.matcher.group import is_cve
 from redoubt.model import Epss, Finding, VulnerabilityReport
 from redoubt.postgres.pool import Connection
 
 if TYPE_CHECKING:
-    import asyncpg
+    pass
 
 S = TypeVar("S")
 
@@ -48,10 +48,10 @@ _FLAW = "flaw, name, severity, exploited, probability, percentile, fixable, pack
 #: $1 digest, $2 rows, $3 to $7 where the page begins. Only those severities are read that the page can reach: below
 #: the one that it begins in, of which nobody knows how much is left, as many as fill it.
 _FINDINGS = """
-SELECT p.type, p.name, p.version, c.first_seen, d.body, c.probability, c.percentile, c.scored, c.flaw, c.package,
+SELECT p.type, p.name, p.version, c.first_seen, d.body, c.probability, c.flaw, c.package,
     c.severity, c.exploited
 FROM (
-    SELECT f.package, f.flaw, f.detail, f.severity, f.exploited, f.first_seen, o.probability, o.percentile, o.scored
+    SELECT f.package, f.flaw, f.detail, f.severity, f.exploited, f.first_seen, o.probability
     FROM (
         SELECT image, CASE
             WHEN critical * (5 < $3::int)::int >= $2::int THEN 5
@@ -150,22 +150,19 @@ class FleetStore(FleetIntake):
     ) -> tuple[list[FindingRow], str]:
         """The findings of an image that count, in the order of ``cves``."""
         start = _token(after, (_FAR, True, 2.0, _FAR, _FAR))
-        async with self._pool.acquire() as connection:
-            rows = await connection.fetch(_FINDINGS, digest, limit, *start)
-            findings = [finding_decoder.decode(row["body"]) for row in rows]
-            several_names = [item for item in findings if item.aliases]
-            scores = _Scores(await _scores(connection, several_names) if several_names else {})
+        rows = await self._pool.fetch(_FINDINGS, digest, limit, *start)
+        brief = brief_decoder.decode
         found = [
             FindingRow(
-                type=row["type"],
-                name=row["name"],
-                version=row["version"],
-                first_seen=row["first_seen"],
-                finding=msgspec.structs.replace(
-                    item, epss=scores.epss(cves_of(item)) if item.aliases else _epss(row, item)
-                ),
+                type=kind,
+                name=name,
+                version=version,
+                first_seen=first_seen,
+                exploited=exploited,
+                probability=probability,
+                finding=brief(body),
             )
-            for row, item in zip(rows, findings, strict=True)
+            for kind, name, version, first_seen, body, probability, _, _, _, exploited in rows
         ]
         if len(rows) < limit:
             return found, ""
@@ -272,11 +269,6 @@ class _Scores:
     def epss(self, identifiers: tuple[str, ...]) -> Epss | None:
         found = [self._known[name] for name in identifiers if name in self._known]
         return max(found, key=lambda score: (score.probability, score.percentile), default=None)
-
-
-def _epss(row: asyncpg.Record, item: Finding) -> Epss | None:
-    known = row["scored"] is not None and is_cve(item.id)
-    return Epss(row["probability"], row["percentile"], row["scored"]) if known else None
 
 
 async def _scores(connection: Connection, findings: Iterable[Finding]) -> dict[str, Epss]:

@@ -9,19 +9,13 @@ import zstandard
 
 from redoubt.matcher.apart import Verdict
 from redoubt.matcher.outcomes import Judgement
-from redoubt.model import DefinitionsInfo, Finding, IndexReport, Severity
+from redoubt.model import DefinitionsInfo, Finding, IndexReport, Severity, Status
 
 #: What a kept report may be, decompressed.
 _LARGEST_PLAIN = 1 << 30
 
 #: By rank.
 SEVERITIES = tuple(Severity)
-
-encode = msgspec.msgpack.Encoder().encode
-verdict_decoder = msgspec.msgpack.Decoder(Verdict)
-finding_decoder = msgspec.msgpack.Decoder(Finding)
-info_decoder = msgspec.msgpack.Decoder(DefinitionsInfo)
-_report_decoder = msgspec.msgpack.Decoder(IndexReport)
 
 
 class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,14 +50,29 @@ class FlawRow(msgspec.Struct, frozen=True, kw_only=True):
     first_seen: datetime
 
 
-class FindingRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding of an image in a list: the package, and all that is said of the flaw in it."""
+class Brief(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """As much of a ``Finding`` as a list shows, in its words. The whole of it is in the image's report."""
+
+    id: str
+    status: Status
+    severity: Severity
+    title: str = ""
+    fixed_version: str = ""
+    fix_channel: str = ""
+    published: str = ""
+    url: str = ""
+
+
+class FindingRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A finding of an image in a list, and the package that has it. The score is the one of the finding's own name."""
 
     type: str
     name: str
     version: str
     first_seen: datetime
-    finding: Finding
+    exploited: bool
+    probability: float
+    finding: Brief
 
 
 class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +98,14 @@ class ImageChanges(msgspec.Struct, frozen=True, kw_only=True):
     gone: int
     worse: int
     better: int
+
+
+encode = msgspec.msgpack.Encoder().encode
+verdict_decoder = msgspec.msgpack.Decoder(Verdict)
+finding_decoder = msgspec.msgpack.Decoder(Finding)
+brief_decoder = msgspec.msgpack.Decoder(Brief)
+info_decoder = msgspec.msgpack.Decoder(DefinitionsInfo)
+_report_decoder = msgspec.msgpack.Decoder(IndexReport)
 
 
 def packed(report: IndexReport) -> bytes:
