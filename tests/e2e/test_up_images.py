@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ from support.scanners import AFFECTED, Shelf, pushed
 from support.up import Up
 
 pytestmark = needs_registry
+
+
+def until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +96,28 @@ def test_an_indexer_that_dies_in_between_is_started_again_and_asked_again(
         done = up.roxctl("image", "scan", "--image", name, "--force", "--retries", "0", "-o", "csv")
         assert done.returncode == 0, done.stderr
         assert "CVE-2099-0001" in done.stdout
+
+
+def test_the_fleet_follows_new_definitions_and_no_registry_is_asked(
+    up: Up, shelf: Shelf, registry: Registry, tmp_path: Path
+) -> None:
+    name = pushed(registry, tmp_path, "fleet:1")
+    assert up.roxctl("image", "scan", "--image", name, "-o", "csv").returncode == 0
+
+    def digests_with(flaw: str) -> int:
+        status, page = up.call("GET", f"/v1/fleet/cves/{flaw}/images")
+        return len(page["images"]) if status == 200 else 0
+
+    until(lambda: digests_with("CVE-2099-0001") > 0)
+    asked = registry.log.stat().st_size
+    fixed = {"status": "resolved", "fixed_version": "0.9-1", "urgency": "high"}
+    shelf.publish(bookworm=fixed)
+    bundle = shelf.site.folder / f"site-{shelf.version}.zip"
+    done = up.roxctl("scanner", "upload-db", f"--scanner-db-file={bundle}")
+    assert done.returncode == 0, done.stderr
+    assert "1 changed" in done.stderr
+    until(lambda: digests_with("CVE-2099-0001") == 0)
+    status, page = up.call("GET", "/v1/fleet/images")
+    assert status == 200
+    assert all(row["high"] == 0 for row in page["images"])
+    assert registry.log.stat().st_size == asked
