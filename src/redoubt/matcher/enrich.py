@@ -56,6 +56,9 @@ class Scores:
     def __init__(self, snapshot: Snapshot) -> None:
         self._cves = _Asked(snapshot.cve)
         self._epss = _Asked(snapshot.epss)
+        #: The same of one CVE.
+        self.cve = self._cves.__getitem__
+        self.epss_of = self._epss.__getitem__
         self._rated = _Asked(snapshot.advisory)
 
     def cves(self, identifiers: tuple[str, ...]) -> list[CveRecord]:
@@ -113,6 +116,46 @@ def finding(group: Group, fixed: str, namespace: str, scores: Scores) -> Finding
         references=references,
         namespace=namespace,
         advisories=_references(hits),
+    )
+
+
+def of_one(hit: Hit, fixed: str, namespace: str, scores: Scores) -> Finding:
+    """``finding`` of a record that has one range and speaks of one flaw, a CVE, by that name alone. In half the time."""
+    advisory, item = hit.advisory, hit.found[0]
+    cve = scores.cve(advisory.id)
+    severity, severity_source = rating(advisory, hit.found)
+    cvss = advisory.cvss
+    references = advisory.references
+    if cve is not None:
+        if not severity_source:
+            severity, severity_source = _anywhere([cve])
+        cvss = _merged([cvss, cve.cvss])
+    elif len(cvss) > 1:
+        cvss = _merged([cvss])
+    if references:
+        references = tuple(sorted(set(references) - {advisory.url}))
+    return Finding(
+        id=advisory.id,
+        status=item.status,
+        severity=severity,
+        severity_source=severity_source,
+        title=advisory.title,
+        fixed_version=fixed,
+        fix_channel=item.channel if fixed else "",
+        fixing_advisory=item.notice if fixed else "",
+        cvss=cvss,
+        cwes=advisory.cwes if len(advisory.cwes) < 2 else _merged([advisory.cwes]),
+        kev=cve.kev if cve is not None else None,
+        epss=scores.epss_of(advisory.id),
+        url=advisory.url,
+        published=advisory.published,
+        references=references,
+        namespace=namespace,
+        advisories=(
+            AdvisoryReference(
+                ref=hit.ref, url=advisory.url, range=item.text, fixed=item.fixed, status=item.status
+            ),
+        ),
     )
 
 

@@ -17,12 +17,12 @@ from msgspec import structs
 from redoubt.matcher import judge, kernel, lines
 from redoubt.matcher.aliases import Aliases
 from redoubt.matcher.coverage import Place, coverage, place, unidentified, unversioned
-from redoubt.matcher.enrich import Scores, finding
+from redoubt.matcher.enrich import Scores, finding, of_one
 from redoubt.matcher.group import Group, Hit, group, is_cve, names
 from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.judge import Installed, Point, Ranges
 from redoubt.matcher.order import finding_order, package_order
-from redoubt.matcher.outcomes import CLEAN, Flaw, Judgement, Outcome, Record, plainly
+from redoubt.matcher.outcomes import CLEAN, Judgement, Outcome, Record, plainly
 from redoubt.matcher.owned import Owners
 from redoubt.matcher.redhat import Products
 from redoubt.matcher.suppress import suppress_packages
@@ -248,13 +248,17 @@ class Matching:
         if advisory.aliases or advisory.cves or not _is_cve(name):
             return Outcome(Hit(ref, self._aliases.named(advisory), ranges, found))
         hit = Hit(ref, advisory, ranges, found)
-        item = Group(name, (), (name,), [hit])
-        flaw = self._flaw(item, package)
-        order = finding_order(flaw.finding)
-        if flaw.fix is None:
-            return Outcome(hit, name=name, flaw=flaw, order=order)
-        least = _least(item, flaw.fix, package)
-        return Outcome(hit, name=name, reach=judge.reach(ranges), flaw=flaw, least=least, order=order)
+        if len(ranges) > 1:
+            made, fix, unfixed = self._flaw(item := Group(name, (), (name,), [hit]), package)
+            least = _least(item, fix, package) if fix else None
+        else:  # nearly always
+            least = judge.smallest_fix([ranges], package)
+            made = of_one(hit, least.text if least else "", package.namespace, self._scores)
+            if made.fix_channel:
+                least = None
+            unfixed = least is None and made.status is not _UNDER_INVESTIGATION
+        reach = judge.reach(ranges) if least else b""
+        return Outcome(hit, False, name, reach, made, unfixed, least, finding_order(made))
 
     def _settled(
         self, package: Installed, entries: Sequence[tuple[str, Ranges]], every: list[Hit], denied: list[str]
@@ -265,16 +269,17 @@ class Matching:
         if not groups:
             return CLEAN
         flaws = [self._flaw(item, package) for item in groups]
-        fixes = [flaw.fix for flaw in flaws]
+        fixes = [fix for _, fix, _ in flaws]
         upgrade = self._upgrade(package, _but(entries, every, hits), groups, fixes)
         if hits is not every and lines.minor(upgrade) != lines.minor(package.version.text):
             upgrade = self._upgrade(package, entries, groups, fixes)  # compared with the others' fixes again
-        findings = [flaw.finding for flaw in flaws]
+        findings = [made for made, _, _ in flaws]
         if len(findings) > 1:
             findings.sort(key=finding_order)
-        return Judgement(tuple(findings), upgrade, sum([flaw.unfixed for flaw in flaws]))
+        return Judgement(tuple(findings), upgrade, sum([unfixed for _, _, unfixed in flaws]))
 
-    def _flaw(self, item: Group, package: Installed) -> Flaw:
+    def _flaw(self, item: Group, package: Installed) -> tuple[Finding, Point | None, bool]:
+        """The finding of a group, the version that repairs it for everybody, and whether the lack of one counts."""
         fix = judge.smallest_fix([hit.ranges for hit in item.hits], package)
         fixed = fix.text if fix else ""
         if package.products is None:
@@ -283,7 +288,7 @@ class Matching:
             made = finding(item, fixed, package.namespace, self._scores)
         if made.fix_channel:
             fix = None
-        return Flaw(made, fix, fix is None and made.status is not _UNDER_INVESTIGATION)
+        return made, fix, fix is None and made.status is not _UNDER_INVESTIGATION
 
     def _finding(self, item: Group, fixed: str, namespace: str) -> Finding:
         """The finding of a group. What was built from one source mostly has the same flaws, word for word."""

@@ -29,20 +29,12 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
 CLEAN = Judgement((), "", 0)
 
 
-class Flaw(msgspec.Struct, frozen=True, gc=False):
-    """One finding, the version that repairs it (None: none that everybody can have), and whether that counts as unfixed."""
-
-    finding: Finding
-    fix: Point | None
-    unfixed: bool
-
-
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What a record says of a version: the ``hit`` where it holds it, or that it ``denies`` the flaw, or nothing.
 
     ``name`` is the CVE that it speaks of and nothing else, empty where other names or an erratum are in play. Only
-    then ``flaw`` is given, the finding that the hit comes to if no other record joins in, ``least`` (what an upgrade
-    must at least be) and ``order`` (the finding's place). No version from ``reach`` upwards is affected by it, that of
+    then ``finding`` is given, what the hit comes to if no other record joins in, whether that counts as ``unfixed``,
+    ``least`` (what an upgrade must at least be) and ``order`` (the finding's place). No version from ``reach`` upwards is affected by it, that of
     a flaw without fix left aside.
     """
 
@@ -50,7 +42,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     denies: bool = False
     name: str = ""
     reach: bytes = b""
-    flaw: Flaw | None = None
+    finding: Finding | None = None
+    unfixed: bool = False
     least: Point | None = None
     order: tuple[object, ...] = ()
 
@@ -64,6 +57,7 @@ class Record(msgspec.Struct, gc=False):
 
 
 _order = attrgetter("order")
+_unfixed = attrgetter("unfixed")
 
 
 def plainly(outcomes: Sequence[Outcome], scheme: str) -> Judgement | None:
@@ -72,8 +66,7 @@ def plainly(outcomes: Sequence[Outcome], scheme: str) -> Judgement | None:
     if not hits:
         return CLEAN
     names = [item.name for item in outcomes if item.denies or item.hit is not None]
-    unique = set(names)
-    if len(unique) < len(names) or "" in unique:
+    if len({"", *names}) <= len(names):
         return None
     upgrade = ""
     if points := [item.least for item in hits if item.least is not None]:
@@ -83,5 +76,5 @@ def plainly(outcomes: Sequence[Outcome], scheme: str) -> Judgement | None:
         upgrade = start.text
     if len(hits) > 1:
         hits.sort(key=_order)
-    flaws = [item.flaw for item in hits if item.flaw is not None]
-    return Judgement(tuple([item.finding for item in flaws]), upgrade, sum([item.unfixed for item in flaws]))
+    findings = tuple([item.finding for item in hits if item.finding is not None])
+    return Judgement(findings, upgrade, sum(map(_unfixed, hits)))

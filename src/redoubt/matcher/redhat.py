@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import filterfalse
 from operator import attrgetter, eq
 from typing import TypeAlias
 
@@ -35,6 +36,8 @@ _but_channel = attrgetter("lower_key", "upper_key", "flags", "lower", "upper", "
 _said = attrgetter(
     *["lower_key", "upper_key", "flags", "lower", "upper", "status", "severity", "notice", "channel"]
 )
+
+_ranges = attrgetter("ranges")
 
 #: ``arch`` of a range that speaks of a source package, and so of all that is built from it.
 _SOURCE = "src"
@@ -88,11 +91,12 @@ class _Alike(dict[_Key, Record]):
 
     def records(self, stored: Sequence[bytes]) -> list[Record]:
         """What is stored of one package."""
-        unknown = [key for key in stored if key not in self]
+        unknown = list(filterfalse(self.__contains__, stored))
         if unknown:
             for key, (ref, ranges) in zip(unknown, self._snapshot.decoded(unknown), strict=True):
-                self[key] = self._chosen(ref, _not_of_source(ranges), self.sourced.get(ref, ()))
-        return [record for record in map(self.__getitem__, stored) if record.ranges]
+                named = _not_of_source(ranges) if _SOURCE_TEXT in key else ranges
+                self[key] = self._chosen(ref, named, self.sourced.get(ref, ()))
+        return list(filter(_ranges, map(self.__getitem__, stored)))
 
     def __missing__(self, key: _Key) -> Record:
         known = self[key] = self._chosen(*self.said(key))
@@ -293,6 +297,8 @@ def _of_any_arch(sourced: Ranges) -> Iterator[AffectedRange]:
 
 def _once(ranges: Ranges) -> Ranges:
     """Without those that only differ in the channel: all of them speak of the package."""
+    if len(ranges) == 2:  # nearly always
+        return ranges[:1] if _but_channel(ranges[0]) == _but_channel(ranges[1]) else ranges
     kept: dict[object, AffectedRange] = {}
     for item in ranges:
         kept.setdefault(_but_channel(item), item)
@@ -303,6 +309,8 @@ def _same(some: Ranges, others: Ranges) -> bool:
     """Whether ranges that speak of a package say the same of it: in which of its products does not matter."""
     if len(some) != len(others):
         return False
+    if len(some) == 1:  # nearly always
+        return _said(some[0]) == _said(others[0])  # type: ignore[no-any-return]
     return all(map(eq, map(_said, some), map(_said, others)))
 
 
