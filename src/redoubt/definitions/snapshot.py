@@ -352,7 +352,7 @@ class Snapshot:
         Reads everything below ``prefix`` but decodes nothing: who asks looks closer. In no certain order.
         """
         if self._store is None:
-            raise DefinitionsError("these definitions were closed")
+            raise _closed()
         for key, value in self._store.scan(prefix):
             for word in words:  # without ``any``: millions of records, and nearly always one word
                 if word in value or word in key:
@@ -366,7 +366,7 @@ class Snapshot:
     def entries(self) -> Iterator[Record]:
         """The same as it lies in the file (``grouping``), in order."""
         if self._store is None:
-            raise DefinitionsError("these definitions were closed")
+            raise _closed()
         if not self._store.has_long:
             return self._store.plain()
         return heapq.merge(self._store.plain(), self._store.long())
@@ -387,8 +387,11 @@ class Snapshot:
 
     def _get(self, name: str | bytes) -> Stored | None:
         if self._store is None:
-            raise DefinitionsError("these definitions were closed")
-        key = name.encode("utf-8", "replace") if isinstance(name, str) else name
+            raise _closed()
+        try:
+            key = name.encode() if isinstance(name, str) else name
+        except UnicodeEncodeError:
+            return None  # no key is so
         try:
             if len(key) <= LONGEST_KEY:
                 return self._read(key)
@@ -448,6 +451,10 @@ def _damaged_key(key: bytes) -> DefinitionsRefused:
 def _unwritable(path: Path, error: lmdb.Error | OSError) -> AccessDenied:
     reason = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
     return AccessDenied(f"cannot write definitions to {path.parent}: {reason}; check space and permissions")
+
+
+def _closed() -> DefinitionsError:
+    return DefinitionsError("these definitions were closed")
 
 
 def _damaged(what: Path | str) -> DefinitionsError:

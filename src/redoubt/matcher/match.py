@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
+from operator import attrgetter, is_
 
 from msgspec import structs
 
@@ -146,6 +146,8 @@ class Matching:
         self._scores = Scores(snapshot)
         self._aliases = Aliases(snapshot)
         self._last: tuple[tuple[object, ...], Installed] | None = None
+        #: Of a product, the last package's records: the very same are of one that only differs in its name.
+        self._last_judged: tuple[list[Record], Judgement] = [], CLEAN
         self._judged: dict[Installed, Judgement] = {}
         self._advisories: dict[str, Advisory] = {}
         self._findings: dict[tuple[str, str, AffectedRange, str, str], Finding] = {}
@@ -217,6 +219,13 @@ class Matching:
     def _judge_of_product(self, package: Installed) -> Judgement:
         """The same where a package's records mostly are those of others of its source."""
         records = self.products.records(package)
+        known, judgement = self._last_judged
+        if len(known) != len(records) or not all(map(is_, known, records)):
+            judgement = self._of_records(records, package)
+            self._last_judged = records, judgement
+        return judgement
+
+    def _of_records(self, records: list[Record], package: Installed) -> Judgement:
         outcomes = [item.outcome or self._outcome(item, package) for item in records]
         if (plain := plainly(outcomes, package.scheme)) is not None:
             return plain

@@ -310,7 +310,7 @@ def _same(some: Ranges, others: Ranges) -> bool:
     if len(some) != len(others):
         return False
     if len(some) == 1:  # nearly always
-        return _said(some[0]) == _said(others[0])  # type: ignore[no-any-return]
+        return _said(some[0]) == _said(others[0])
     return all(map(eq, map(_said, some), map(_said, others)))
 
 
