@@ -82,6 +82,7 @@ def test_the_next_mirror_is_asked_where_one_does_not_answer_and_the_architecture
         ({"https://a.example/l": "https://b.example/", "https://b.example/repodata/repomd.xml": "<repomd"}, UnreadableInput, "XML"),
         ({"https://a.example/l": "https://b.example/", "https://b.example/repodata/repomd.xml": REPOMD.format("file:///etc/passwd")}, UnreadableInput, "not followed"),
         ({"https://a.example/l": "https://b.example/", "https://b.example/repodata/repomd.xml": REPOMD.format("http://b.example/u")}, UnreadableInput, "not followed"),
+        ({"https://a.example/l": "https://b.example/", "https://b.example/repodata/repomd.xml": REPOMD.format("https://x]].example/u")}, UnreadableInput, "no address"),
     ],
 )  # fmt: skip
 def test_what_does_not_lead_on_is_an_error_that_says_where(

@@ -42,7 +42,10 @@ def of_repository(get: Get, path: str, repository: str) -> Download | None:
     base = repository.rstrip("/") + "/"
     address = f"{base}repodata/repomd.xml"
     href = updateinfo_of(address, get(address))
-    url = urljoin(base, href) if href else ""
+    try:
+        url = urljoin(base, href) if href else ""
+    except ValueError:  # an address in brackets that is none
+        raise UnreadableInput(f"{address} points to something that is no address") from None
     if href and not _usable(url, urlsplit(base).scheme == "https"):
         raise UnreadableInput(f"{address} points to {egress.scrub(url)}; it is not followed")
     return Download(path, url) if url else None
