@@ -5,7 +5,7 @@ advisories, in 10,000 images of 400: three in four of a base that many images sh
 no scores here, so every CVE is given one, and all of them change with the day; of the advisories one in a hundred does.
 
 PostgreSQL is the embedded one with its settings as they are; the judge is a snapshot in a process of its own. Pages are
-asked for over HTTP on kept connections, by 16 clients who never wait, beside a handler that does nothing on the same server.
+asked for over HTTP on kept connections, by 16 clients who never wait, beside a handler of Central's that does nothing.
 
     python bench/fleet.py [IMAGES]        10,000 by default; prints JSON
 """
@@ -17,6 +17,7 @@ import itertools
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,9 @@ from pathlib import Path
 import asyncpg
 import match as match_bench
 import msgspec
+import uvloop
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 
 from redoubt.central.fleet.judging import LocalJudge
 from redoubt.central.fleet.rematch import Fleet
@@ -257,10 +261,10 @@ async def _pages(url: str, connections: asyncpg.Pool, count: int) -> dict[str, o
         await _reached(port)
         asked: dict[str, Callable[[], str]] = {
             "empty": lambda: "/empty",
-            "images": lambda: "/images",
-            "cves": lambda: "/cves",
-            "images_of_cve": lambda: f"/cves/{chance.choice(names)}/images",
-            "findings_of_image": lambda: f"/images/sha256:{chance.randrange(count):064x}/findings",
+            "images": lambda: "/v1/fleet/images",
+            "cves": lambda: "/v1/fleet/cves",
+            "images_of_cve": lambda: f"/v1/fleet/cves/{chance.choice(names)}/images",
+            "findings_of_image": lambda: f"/v1/fleet/images/sha256:{chance.randrange(count):064x}/findings",
         }
         result: dict[str, object] = {}
         for name, path in asked.items():
@@ -292,7 +296,7 @@ async def _load(port: int, path: Callable[[], str], requests: int) -> dict[str, 
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in left:
             began = time.perf_counter()
-            writer.write(f"GET {path()} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            writer.write(f"GET {path()} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer Admin\r\n\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200"), head
             size = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n", 1)[0])
@@ -311,58 +315,45 @@ async def _load(port: int, path: Callable[[], str], requests: int) -> dict[str, 
     }
 
 
-def _serve() -> None:
-    import socket
-
+async def _serve() -> None:
+    """Central's application on plain HTTP: its own way in (middleware, caller, guard, audit), the fleet, and nothing."""
     import uvicorn
-    from litestar import Litestar, Response, get
+    from litestar import Controller, get
 
-    store: list[FleetStore] = []
-    encode = msgspec.json.Encoder().encode
+    from redoubt.central import app
+    from redoubt.central.api.fleet import FleetController
+    from redoubt.central.auth.audit import Audit
+    from redoubt.central.auth.authenticate import Authenticator
+    from redoubt.central.auth.declare import authenticated
+    from redoubt.central.auth.parts import Auth
+    from redoubt.central.config import Settings
+    from redoubt.central.notices import Notices
+    from redoubt.central.services import Services
+    from support.centrals import NamedRoles, Nothing
 
-    def page(found: tuple[object, str]) -> Response[bytes]:
-        return Response(encode(found), media_type="application/json")
+    class Empty(Controller):
+        path = "/empty"
 
-    @get("/empty")
-    async def empty() -> Response[bytes]:
-        return Response(b"{}", media_type="application/json")
+        @get(opt=authenticated())
+        async def empty(self) -> dict[str, str]:
+            return {}
 
-    @get("/images")
-    async def images() -> Response[bytes]:
-        return page(await store[0].images())
-
-    @get("/cves")
-    async def cves() -> Response[bytes]:
-        return page(await store[0].cves())
-
-    @get("/cves/{name:str}/images")
-    async def images_of_cve(name: str) -> Response[bytes]:
-        return page(await store[0].images_of_cve(name))
-
-    @get("/images/{digest:str}/findings")
-    async def findings_of_image(digest: str) -> Response[bytes]:
-        return page(await store[0].findings_of_image(digest))
-
-    async def begin() -> None:
-        store.append(FleetStore(await pool.connect(os.environ["FLEET_URL"], minimum=4, maximum=8)))
-        print(listening.getsockname()[1], flush=True)
-
+    connections = await pool.connect(os.environ["FLEET_URL"], minimum=4, maximum=8)
+    auth = Auth.create(Settings(), connections, None, Notices(connections))  # type: ignore[arg-type]
+    auth.authenticator = Authenticator(tokens=NamedRoles())
+    auth.audit = Audit(Nothing())  # type: ignore[arg-type]
+    fleet = Fleet(connections, None)  # type: ignore[arg-type]
+    services = Services(settings=Settings(), pool=connections, auth=auth, fleet=fleet)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    app = Litestar(
-        [empty, images, cves, images_of_cve, findings_of_image],
-        on_startup=[begin],
-        logging_config=None,
-        signature_namespace={"Response": Response},
-    )
-    server = uvicorn.Server(
-        uvicorn.Config(app, loop="uvloop", http="httptools", log_level="error", access_log=False)
-    )
-    server.run(sockets=[listening])
+    application = app.create(services, [Empty, FleetController])
+    config = uvicorn.Config(application, http="httptools", log_level="error", access_log=False)
+    print(listening.getsockname()[1], flush=True)
+    await uvicorn.Server(config).serve(sockets=[listening])
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["serve"]:
-        _serve()
+        uvloop.run(_serve())
     else:
         print(json.dumps(run(*map(int, sys.argv[1:2])), indent=2))

@@ -295,8 +295,8 @@ def _fleet_section(result: dict[str, Any]) -> list[str]:
         f"A new image's index report is taken in at {result['images_put_per_second']} a second; a whole report of one image is put "
         f"together in {result['whole_report_ms']} ms.",
         "",
-        "First pages of 100 rows over HTTP, 16 clients who never wait, beside a handler that does nothing on the same server "
-        "in the same run (the slower of before and after):",
+        "First pages of 100 rows over HTTP, 16 clients who never wait, beside a handler of Central's that does nothing, "
+        "on the same server in the same run (before and after; measured against the slower):",
         "",
         "| page | p50 ms | p99 ms | times the empty handler's p99 | a second |",
         "|---|---|---|---|---|",
