@@ -14,6 +14,7 @@ from contextlib import suppress
 
 import structlog
 
+from redoubt import tasks
 from redoubt.central.store import Pool
 from redoubt.central.store.egress import EgressStore
 from redoubt.egress import Policy, refusals
@@ -53,9 +54,7 @@ class Exits:
         self._end()
         self.guard.remove()
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
             self._task = None
         with suppress(Exception):
             await self.flush()

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from redoubt import tasks
 from redoubt.central.store import Connection, Pool
 
 CHANNEL = "redoubt_central"
@@ -53,9 +54,7 @@ class Notices:
     async def stop(self) -> None:
         """Stop listening."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
             self._task = None
         self._changed(alive=False)
 

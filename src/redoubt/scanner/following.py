@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from redoubt import children
+from redoubt import children, tasks
 from redoubt.definitions.durable import writing
 from redoubt.definitions.library import Library
 from redoubt.definitions.shelf import Entry
@@ -104,9 +104,7 @@ class Follower:
 
     async def stop(self) -> None:
         """End the background work."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await tasks.end(*self._tasks)
 
     async def _poll(self) -> None:
         wait = _FIRST_WAIT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import zlib
 from functools import cache
 from pathlib import Path
@@ -67,8 +68,13 @@ class _Transport(asyncio.Transport):
         pass
 
 
-@cache
 def _loop() -> asyncio.AbstractEventLoop:
+    """One a process: a child that was forked would wait at the loop of its parent."""
+    return _loop_of(os.getpid())
+
+
+@cache
+def _loop_of(process: int) -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 

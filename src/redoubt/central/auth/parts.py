@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from redoubt import tasks
 from redoubt.central.auth.access import Roles
 from redoubt.central.auth.audit import Audit
 from redoubt.central.auth.authenticate import Authenticator
@@ -106,9 +106,7 @@ class Auth:
     async def stop(self) -> None:
         """End it."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
             self._task = None
 
     async def upkeep(self) -> None:

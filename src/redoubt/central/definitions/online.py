@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from redoubt import children, egress
+from redoubt import children, egress, tasks
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.definitions.work import Became
 from redoubt.definitions import durable
@@ -113,9 +112,7 @@ class Online:
     async def stop(self) -> None:
         """End it; what is under way is given up."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
             self._task = None
 
     async def _run(self) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import structlog
 
+from redoubt import tasks
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.fleet import judging
 from redoubt.central.fleet.rematch import Fleet
@@ -39,9 +40,7 @@ class Following:
     async def stop(self) -> None:
         """End."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
             self._task = None
         await self._fleet.stop()
         self._matcher.close()

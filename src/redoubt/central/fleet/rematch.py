@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 
 import msgspec
 
+from redoubt import tasks
 from redoubt.central.fleet.judging import Judge
 from redoubt.central.store import Pool
 from redoubt.central.store.fleet import FleetStore
@@ -74,9 +75,7 @@ class Fleet:
     async def stop(self) -> None:
         """End. What was not finished is done by another, or at the next start."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
             self._task = None
 
     def wake(self) -> None:

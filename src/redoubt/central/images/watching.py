@@ -13,6 +13,7 @@ from enum import Enum
 
 import structlog
 
+from redoubt import tasks
 from redoubt.central.images.scanning import Scanning
 from redoubt.central.refusals import FailedPrecondition
 from redoubt.central.store.images import Kept
@@ -53,9 +54,7 @@ class Watching:
     async def stop(self) -> None:
         """End it."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
             self._task = None
 
     async def watch(self, text: str) -> tuple[str, Refusal, str]:

@@ -1,0 +1,25 @@
+"""Background tasks that end when they are told to."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+#: Seconds until a task that goes on is told again.
+_AGAIN = 0.5
+
+
+async def end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel ``tasks`` and wait until they ended; what they fail with is dropped.
+
+    A cancellation that comes while something awaited has just finished can be lost (``asyncio.wait_for`` before
+    Python 3.12, and libraries that shield): whoever goes on is told again.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_AGAIN)
+    for task in tasks:
+        with suppress(asyncio.CancelledError, Exception):
+            task.result()
