@@ -103,12 +103,20 @@ def _upload(up: Up, bundle: Path) -> dict[str, float]:
     before = _matcher_digest(up)
     with _Peak(up.pid("central")) as peak:
         began = time.perf_counter()
-        done = up.roxctl("scanner", "upload-db", f"--scanner-db-file={bundle}")
-        assert done.returncode == 0, done.stderr
-        answered = time.perf_counter() - began
+        answers: list[float] = []
+
+        def upload() -> None:
+            done = up.roxctl("scanner", "upload-db", f"--scanner-db-file={bundle}")
+            assert done.returncode == 0, done.stderr
+            answers.append(time.perf_counter() - began)
+
+        uploading = threading.Thread(target=upload)
+        uploading.start()
         while _matcher_digest(up) == before:
-            time.sleep(0.05)
+            time.sleep(0.1)
         live = time.perf_counter() - began
+        uploading.join()
+        answered = answers[0]
     return {
         "bundle_mb": round(bundle.stat().st_size / 1e6, 1),
         "answered_seconds": round(answered, 1),

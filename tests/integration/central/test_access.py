@@ -461,6 +461,6 @@ def test_every_sealed_column_is_known_to_renewal() -> None:
         for line in migration.sql.splitlines():
             if match := re.match(r"CREATE TABLE (\w+)", line):
                 table = match[1]
-            if match := re.match(r"\s+(sealed|\w+_sealed|sealed_\w+) bytea", line):
+            if match := re.match(r"\s+(sealed|\w+_sealed|sealed_\w+)\s+bytea", line):
                 found.add((table, match[1]))
     assert found == {(place.table, place.column) for place in PLACES}
