@@ -24,7 +24,7 @@ def test_folder_holds_the_newest_bundle_and_what_makes_it_of_the_one_before(
         mirror,
         "--key",
         tmp_path / "keys",
-        "--dir",
+        "--out",
         served,
     )
     assert "published" in empty(*publish).stderr
@@ -56,7 +56,7 @@ def test_time_that_is_none_is_refused(empty: Cli, tmp_path: Path) -> None:
         "publish",
         "--key",
         tmp_path / "keys",
-        "--dir",
+        "--out",
         tmp_path / "served",
         "--every",
         "often",

@@ -63,7 +63,7 @@ def init(ca: Path) -> None:
 @click.argument("service")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
-    "--host", "hosts", multiple=True, help="Another name or address that it is reached by. Repeatable."
+    "--host", "host", multiple=True, help="Another name or address that it is reached by. Repeatable."
 )
 @click.option("--id", "identifier", default="", help="Its identifier: of a Sensor, the cluster's id.")
 @click.option("--namespace", default="stackrox", show_default=True, help="The namespace that it runs in.")
@@ -75,7 +75,7 @@ def init(ca: Path) -> None:
     help="How long it is valid.",
 )
 def issue(
-    ca: Path, service: str, folder: Path, hosts: tuple[str, ...], identifier: str, namespace: str, days: float
+    ca: Path, service: str, folder: Path, host: tuple[str, ...], identifier: str, namespace: str, days: float
 ) -> None:
     """Issue a certificate for SERVICE into FOLDER: cert.pem, key.pem, and ca.pem with the CAs to trust.
 
@@ -88,7 +88,7 @@ def issue(
     known = {each.host: each for each in Service}
     if service not in known:
         raise UsageError(f"there is no service {service!r}; there are {', '.join(known)}")
-    issued = Authority.load(ca).issue(known[service], identifier, hosts=hosts, days=days, namespace=namespace)
+    issued = Authority.load(ca).issue(known[service], identifier, hosts=host, days=days, namespace=namespace)
     try:
         issued.write(folder)
     except OSError as error:

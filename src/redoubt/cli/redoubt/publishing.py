@@ -30,8 +30,7 @@ _UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 @click.command(context_settings=HELP)
 @click.option(
-    "--dir",
-    "folder",
+    "--out",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     help="The folder to serve.",
@@ -47,7 +46,7 @@ _UNITS = {"m": 60, "h": 3600, "d": 86400}
 @click.option("--once", is_flag=True, help="Build once and end, for a timer of your own.")
 @options.quiet
 def publish(
-    folder: Path,
+    out: Path,
     mirror: Path | None,
     key: tuple[Path, ...],
     channel: str,
@@ -61,18 +60,18 @@ def publish(
     is told and changes nothing; the next one comes all the same.
 
     \b
-    redoubt definitions publish --key keys --dir /srv/definitions
+    redoubt definitions publish --key keys --out /srv/definitions
     """
     from redoubt.definitions.keys import load_key
 
     console = Console(quiet=quiet)
     seconds = _seconds(every)
     signing = [load_key(each) for each in key]
-    folder.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     while True:
         began = time.monotonic()
         try:
-            _publish(folder, mirror, signing, channel, console)
+            _publish(out, mirror, signing, channel, console)
         except RedoubtError as error:
             if once:
                 raise

@@ -32,7 +32,7 @@ def _image_options(command: Any) -> Any:
             click.option(
                 "-i",
                 "--image",
-                "name",
+                "image",
                 required=True,
                 metavar="NAME",
                 help="The image, as registry.example/shop:1.4.",
@@ -77,7 +77,7 @@ def _image_options(command: Any) -> Any:
 
 severity = click.option(
     "--severity",
-    "severities",
+    "severity",
     multiple=True,
     type=options.Words(SEVERITIES),
     metavar="A,B",

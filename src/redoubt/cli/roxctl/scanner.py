@@ -39,7 +39,7 @@ def scanner() -> None:
 )
 @click.option(
     "--scanner-db-file",
-    "file",
+    "scanner_db_file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to write it. Default: what it is called upstream, as 4.11/scanner-vulns-4.11.zip.",
 )
@@ -52,7 +52,7 @@ def scanner() -> None:
 def download_db(
     ctx: click.Context,
     version: str | None,
-    file: Path | None,
+    scanner_db_file: Path | None,
     force: bool,
     skip_central: bool,
     skip_variants: bool,
@@ -76,7 +76,7 @@ def download_db(
     downloading.download_db(
         ctx,
         version=version,
-        file=file,
+        file=scanner_db_file,
         force=force,
         skip_central=skip_central,
         skip_variants=skip_variants,
@@ -86,7 +86,7 @@ def download_db(
 @options.command("upload-db", timeout="no limit, but a transfer that stands still is given up")
 @click.option(
     "--scanner-db-file",
-    "file",
+    "scanner_db_file",
     type=click.Path(path_type=Path),
     required=True,
     help="The bundle: of `redoubt definitions build` or `delta`, or of `roxctl scanner download-db`.",
@@ -98,7 +98,7 @@ def download_db(
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no notices; warnings stay.")
 @click.pass_context
-def upload_db(ctx: click.Context, file: Path, allow_older: bool, quiet: bool) -> None:
+def upload_db(ctx: click.Context, scanner_db_file: Path, allow_older: bool, quiet: bool) -> None:
     """Upload a bundle of vulnerability definitions to Central, which verifies it and switches to it in one step.
 
     Needs write access to Administration. What is refused (exit code 4: not signed by a root that Central trusts, damaged, older than
@@ -110,4 +110,4 @@ def upload_db(ctx: click.Context, file: Path, allow_older: bool, quiet: bool) ->
     """
     from redoubt.cli.roxctl import uploading
 
-    uploading.upload_db(ctx, file, allow_older=allow_older, quiet=quiet)
+    uploading.upload_db(ctx, scanner_db_file, allow_older=allow_older, quiet=quiet)

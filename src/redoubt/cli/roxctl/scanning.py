@@ -49,7 +49,7 @@ def scan_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
     printer = _printer(given)
     printer.columns()
     wanted = _severities(given)
-    name = given["name"]
+    name = given["image"]
     reference = _reference(name)
     body = _request(given) | {"includeSnoozed": given["include_snoozed"]}
     whole = form in WHOLE
@@ -83,7 +83,7 @@ def scan_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
 def image_sbom(ctx: click.Context, given: Mapping[str, Any]) -> None:
     """``roxctl image sbom``."""
     console = Console()
-    name = given["name"]
+    name = given["image"]
     reference = _reference(name)
     with connection.central(ctx, console, timeout=_IMAGE_TIME) as central:
 
@@ -237,12 +237,12 @@ def _printer(given: Mapping[str, Any]) -> Printer:
 
 
 def _severities(given: Mapping[str, Any]) -> set[str]:
-    return set(options.split(given["severities"]) or SEVERITIES)
+    return set(options.split(given["severity"]) or SEVERITIES)
 
 
 def _request(given: Mapping[str, Any]) -> dict[str, object]:
     asked = {
-        "imageName": given["name"],
+        "imageName": given["image"],
         "force": given["force"],
         "cluster": given["cluster"],
         "namespace": given["namespace"],

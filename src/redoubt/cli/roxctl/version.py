@@ -9,13 +9,13 @@ from redoubt.cli.roxctl import options
 
 
 @options.command()
-@click.option("--json", "as_json", is_flag=True, help="Everything that is known, as JSON.")
-def version(as_json: bool) -> None:
+@click.option("--json", "json", is_flag=True, help="Everything that is known, as JSON.")
+def version(json: bool) -> None:
     """Print roxctl's version. Central is not asked: `roxctl central whoami` tells whether it answers."""
-    if not as_json:
+    if not json:
         click.echo(__version__)
         return
-    import json
+    import json as writer
     import platform
 
     from redoubt.cli.roxctl.releases import NEWEST_RELEASE
@@ -28,7 +28,7 @@ def version(as_json: bool) -> None:
         "PythonVersion": platform.python_version(),
         "Platform": f"{platform.system().lower()}/{platform.machine()}",
     }
-    click.echo(json.dumps(words, indent=2))
+    click.echo(writer.dumps(words, indent=2))
 
 
 @options.command()
