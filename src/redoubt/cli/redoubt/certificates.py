@@ -65,7 +65,7 @@ def init(ca: Path) -> None:
 @click.option(
     "--host", "host", multiple=True, help="Another name or address that it is reached by. Repeatable."
 )
-@click.option("--id", "identifier", default="", help="Its identifier: of a Sensor, the cluster's id.")
+@click.option("--identifier", default="", help="Its identifier: of a Sensor, the cluster's id.")
 @click.option("--namespace", default="stackrox", show_default=True, help="The namespace that it runs in.")
 @click.option(
     "--days",

@@ -98,7 +98,7 @@ fail = click.option("--fail", is_flag=True, help="Exit with 1 if a vulnerability
 @fail
 @printer_options
 @click.option("-a", "--include-snoozed", is_flag=True, help="Flaws that somebody put off, too.")
-@click.option("--format", "old_format", type=click.Choice(["json", "csv"]), help="Deprecated: say --output.")
+@click.option("--format", "format", type=click.Choice(["json", "csv"]), help="Deprecated: say --output.")
 @click.pass_context
 def scan(ctx: click.Context, /, **given: Any) -> None:
     """Scan an image through Central and report its vulnerabilities.

@@ -115,7 +115,11 @@ def printer_options(command: F) -> F:
                 metavar="A,B",
                 help="Leave out rows in which one of these is empty.",
             ),
-            click.option("--row-jsonpath-expressions", hidden=True),
+            click.option(
+                "--row-jsonpath-expressions",
+                hidden=True,
+                help="Columns as gJSON paths of `result.vulnerabilities`.",
+            ),
             click.option(
                 "--merge-output/--no-merge-output",
                 default=True,

@@ -220,7 +220,7 @@ def _again(work: Callable[[], T], given: Mapping[str, Any], console: Console, do
 
 
 def _form(given: Mapping[str, Any], console: Console) -> str:
-    form, old = given["output"], given["old_format"]
+    form, old = given["output"], given["format"]
     if form is None:
         if old:
             console.warn("--format is deprecated; say --output, whose json and csv have another structure")
