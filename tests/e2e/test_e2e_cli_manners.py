@@ -286,12 +286,18 @@ def test_ctrl_c_is_130_without_a_word_or_litter(redoubt: Cli, tmp_path: Path, wo
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,
+        preexec_fn=_heeds_ctrl_c,
     ) as process:
         _wait_until_asleep(process.pid)
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=30)
     assert (process.returncode, out, error) == (130, b"", b"")
     assert list(folder.iterdir()) == []
+
+
+def _heeds_ctrl_c() -> None:
+    """What a shell runs in the background ignores SIGINT, and so does what that starts; a suite may be such."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait_until_asleep(process: int) -> None:

@@ -30,8 +30,11 @@ def up() -> Iterator[Up]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return Site(tmp_path_factory.mktemp("site"))
+def site(up: Up, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A channel that this Central trusts."""
+    made = Site(tmp_path_factory.mktemp("site"))
+    done(up.roxctl("definitions", "trust", "add", str(made.root), "--channel", "site"))
+    return made
 
 
 def done(answer: subprocess.CompletedProcess[str], code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -97,25 +100,34 @@ def _roxctl(*words: str) -> list[str]:
     return [sys.executable, "-c", "from redoubt.cli.roxctl import main; main()", *words]
 
 
-def test_definitions_from_the_first_upload_to_the_rollback(up: Up, site: Site) -> None:
-    bundle = site.bundle(2)
+def _active(up: Up) -> dict[str, str]:
+    found: dict[str, str] = json.loads(done(up.roxctl("definitions", "status", "-o", "json")).stdout)[
+        "active"
+    ]
+    return found
+
+
+def test_definitions_from_the_first_upload_to_the_rollback(up: Up, tmp_path: Path) -> None:
+    before = _active(up)
+    other = Site(tmp_path, "shop")
+    bundle = other.bundle(2)
     refused = done(up.roxctl("scanner", "upload-db", "--scanner-db-file", str(bundle)), 4)
     assert "roxctl definitions trust add" in refused.stderr
-    done(up.roxctl("definitions", "trust", "add", str(site.root), "--channel", "site"))
-    assert "site" in done(up.roxctl("definitions", "trust", "list")).stdout
+    done(up.roxctl("definitions", "trust", "add", str(other.root), "--channel", "shop"))
+    assert "shop" in done(up.roxctl("definitions", "trust", "list")).stdout
     active = done(up.roxctl("scanner", "upload-db", f"--scanner-db-file={bundle}"))
     assert "Active now: definitions sha256:" in active.stdout
-    assert "of channel site, version 2" in active.stdout
+    assert "of channel shop, version 2" in active.stdout
     again = done(up.roxctl("scanner", "upload-db", f"--scanner-db-file={bundle}"))
     assert "Already active" in again.stdout
-    status = json.loads(done(up.roxctl("definitions", "status", "-o", "json")).stdout)
-    assert status["active"]["channel"] == "site"
-    assert "Channel   site, version 2" in done(up.roxctl("definitions", "status")).stdout
+    assert _active(up)["channel"] == "shop"
+    assert "Channel   shop, version 2" in done(up.roxctl("definitions", "status")).stdout
     assert "All advisories" in done(up.roxctl("definitions", "diff")).stdout
     history = done(up.roxctl("definitions", "history")).stdout
     assert "upload" in history.splitlines()[1]
     back = done(up.roxctl("definitions", "rollback"))
-    assert "of channel starter" in back.stdout
+    assert f"of channel {before['channel']}" in back.stdout
+    assert _active(up)["digest"] == before["digest"]
     assert "rollback" in done(up.roxctl("definitions", "history")).stdout.splitlines()[1]
 
 
@@ -133,7 +145,6 @@ def typed(up: Up, lines: str, **variables: str) -> subprocess.CompletedProcess[s
 
 
 def test_the_documents_own_lines_work_as_written(up: Up, site: Site) -> None:
-    done(up.roxctl("definitions", "trust", "add", str(site.root), "--channel", "site"))
     told = {"TOKEN": token(up, "Admin", name="documents"), "PASSWORD": PASSWORD, "ADDRESS": up.endpoint}
     with_token = """
         export ROX_API_TOKEN=$TOKEN
@@ -165,13 +176,12 @@ def test_older_needs_to_be_meant(up: Up, site: Site) -> None:
 
 
 def test_a_damaged_bundle_leaves_what_is_active(up: Up, site: Site, tmp_path: Path) -> None:
-    before = json.loads(done(up.roxctl("definitions", "status", "-o", "json")).stdout)["active"]["digest"]
+    before = _active(up)["digest"]
     data = bytearray(site.bundle(20).read_bytes())
     data[data.rindex(b"(\xb5/\xfd") + 20] ^= 1  # in the compressed stream
     (tmp_path / "damaged.zip").write_bytes(data)
     done(up.roxctl("scanner", "upload-db", "--scanner-db-file", str(tmp_path / "damaged.zip")), 4)
-    after = json.loads(done(up.roxctl("definitions", "status", "-o", "json")).stdout)["active"]["digest"]
-    assert after == before
+    assert _active(up)["digest"] == before
 
 
 def test_the_release_to_fetch_is_the_one_that_central_follows(up: Up, site: Site, tmp_path: Path) -> None:

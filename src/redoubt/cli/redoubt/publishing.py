@@ -90,7 +90,7 @@ def _publish(
     import msgspec
 
     from redoubt.cli.redoubt.building import fetched
-    from redoubt.definitions import durable
+    from redoubt.definitions import bundle, durable
     from redoubt.definitions import mirror as mirrors
     from redoubt.definitions.build import build as build_records
     from redoubt.definitions.library import Library
@@ -101,16 +101,18 @@ def _publish(
 
     now = datetime.now(UTC)
     state = settings.cache_dir() / "sources"
+    last = _read(folder / "index.json")
+    # A bundle of its own has a version of its own, also where the clock went back or the last one is a moment old.
+    version = max(bundle.default_version(now), last.version + 1 if last is not None else 0)
     made = mirrors.Mirror(mirror, state=state) if mirror else fetched(select(None), state, now, console)
     with tempfile.TemporaryDirectory(prefix="redoubt-", dir=folder) as work:
         draft = Path(work) / "bundle.zip"
         with build_records(made, None, temporary=Path(work)) as built:
-            manifest, lacking = write(built, draft, signing, channel=channel, now=now)
+            manifest, lacking = write(built, draft, signing, channel=channel, now=now, version=version)
         if lacking:
             raise UsageError(
                 f"root.json asks for {lacking} keys more than were given; publish wants all of them"
             )
-        last = _read(folder / "index.json")
         if last is not None and last.digest == manifest.digest:
             console.done(f"unchanged: definitions {manifest.digest}")
             return
