@@ -55,12 +55,17 @@ def without_database(
     routes: Sequence[ControllerRouterHandler] | None = None, settings: Settings | None = None
 ) -> Litestar:
     """An application whose pool is none: for what must not touch it. Tokens are names of roles."""
+    return app.create(services_without_database(settings), routes)
+
+
+def services_without_database(settings: Settings | None = None) -> Services:
+    """What ``without_database`` is made of."""
     settings = settings or Settings()
     none = cast(Pool, None)
     auth = Auth.create(settings, none, cast(Sealer, None), Notices(none))
     auth.authenticator = Authenticator(tokens=NamedRoles())
     auth.audit = Audit(cast(AuditStore, Nothing()))
-    return app.create(Services(settings=settings, pool=none, auth=auth), routes)
+    return Services(settings=settings, pool=none, auth=auth)
 
 
 def bearer(*names: str) -> dict[str, str]:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from redoubt.central import app, mode
+from redoubt.central.auth import sources
+from redoubt.central.auth.calls import Door
 from redoubt.central.auth.parts import Auth, sealer
 from redoubt.central.config import Settings
 from redoubt.central.definitions.online import Online
@@ -17,6 +19,7 @@ from redoubt.central.definitions.work import Became
 from redoubt.central.exits import Exits
 from redoubt.central.fleet import parts as fleet_parts
 from redoubt.central.images import parts
+from redoubt.central.images.wire import ImageService
 from redoubt.central.notices import Notices
 from redoubt.central.probes import upstream
 from redoubt.central.probes.shelf import Probes
@@ -88,15 +91,22 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             services.parts.append(_online(services, definitions))
         parts.equip(services, tls, definitions.digest)
         fleet_parts.equip(services, tls, definitions)
-        answering: list[Servable] = [
-            DefinitionsService(definitions),
-            ProbeUploadService(probes, auth.authenticator),
-        ]
-        server = OnePort(tls=tls, app=app.create(services), services=answering)
+        server = OnePort(tls=tls, app=app.create(services), services=answering(services, definitions, probes))
         await server.start(settings.address, settings.port)
         stack.push_async_callback(server.stop)
         _log.info("ready", port=server.port, offline=policy.offline, migrations=applied)
         yield Central(services, server, password)
+
+
+def answering(services: Services, definitions: Definitions, probes: Probes) -> list[Servable]:
+    """All that is answered over gRPC."""
+    trusted = sources.networks(services.settings.trusted_proxies)
+    door = Door(services.auth.authenticator, services.auth.audit, trusted)
+    return [
+        DefinitionsService(definitions),
+        ImageService(services, door),
+        ProbeUploadService(probes, door),
+    ]
 
 
 def _online(services: Services, definitions: Definitions) -> Online:

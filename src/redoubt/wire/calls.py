@@ -58,10 +58,21 @@ def anyone() -> Callable[[_Method], _Method]:
     return declare
 
 
+def allowed(method: object) -> frozenset[Service] | None:
+    """Which services may call a method; None for everybody. Raises ``AttributeError`` where it does not declare that."""
+    found: frozenset[Service] | None = getattr(method, _DECLARED)
+    return found
+
+
 def peer(stream: Stream[_Received, _Sent]) -> Identity | None:
     """Who calls, by a certificate that is valid now; None for a caller that showed none, or no service's."""
     found = stream.peer.identity if isinstance(stream.peer, Peer) else None
     return found if found is not None and found.valid() else None
+
+
+def path(stream: Stream[_Received, _Sent]) -> str:
+    """The path of a call: ``/redoubt.v1.Indexer/HasIndexReport``."""
+    return stream._method_name
 
 
 async def request(stream: Stream[_Received, _Sent]) -> _Received:
@@ -84,7 +95,7 @@ def guarded(services: Iterable[Servable]) -> dict[str, Handler]:
                 raise TypeError(f"{path} is served twice")
             if not hasattr(handler.func, _DECLARED):
                 raise TypeError(f"{path} does not declare who may call it; see redoubt.wire.calls")
-            mapping[path] = _guard(path, handler, getattr(handler.func, _DECLARED))
+            mapping[path] = _guard(path, handler, allowed(handler.func))
     return mapping
 
 

@@ -76,9 +76,9 @@ _FALLBACK: dict[Status, type[RedoubtError]] = {
 _LONGEST = 4096
 
 
-def status(error: RedoubtError) -> GRPCError:
-    """The status that tells a caller of ``error``."""
-    code = next(code for kind, code in _STATUSES if isinstance(error, kind))
+def status(error: RedoubtError, code: Status | None = None) -> GRPCError:
+    """The status that tells a caller of ``error``; with another code than it has of itself, where one is given."""
+    code = code or next(code for kind, code in _STATUSES if isinstance(error, kind))
     kind = next((c.__name__ for c in type(error).__mro__ if c.__name__ in _KINDS), "RedoubtError")
     return GRPCError(code, str(error)[:_LONGEST], failure_pb2.Failure(kind=kind))
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from grpclib.exceptions import GRPCError
 
+from redoubt.central.auth.calls import Door
 from redoubt.central.probes.shelf import Probes
 from redoubt.central.probes.upstream import Upstream
 from redoubt.central.probes.wire import ProbeUploadService
@@ -423,7 +424,9 @@ def test_grpc_answers_the_same_to_the_same_callers(migrated: Migrated, tmp_path:
         admin = await central.token("Admin")
         server = OnePort(
             tls=certificates.material(Service.CENTRAL),
-            services=[ProbeUploadService(central.probes, central.auth.authenticator)],
+            services=[
+                ProbeUploadService(central.probes, Door(central.auth.authenticator, central.auth.audit))
+            ],
         )
         await server.start("127.0.0.1", 0)
         try:

@@ -1,12 +1,13 @@
-"""Every route against every default role, and against nobody, as a table that is written here by hand.
+"""Every route and every gRPC call against every default role, and against nobody, as tables that are written here by hand.
 
-A route that is not in the table fails: whoever adds one says here who may call it.
+What is not in a table fails: whoever adds a route or a call says here who may call it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, cast
 
@@ -15,11 +16,15 @@ import pytest
 from litestar.handlers import HTTPRouteHandler
 
 from redoubt.central.auth.caller import ANONYMOUS, Caller, Kind
-from redoubt.central.auth.declare import check, conditions_of
+from redoubt.central.auth.calls import conditions_of as permitted
+from redoubt.central.auth.declare import Condition, check, conditions_of
+from redoubt.central.auth.declare import services as services_of
 from redoubt.central.auth.roles import DEFAULT_ROLES
 from redoubt.central.refusals import PermissionDenied, Unauthenticated
+from redoubt.central.serving import answering
+from redoubt.wire.calls import allowed
 from redoubt.wire.identity import Service
-from support.centrals import bearer, caller, without_database
+from support.centrals import bearer, caller, services_without_database, without_database
 
 NOBODY = frozenset({"(nobody)"})
 KNOWN = frozenset(DEFAULT_ROLES) | {f"({service})" for service in Service}
@@ -151,6 +156,21 @@ TABLE: dict[str, frozenset[str]] = {
     "PUT /v1/simpleaccessscopes/{id:uuid}": ADMIN,
 }
 
+#: gRPC's path to who may call it.
+CALLS: dict[str, frozenset[str]] = {
+    "/redoubt.v1.Definitions/GetActive": MATCHERS,
+    "/redoubt.v1.Definitions/Watch": MATCHERS,
+    "/redoubt.v1.Images/CancelScan": IMAGE_WRITERS,
+    "/redoubt.v1.Images/CountImages": IMAGE_READERS,
+    "/redoubt.v1.Images/DeleteImages": IMAGE_WRITERS,
+    "/redoubt.v1.Images/GetImage": IMAGE_READERS,
+    "/redoubt.v1.Images/ListImages": IMAGE_READERS,
+    "/redoubt.v1.Images/ListScans": IMAGE_READERS,
+    "/redoubt.v1.Images/Scan": IMAGE_WRITERS,
+    "/redoubt.v1.ProbeUpload/GetExistingProbes": ADMINISTRATORS,
+    "/v1.ProbeUploadService/GetExistingProbes": ADMINISTRATORS,
+}
+
 CALLERS: dict[str, Caller] = {
     "(nobody)": ANONYMOUS,
     **{name: caller(name) for name in DEFAULT_ROLES},
@@ -169,11 +189,12 @@ def handlers() -> dict[str, HTTPRouteHandler]:
     return found
 
 
-def let_in(handler: HTTPRouteHandler) -> frozenset[str]:
+def let_in(conditions: Iterable[Condition]) -> frozenset[str]:
     names = set()
+    several = tuple(conditions)
     for name, one in CALLERS.items():
         try:
-            check(one, conditions_of(handler.opt))
+            check(one, several)
         except (PermissionDenied, Unauthenticated):
             continue
         names.add(name)
@@ -186,7 +207,33 @@ def test_every_route_is_in_the_table_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("route", TABLE)
 def test_who_is_let_in(route: str) -> None:
-    assert sorted(let_in(handlers()[route])) == sorted(TABLE[route])
+    assert sorted(let_in(conditions_of(handlers()[route].opt))) == sorted(TABLE[route])
+
+
+@cache
+def calls() -> dict[str, Callable[..., object]]:
+    services = services_without_database()
+    none = cast(Any, None)
+    return {
+        path: handler.func
+        for service in answering(services, none, none)
+        for path, handler in service.__mapping__().items()
+    }
+
+
+def test_every_call_is_in_the_table_and_nothing_else() -> None:
+    assert set(calls()) == set(CALLS)
+
+
+@pytest.mark.parametrize("path", CALLS)
+def test_who_may_make_a_call(path: str) -> None:
+    method = calls()[path]
+    conditions = permitted(method)
+    if not conditions:  # for services only: asked by the port itself
+        among = allowed(method)
+        assert among
+        conditions = services_of(*among).conditions
+    assert sorted(let_in(conditions)) == sorted(CALLS[path])
 
 
 def test_who_is_not_let_in_does_not_reach_the_handler() -> None:

@@ -13,6 +13,7 @@ from grpclib.client import Handler as ClientHandler
 from grpclib.events import _DispatchServerEvents
 from grpclib.protocol import Connection, EventsProcessor, H2Protocol, Stream
 from grpclib.server import Handler, request_handler
+from grpclib.server import Stream as ServerStream
 from h2.connection import H2Connection
 from h2.frame_buffer import FrameBuffer
 from h2.settings import Settings
@@ -54,6 +55,7 @@ def test_what_is_overridden_is_still_called() -> None:
     assert "_create_connection" in inspect.getsource(Channel.__connect__)
     assert "connection_lost" in inspect.getsource(Channel._connected.fget)  # type: ignore[attr-defined]
     assert hasattr(ClientHandler, "connection_lost")
+    assert "self._method_name = method_name" in inspect.getsource(ServerStream.__init__)
     assert "write_ready" in inspect.getsource(Stream.send_data)
 
 

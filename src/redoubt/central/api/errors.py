@@ -1,7 +1,7 @@
 """Every failure as an answer of one shape, the one that grpc-gateway gives.
 
-``{"code": <gRPC's number>, "message": …, "error": <the same>, "details": []}``. What was not foreseen is logged with all
-that is known and answered with nothing but the request's number.
+``{"code": <gRPC's number>, "message": …, "error": <the same>, "details": []}``. What an exception amounts to is told by
+``central.mishaps``; here it becomes HTTP.
 """
 
 from __future__ import annotations
@@ -11,26 +11,14 @@ from typing import Any
 
 import asyncpg
 import msgspec
-import structlog
 from litestar import Request, Response
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from redoubt.central.refusals import HTTP, Code, Exhausted, Refused
-from redoubt.errors import (
-    AccessDenied,
-    Busy,
-    DatabaseUnavailable,
-    DefinitionsError,
-    NetworkError,
-    RedoubtError,
-    UnreadableInput,
-    UsageError,
-)
-from redoubt.wire import failures
-
-_log = structlog.get_logger("api")
+from redoubt.central.mishaps import AWAY, code_of, judged
+from redoubt.central.refusals import HTTP, Code, Exhausted
+from redoubt.errors import RedoubtError
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -44,19 +32,6 @@ class ErrorBody(msgspec.Struct, frozen=True):
     details: list[dict[str, str]] = []
 
 
-_OURS: tuple[tuple[type[RedoubtError], Code], ...] = (
-    (failures.NotFound, Code.NOT_FOUND),
-    (failures.Changed, Code.ABORTED),
-    (failures.Unimplemented, Code.UNIMPLEMENTED),
-    (UsageError, Code.INVALID_ARGUMENT),
-    (Busy, Code.ABORTED),
-    (UnreadableInput, Code.INVALID_ARGUMENT),
-    (DefinitionsError, Code.INVALID_ARGUMENT),
-    (NetworkError, Code.UNAVAILABLE),
-    (DatabaseUnavailable, Code.UNAVAILABLE),
-    (AccessDenied, Code.FAILED_PRECONDITION),
-)
-
 _STATUSES = {
     400: Code.INVALID_ARGUMENT,
     401: Code.UNAUTHENTICATED,
@@ -69,24 +44,6 @@ _STATUSES = {
     429: Code.RESOURCE_EXHAUSTED,
     503: Code.UNAVAILABLE,
 }
-
-#: The database is not there, or not for us now; the call may be repeated.
-AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.CannotConnectNowError,
-    ConnectionError,
-    TimeoutError,
-)
-
-
-def code_of(error: RedoubtError) -> Code:
-    """gRPC's code for an error of ours."""
-    if isinstance(error, Refused):
-        return error.code
-    return next((code for kind, code in _OURS if isinstance(error, kind)), Code.INTERNAL)
 
 
 def answer(
@@ -115,7 +72,7 @@ def _ours(request: AnyRequest, error: RedoubtError) -> Response[ErrorBody]:
 def _http(request: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
     status = error.status_code
     if status >= 500:
-        return _unforeseen(request, error)
+        return _judged(request, error)
     message = error.detail
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         told = [_told(one) for one in error.extra if isinstance(one, dict)]
@@ -134,36 +91,21 @@ def _told(one: dict[str, Any]) -> str:
 def _too_deep(request: AnyRequest, error: RecursionError) -> Response[ErrorBody]:
     """msgspec says so of a body; from anywhere else it is our fault."""
     if "deserializing" not in str(error):
-        return _unforeseen(request, error)
+        return _judged(request, error)
     return answer(Code.INVALID_ARGUMENT, "the body is nested too deeply")
 
 
-def _away(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
-    _log.warning("the database is away", reason=type(error).__name__, path=request.scope["path"])
-    return answer(Code.UNAVAILABLE, "the database cannot be reached; try again in a moment")
-
-
-def _unfit(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
-    return answer(
-        Code.INVALID_ARGUMENT, "a value cannot be stored as it is: a number too large, or a text with a NUL"
-    )
-
-
-def _unforeseen(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
+def _judged(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
     number = str(request.scope.get("state", {}).get("request_id", ""))
-    _log.error(
-        "unforeseen", exc_info=error, method=request.method, path=request.scope["path"], request=number
-    )
-    return answer(
-        Code.INTERNAL, f"this should not have happened; Central's log tells more of request {number}"
-    )
+    code, message = judged(error, method=request.method, path=request.scope["path"], number=number)
+    return answer(code, message)
 
 
 HANDLERS: ExceptionHandlersMap = {
     RedoubtError: _ours,
     HTTPException: _http,
-    **dict.fromkeys(AWAY, _away),
-    asyncpg.DataError: _unfit,
+    **dict.fromkeys(AWAY, _judged),
+    asyncpg.DataError: _judged,
     RecursionError: _too_deep,
-    Exception: _unforeseen,
+    Exception: _judged,
 }

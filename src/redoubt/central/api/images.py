@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -21,38 +21,19 @@ from msgspec import UNSET, UnsetType
 from redoubt.central.api.given import Call, Empty, Given
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.roles import Access, Resource
-from redoubt.central.images import original
+from redoubt.central.images import asking, original
+from redoubt.central.images.asking import JSON, REPORT, Deleted, Form, ScanRequest
 from redoubt.central.images.jobs import ScanJob
 from redoubt.central.images.query import wanted
-from redoubt.central.images.scanning import Scanning
-from redoubt.central.refusals import FailedPrecondition, InvalidArgument, NotFound, Unavailable
-from redoubt.central.services import Services
-from redoubt.central.store.fleet import FleetStore
-from redoubt.central.store.images import ImageStore, Kept, Listed
+from redoubt.central.refusals import InvalidArgument
+from redoubt.central.store.images import Kept, Listed
 from redoubt.model import IndexReport, VulnerabilityReport
-
-#: A Redoubt's whole report, which the original's ``storage.Image`` has no room for; ``roxctl`` asks for it so.
-REPORT = "application/vnd.redoubt.report+json"
-_JSON = "application/json"
-#: Images in one answer, unless somebody says otherwise; and at most.
-_PAGE, _MOST = 1000, 10_000
 
 #: The original's search text; see ``images.query``.
 Query = Annotated[str, QueryParameter(name="query")]
 
 _READ = allow(Resource.IMAGE, Access.READ)
 _WRITE = allow(Resource.IMAGE, Access.READ_WRITE)
-
-
-class ScanRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The original's, and ``platform`` (``linux/arm64``; empty: the Indexer's own)."""
-
-    image_name: str
-    force: bool = False
-    include_snoozed: bool = False
-    cluster: str = ""
-    namespace: str = ""
-    platform: str = ""
 
 
 class ListImage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -78,13 +59,6 @@ class ImageCount(msgspec.Struct, frozen=True):
     """How many there are."""
 
     count: int
-
-
-class Deleted(msgspec.Struct, frozen=True, rename="camel"):
-    """How many images were, or without ``confirm`` would be, forgotten."""
-
-    num_deleted: int
-    dry_run: bool
 
 
 class Scans(msgspec.Struct, frozen=True):
@@ -118,10 +92,9 @@ class ImageController(Controller):
     )
     async def scan(self, request: Call, services: Given, data: JSONBody[ScanRequest]) -> Response[bytes]:
         """Its registry is asked what the name leads to; what is kept of that counts, unless ``force`` is set."""
-        kept = await asked(services, data)
-        if REPORT in request.headers.get("accept", ""):
-            return await _encoded(kept.report, REPORT)
-        return await answer(kept)
+        form = Form.REPORT if REPORT in request.headers.get("accept", "") else Form.IMAGE
+        kept = await asking.scan(services, data)
+        return Response(await asking.encoded(kept, form), media_type=form.value)
 
     @get(opt=_READ, summary="Images, by name")
     async def list_images(
@@ -132,9 +105,7 @@ class ImageController(Controller):
         offset: Annotated[int, QueryParameter(name="pagination.offset")] = 0,
     ) -> ImageList:
         """``query``: ``Image``, ``Image Sha``, ``Image OS`` and how they begin, with ``+`` between."""
-        if not 0 <= limit <= _MOST or not 0 <= offset < 2**31:
-            raise InvalidArgument(f"pagination.limit is at most {_MOST}, and pagination.offset not negative")
-        found = await store(services).list(wanted(search), limit=limit or _PAGE, offset=offset)
+        found = await asking.listed(services, search, limit=limit, offset=offset)
         return ImageList(images=[_listed(item) for item in found])
 
     @delete(opt=_WRITE, status_code=200, summary="Forget images")
@@ -145,17 +116,7 @@ class ImageController(Controller):
         confirm: FromQuery[bool] = False,
     ) -> Deleted:
         """Without ``confirm`` they are only counted. Scanned again, they are back."""
-        if not search.strip():
-            raise InvalidArgument("say which images: query.query=Image:registry.example/shop")
-        which = wanted(search)
-        if not confirm:
-            return Deleted(num_deleted=await store(services).count(which), dry_run=True)
-        gone = [digest async for digest in store(services).ids(which)]
-        count = await store(services).delete(which)
-        fleet = FleetStore(services.pool)
-        for digest in gone:
-            await fleet.remove_image(digest)
-        return Deleted(num_deleted=count, dry_run=False)
+        return await asking.delete(services, search, confirm=confirm)
 
     @get("/cache/invalidate", opt=_WRITE, summary="Forget what names lead to")
     async def invalidate(self) -> Empty:
@@ -165,12 +126,12 @@ class ImageController(Controller):
     @get("/scans", opt=_READ, summary="Scans that wait, are under way, or ended lately")
     async def scans(self, services: Given) -> Scans:
         """How far each is, and why it is tried again or failed."""
-        return Scans(scans=_scanning(services).jobs())
+        return Scans(scans=asking.scans(services))
 
     @delete("/scans/{scan:str}", opt=_WRITE, status_code=200, summary="End a scan that is under way")
     async def cancel(self, services: Given, scan: FromPath[str]) -> Empty:
         """For all who wait for it."""
-        _scanning(services).cancel(scan)
+        asking.cancel(services, scan)
         return Empty()
 
     @get(
@@ -187,7 +148,8 @@ class ImageController(Controller):
         strip_description: Annotated[bool, QueryParameter(name="stripDescription")] = False,
     ) -> Response[bytes]:
         """By the digest of its manifest, matched with the definitions that are active now."""
-        return await answer(await _kept(services, digest), descriptions=not strip_description)
+        kept = await asking.image(services, digest)
+        return _json(await asking.encoded(kept, Form.IMAGE, descriptions=not strip_description))
 
     @get(
         "/{digest:str}/report",
@@ -197,7 +159,7 @@ class ImageController(Controller):
     )
     async def report(self, services: Given, digest: FromPath[str]) -> Response[bytes]:
         """Redoubt's own report, as ``redoubt scan -o json`` writes it."""
-        return await _encoded((await _kept(services, digest)).report)
+        return _json(await asking.encoded(await asking.image(services, digest), Form.REPORT))
 
     @get(
         "/{digest:str}/index",
@@ -207,10 +169,7 @@ class ImageController(Controller):
     )
     async def index(self, services: Given, digest: FromPath[str]) -> Response[bytes]:
         """Redoubt's own index report, as ``redoubt index -o json`` writes it."""
-        kept = await store(services).find(digest)
-        if kept is None:
-            raise _unknown(digest)
-        return await _encoded(kept.index)
+        return _json(await asking.encoded(await asking.index(services, digest), Form.INDEX))
 
 
 class ImageCountController(Controller):
@@ -222,7 +181,7 @@ class ImageCountController(Controller):
     @get(opt=_READ, summary="How many images there are")
     async def count_images(self, services: Given, search: Query = "") -> ImageCount:
         """``query`` as for ``/v1/images``."""
-        return ImageCount(count=await store(services).count(wanted(search)))
+        return ImageCount(count=await asking.count(services, search))
 
 
 class ExportController(Controller):
@@ -234,16 +193,15 @@ class ExportController(Controller):
     @get("/images", opt=_READ, summary="All images with their findings, a line of JSON each")
     async def export_images(self, services: Given, search: Query = "", timeout: FromQuery[int] = 0) -> Stream:
         """``{"result": {"image": …}}`` a line; a last line with ``error`` where it broke off. ``timeout`` in seconds."""
-        which = wanted(search)
+        wanted(search)  # what is not understood is refused before the answer begins
         if not 0 <= timeout <= 86_400:
             raise InvalidArgument("timeout is in seconds, at most a day")
 
         async def lines() -> AsyncIterator[bytes]:
             try:
                 async with asyncio.timeout(timeout or None):
-                    async for digest in store(services).ids(which):
-                        if (kept := await _found(services, digest)) is not None:
-                            yield await asyncio.to_thread(_line, kept)
+                    async for kept in asking.every(services, search):
+                        yield await asyncio.to_thread(_line, kept)
             except TimeoutError:
                 error: dict[str, object] = {"code": 4, "message": f"the export took longer than {timeout} s"}
                 yield msgspec.json.encode(_Line(error=error)) + b"\n"
@@ -251,66 +209,12 @@ class ExportController(Controller):
         return Stream(lines(), media_type="application/x-ndjson")
 
 
-async def asked(services: Services, data: ScanRequest) -> Kept:
-    """What a request for a scan amounts to."""
-    if data.cluster:
-        raise FailedPrecondition("no cluster scans for this Central; leave --cluster out, and Central scans")
-    return await _scanning(services).scan(data.image_name, force=data.force, platform=data.platform)
-
-
-async def answer(kept: Kept, *, descriptions: bool = True) -> Response[bytes]:
-    """An image in the original's form."""
-
-    def encoded() -> bytes:
-        now = datetime.now(UTC)
-        return msgspec.json.encode(original.image(_scanned(kept), now.date(), descriptions=descriptions))
-
-    return Response(await asyncio.to_thread(encoded), media_type=_JSON)
-
-
-def store(services: Services) -> ImageStore:
-    """Images that were scanned; also where no Scanner is there."""
-    return ImageStore(services.pool)
-
-
-def _scanning(services: Services) -> Scanning:
-    if services.images is None:
-        raise Unavailable("this Central has no Scanner; its settings name an indexer and a matcher")
-    return services.images
-
-
-async def _found(services: Services, digest: str) -> Kept | None:
-    if services.images is None:
-        return await store(services).find(digest)
-    return await services.images.current(digest)
-
-
-async def _kept(services: Services, digest: str) -> Kept:
-    if (kept := await _found(services, digest)) is None:
-        raise _unknown(digest)
-    return kept
-
-
-def _unknown(digest: str) -> NotFound:
-    return NotFound(f"no image {digest[:80]} was scanned; its id is the digest of its manifest, sha256:…")
-
-
-def _scanned(kept: Kept) -> original.Scanned:
-    listed = kept.listed
-    return original.Scanned(
-        name=listed.name,
-        names=kept.names,
-        index=kept.index,
-        report=kept.report,
-        indexed=listed.indexed,
-        matched=listed.matched,
-        source=listed.source,
-    )
+def _json(data: bytes) -> Response[bytes]:
+    return Response(data, media_type=JSON)
 
 
 def _line(kept: Kept) -> bytes:
-    image = original.image(_scanned(kept), datetime.now(UTC).date())
-    return msgspec.json.encode(_Line(result=_Exported(image))) + b"\n"
+    return msgspec.json.encode(_Line(result=_Exported(asking.originally(kept)))) + b"\n"
 
 
 def _listed(item: Listed) -> ListImage:
@@ -322,7 +226,3 @@ def _listed(item: Listed) -> ListImage:
         fixable_cves=item.fixable,
         last_updated=max(item.indexed, item.matched),
     )
-
-
-async def _encoded(report: IndexReport | VulnerabilityReport, media_type: str = _JSON) -> Response[bytes]:
-    return Response(await asyncio.to_thread(msgspec.json.encode, report), media_type=media_type)

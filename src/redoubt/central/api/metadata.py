@@ -6,9 +6,9 @@ import msgspec
 from litestar import Controller, get
 
 import redoubt
-from redoubt.central.api.errors import AWAY
 from redoubt.central.api.given import Call, Given
 from redoubt.central.auth.declare import anonymous, authenticated
+from redoubt.central.mishaps import AWAY
 from redoubt.definitions.stackrox import NEWEST_RELEASE
 
 

@@ -7,9 +7,9 @@ import time
 import msgspec
 from litestar import Controller, get
 
-from redoubt.central.api.errors import AWAY
 from redoubt.central.api.given import Given
 from redoubt.central.auth.declare import anonymous
+from redoubt.central.mishaps import AWAY
 from redoubt.central.refusals import Unavailable
 
 #: Strangers may ask, so the database is asked this often at most (seconds).

@@ -12,10 +12,10 @@ from litestar.params import JSONBody
 
 from redoubt import formats
 from redoubt.central.api.given import Call, Given
-from redoubt.central.api.images import ScanRequest, asked
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.roles import Access, Resource
-from redoubt.central.images import original
+from redoubt.central.images import asking, original
+from redoubt.central.images.asking import ScanRequest
 from redoubt.central.refusals import InvalidArgument, Unavailable
 from redoubt.model import IndexReport, VulnerabilityReport
 
@@ -49,7 +49,7 @@ class ImageSbomController(Controller):
     @post(opt=_WRITE, status_code=200, summary="What is in an image, as SPDX 2.3")
     async def of_image(self, services: Given, data: JSONBody[ScanRequest]) -> Response[bytes]:
         """Of the image that the name leads to now; it is scanned if it is not known."""
-        kept = await asked(services, data)
+        kept = await asking.scan(services, data)
         body = await asyncio.to_thread(formats.render, kept.index, "spdx")
         name = f"{kept.listed.id.replace(':', '-')}.spdx.json"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}

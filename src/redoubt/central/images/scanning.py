@@ -39,6 +39,8 @@ _WAITING = 2000
 _TOLD = 100
 #: Seconds: for a whole scan, and for a service or the database that is away.
 _LIMIT, _PATIENCE = 3600.0, 60.0
+#: Seconds between two looks at how far a scan is, for who wants to be told.
+_TELL = 0.25
 #: Seconds before trying again, doubled each time and jittered.
 _FIRST, _LONGEST = 0.25, 8.0
 
@@ -82,6 +84,8 @@ class Registries(Protocol):
 
 #: Is told of each scan that was kept; again where the database was away.
 Listener = Callable[[IndexReport, VulnerabilityReport], Awaitable[None]]
+#: Is told how far a scan is, first at its begin and then whenever something changed.
+Told = Callable[[ScanJob], Awaitable[None]]
 
 
 class Scanning:
@@ -123,7 +127,9 @@ class Scanning:
 
     # Scans
 
-    async def scan(self, name: str, *, force: bool = False, platform: str = "") -> Kept:
+    async def scan(
+        self, name: str, *, force: bool = False, platform: str = "", told: Told | None = None
+    ) -> Kept:
         """The scan of the image that ``name`` leads to now. ``force``: look at it again, whatever is kept.
 
         Raises ``UsageError`` for a name that is none, what the registry's refusal amounts to, ``Exhausted`` where too
@@ -134,6 +140,8 @@ class Scanning:
         assert job.task is not None
         job.waiting += 1
         try:
+            if told is not None:
+                await _tell(job, job.task, told)
             return await asyncio.shield(job.task)
         except asyncio.CancelledError:
             if job.task.cancelled():
@@ -284,6 +292,19 @@ class Scanning:
         with suppress(RedoubtError):
             await self.store.matched(listed, report)
         return msgspec.structs.replace(kept, listed=listed, report=report)
+
+
+async def _tell(job: Job, task: asyncio.Task[Kept], told: Told) -> None:
+    """Tell of each change until the scan is over."""
+    last = None
+    while True:
+        ended = task.done()
+        if (now := job.told()) != last:
+            await told(now)
+            last = now
+        if ended:
+            return
+        await asyncio.wait([task], timeout=_TELL)
 
 
 def _listed(
