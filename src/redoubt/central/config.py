@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allowed_hosts: list[str] = []
     #: Whether the starter definitions are loaded where none ever were.
     starter: bool = True
+    #: Where definitions are kept: ``disk``, this Central's own, or ``database``, for all replicas that use that.
+    definitions_store: str = "disk"
     #: In online mode: where definitions are had from. Empty: they are built here out of upstream's feeds.
     definitions_url: str = ""
     #: How often they are built here, and how old they may be at most before that is tried again.
@@ -120,6 +122,10 @@ def _checked(settings: Settings) -> Settings:
         raise UsageError("settings: definitions_build_seconds is at least 60")
     if settings.definitions_url and not settings.definitions_url.startswith(("https://", "http://")):
         raise UsageError("settings: definitions_url begins with https:// or http://")
+    if settings.definitions_store not in ("disk", "database"):
+        raise UsageError(
+            f"settings: definitions_store is disk or database, not {settings.definitions_store!r}"
+        )
     if settings.audit_days < 1:
         raise UsageError("settings: audit_days is at least 1")
     if settings.kernel_objects_url not in ("", "none") and not _is_url(settings.kernel_objects_url):

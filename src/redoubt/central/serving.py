@@ -66,7 +66,11 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         notices = Notices(pool)
         auth = Auth.create(settings, pool, sealer(settings), notices)
         password, more = await auth.prepare(settings)
-        definitions = Definitions(settings.data, starter=settings.starter)
+        definitions = Definitions(
+            settings.data,
+            starter=settings.starter,
+            replicas=(pool, notices) if settings.definitions_store == "database" else None,
+        )
         exits = Exits(pool, policy, _named(settings))
         probes = Probes(
             settings.data,

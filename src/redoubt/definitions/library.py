@@ -207,24 +207,7 @@ class Library:
         there, that this is it is proven here. ``stream`` is not read where the snapshot is here already.
         Raises ``DefinitionsRefused``, ``AccessDenied``.
         """
-        manifest = entry.manifest
-        verified = Verified(
-            facts=Facts(
-                channel=manifest.channel,
-                digest=manifest.digest,
-                schema=manifest.schema,
-                created=manifest.created,
-                size=manifest.size,
-                manifest="",
-            ),
-            version=manifest.version,
-            manifest=manifest,
-            stream=stream,
-            stream_size=stream.stat().st_size if stream.exists() else 0,
-            anchor=b"",
-            root=b"",
-            unsigned=entry.unsigned,
-        )
+        verified = followed(entry, stream)
         with self._writing() as state:
             self._shelve(verified)
             changed = state.with_followed(entry, timestamp(now))
@@ -427,6 +410,31 @@ class Library:
 
     def _place(self, digest: str) -> Path:
         return self._snapshots / digest.removeprefix("sha256:")
+
+
+def followed(entry: Entry, stream: Path) -> Verified:
+    """What is known of another machine's ``entry``, whose compressed stream is in the file ``stream``.
+
+    Who vouches for it was judged there; that the stream is the digest's is proven where it is read.
+    """
+    manifest = entry.manifest
+    return Verified(
+        facts=Facts(
+            channel=manifest.channel,
+            digest=manifest.digest,
+            schema=manifest.schema,
+            created=manifest.created,
+            size=manifest.size,
+            manifest="",
+        ),
+        version=manifest.version,
+        manifest=manifest,
+        stream=stream,
+        stream_size=stream.stat().st_size if stream.exists() else 0,
+        anchor=b"",
+        root=b"",
+        unsigned=entry.unsigned,
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -7,6 +7,8 @@ it cannot be added for any other channel, nor another root for ``starter``. Read
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +26,7 @@ STARTER_ROOT = Path(__file__).parent / "starter" / "root.json"
 
 _SUFFIX = ".root.json"
 _UNSIGNED = "unsigned"
+_STORED = re.compile(r"[0-9a-f]{64}\.root\.json|unsigned", re.ASCII)
 
 
 class TrustedRoot(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -187,6 +190,32 @@ class TrustStore:
         require_channel(channel)
         found = [read_small(file) for file in self._files(channel)]
         return tuple(sorted(found, key=lambda data: -_describe(channel, data, builtin=False).version))
+
+    def contents(self) -> dict[str, bytes]:
+        """All that is trusted besides the built-in root: ``<channel>/<file's name>`` → what is in it."""
+        return {
+            f"{file.parent.name}/{file.name}": read_small(file)
+            for pattern in (f"*/*{_SUFFIX}", f"*/{_UNSIGNED}")
+            for file in sorted(self._directory.glob(pattern))
+            if _STORED.fullmatch(file.name)
+        }
+
+    def restore(self, contents: Mapping[str, bytes]) -> None:
+        """Trust what another store's ``contents`` were, and nothing else. Raises ``AccessDenied``, ``UsageError``."""
+        own = self.contents()
+        for name, data in contents.items():
+            channel, _, file = name.partition("/")
+            require_channel(channel)
+            if not _STORED.fullmatch(file):
+                raise UsageError(f"{name[:80]!r} is not a name in a store of trusted roots")
+            if own.get(name) != data:
+                with durable.writing(self._directory / channel):
+                    (self._directory / channel).mkdir(parents=True, exist_ok=True)
+                    durable.replace(self._directory / channel / file, data)
+        with durable.writing(self._directory):
+            for name in own.keys() - contents.keys():
+                (self._directory / name).unlink(missing_ok=True)
+                durable.sync_directory((self._directory / name).parent)
 
     def _files(self, channel: str) -> tuple[Path, ...]:
         folder = self._directory / channel

@@ -73,7 +73,9 @@ def test_a_variable_that_is_unknown_or_mistyped_is_refused_and_named(name: str, 
         load(environment={name: value})
 
 
-@pytest.mark.parametrize("flags", [{"port": 70000}, {"log_format": "xml"}, {"audit_days": 0}])
+@pytest.mark.parametrize(
+    "flags", [{"port": 70000}, {"log_format": "xml"}, {"audit_days": 0}, {"definitions_store": "tape"}]
+)
 def test_values_that_cannot_be_meant_are_refused(flags: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         load(environment={}, flags=flags)

@@ -219,7 +219,7 @@ def test_stackrox_bundle_needs_leave_and_is_kept_for_its_own_matchers(data: Path
         with pytest.raises(DefinitionsRefused, match="`roxctl definitions trust allow-unsigned stackrox`"):
             await definitions.receive(body(bundle))
         assert definitions.upstream_bundle() is None
-        assert definitions.allow_unsigned("stackrox")
+        assert await definitions.allow_unsigned("stackrox")
         done = await definitions.receive(body(bundle))
         assert (done.unsigned, done.stackrox) == (True, True)
         kept = definitions.upstream_bundle()

@@ -133,3 +133,24 @@ def test_store_that_cannot_be_written_says_so(roots, tmp_path):
     (tmp_path / "trust").write_text("a file")
     with pytest.raises(AccessDenied, match="cannot write"):
         TrustStore(tmp_path / "trust", starter=tmp_path / "absent").add(roots[1], "site", now=NOW)
+
+
+def test_another_store_is_restored_to_the_same_and_nothing_else(store, roots, tmp_path):
+    store.add(roots[1], "site", now=NOW)
+    store.allow_unsigned("stackrox")
+    other = TrustStore(tmp_path / "other", starter=roots[0])
+    other.add(roots[2], "elsewhere", now=NOW)
+    other.restore(store.contents())
+    assert other.list() == store.list()
+    assert other.contents() == store.contents()
+    other.restore({})
+    assert other.contents() == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "site", "site/../../x", "site/x.root.json", "/etc/passwd", "Ä/unsigned"]
+)
+def test_restoring_writes_no_file_of_another_name(store, tmp_path, name):
+    with pytest.raises(UsageError):
+        store.restore({name: b"x"})
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == b"x"]

@@ -190,7 +190,9 @@ class DefinitionsController(Controller):
             for item in definitions.library.list()
         ]
         return DefinitionsStatus(
-            active=became(active.entry) if active else None, shelf=shelf, uploading=definitions.uploading
+            active=became(active.entry) if active else None,
+            shelf=shelf,
+            uploading=await definitions.uploading(),
         )
 
     @get("/history", opt=_READ, summary="What became active when, and who saw to it")
@@ -219,23 +221,23 @@ class DefinitionsController(Controller):
     @post("/trust", opt=_WRITE, status_code=200, summary="Accept a channel's bundles that a root vouches for")
     async def trust(self, services: Given, data: JSONBody[NewRoot]) -> TrustedRoot:
         """The root as it is trusted now."""
-        return _definitions(services).trust(data.root.encode(errors="replace"), data.channel)
+        return await _definitions(services).trust(data.root.encode(errors="replace"), data.channel)
 
     @delete("/trust/{channel:str}", opt=_WRITE, status_code=200, summary="Stop accepting a channel's bundles")
     async def distrust(
         self, services: Given, channel: FromPath[str], fingerprint: FromQuery[str] = ""
     ) -> Roots:
         """The roots that counted until now. What was imported stays."""
-        return Roots(roots=list(_definitions(services).distrust(channel, fingerprint)))
+        return Roots(roots=list(await _definitions(services).distrust(channel, fingerprint)))
 
     @post("/unsigned", opt=_WRITE, status_code=200, summary="Accept, or no longer accept, unsigned bundles")
     async def unsigned(self, services: Given, data: JSONBody[Unsigned]) -> Empty:
         """StackRox's own bundles are signed by nobody."""
         definitions = _definitions(services)
         if data.allowed:
-            definitions.allow_unsigned(data.channel)
+            await definitions.allow_unsigned(data.channel)
         else:
-            definitions.disallow_unsigned(data.channel)
+            await definitions.disallow_unsigned(data.channel)
         return Empty()
 
     @get("/snapshots/{digest:str}", opt=of_services(*MATCHERS) | _READ, summary="A snapshot's description")

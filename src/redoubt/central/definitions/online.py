@@ -159,7 +159,7 @@ class Online:
         made = await children.run(
             "redoubt.central.definitions.online:build", ToBuild(str(self._folder)), BuiltBundle, nice=10
         )
-        self._definitions.trust(await asyncio.to_thread(Path(made.root).read_bytes), CHANNEL)
+        await self._definitions.trust(await asyncio.to_thread(Path(made.root).read_bytes), CHANNEL)
         await self._take(Path(made.file))
 
     async def _take(self, file: Path) -> None:

@@ -3,8 +3,9 @@
 Layout below the data folder, beside what ``Library`` keeps there:
 
 * ``uploads/``: bodies while they arrive and are verified. Emptied at start: what is there was half-made.
-* ``streams/<hex>.kv.zst``: what Matchers fetch, made once a snapshot, removed with it.
-* ``upstream/<hex>/``: the file of an upload of StackRox's, as long as its snapshot is on the shelf.
+* ``streams/``, ``upstream/``: see ``beside.py``.
+
+Where Central has replicas, all of this is each one's own copy of what is in the database; see ``shared.py``.
 
 Verifying and importing happen in a child process: Central's memory stays as it was, and its event loop free.
 """
@@ -12,31 +13,27 @@ Verifying and importing happen in a child process: Central's memory stays as it 
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from redoubt import children
-from redoubt.central.definitions.work import (
-    Became,
-    Differs,
-    Exported,
-    ToCompare,
-    ToExport,
-    ToImport,
-    became,
-)
+from redoubt.central.definitions.beside import Beside
+from redoubt.central.definitions.shared import Shared
+from redoubt.central.definitions.work import WORK, Became, Differs, ToCompare, ToImport, became
+from redoubt.central.notices import Notices
+from redoubt.central.store import Connection, Pool
+from redoubt.central.store.definitions_shared import SharedDefinitions
 from redoubt.definitions.durable import writing
 from redoubt.definitions.library import Library, Shelved
 from redoubt.definitions.shelf import Event
 from redoubt.definitions.trust import STARTER_ROOT, TrustedRoot
 from redoubt.errors import Busy, DefinitionsMissing, LimitExceeded, RedoubtError, UsageError
 
-_WORK = "redoubt.central.definitions.work"
+T = TypeVar("T")
+
 _BLOCK = 1 << 20
 #: The largest upload: StackRox's own has about 0.4 GB, a bundle of ours less.
 LARGEST = 8 << 30
@@ -45,44 +42,54 @@ LARGEST = 8 << 30
 class Definitions:
     """The one place at Central that changes which definitions are active.
 
-    ``starter``: load the starter definitions where none ever were.
+    ``starter``: load the starter definitions where none ever were. ``replicas``: the database that they are kept in
+    for all replicas, and who tells of changes there; without it they are this Central's own.
     """
 
-    def __init__(self, data: Path, *, largest: int = LARGEST, starter: bool = True) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        largest: int = LARGEST,
+        starter: bool = True,
+        replicas: tuple[Pool, Notices] | None = None,
+    ) -> None:
         self._data = data
         self._largest = largest
-        self._starter = starter
         self._uploads = data / "uploads"
-        self._streams = data / "streams"
-        self._upstream = data / "upstream"
         self._uploading = False
-        self._exporting: dict[str, asyncio.Lock] = {}
         self._changed = asyncio.Condition()
         self.library = Library(data)
+        self._beside = Beside(data, self.library)
+        bundle = STARTER_ROOT.with_name("starter.zip")
+        self._starter = bundle if starter and bundle.is_file() else None
+        self.shared: Shared | None = None
+        if replicas is not None:
+            store = SharedDefinitions(replicas[0])
+            self.shared = Shared(store, data, self._beside, replicas[1], self._tell, starter=self._starter)
 
     async def start(self) -> None:
         """Sweep what an earlier process left half-made; import the starter where nothing was ever active."""
-        for folder in (self._uploads, self._streams, self._upstream):
-            with writing(folder):
-                folder.mkdir(parents=True, exist_ok=True)
+        with writing(self._uploads):
+            self._uploads.mkdir(parents=True, exist_ok=True)
         for left in self._uploads.iterdir():
             left.unlink(missing_ok=True)
-        for draft in self._streams.glob(".*"):
-            draft.unlink(missing_ok=True)
-        self._sweep()
-        bundle = STARTER_ROOT.with_name("starter.zip")
-        if self._starter and self.active() is None and bundle.is_file():
-            await self._take(bundle, allow_older=False)
+        self._beside.prepare()
+        if self.shared is not None:
+            await self.shared.start()
+        elif self._starter is not None and self.active() is None:
+            await self._take(self._starter, None, allow_older=False)
 
     async def stop(self) -> None:
-        """Nothing works in the background."""
+        """End what works in the background."""
+        if self.shared is not None:
+            await self.shared.stop()
 
     # What is there
 
-    @property
-    def uploading(self) -> bool:
-        """Whether an upload is under way."""
-        return self._uploading
+    async def uploading(self) -> bool:
+        """Whether an upload is under way, on this replica or another one."""
+        return self._uploading or (self.shared is not None and await self.shared.store.under_way())
 
     def active(self) -> Shelved | None:
         """The active snapshot, or None where nothing was ever imported."""
@@ -116,20 +123,32 @@ class Definitions:
         Raises ``Busy`` while another one is under way, ``LimitExceeded``, ``AccessDenied`` where the disk is
         full, and what ``Library.import_bundle`` raises; then what was active stays so and nothing remains.
         """
-        if self._uploading:
-            raise Busy("another upload of definitions is under way; wait until it is done")
         if length is not None and length > self._largest:
             raise self._too_large(length)
+        async with self._alone() as session:
+            file = self._uploads / f"{secrets.token_hex(8)}.zip"
+            try:
+                await self._store(chunks, file)
+                done = await self._take(file, session, allow_older=allow_older)
+                if done.stackrox and session is None:
+                    self._beside.keep_upstream(file, done.digest)
+                return done
+            finally:
+                file.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[Connection | None]:
+        """Nobody else changes the shelf until the end of the block. Gives the session of ``shared``, if there is one."""
+        if self._uploading:
+            raise Busy("another upload of definitions is under way; wait until it is done")
         self._uploading = True
-        file = self._uploads / f"{secrets.token_hex(8)}.zip"
         try:
-            await self._store(chunks, file)
-            done = await self._take(file, allow_older=allow_older)
-            if done.stackrox:
-                self._keep(file, done.digest)
-            return done
+            if self.shared is None:
+                yield None
+            else:
+                async with self.shared.changing() as session:
+                    yield session
         finally:
-            file.unlink(missing_ok=True)
             self._uploading = False
 
     async def _store(self, chunks: AsyncIterator[bytes], file: Path) -> None:
@@ -152,10 +171,14 @@ class Definitions:
             f"the upload has {size} bytes or more, and {self._largest} are taken; is it the right file?"
         )
 
-    async def _take(self, file: Path, *, allow_older: bool, only_newer: bool = False) -> Became:
+    async def _take(
+        self, file: Path, session: Connection | None, *, allow_older: bool, only_newer: bool = False
+    ) -> Became:
         asked = ToImport(data=str(self._data), file=str(file), allow_older=allow_older, only_newer=only_newer)
         try:
-            done = await children.run(f"{_WORK}:take", asked, Became)
+            if self.shared is not None and session is not None:
+                return await self.shared.take(session, asked)
+            done = await children.run(f"{WORK}:take", asked, Became)
         except RedoubtError as error:
             raise _worded(error, file) from None
         await self._tell()
@@ -166,28 +189,24 @@ class Definitions:
 
         Where it was not, what is active is given, as ``already_active``. Raises as ``receive``.
         """
-        if self._uploading:
-            raise Busy("an upload of definitions is under way; wait until it is done")
-        self._uploading = True
-        try:
-            return await self._take(file, allow_older=False, only_newer=True)
-        finally:
-            self._uploading = False
+        async with self._alone() as session:
+            return await self._take(file, session, allow_older=False, only_newer=True)
 
     async def rollback(self, to: str = "") -> Became:
         """Make the snapshot active that was so before, or the one that the digest ``to`` (or its start) names."""
-        if self._uploading:
-            raise Busy("an upload of definitions is under way; wait until it is done")
-        previous = self.digest()
-        try:
-            entry = await asyncio.to_thread(self.library.rollback, to)
-        except RedoubtError as error:
-            raise _worded(error) from None
-        await self._tell()
-        return became(entry, previous=previous, already_active=entry.digest == previous)
+        async with self._alone() as session:
+            try:
+                if self.shared is not None and session is not None:
+                    return await self.shared.roll_back(session, to)
+                previous = self.digest()
+                entry = await asyncio.to_thread(self.library.rollback, to)
+            except RedoubtError as error:
+                raise _worded(error) from None
+            await self._tell()
+            return became(entry, previous=previous, already_active=entry.digest == previous)
 
     async def _tell(self) -> None:
-        self._sweep()
+        self._beside.sweep()
         async with self._changed:
             self._changed.notify_all()
 
@@ -202,24 +221,17 @@ class Definitions:
         try:
             # A library opens files as well; who calls names what is on the shelf, and no file of Central's.
             asked = ToCompare(data=str(self._data), old=await self._whole(old), new=await self._whole(new))
-            return await children.run(f"{_WORK}:differ", asked, Differs, nice=5)
+            return await children.run(f"{WORK}:differ", asked, Differs, nice=5)
         except RedoubtError as error:
             raise _worded(error) from None
 
     async def stream_file(self, digest: str) -> Path:
         """The file with a snapshot's compressed stream, made when first asked for."""
-        shelved = self.library.info(digest)
-        digest = shelved.entry.digest
-        out = self._streams / f"{_hex(digest)}.kv.zst"
-        async with self._exporting.setdefault(digest, asyncio.Lock()):
-            if not out.exists():
-                asked = ToExport(data=str(self._data), digest=digest, out=str(out))
-                await children.run(f"{_WORK}:export", asked, Exported)
-        return out
+        return await self._beside.stream(self.library.info(digest).entry.digest)
 
     def upstream_bundle(self) -> Path | None:
         """The file of StackRox's that the active definitions were read from, if they were."""
-        file = self._upstream / _hex(self.digest()) / "bundle.zip"
+        file = self._beside.upstream_place(self.digest())
         return file if file.is_file() else None
 
     # Whose bundles are accepted
@@ -228,60 +240,37 @@ class Definitions:
         """The roots that are trusted, and for which channel."""
         return self.library.trust.list()
 
-    def trust(self, root: bytes, channel: str) -> TrustedRoot:
+    async def trust(self, root: bytes, channel: str) -> TrustedRoot:
         """Trust a ``root.json`` for a channel. Raises ``UsageError``, ``UnreadableInput``."""
         file = self._uploads / f"root-{secrets.token_hex(8)}.json"
         try:
             with writing(file):
                 file.write_bytes(root)
-            return self.library.trust.add(file, channel)
+            return await self._trusting(lambda: self.library.trust.add(file, channel))
         except RedoubtError as error:
             raise _worded(error, file, "the root") from None
         finally:
             file.unlink(missing_ok=True)
 
-    def distrust(self, channel: str, fingerprint: str = "") -> tuple[TrustedRoot, ...]:
+    async def distrust(self, channel: str, fingerprint: str = "") -> tuple[TrustedRoot, ...]:
         """Stop trusting a channel's roots. Raises ``UsageError`` where there is none."""
         try:
-            return self.library.trust.remove(channel, fingerprint)
+            return await self._trusting(lambda: self.library.trust.remove(channel, fingerprint))
         except RedoubtError as error:
             raise _worded(error) from None
 
-    def allow_unsigned(self, channel: str) -> bool:
+    async def allow_unsigned(self, channel: str) -> bool:
         """Accept a channel's unsigned bundles from now on; False where that was so before."""
-        return self.library.trust.allow_unsigned(channel)
+        return await self._trusting(lambda: self.library.trust.allow_unsigned(channel))
 
-    def disallow_unsigned(self, channel: str) -> None:
+    async def disallow_unsigned(self, channel: str) -> None:
         """Accept them no longer. Raises ``UsageError`` where that was so before."""
-        self.library.trust.disallow_unsigned(channel)
+        await self._trusting(lambda: self.library.trust.disallow_unsigned(channel))
 
-    # Inside
-
-    def _keep(self, file: Path, digest: str) -> None:
-        """Keep an upload of StackRox's beside its snapshot: its own Matchers may ask for it."""
-        place = self._upstream / _hex(digest)
-        with writing(place):
-            place.mkdir(exist_ok=True)
-            now = datetime.now(UTC).timestamp()
-            os.utime(file, (now, now))
-            file.replace(place / "bundle.zip")
-            for member in place.iterdir():
-                if member.name != "bundle.zip":
-                    member.unlink()
-
-    def _sweep(self) -> None:
-        """Remove what belongs to snapshots that are no longer on the shelf."""
-        on_shelf = {_hex(item.entry.digest) for item in self.library.list()}
-        for file in self._streams.iterdir():
-            if not file.name.startswith(".") and file.name.partition(".")[0] not in on_shelf:
-                file.unlink(missing_ok=True)
-        for place in self._upstream.iterdir():
-            if place.name not in on_shelf:
-                shutil.rmtree(place, ignore_errors=True)
-
-
-def _hex(digest: str) -> str:
-    return digest.removeprefix("sha256:") or "none"
+    async def _trusting(self, work: Callable[[], T]) -> T:
+        if self.shared is not None:
+            return await self.shared.change_trust(work)
+        return await asyncio.to_thread(work)
 
 
 #: What people type to do at Central what the scanner's own command line does.

@@ -17,10 +17,13 @@ from redoubt.definitions.bundle import MANIFEST, BundleSource
 from redoubt.definitions.carrier import open_carrier, read_member
 from redoubt.definitions.diff import Counts, compare
 from redoubt.definitions.library import Library
-from redoubt.definitions.shelf import Entry
+from redoubt.definitions.proposing import ProposingLibrary
+from redoubt.definitions.shelf import Entry, State
 from redoubt.errors import DefinitionsMissing
 from redoubt.model import Severity
 
+#: This module, as ``children.run`` names its functions.
+WORK = "redoubt.central.definitions.work"
 #: A stream that is made for Matchers nearby is compressed little: time counts, not size.
 _LEVEL = 3
 _MANIFEST_LIMIT = 4 << 20
@@ -100,9 +103,46 @@ class Exported(msgspec.Struct, frozen=True):
     size: int
 
 
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bundle would make active, and what the shelf would be then; None: it stays what it is."""
+
+    became: Became
+    state: State | None
+
+
+class ToAdopt(msgspec.Struct, frozen=True):
+    """See ``ProposingLibrary.adopt``; ``streams`` is digest → file."""
+
+    data: str
+    state: State
+    streams: dict[str, str]
+
+
+class Adopted(msgspec.Struct, frozen=True):
+    """What is active now."""
+
+    digest: str
+
+
 def take(asked: ToImport) -> Became:
     """Verify the bundle, put it on the shelf, make it active. Raises what ``Library.import_bundle`` raises."""
-    library = Library(Path(asked.data))
+    return _taken(Library(Path(asked.data)), asked)
+
+
+def propose(asked: ToImport) -> Proposal:
+    """As ``take``, but what is active stays so; raises the same."""
+    library = ProposingLibrary(Path(asked.data))
+    return Proposal(became=_taken(library, asked), state=library.proposed)
+
+
+def adopt(asked: ToAdopt) -> Adopted:
+    """Have the shelf be what was decided. Raises what ``ProposingLibrary.adopt`` raises."""
+    streams = {digest: Path(file) for digest, file in asked.streams.items()}
+    ProposingLibrary(Path(asked.data)).adopt(asked.state, streams)
+    return Adopted(asked.state.active)
+
+
+def _taken(library: Library, asked: ToImport) -> Became:
     if asked.only_newer and (active := _not_older(library, Path(asked.file))) is not None:
         return became(active, previous=active.digest, already_active=True)
     done = library.import_bundle(Path(asked.file), allow_older=asked.allow_older)
