@@ -68,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: The password of ``admin`` at the first start; empty: one is made and printed once.
     admin_password: str = ""
     admin_password_disabled: bool = False
+    #: How long a token of ``roxctl central login`` is good for.
+    login_token_seconds: int = 43200
     #: The keys that seal secrets in the database; empty: ``<data>/keys/secrets.keys``.
     secrets_key_file: Path | None = None
     #: Addresses and networks of proxies whose ``X-Forwarded-For`` is believed.
@@ -126,6 +128,8 @@ def _checked(settings: Settings) -> Settings:
         raise UsageError(
             f"settings: definitions_store is disk or database, not {settings.definitions_store!r}"
         )
+    if not 60 <= settings.login_token_seconds <= 30 * 86400:
+        raise UsageError("settings: login_token_seconds is 60 at least and 30 days (2592000) at most")
     if settings.audit_days < 1:
         raise UsageError("settings: audit_days is at least 1")
     if settings.kernel_objects_url not in ("", "none") and not _is_url(settings.kernel_objects_url):

@@ -108,7 +108,7 @@ def test_it_can_be_disabled(migrated: Migrated, tmp_path: Path) -> None:
 
     async def enabled(central: Central) -> None:
         tokens.append(await central.token("Admin"))
-        assert len((await central.http.get("/v1/login/authproviders")).json()["authProviders"]) == 1
+        assert len((await central.http.get("/v1/login/authproviders")).json()["authProviders"]) == 2
 
     async def disabled(central: Central) -> None:
         assert (await central.http.get(STATUS, auth=ADMIN)).status_code == 401

@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar.types import ControllerRouterHandler
 
 from redoubt.central.api.auth import AuthController
+from redoubt.central.api.authorize import AuthorizeController, RoxctlLoginController
 from redoubt.central.api.clusters import ClusterController
 from redoubt.central.api.definitions import (
     DefinitionsController,
@@ -33,6 +34,7 @@ from redoubt.central.api.tokens import TokenController
 ALL: list[ControllerRouterHandler] = [
     AccessScopeController,
     AuthController,
+    AuthorizeController,
     ClusterController,
     DefinitionsController,
     EgressController,
@@ -53,6 +55,7 @@ ALL: list[ControllerRouterHandler] = [
     ProbeController,
     ProbeUploadController,
     RoleController,
+    RoxctlLoginController,
     SbomController,
     ScannerDefinitionsController,
     SystemController,

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Controller, get, put
 from litestar.params import FromPath, JSONBody
 
+from redoubt.central.api.authorize import PATH
 from redoubt.central.api.given import Call, Empty, Given
 from redoubt.central.auth.caller import Caller, Kind
 from redoubt.central.auth.declare import allow, anonymous, authenticated
@@ -83,6 +84,12 @@ class LoginProvider(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     login_url: str = ""
 
 
+#: A name of ours: the page for roxctl. The original's roxctl opens a browser only where there is a way that is not "basic".
+_PAGE = LoginProvider(
+    id="b4b1a6c8-5b0f-4a53-9d0e-3d5a1c5a7e21", name="Central's page for roxctl", type="page", login_url=PATH
+)
+
+
 class LoginProviderList(msgspec.Struct, frozen=True, rename="camel"):
     """Ways to log in, for whoever is not logged in."""
 
@@ -134,10 +141,9 @@ class AuthController(Controller):
     @get("/login/authproviders", opt=anonymous(), summary="How one can log in")
     async def login(self, services: Given) -> LoginProviderList:
         """For a login page."""
-        found = _basic(services)
-        return LoginProviderList(
-            [] if found is None else [LoginProvider(id=found.id, name=found.name, type=found.type)]
-        )
+        if (found := _basic(services)) is None:
+            return LoginProviderList([])
+        return LoginProviderList([LoginProvider(id=found.id, name=found.name, type=found.type), _PAGE])
 
     @get("/authProviders", opt=_READ, summary="All ways to log in")
     async def providers(self, services: Given) -> AuthProviderList:

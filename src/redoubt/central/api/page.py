@@ -16,7 +16,8 @@ from redoubt.central.auth.declare import anonymous
 
 
 @cache
-def _asset(name: str) -> bytes:
+def asset(name: str) -> bytes:
+    """A file beside this module."""
     return resources.files("redoubt.central.api").joinpath(name).read_bytes()
 
 
@@ -31,16 +32,16 @@ class PageController(Controller):
     async def swagger(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """A page where HTML is asked for, else the OpenAPI document."""
         if "text/html" in request.headers.get("accept", ""):
-            return Response(_asset("page.html"), media_type="text/html; charset=utf-8")
+            return Response(asset("page.html"), media_type="text/html; charset=utf-8")
         body = msgspec.json.encode(request.app.openapi_schema.to_schema())
         return Response(body, media_type="application/json")
 
     @get("/page.css")
     async def style(self) -> Response[bytes]:
         """The page's style."""
-        return Response(_asset("page.css"), media_type="text/css; charset=utf-8")
+        return Response(asset("page.css"), media_type="text/css; charset=utf-8")
 
     @get("/page.js")
     async def script(self) -> Response[bytes]:
         """The page's program."""
-        return Response(_asset("page.js"), media_type="text/javascript; charset=utf-8")
+        return Response(asset("page.js"), media_type="text/javascript; charset=utf-8")

@@ -103,9 +103,10 @@ class TokenStore(Store):
         return affected(tag)
 
     async def ending(self) -> list[Token]:
-        """Tokens that end within a week and were not told of yet; now they were."""
+        """Tokens that end within a week and were not told of yet; now they were. None that were made for two days or less."""
         rows = await self._pool.fetch(
             "UPDATE api_tokens SET noticed = true WHERE NOT noticed AND NOT revoked"  # noqa: S608
-            f" AND expiration BETWEEN now() AND now() + interval '7 days' RETURNING {_COLUMNS}"
+            f" AND expiration BETWEEN now() AND now() + interval '7 days'"
+            f" AND expiration - issued_at > interval '2 days' RETURNING {_COLUMNS}"
         )
         return several(Token, rows)

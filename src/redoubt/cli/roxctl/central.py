@@ -40,8 +40,8 @@ def whoami(ctx: click.Context) -> None:
 def login(ctx: click.Context, paste: bool) -> None:
     """Log in through a browser, or by pasting an API token, and keep the login for this Central.
 
-    The browser is used where there is one and Central has a way to log in by it (not by the administrator's password). Else a token is asked for, or read from
-    standard input where that is no terminal. It is tried, and kept in roxctl-config.yaml in $ROX_CONFIG_DIR or ~/.roxctl, where only you
+    The browser is used where there is one and Central has a page to log in by. Else a token is asked for, or read from standard input where
+    that is no terminal. It is tried, and kept in roxctl-config.yaml in $ROX_CONFIG_DIR or ~/.roxctl, where only you
     can read it. Flags and variables with credentials are stronger than what is kept.
 
     \b
