@@ -87,7 +87,7 @@ def _environment(
             raise UsageError(f"{name}: no such setting")
     for name, wanted in fields.items():
         for variable in (prefix + name.upper(), *aliases.get(name, ())):
-            if text := environment.get(variable, "").strip():
+            if text := _text(variable, environment.get(variable, "")):
                 value = (
                     _listed(text)
                     if wanted == list[str]
@@ -99,6 +99,18 @@ def _environment(
                 values[name] = value
                 break
     return values
+
+
+def _text(variable: str, value: str) -> str:
+    """Without blanks around it. Raises ``UsageError`` where it is no text."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # what Python could not read with the locale's encoding, it has kept as bytes
+        try:
+            value = os.fsencode(value).decode()
+        except UnicodeError:
+            raise UsageError(f"{variable}: it is no UTF-8") from None
+    return value.strip()
 
 
 def _one(kind: type[Settings], variable: str, name: str, value: Value) -> None:

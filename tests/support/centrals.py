@@ -88,7 +88,8 @@ class Central:
         self.pool = await pool.connect(self._url, maximum=6)
         self.notices = Notices(self.pool)
         self.auth = Auth.create(self.settings, self.pool, sealer(self.settings), self.notices)
-        self.printed, warnings = await self.auth.prepare(self.settings)
+        await self.auth.prepare()
+        self.printed, warnings = await self.auth.passwords.prepare(self.settings)
         self.probes = Probes(self.settings.data, ProbeStore(self.pool), reserve=0)
         self.services = Services(
             settings=self.settings,

@@ -32,6 +32,7 @@ class Up:
         arguments: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
         prefix: tuple[str, ...] = (),
+        python: str = sys.executable,
     ):
         self.folder = folder
         self.data = folder / "data"
@@ -40,6 +41,7 @@ class Up:
         self.config = folder / "roxctl"
         self._arguments = arguments
         self._prefix = prefix
+        self._python = python
         self._environment = environment or {}
         self.process: subprocess.Popen[bytes] | None = None
         self.said = ""
@@ -67,11 +69,25 @@ class Up:
 
     def start(self) -> None:
         """Start it, and return when it says that it is up."""
+        self.begin()
+        self.await_word("Ctrl-C stops")
+
+    def await_word(self, word: str) -> None:
+        """Return when ``word`` is in what it said."""
+        assert self.process is not None
+        until = time.monotonic() + 120
+        while word not in self.output():
+            assert self.process.poll() is None, self.output()
+            assert time.monotonic() < until, f"no {word!r} in: {self.output()}"
+            time.sleep(0.02)
+
+    def begin(self) -> None:
+        """Start it, and wait for nothing."""
         with tempfile.TemporaryFile() as out:
             self.process = subprocess.Popen(
                 [
                     *self._prefix,
-                    sys.executable,
+                    self._python,
                     "-m",
                     "redoubt",
                     "up",
@@ -87,11 +103,6 @@ class Up:
                 stderr=subprocess.STDOUT,
             )
             self._out = os.dup(out.fileno())
-        until = time.monotonic() + 120
-        while "Ctrl-C stops" not in self.output():
-            assert self.process.poll() is None, self.output()
-            assert time.monotonic() < until, self.output()
-            time.sleep(0.05)
 
     def output(self) -> str:
         """All that it said so far."""
@@ -141,7 +152,7 @@ class Up:
         return subprocess.run(
             [
                 *self._prefix,
-                sys.executable,
+                self._python,
                 "-c",
                 "from redoubt.cli.roxctl import main; main()",
                 *arguments,

@@ -57,6 +57,7 @@ class Services:
     hooks: list[Hook] = field(default_factory=list)
     #: What somebody should look at, a line each; shown in ``/v1/metadata``.
     warnings: list[str] = field(default_factory=list)
+    _running: list[Part] = field(default_factory=list)
 
     @property
     def definitions_log(self) -> DefinitionsLog:
@@ -64,18 +65,18 @@ class Services:
         return DefinitionsLog(self.pool)
 
     async def start(self) -> None:
-        """Start what works in the background. What was started is stopped again where one fails."""
-        started: list[Part] = []
+        """Start what works in the background, where it is not yet. What was started is stopped again where one fails."""
+        if self._running:
+            return
         try:
             for part in self.parts:
                 await part.start()
-                started.append(part)
+                self._running.append(part)
         except BaseException:
-            for part in reversed(started):
-                await part.stop()
+            await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Stop what works in the background."""
-        for part in reversed(self.parts):
-            await part.stop()
+        """Stop what was started."""
+        while self._running:
+            await self._running.pop().stop()

@@ -65,7 +65,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         policy, warnings = await mode.policy(pool, settings)
         notices = Notices(pool)
         auth = Auth.create(settings, pool, sealer(settings), notices)
-        password, more = await auth.prepare(settings)
+        await auth.prepare()
         definitions = Definitions(
             settings.data,
             starter=settings.starter,
@@ -87,17 +87,22 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             probes=probes,
             exits=exits,
             parts=[exits, notices, auth, definitions, probes],
-            warnings=[*warnings, *more],
+            warnings=warnings,
         )
-        for warning in services.warnings:
-            _log.warning(warning)
         if not policy.offline:
             services.parts.append(_online(services, definitions))
         parts.equip(services, tls, definitions.digest)
         fleet_parts.equip(services, tls, definitions)
         server = OnePort(tls=tls, app=app.create(services), services=answering(services, definitions, probes))
+        await services.start()  # here, and not by the application: what fails is told in a line
+        stack.push_async_callback(services.stop)
         await server.start(settings.address, settings.port)
         stack.push_async_callback(server.stop)
+        # Last: a password that was made and stored is told, whatever else could have kept this from starting.
+        password, more = await auth.passwords.prepare(settings)
+        services.warnings += more
+        for warning in services.warnings:
+            _log.warning(warning)
         _log.info("ready", port=server.port, offline=policy.offline, migrations=applied)
         yield Central(services, server, password)
 

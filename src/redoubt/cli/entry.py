@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import click
 
@@ -80,6 +80,19 @@ class LazyGroup(click.Group):
             _check_configured(ctx, self, name, command)
             _check_environment(ctx, name, command)
         return name, command, rest
+
+
+class Folder(click.Path):
+    """A folder that need not exist yet. An empty text is an unset variable of a script, and not this folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuses what is empty, and a file."""
+        if value == "":
+            self.fail("it is empty; name a folder, or leave the option out", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Configured(click.Command):

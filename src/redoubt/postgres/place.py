@@ -79,7 +79,7 @@ def folder(wanted: Path, user: Owner, *, elsewhere: Path = _ROOTS_OWN) -> Path:
         if user.reaches(wanted):
             return wanted
         other = elsewhere / hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
-        elsewhere.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _make_passable(elsewhere)
         _make(other, user)
         (wanted / "where").write_text(f"{other}\n")
     except OSError as error:
@@ -93,6 +93,14 @@ def folder(wanted: Path, user: Owner, *, elsewhere: Path = _ROOTS_OWN) -> Path:
             "give a data folder outside of folders that are closed to others"
         )
     return other
+
+
+def _make_passable(folder: Path) -> None:
+    """Make it and what lacks above it, for everybody to pass through whatever the umask is."""
+    for each in reversed([folder, *folder.parents]):
+        if not each.exists():
+            each.mkdir(exist_ok=True)
+            each.chmod(0o755)
 
 
 def _make(place: Path, user: Owner) -> None:

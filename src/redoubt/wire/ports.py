@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
+import time
 from contextlib import ExitStack
+
+from redoubt.errors import NetworkError
+
+#: Seconds that a port may still be held by one that is ending.
+_PATIENCE = 3.0
 
 
 def free(count: int) -> list[int]:
@@ -17,6 +25,40 @@ def free(count: int) -> list[int]:
         return ports
 
 
-def names() -> list[str]:
-    """What this machine is called: for certificates."""
-    return list(dict.fromkeys(["localhost", "127.0.0.1", "::1", socket.gethostname()]))
+def names(*more: str) -> list[str]:
+    """What this machine is called, by itself and (``more``) by others: for certificates."""
+    return list(dict.fromkeys(["localhost", "127.0.0.1", "::1", socket.gethostname(), *more]))
+
+
+def check(host: str, port: int) -> None:
+    """That ``port`` can be listened on, at ``host`` or (empty) at every address. Raises ``NetworkError``.
+
+    One that is taken is looked at for a few seconds more: whoever had it may be ending.
+    """
+    until = time.monotonic() + _PATIENCE
+    while (problem := _problem(host, port)) == errno.EADDRINUSE and time.monotonic() < until:
+        time.sleep(0.1)
+    if problem is not None:
+        why = os.strerror(problem) if isinstance(problem, int) else problem
+        raise NetworkError(
+            f"cannot listen on {host or 'all addresses'}, port {port} ({why}); name another one"
+        )
+
+
+def _problem(host: str, port: int) -> int | str | None:
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        try:
+            with socket.socket(family, kind, protocol) as one:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                one.bind(address)
+                one.listen()
+        except OSError as error:
+            if error.errno != errno.EAFNOSUPPORT:  # a machine without IPv6
+                return error.errno or str(error)
+    return None

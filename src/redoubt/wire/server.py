@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterable, Sequence
 from email.utils import formatdate
@@ -22,7 +23,7 @@ from uvicorn.lifespan.off import LifespanOff
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
-from redoubt.errors import RedoubtError, UsageError
+from redoubt.errors import NetworkError, UsageError
 from redoubt.wire import calls, failures, h2, http1
 from redoubt.wire.material import Material
 
@@ -46,7 +47,7 @@ class Limits(msgspec.Struct, frozen=True):
     sweep: float = 1.0
 
 
-class StartFailed(RedoubtError):
+class StartFailed(NetworkError):
     """The service cannot begin: its port is taken, or the application does not start."""
 
 
@@ -108,10 +109,10 @@ class OnePort:
         self._config.load()
         self._lifespan = cast("LifespanOn | LifespanOff", self._config.lifespan_class(self._config))
         self._say_date()
-        await self._lifespan.startup()
-        if self._lifespan.should_exit:
-            raise StartFailed("the application does not start; see the log")
         try:
+            await self._lifespan.startup()
+            if self._lifespan.should_exit:
+                raise StartFailed("the application does not start; see the log")
             self._server = await asyncio.get_running_loop().create_server(
                 lambda: _Chooser(self),
                 host,
@@ -126,7 +127,12 @@ class OnePort:
             )
         except (OSError, OverflowError) as error:
             await self._lifespan.shutdown()
-            raise StartFailed(f"cannot listen on {host or 'all addresses'}, port {port} ({error})") from error
+            raise StartFailed(
+                f"cannot listen on {host or 'all addresses'}, port {port} ({_why(error)}); name another one"
+            ) from error
+        except BaseException:  # a start that was cancelled leaves nothing running either
+            await self._lifespan.shutdown()
+            raise
         self._sweeper = asyncio.create_task(self._sweep())
 
     async def stop(self, grace: float = 10.0) -> None:
@@ -237,6 +243,12 @@ class _Chooser(asyncio.Protocol):
             return
         chosen.set_protocol(protocol)
         protocol.connection_made(chosen)
+
+
+def _why(error: Exception) -> str:
+    """The system's words; asyncio puts its own around them."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)
 
 
 def _transports(protocols: Iterable[Any]) -> list[asyncio.Transport]:

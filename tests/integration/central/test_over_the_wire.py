@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import msgspec
+import pytest
 
 from redoubt.central.config import Settings
 from redoubt.central.serving import central as serve
 from redoubt.wire.identity import Service
+from redoubt.wire.server import StartFailed
 from support.centrals import PASSWORD
 from support.wire import Certificates, run
 
@@ -91,3 +96,61 @@ def test_who_calls_is_told_by_certificate_password_or_token(migrated: Migrated, 
                     await asyncio.sleep(0)  # refused while shaking hands
 
     run(work())
+
+
+def test_a_start_that_fails_uses_up_no_password_and_leaves_nothing_running(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    certificates = Certificates(tmp_path)
+    certificates.files(Service.CENTRAL, "certificates")
+    settings = Settings(
+        data=tmp_path / "data",
+        certificates=tmp_path / "certificates",
+        database_url=migrated("redoubt.central.migrations"),
+        host="127.0.0.1",
+        port=0,
+    )
+
+    async def work() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(StartFailed, match="Address already in use"):
+                async with serve(msgspec.structs.replace(settings, port=port)):
+                    raise AssertionError
+        assert {task for task in asyncio.all_tasks() if task is not asyncio.current_task()} == set()
+        async with serve(settings) as running:
+            assert running.password
+
+    asyncio.run(work())
+
+
+def test_a_start_that_is_cancelled_leaves_nothing_running_and_is_quick(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    certificates = Certificates(tmp_path)
+    certificates.files(Service.CENTRAL, "certificates")
+    settings = Settings(
+        data=tmp_path / "data",
+        certificates=tmp_path / "certificates",
+        database_url=migrated("redoubt.central.migrations"),
+        host="127.0.0.1",
+        port=0,
+        admin_password=PASSWORD,
+    )
+
+    async def start() -> None:
+        async with serve(settings):
+            raise asyncio.CancelledError
+
+    async def work() -> None:
+        for after in (0.0, 0.05, 0.1, 0.2, 0.4):
+            begun = asyncio.create_task(start())
+            await asyncio.sleep(after)
+            begun.cancel()
+            began = time.monotonic()
+            await asyncio.wait([begun])
+            assert time.monotonic() - began < 4, after
+            left = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+            assert left == set(), after
+
+    asyncio.run(work())

@@ -74,13 +74,9 @@ class Auth:
             audit_days=settings.audit_days,
         )
 
-    async def prepare(self, settings: Settings) -> tuple[str, list[str]]:
-        """At start, on a migrated database: keys and the administrator's account.
-
-        The password that was made, to be printed once (else an empty text), and warnings for ``Services.warnings``.
-        """
+    async def prepare(self) -> None:
+        """At start, on a migrated database: the keys. The administrator's account is ``passwords.prepare``'s."""
         await self.tokens.prepare()
-        return await self.passwords.prepare(settings)
 
     async def renew_secrets(self, *, new_key: bool) -> int:
         """Seal all secrets anew with the key that is first in the file; with ``new_key``, put one there before.

@@ -71,6 +71,7 @@ class Passwords:
         stored = await self._store.get(ADMIN_USER)
         if stored is None:
             fresh = await self._store.add(ADMIN_USER, await asyncio.to_thread(hashing.hashed, given or made))
+            self._accounts.forget()
             warnings = []
             if given and len(given) < GOOD:
                 warnings.append(f"the administrator's password is shorter than {GOOD} characters; change it")

@@ -168,13 +168,17 @@ class Fleet:
             after = names[-1]
 
     async def _forever(self) -> None:
+        failed = 0
         while True:
             pause = _IDLE_SECONDS
             self._awake.clear()
             try:
                 await self.catch_up()
+                failed = 0
             except* RedoubtError as errors:
-                self._told(f"the fleet could not follow: {_first(errors)}")
+                failed += 1
+                if failed > 1:  # once is nothing: a Matcher starts after Central, and is started anew
+                    self._told(f"the fleet could not follow: {_first(errors)}")
                 pause = _PAUSE_SECONDS
             except* Exception as errors:  # noqa: BLE001 - it must go on
                 self._told(f"a fault in following the fleet: {_first(errors)!r}")

@@ -14,7 +14,7 @@ import click
 
 from redoubt.cli import settings as places
 from redoubt.cli.console import Console
-from redoubt.cli.entry import HELP, Configured
+from redoubt.cli.entry import HELP, Configured, Folder
 from redoubt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _CONFIG = click.option(
 )
 _DATA = click.option(
     "--data",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Folder(),
     help="The folder of a `redoubt up`, which has to be stopped. Default: where `redoubt up` keeps it.",
 )
 

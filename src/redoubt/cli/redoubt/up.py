@@ -24,7 +24,7 @@ import click
 
 from redoubt.cli import settings
 from redoubt.cli.console import Console
-from redoubt.cli.entry import HELP, require
+from redoubt.cli.entry import HELP, Folder, require
 from redoubt.cli.redoubt.serving import READY_FD
 from redoubt.errors import AccessDenied, RedoubtError, UsageError
 
@@ -53,7 +53,7 @@ class Child:
 
 
 @click.command(context_settings=HELP)
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Where everything is kept.")
+@click.option("--data", type=Folder(), help="Where everything is kept.")
 @click.option(
     "--offline/--online",
     "offline",
@@ -91,15 +91,19 @@ def up(
     roxctl -p PASSWORD scanner upload-db --scanner-db-file today.zip
     roxctl -p PASSWORD image scan -i registry.local/shop:1.4 -o table
     """
+    from redoubt.wire import ports
+
     console = Console()
     folder = (data or settings.data_dir() / "up").absolute()
+    _keep_others_out()
     with ExitStack() as stack:
         _only_one(folder, stack)
+        ports.check("" if _every(host) else host, port)
         supervisor = Supervisor(folder, console)
         stack.callback(supervisor.stop)
         with _signals(supervisor):
             supervisor.start(offline=offline, host=host, port=port, starter=starter, log_level=log_level)
-            _welcome(supervisor, console, _put_ca(folder, ca, console))
+            _welcome(supervisor.place, console, _put_ca(folder, ca, console))
             supervisor.watch()
 
 
@@ -113,8 +117,8 @@ class Supervisor:
         self._children: list[Child] = []
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._postgres: object | None = None
-        self.port = 0
-        self.password = ""
+        #: Where Central is, for people: host and port.
+        self.place = ""
 
     def start(self, *, offline: bool | None, host: str, port: int, starter: bool, log_level: str) -> None:
         """Start all of it, in order; returns when Central answers. Raises ``RedoubtError``."""
@@ -136,7 +140,7 @@ class Supervisor:
             "REDOUBT_SCANNER_LOG_FORMAT": "console",
         }
         folders = {
-            service: self._certificates(authority, service)
+            service: self._certificates(authority, service, ports.names(*([] if _every(host) else [host])))
             for service in (Service.CENTRAL, Service.SCANNER_V4_INDEXER, Service.SCANNER_V4_MATCHER)
         }
         self._children = [
@@ -172,9 +176,9 @@ class Supervisor:
             self._await_ready(child, reading)
         central = self._children[-1]
         said = central.said.get("port")
-        self.port = said if isinstance(said, int) else port
-        self.password = str(central.said.get("password", ""))
-        central.environment["REDOUBT_CENTRAL_PORT"] = str(self.port)
+        port = said if isinstance(said, int) else port
+        self.place = f"{'localhost' if _every(host) else _reachable(host)}:{port}"
+        central.environment["REDOUBT_CENTRAL_PORT"] = str(port)
         child = Child(
             "matcher",
             {
@@ -183,7 +187,7 @@ class Supervisor:
                 "REDOUBT_SCANNER_DATA": str(self._data / "central"),
                 "REDOUBT_SCANNER_SHARED_SHELF": "true",
                 "REDOUBT_SCANNER_CERTIFICATES": str(folders[Service.SCANNER_V4_MATCHER]),
-                "REDOUBT_SCANNER_CENTRAL": f"{_reachable(host)}:{self.port}",
+                "REDOUBT_SCANNER_CENTRAL": f"{_reachable(host)}:{port}",
                 "REDOUBT_SCANNER_INDEXER": f"127.0.0.1:{indexer}",
             },
         )
@@ -272,6 +276,7 @@ class Supervisor:
             while not said.endswith(b"\n"):
                 ready, _, _ = select.select([reading, self._wake], [], [], max(0.0, until - time.monotonic()))
                 if self._stopping:
+                    self._last_words(child, reading, said)
                     raise _Stopped
                 if not ready:
                     raise RedoubtError(f"the {child.name} did not start within {_START:.0f} s")
@@ -283,7 +288,25 @@ class Supervisor:
                 said += chunk
         finally:
             os.close(reading)
+        self._heard(child, said)
+
+    def _last_words(self, child: Child, reading: int, said: bytes) -> None:
+        """End one that was starting; what it said meanwhile would else be lost."""
+        assert child.process is not None
+        child.process.terminate()
+        until = time.monotonic() + _STOP
+        while select.select([reading], [], [], max(0.0, until - time.monotonic()))[0]:
+            if not (chunk := os.read(reading, 65536)):
+                break
+            said += chunk
+        if said.endswith(b"\n"):
+            self._heard(child, said)
+
+    def _heard(self, child: Child, said: bytes) -> None:
         child.said = json.loads(said)
+        # At once: it is stored already, and nobody could know it if something went wrong from here on.
+        if password := child.said.get("password"):
+            self._console.done(f"The administrator's password, shown this once: {password}")
 
     def _died(self, child: Child) -> None:
         assert child.process is not None
@@ -295,24 +318,25 @@ class Supervisor:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         self._console.warn(f"the {child.name} ended by itself ({how}) and is started again")
 
-    def _certificates(self, authority: Authority, service: object) -> Path:
+    def _certificates(self, authority: Authority, service: object, names: list[str]) -> Path:
         from datetime import UTC, datetime, timedelta
 
         from cryptography import x509
 
-        from redoubt.wire import ports
         from redoubt.wire.identity import Service
 
         assert isinstance(service, Service)
         folder = self._data / "certificates" / service.host
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, x509.ExtensionNotFound):
             found = x509.load_pem_x509_certificate((folder / "cert.pem").read_bytes())
+            known = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             if (
                 found.not_valid_after_utc > datetime.now(UTC) + timedelta(days=_RENEW)
                 and (folder / "ca.pem").read_bytes() == authority.trusted
+                and {str(name.value) for name in known}.issuperset(names)
             ):
                 return folder
-        authority.issue(service, hosts=ports.names()).write(folder)
+        authority.issue(service, hosts=names).write(folder)
         return folder
 
 
@@ -331,9 +355,18 @@ def _signals(supervisor: Supervisor) -> Iterator[None]:
         yield
 
 
+def _keep_others_out() -> None:
+    """Whatever the umask of whoever starts us: nobody else writes what we and our children make."""
+    os.umask(os.umask(0o022) | 0o022)
+
+
 def _only_one(folder: Path, stack: ExitStack) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            folder.chmod(0o711)  # PostgreSQL's user passes through it
+        for name in ("central", "certificates", "indexer"):
+            (folder / name).mkdir(exist_ok=True, mode=0o700)
         lock = os.open(folder / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise AccessDenied(
@@ -370,16 +403,19 @@ def _put_ca(folder: Path, wanted: Path | None, console: Console) -> Path:
     return place
 
 
-def _welcome(supervisor: Supervisor, console: Console, ca: Path) -> None:
-    console.done(f"Redoubt is up: https://localhost:{supervisor.port}")
-    if supervisor.password:
-        console.done(f"The administrator's password, shown this once: {supervisor.password}")
+def _welcome(place: str, console: Console, ca: Path) -> None:
+    console.done(f"Redoubt is up: https://{place}")
     console.done(f"roxctl trusts it by {ca}; for another machine copy that file and give it as --ca")
-    console.done(f"Try: roxctl -e localhost:{supervisor.port} central whoami       Ctrl-C stops everything")
+    console.done(f"Try: roxctl -e {place} central whoami       Ctrl-C stops everything")
+
+
+def _every(host: str) -> bool:
+    """Whether it stands for every address of this machine."""
+    return host in ("", "0.0.0.0", "::", "*")  # noqa: S104
 
 
 def _reachable(host: str) -> str:
     """How Central is reached from this machine, by the address that it listens on."""
-    if host in ("", "0.0.0.0", "::", "*"):  # noqa: S104
+    if _every(host):
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host

@@ -292,9 +292,8 @@ class Central:
                     f"{name} wants credentials{reason}; set ROX_API_TOKEN, or give --token-file or --password"
                 )
             else:
-                message = (
-                    f"{name} did not accept what {sent.source} holds{reason}; give a token that is valid"
-                )
+                right = "the right password" if sent.header.startswith("Basic ") else "a token that is valid"
+                message = f"{name} did not accept what {sent.source} holds{reason}; give {right}"
         elif response.status == 403:
             message = f"{said or 'permission denied'}; {sent.source if sent else 'an anonymous caller'} does not permit it"
         elif response.status == 404 and said.lower().rstrip(".") in ("", "not found"):
@@ -313,8 +312,12 @@ class Central:
         text = str(error)
         if told.endpoint.plaintext is False and "WRONG_VERSION_NUMBER" in text:
             text = f"{name} does not speak TLS; with --plaintext --insecure it is asked without"
-        if not told.endpoint.explicit:
+        elif not told.endpoint.explicit:
             text += f"; {name} is the default: name Central with -e HOST:PORT or ROX_ENDPOINT"
+        elif told.endpoint.plaintext and "broke off" in text:
+            text += "; it may speak TLS: leave out --plaintext and http://"
+        elif ";" not in text:
+            text += f"; check that Central runs at {name} and can be reached from here"
         return type(error)(text)
 
 
@@ -323,7 +326,10 @@ def _untrusted(told: Settings, why: str) -> str:
     if "mismatch" in why.lower() or "not valid for" in why:
         return f"{text}; if it is the right server, say which name its certificate bears with --server-name"
     if told.ca is not None:
-        return f"{text}: {told.ca} does not hold the CA that signed it; name the right file with --ca"
+        return (
+            f"{text}: {told.ca} does not hold the CA that signed it; name the right file with --ca, "
+            f"or put it at {told.ca_default}"
+        )
     return f"{text}; name Central's CA with --ca, or put it at {told.ca_default}"
 
 

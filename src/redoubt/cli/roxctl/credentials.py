@@ -43,8 +43,7 @@ def choose(ctx: click.Context) -> Credentials | None:
         other = "ROX_API_TOKEN" if token else file_from
         raise UsageError(f"{_BOTH}; unset {password_from} or {other}, or say which with a flag")
     if password and "token_file" not in by_flag:
-        encoded = base64.b64encode(f"{_USER}:{password}".encode()).decode()
-        return Credentials(f"Basic {encoded}", password_from)
+        return Credentials(f"Basic {_basic(password, password_from)}", password_from)
     if token and "token_file" not in by_flag and file_from != "ROX_API_TOKEN_FILE":
         return bearer(token, "ROX_API_TOKEN")
     if file:
@@ -57,6 +56,20 @@ def bearer(token: str, source: str) -> Credentials:
     if not token or not token.isascii() or any(not c.isprintable() or c.isspace() for c in token):
         raise UsageError(f"{source} holds no token, or more than one; a token is one word on one line")
     return Credentials(f"Bearer {token}", source)
+
+
+def _basic(password: str, source: str) -> str:
+    try:
+        told = password.encode()
+    except UnicodeEncodeError:  # what Python could not read with the locale's encoding, it has kept as bytes
+        told = os.fsencode(password)
+        try:
+            told.decode()
+        except UnicodeError:
+            raise UsageError(
+                f"{source} is no UTF-8, as passwords are; check the terminal's encoding"
+            ) from None
+    return base64.b64encode(_USER.encode() + b":" + told).decode()
 
 
 def _read(path: Path, named_by: str) -> str:
