@@ -1,0 +1,246 @@
+"""A section of a policy, compiled: criteria that all have to hold, and for the same thing. Pure.
+
+What a criterion reads from lies in a tree: a workload has containers, a container has volumes and an image, the image
+components, a component flaws. Criteria that read from the same kind of thing have to hold for one such thing, and that
+thing has to be in the one container for which the others hold. (The original asks less where two kinds of thing are in
+each container: there one container may have the volume and another the flaw.)
+
+Whether a section holds is asked far more often than why, so the two are kept apart: closures without any text for the
+one, and for the other a second walk over what held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from redoubt.policies import showing
+from redoubt.policies.criteria import ALL, Criterion, Level, observed
+from redoubt.policies.policy import PolicyGroup, PolicySection
+from redoubt.policies.values import Age, Asked, BadValue, Clock
+
+#: An object and the clock → whether it fits.
+Test = Callable[[Any, Clock], bool]
+
+
+class Held(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A criterion that held, and what the object said."""
+
+    criterion: str
+    value: str
+
+
+class Row(msgspec.Struct, frozen=True):
+    """Criteria that held for one thing."""
+
+    subject: str
+    held: tuple[Held, ...]
+
+
+class Leaf:
+    """One group of a section: its criterion, and its question as a test of what the criterion reads from."""
+
+    __slots__ = ("asked", "criterion", "test")
+
+    def __init__(self, group: PolicyGroup) -> None:
+        criterion = ALL.get(group.field_name)
+        if criterion is None:
+            raise BadValue(f"policy criteria name {group.field_name[:80]!r} is invalid")
+        if not group.values:
+            raise BadValue(f"no values for field {criterion.name!r}")
+        self.criterion = criterion
+        self.asked = Asked(
+            tuple(each.value for each in group.values), group.boolean_operator == "AND", group.negate
+        )
+        self.test = _test(criterion, self.asked)
+
+    @property
+    def key(self) -> tuple[str, Asked]:
+        """The same for leaves that ask the same."""
+        return self.criterion.name, self.asked
+
+    def held(self, given: Any) -> Held:
+        """What the object said."""
+        if self.criterion.level is Level.VARIABLE:
+            return Held(self.criterion.name, showing.text(given.env_var_source))
+        return Held(self.criterion.name, showing.value(self.criterion.read(given)))
+
+
+def _test(criterion: Criterion, asked: Asked) -> Test:
+    read, fits = criterion.read, criterion.kind(asked)
+    if isinstance(fits, Age):
+        age = fits.more_than
+
+        def by_clock(given: Any, clock: Clock) -> bool:
+            moment = read(given)
+            return moment is not None and clock.older(moment, age)
+
+        return by_clock
+
+    def test(given: Any, _: Clock) -> bool:
+        said = read(given)
+        return said is not None and fits(said)
+
+    return test
+
+
+def together(tests: Sequence[Test]) -> Test | None:
+    """All of them; None where there is none."""
+    if not tests:
+        return None
+    if len(tests) == 1:
+        return tests[0]
+    if len(tests) == 2:
+        first, second = tests
+        return lambda given, clock: first(given, clock) and second(given, clock)
+    return lambda given, clock: all(test(given, clock) for test in tests)
+
+
+class Branch:
+    """Criteria that have to hold for one of the things that an object has several of, and for one of the things in that."""
+
+    __slots__ = ("exists", "inner", "items", "leaves", "level", "test")
+
+    def __init__(
+        self,
+        level: Level,
+        items: Callable[[Any], Iterable[Any]],
+        leaves: Sequence[Leaf],
+        inner: Branch | None = None,
+    ) -> None:
+        self.level = level
+        self.items = items
+        self.leaves = leaves
+        self.inner = inner
+        self.test = together([leaf.test for leaf in leaves])
+        self.exists = self._exists()
+
+    def _exists(self) -> Test:
+        items, test = self.items, self.test
+        deeper = None if self.inner is None else self.inner.exists
+
+        def plain(owner: Any, clock: Clock) -> bool:
+            assert test is not None
+            for item in items(owner):  # noqa: SIM110  half the time of any()
+                if test(item, clock):
+                    return True
+            return False
+
+        def passing(owner: Any, clock: Clock) -> bool:
+            assert deeper is not None
+            for item in items(owner):  # noqa: SIM110
+                if deeper(item, clock):
+                    return True
+            return False
+
+        def both(owner: Any, clock: Clock) -> bool:
+            assert test is not None
+            assert deeper is not None
+            for item in items(owner):  # noqa: SIM110
+                if test(item, clock) and deeper(item, clock):
+                    return True
+            return False
+
+        if deeper is None:
+            return plain
+        return passing if test is None else both
+
+    def rows(self, owner: Any, clock: Clock) -> Iterator[Row]:
+        """Every thing for which they hold."""
+        for item in self.items(owner):
+            if self.test is not None and not self.test(item, clock):
+                continue
+            held = tuple(leaf.held(item) for leaf in self.leaves)
+            if self.inner is None:
+                yield Row(showing.subject(self.level, item, owner), held)
+                continue
+            for row in self.inner.rows(item, clock):
+                yield Row(row.subject or showing.subject(self.level, item, owner), held + row.held)
+
+
+def branch(
+    leaves: Sequence[Leaf],
+    outer: tuple[Level, Callable[[Any], Iterable[Any]]],
+    inner: tuple[Level, Callable[[Any], Iterable[Any]]] | None = None,
+) -> Branch | None:
+    """What a section asks of things of one kind, and of the things in them; None where it asks nothing."""
+    own = [leaf for leaf in leaves if leaf.criterion.level is outer[0]]
+    deeper = None if inner is None else branch(leaves, inner)
+    if not own and deeper is None:
+        return None
+    return Branch(outer[0], outer[1], own, deeper)
+
+
+def combined(base: Sequence[Held], branches: Sequence[Sequence[Row]]) -> Iterator[Row]:
+    """What held at once. Of several kinds of thing the most numerous is gone through, of the others the first is told."""
+    if not branches:
+        yield Row("", tuple(base))
+        return
+    longest = max(branches, key=len)
+    rest = [rows[0] for rows in branches if rows is not longest]
+    for row in longest:
+        subjects = [each.subject for each in (row, *rest) if each.subject]
+        yield Row(", ".join(subjects), (*base, *row.held, *(held for each in rest for held in each.held)))
+
+
+class ImageTree:
+    """What a section asks of an image: of itself, its Dockerfile's lines, its components and their flaws."""
+
+    __slots__ = ("branches", "key", "leaves", "test", "unknown")
+
+    def __init__(self, leaves: Sequence[Leaf]) -> None:
+        self.key = tuple(sorted((leaf.key for leaf in leaves), key=repr))
+        self.leaves = [leaf for leaf in leaves if leaf.criterion.level is Level.IMAGE]
+        self.branches = [
+            each
+            for each in (
+                branch(leaves, (Level.LINE, _lines)),
+                branch(leaves, (Level.COMPONENT, _components), (Level.FLAW, _flaws)),
+            )
+            if each is not None
+        ]
+        self.unknown = [leaf for leaf in self.leaves if leaf.criterion.no_source]
+        self.test = together(
+            [leaf.test for leaf in self.leaves if not leaf.criterion.no_source]
+            + [each.exists for each in self.branches]
+        )
+
+    def holds(self, image: Any, clock: Clock) -> bool | None:
+        """Whether it holds; None where that hangs on what nothing is known of."""
+        if self.test is not None and not self.test(image, clock):
+            return False
+        answer: bool | None = True
+        for leaf in self.unknown:
+            if leaf.criterion.read(image) is None:
+                answer = None
+            elif not leaf.test(image, clock):
+                return False
+        return answer
+
+    def rows(self, image: Any, clock: Clock) -> Iterator[Row]:
+        """What held, where it holds."""
+        return combined(
+            [leaf.held(image) for leaf in self.leaves],
+            [list(each.rows(image, clock)) for each in self.branches],
+        )
+
+
+def _lines(image: Any) -> Iterable[Any]:
+    return () if image.metadata is None or image.metadata.v1 is None else image.metadata.v1.layers
+
+
+def _components(image: Any) -> Iterable[Any]:
+    return () if image.scan is None else image.scan.components
+
+
+def _flaws(component: Any) -> Iterable[Any]:
+    return [flaw for flaw in component.vulns if observed(flaw)] if component.vulns else ()
+
+
+def leaves_of(section: PolicySection) -> list[Leaf]:
+    """The section's criteria, compiled. Raises :class:`BadValue` and ``patterns.BadPattern``."""
+    if not section.policy_groups:
+        raise BadValue("a section without criteria")
+    return [Leaf(group) for group in section.policy_groups]
