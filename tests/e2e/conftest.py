@@ -1,12 +1,16 @@
-"""Homes with the starter definitions imported."""
+"""Homes with the starter definitions imported, and a running ``redoubt up``."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.cli import Cli
+from support.postgres import chosen, reachable_folder
+from support.up import Up
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +33,15 @@ def empty(tmp_path: Path) -> Cli:
     home = tmp_path / "empty-home"
     home.mkdir()
     return Cli(home)
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Up]:
+    """A ``redoubt up`` of its own for each file, as the first start leaves it."""
+    chosen()
+    folder = reachable_folder()
+    try:
+        with Up(folder) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,7 @@ from cryptography import x509
 
 from redoubt.cli.roxctl.releases import NEWEST_RELEASE
 from support.definitions_bundles import Site
-from support.postgres import chosen, reachable_folder
 from support.up import PASSWORD, Up
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[Up]:
-    chosen()
-    folder = reachable_folder()
-    try:
-        with Up(folder) as running:
-            yield running
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import pytest
 
 from ociwriter import Entry, ImageWriter
 from support.cli import Cli
-from support.postgres import chosen, reachable_folder
 from support.registry import Registry, needs_registry, open_registry
 from support.roots import dpkg_root
 from support.up import Up
@@ -24,17 +21,6 @@ __all__ = ["open_registry"]
 pytestmark = needs_registry
 
 METADATA = b"Metadata-Version: 2.1\nName: Django\nVersion: 2.2\n"
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[Up]:
-    chosen()
-    folder = reachable_folder()
-    try:
-        with Up(folder) as running:
-            yield running
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -13,7 +12,6 @@ import time
 import zipfile
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,22 +20,10 @@ from redoubt.cli.roxctl.probes import manifest
 from redoubt.wire.authority import Authority
 from redoubt.wire.identity import Service
 from redoubt.wire.material import Files
-from support.postgres import chosen, reachable_folder
 from support.up import PASSWORD, Up
 
 A, B = "2.9.0/collector-5.4.0-1.ko.gz", "2.9.0/collector-ebpf-6.1.0-3.o.gz"
 FILES = {A: b"module " * 100, B: b"ebpf " * 300_000}
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[Up]:
-    chosen()
-    folder = reachable_folder()
-    try:
-        with Up(folder) as running:
-            yield running
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from support.definitions_bundles import Site
-from support.postgres import chosen, reachable_folder
 from support.up import Up
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[Up]:
-    chosen()
-    folder = reachable_folder()
-    try:
-        with Up(folder) as running:
-            yield running
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

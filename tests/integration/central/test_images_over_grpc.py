@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import grpc
 import grpc.aio
 import pytest
 
-from redoubt.central.auth import hashing
 from redoubt.central.auth.calls import Door
 from redoubt.central.images.asking import REPORT
 from redoubt.central.images.wire import ImageService
@@ -23,10 +22,10 @@ from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import images_pb2 as pb
 from redoubt.wire.server import OnePort
 from support.centrals import PASSWORD
-from support.registry import Registry, needs_registry, start_registry
+from support.registry import Registry, needs_registry
 from support.scanners import AFFECTED, Scanners, Shelf, pushed
 
-pytestmark = needs_registry
+pytestmark = [needs_registry, pytest.mark.usefixtures("cheap_passwords")]
 Migrated = Callable[[str], str]
 LOOPBACK = Policy(offline=True, allowed_hosts=frozenset({"127.0.0.1"}))
 BASIC = f"Basic {base64.b64encode(f'admin:{PASSWORD}'.encode()).decode()}"
@@ -41,19 +40,6 @@ UNARY: dict[str, Any] = {
     "ListScans": pb.ListScansReply,
     "CancelScan": pb.CancelScanReply,
 }
-
-
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes that cost little; what they are worth is not asked here."""
-    real = hashing.hashed
-    monkeypatch.setattr(hashing, "hashed", lambda password, cost=10: real(password, cost))
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with start_registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
 
 
 class Client:

@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 import pytest
 
-from redoubt.central.auth import hashing
 from redoubt.egress import Policy
 from support.centrals import PASSWORD as ADMIN_PASSWORD
 from support.registry import (
@@ -27,17 +26,10 @@ from support.registry import (
 )
 from support.scanners import AFFECTED, Scanners, Shelf, pushed
 
-pytestmark = needs_registry
+pytestmark = [needs_registry, pytest.mark.usefixtures("cheap_passwords")]
 Migrated = Callable[[str], str]
 OFFLINE = Policy(offline=True, own=True)
 PATH = "/v1/imageintegrations"
-
-
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes that cost little; what they are worth is not asked here."""
-    real = hashing.hashed
-    monkeypatch.setattr(hashing, "hashed", lambda password, cost=10: real(password, cost))
 
 
 @pytest.fixture(scope="module")

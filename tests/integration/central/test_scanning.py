@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from redoubt.central.auth import hashing
 from redoubt.egress import Policy
 from redoubt.scanner import matching
 from support.cli import Cli, findings
-from support.registry import Registry, needs_registry, start_registry
-from support.scanners import AFFECTED, OPEN, Scanners, Shelf, pushed
+from support.registry import Registry, needs_registry
+from support.scanners import OPEN, Scanners, Shelf, pushed
 
-pytestmark = needs_registry
+pytestmark = [needs_registry, pytest.mark.usefixtures("cheap_passwords")]
 Migrated = Callable[[str], str]
 LOOPBACK = Policy(offline=True, allowed_hosts=frozenset({"127.0.0.1"}))
-
-
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes that cost little; what they are worth is not asked here."""
-    real = hashing.hashed
-    monkeypatch.setattr(hashing, "hashed", lambda password, cost=10: real(password, cost))
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with start_registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    shelf = Shelf(tmp_path)
-    shelf.publish(bookworm=AFFECTED)
-    return shelf
 
 
 @pytest.fixture
