@@ -1,9 +1,13 @@
-"""Background tasks that end when they are told to."""
+"""Background tasks that end when they are told to, and work that ends before they do."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 #: Seconds until a task that goes on is told again.
 _AGAIN = 0.5
@@ -23,3 +27,15 @@ async def end(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         with suppress(asyncio.CancelledError, Exception):
             task.result()
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` gives. Who is cancelled meanwhile waits for its end first."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # seen
+        raise

@@ -20,6 +20,7 @@ from redoubt.central.exits import Exits
 from redoubt.central.fleet import parts as fleet_parts
 from redoubt.central.images import parts
 from redoubt.central.images.wire import ImageService
+from redoubt.central.leading import Led
 from redoubt.central.notices import Notices
 from redoubt.central.probes import upstream
 from redoubt.central.probes.shelf import Probes
@@ -34,6 +35,9 @@ from redoubt.wire.calls import Servable
 from redoubt.wire.channel import split
 from redoubt.wire.material import Files, Material
 from redoubt.wire.server import OnePort
+
+#: Held by the replica that renews definitions: "onln" as a number.
+_ONLINE = 0x6F6E6C6E
 
 _log = structlog.get_logger("central")
 
@@ -90,7 +94,10 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             warnings=warnings,
         )
         if not policy.offline:
-            services.parts.append(_online(services, definitions))
+            online = _online(services, definitions)
+            # What one has renewed, all replicas have; on disks of their own each needs its own.
+            shared = definitions.shared is not None
+            services.parts.append(Led(pool, _ONLINE, online) if shared else online)
         parts.equip(services, tls, definitions.digest)
         fleet_parts.equip(services, tls, definitions)
         server = OnePort(tls=tls, app=app.create(services), services=answering(services, definitions, probes))

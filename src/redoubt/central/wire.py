@@ -48,14 +48,14 @@ class DefinitionsService(DefinitionsBase):
             del self.have[watcher]
 
     def _active(self) -> pb.Active:
-        shelved = self._definitions.active()
-        if shelved is None:
+        entry = self._definitions.active()
+        if entry is None:
             return pb.Active()
-        manifest = shelved.entry.manifest
+        manifest = entry.manifest
         return pb.Active(
-            digest=shelved.entry.digest,
+            digest=entry.digest,
             channel=manifest.channel,
             version=manifest.version,
             stream_size=manifest.size,
-            activated=shelved.entry.imported,
+            activated=entry.imported,
         )

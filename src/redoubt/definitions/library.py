@@ -114,6 +114,10 @@ class Library:
         state = self._read()
         return self._shelved(state, state.find(digest) if digest else state.require_active())
 
+    def state(self) -> State:
+        """All that is known of the shelf."""
+        return self._read()
+
     def history(self) -> tuple[Event, ...]:
         """Every change of what is active, oldest first."""
         return self._read().history

@@ -24,10 +24,6 @@ class ProposingLibrary(Library):
 
     proposed: State | None = None
 
-    def state(self) -> State:
-        """What is on the shelf now."""
-        return self._read()
-
     def adopt(self, state: State, streams: Mapping[str, Path]) -> None:
         """Make ``state`` what is on the shelf.
 

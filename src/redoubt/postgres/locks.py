@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
 
 from redoubt.postgres.pool import Connection
 
@@ -22,9 +24,13 @@ async def held(connection: Connection, number: int, *, wait: bool = False) -> As
     try:
         yield has
     finally:
-        if has and not connection.is_closed():
+        if has:
             try:
                 await connection.execute("SELECT pg_advisory_unlock($1)", number)
+            except asyncpg.InterfaceError:
+                pass  # the session is over, and the lock with it
             except BaseException:
-                connection.terminate()
+                # A pool forgets a connection that was lost, and says so.
+                with suppress(asyncpg.InterfaceError):
+                    connection.terminate()
                 raise

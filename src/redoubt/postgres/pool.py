@@ -48,6 +48,10 @@ async def connect(
         "application_name": application,
         "statement_timeout": str(int(statement_seconds * 1000)),
         "idle_in_transaction_session_timeout": "300000",
+        # Whoever holds a lock and is gone without a word is noticed, and the lock free, in less than a minute.
+        "tcp_keepalives_idle": "20",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "5",
         "timezone": "UTC",
         "jit": "off",
     }

@@ -32,7 +32,7 @@ def site(tmp_path: Path) -> Site:
 
 
 async def trusting(definitions: Definitions, site: Site) -> None:
-    await until(lambda: definitions.shared and definitions.shared._said, "the first look at the database")
+    await until(lambda: definitions.shared and definitions.shared.said, "the first look at the database")
     await definitions.trust(site.root.read_bytes(), site.channel)
 
 
@@ -44,6 +44,11 @@ async def objects(url: str) -> tuple[int, int]:
         return int(there), int(await connection.fetchval("SELECT count(*) FROM definitions_files"))
     finally:
         await connection.close()
+
+
+def on_shelf(definitions: Definitions) -> str:
+    """The digest that is active on a replica's own shelf."""
+    return definitions.library.state().active
 
 
 def proven(data: Path, digest: str) -> bool:
@@ -61,6 +66,9 @@ def test_what_one_takes_in_the_other_serves_and_an_empty_disk_is_filled(
             waiting = asyncio.create_task(b.wait_for_change(""))
             done = await a.receive(body(site.bundle(1)))
             assert await asyncio.wait_for(waiting, 30) == done.digest
+            # Told of before it is here, and served as soon as it is.
+            assert (await b.stream_file(done.digest)).exists()
+            await until(lambda: on_shelf(b) == done.digest, "the upload to be on the shelf of b")
             assert proven(tmp_path / "b", done.digest)
             files = await a.stream_file(done.digest), await b.stream_file(done.digest)
             assert files[0].read_bytes() == files[1].read_bytes()
@@ -70,18 +78,18 @@ def test_what_one_takes_in_the_other_serves_and_an_empty_disk_is_filled(
 
             second = await b.receive(body(site.bundle(2)))
             assert (second.previous, second.version) == (done.digest, 2)
-            await until(lambda: a.digest() == second.digest, "the upload at b to be current at a")
+            await until(lambda: on_shelf(a) == second.digest, "the upload at b to be current at a")
             back = await a.rollback()
             assert back.digest == done.digest
-            await until(lambda: b.digest() == done.digest, "the rollback at a to count at b")
+            await until(lambda: on_shelf(b) == done.digest, "the rollback at a to count at b")
         async with replica(url, tmp_path / "c") as c:
             await until(lambda: len(c.library.list()) == 2, "an empty disk to be filled")
-            assert c.digest() == done.digest
+            assert on_shelf(c) == done.digest
             assert (await c.rollback(second.digest)).digest == second.digest
             # What was accepted on one replica is accepted on all.
             with pytest.raises(DefinitionsRefused, match="older"):
                 await c.receive(body(site.bundle(1)))
-            assert c.digest() == second.digest
+            assert on_shelf(c) == second.digest
         assert await objects(url) == (2, 2)
 
     asyncio.run(work())
@@ -106,20 +114,18 @@ def test_whoever_is_killed_leaves_the_old_or_the_new_on_all(
             await trusting(b, site)
             first = await b.receive(body(site.bundle(1)))
             await asyncio.to_thread(killed, url, tmp_path / "a", site.bundle(2), step)
-            after = b.active()
-            assert after is not None
             if becomes == 2:
-                await until(lambda: b.digest() != first.digest, "what was committed to be current at b")
+                await until(lambda: on_shelf(b) != first.digest, "what was committed to be current at b")
             assert b.library.info().entry.manifest.version == becomes
             there, named = await objects(url)
             assert there == named == becomes
             # Nobody waits for the dead, and the one who was killed comes back to what all have.
             async with replica(url, tmp_path / "a") as a:
-                await until(lambda: a.digest() == b.digest(), "the one who was killed to catch up")
+                await until(lambda: on_shelf(a) == on_shelf(b), "the one who was killed to catch up")
                 place = tmp_path / "a" / "definitions" / "snapshots"
                 await until(lambda: len([*place.iterdir()]) == becomes, "what was half-made to be swept")
                 done = await a.receive(body(site.bundle(3)))
-                await until(lambda: b.digest() == done.digest, "the next upload at b")
+                await until(lambda: on_shelf(b) == done.digest, "the next upload at b")
 
     asyncio.run(work())
 
@@ -147,7 +153,7 @@ def test_one_upload_at_a_time_over_all_replicas(url: str, site: Site, tmp_path: 
             go.set()
             done = await first
             assert not await b.uploading()
-            await until(lambda: b.digest() == done.digest, "the first upload at b")
+            await until(lambda: on_shelf(b) == done.digest, "the first upload at b")
             assert (await b.receive(body(site.bundle(2)))).version == 2
 
             results = await asyncio.gather(
@@ -195,10 +201,10 @@ def test_stackrox_bundle_lies_with_all_replicas(url: str, tmp_path: Path) -> Non
 
     async def work() -> None:
         async with replica(url, tmp_path / "a") as a, replica(url, tmp_path / "b") as b:
-            await until(lambda: a.shared and a.shared._said, "the first look at the database")
+            await until(lambda: a.shared and a.shared.said, "the first look at the database")
             await a.allow_unsigned("stackrox")
             done = await b.receive(body(bundle))
-            await until(lambda: a.digest() == done.digest, "the upload at a")
+            await until(lambda: on_shelf(a) == done.digest, "the upload at a")
             kept = [each.upstream_bundle() for each in (a, b)]
             assert [each and each.read_bytes() for each in kept] == [bundle.read_bytes()] * 2
             assert await objects(url) == (2, 2)
@@ -216,7 +222,7 @@ def test_first_one_brings_its_shelf_and_the_starter_where_that_is_empty(
             replica(url, tmp_path / "a", starter=True) as a,
             replica(url, tmp_path / "b", starter=True) as b,
         ):
-            await until(lambda: a.digest() and a.digest() == b.digest(), "the starter on both")
+            await until(lambda: on_shelf(a) and on_shelf(a) == on_shelf(b), "the starter on both")
         alone = Definitions(tmp_path / "c", starter=False)
         await alone.start()
         await alone.trust(site.root.read_bytes(), site.channel)
@@ -224,7 +230,7 @@ def test_first_one_brings_its_shelf_and_the_starter_where_that_is_empty(
         async with replica(other, tmp_path / "c") as c:
             await until(lambda: c.shared and c.shared._seen, "its shelf to be in the database")
             async with replica(other, tmp_path / "d") as d:
-                await until(lambda: d.digest() == done.digest, "the shelf of the first one at the second")
+                await until(lambda: on_shelf(d) == done.digest, "the shelf of the first one at the second")
                 assert d.trusted() == c.trusted()
 
     asyncio.run(work())
@@ -244,7 +250,7 @@ def test_contents_that_were_changed_in_the_database_are_not_served(
             await until(lambda: b.shared and b.shared.problem, "the damage to be seen")
             assert b.shared is not None
             assert "damaged" in b.shared.problem
-            assert b.active() is None
+            assert not on_shelf(b)
             assert not [*(tmp_path / "b" / "streams").iterdir()]
 
     asyncio.run(work())

@@ -15,6 +15,7 @@ import pytest
 
 from redoubt.central.fleet.judging import Judge, LocalJudge
 from redoubt.central.fleet.rematch import Fleet
+from redoubt.central.store import fleet_work
 from redoubt.central.store.fleet import FleetStore
 from redoubt.central.store.fleet_rows import Brief
 from redoubt.definitions.snapshot import Snapshot
@@ -309,6 +310,80 @@ def test_several_centrals_share_the_work_and_each_piece_is_done_once(
         await w.fleet.catch_up()
         assert sorted(w.judge.judged) == sorted(package.name for package in packages)
         await w.check(reports, snapshot)
+
+    world(work)
+
+
+def test_a_central_whose_matcher_is_behind_does_not_take_the_fleet_back(
+    world: Callable[[Work], None],
+) -> None:
+    async def work(w: World) -> None:
+        w.switch(Definitions.plain())
+        old = w.judge
+        for report in IMAGES:
+            await w.store.put_image(report)
+        changed = Definitions.plain()
+        changed.affects("CVE-2099-0050", "osv", "pypi", "requests", "9")
+        new = w.switch(changed)
+        await w.fleet.catch_up()
+        runs = await w.pool.fetchval("SELECT count(*) FROM fleet_runs")
+
+        @contextlib.asynccontextmanager
+        async def behind() -> AsyncIterator[Judge]:
+            yield old
+
+        other = Fleet(w.pool, behind, active=lambda: new.info.digest)
+        assert await other.catch_up() is None
+        assert await w.pool.fetchval("SELECT count(*) FROM fleet_runs") == runs
+        await w.check(IMAGES, new)
+        # Definitions that are active again (a rollback) are another matter.
+        assert await Fleet(w.pool, behind, active=lambda: old.info.digest).catch_up() is not None
+
+    world(work)
+
+
+def test_whoever_is_killed_while_it_leads_is_followed_by_another(
+    world: Callable[[Work], None],
+) -> None:
+    async def work(w: World) -> None:
+        snapshot = w.switch(Definitions.plain())
+        for report in IMAGES:
+            await w.store.put_image(report)
+        await w.pool.execute("DELETE FROM fleet_work")
+        leads, cut = asyncio.Event(), asyncio.Event()
+
+        class Stuck(Counting):
+            async def marks(self, questions: Sequence[Subject]) -> list[bytes]:
+                leads.set()
+                await cut.wait()
+                raise NetworkError("this Central is no more")
+
+        stuck = Stuck(snapshot)
+
+        @contextlib.asynccontextmanager
+        async def judges() -> AsyncIterator[Judge]:
+            yield stuck
+
+        dying = asyncio.create_task(Fleet(w.pool, judges).catch_up())
+        try:
+            await asyncio.wait_for(leads.wait(), 30)
+            # Another one helps, and leads nothing while the first one does.
+            assert await w.fleet.catch_up() is None
+            # What PostgreSQL does for a session whose client is gone.
+            await w.pool.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1",
+                fleet_work._LOCK & 0xFFFFFFFF,
+            )
+            for _ in range(200):
+                if await w.fleet.catch_up() is not None:
+                    break
+                await asyncio.sleep(0.05)
+            else:
+                pytest.fail("nobody took over")
+        finally:
+            cut.set()
+            await asyncio.gather(dying, return_exceptions=True)
+        await w.check(IMAGES, snapshot)
 
     world(work)
 

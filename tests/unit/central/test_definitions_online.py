@@ -59,7 +59,7 @@ class Central:
     @property
     def version(self) -> int:
         active = self.definitions.active()
-        return active.entry.manifest.version if active else 0
+        return active.manifest.version if active else 0
 
 
 async def _upload(central: Central, bundle: Path) -> None:

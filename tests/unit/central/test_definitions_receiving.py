@@ -61,7 +61,7 @@ def test_first_start_loads_the_starter_and_a_later_one_leaves_what_is_active(dat
         await definitions.start()
         active = definitions.active()
         assert active is not None
-        assert active.entry.manifest.channel == "starter"
+        assert active.manifest.channel == "starter"
         done = await definitions.receive(body(site.bundle(1).read_bytes()))
         again = Definitions(data)
         await again.start()
@@ -239,7 +239,7 @@ def test_rollback_goes_back_and_forth_and_is_told(data: Path, site: Site) -> Non
         back = await definitions.rollback()
         assert (back.digest, back.previous) == (first.digest, second.digest)
         assert await waiting == first.digest
-        assert [event.action for event in definitions.history()] == ["import", "import", "rollback"]
+        assert [event.action for event in definitions.library.history()] == ["import", "import", "rollback"]
 
     asyncio.run(work())
 

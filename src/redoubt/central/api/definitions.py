@@ -175,22 +175,23 @@ class DefinitionsController(Controller):
     async def status(self, services: Given) -> DefinitionsStatus:
         """Everything that ``roxctl definitions status`` shows."""
         definitions = _definitions(services)
+        state = definitions.state()
         active = definitions.active()
         shelf = [
             Kept(
-                digest=item.entry.digest,
-                channel=item.entry.manifest.channel,
-                version=item.entry.manifest.version,
-                created=item.entry.manifest.created,
-                imported=item.entry.imported,
-                active=item.active,
-                unsigned=item.entry.unsigned,
-                records=sum(item.entry.manifest.counts.values()),
+                digest=entry.digest,
+                channel=entry.manifest.channel,
+                version=entry.manifest.version,
+                created=entry.manifest.created,
+                imported=entry.imported,
+                active=entry.digest == state.active,
+                unsigned=entry.unsigned,
+                records=sum(entry.manifest.counts.values()),
             )
-            for item in definitions.library.list()
+            for entry in sorted(state.entries.values(), key=lambda entry: -entry.order)
         ]
         return DefinitionsStatus(
-            active=became(active.entry) if active else None,
+            active=became(active) if active else None,
             shelf=shelf,
             uploading=await definitions.uploading(),
         )
@@ -211,7 +212,7 @@ class DefinitionsController(Controller):
     async def diff(self, services: Given, old: FromQuery[str], new: FromQuery[str] = "") -> Differs:
         """``old`` and ``new`` are digests or starts of them; without ``new``: the active one."""
         definitions = _definitions(services)
-        return await definitions.differ(old, new or definitions.library.info().entry.digest)
+        return await definitions.differ(old, new or definitions.state().require_active().digest)
 
     @get("/trust", opt=_READ, summary="Whose bundles are accepted")
     async def trusted(self, services: Given) -> Roots:
@@ -243,7 +244,7 @@ class DefinitionsController(Controller):
     @get("/snapshots/{digest:str}", opt=of_services(*MATCHERS) | _READ, summary="A snapshot's description")
     async def snapshot(self, services: Given, digest: FromPath[str]) -> Entry:
         """As it stands on Central's shelf."""
-        return _definitions(services).library.info(digest).entry
+        return _definitions(services).state().find(digest)
 
     @get(
         "/snapshots/{digest:str}/stream",
@@ -274,7 +275,7 @@ class VulnDefinitionsController(Controller):
         if component not in ("", "SCANNER_V4"):
             raise InvalidArgument(f"{component[:60]} is no component of this Central; ask for SCANNER_V4")
         active = _definitions(services).active()
-        return VulnDefinitions(last_updated_timestamp=active.entry.manifest.created if active else None)
+        return VulnDefinitions(last_updated_timestamp=active.manifest.created if active else None)
 
 
 def _definitions(services: Services) -> Definitions:

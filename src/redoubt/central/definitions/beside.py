@@ -13,21 +13,20 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from redoubt import children
 from redoubt.central.definitions.work import Exported, ToExport
 from redoubt.definitions.durable import writing
-from redoubt.definitions.library import Library
 
 
 class Beside:
     """Files by digest, below ``data``."""
 
-    def __init__(self, data: Path, library: Library) -> None:
+    def __init__(self, data: Path) -> None:
         self._data = data
-        self._library = library
         self._streams = data / "streams"
         self._upstream = data / "upstream"
         self._exporting: dict[str, asyncio.Lock] = {}
@@ -39,7 +38,6 @@ class Beside:
                 folder.mkdir(parents=True, exist_ok=True)
         for draft in (*self._streams.glob(".*"), *self._upstream.glob("*/.*")):
             draft.unlink(missing_ok=True)
-        self.sweep()
 
     def stream_place(self, digest: str) -> Path:
         """Where a snapshot's stream is, or will be."""
@@ -71,9 +69,9 @@ class Beside:
                     member.unlink()
         return place
 
-    def sweep(self) -> None:
-        """Remove what belongs to snapshots that are no longer on the shelf."""
-        on_shelf = {_hex(item.entry.digest) for item in self._library.list()}
+    def sweep(self, digests: Iterable[str]) -> None:
+        """Remove what belongs to other snapshots than these."""
+        on_shelf = {_hex(digest) for digest in digests}
         for file in self._streams.iterdir():
             if not file.name.startswith(".") and file.name.partition(".")[0] not in on_shelf:
                 file.unlink(missing_ok=True)

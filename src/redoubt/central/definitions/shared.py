@@ -51,7 +51,7 @@ _log = structlog.get_logger("definitions")
 
 
 class Shared:
-    """Keeps the shelf below ``data`` at what the database says. ``switched`` is told of each change here.
+    """Keeps the shelf below ``data`` at what the database says. ``switched`` is told of each step on the way.
 
     ``starter`` is the bundle that is put on an empty shelf where the database has none; ``beside`` the files beside it.
     """
@@ -77,7 +77,7 @@ class Shared:
         self._starter = starter
         self._interval = interval
         self._seen = 0
-        self._said: Said | None = None
+        self.said: Said | None = None  # what the database said last; the shelf here follows
         self._here = asyncio.Lock()  # of whoever changes this replica's folder
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -183,22 +183,22 @@ class Shared:
                 raise
 
     async def _tell_trust(self) -> None:
-        assert self._said is not None
+        assert self.said is not None
         now = self._library.trust.contents()
-        if now != self._said.trust:
-            await self.store.change_trust(self._said.trust, now)
+        if now != self.said.trust:
+            await self.store.change_trust(self.said.trust, now)
             self._seen = 0
             self._wake.set()
 
     async def _decide(self, connection: Connection, state: State, files: list[NewFile]) -> None:
-        assert self._said is not None
+        assert self.said is not None
         try:
             await self.store.change(
                 connection,
                 state,
                 files,
-                trusted=self._said.trusted,
-                trust=(self._said.trust, self._library.trust.contents()),
+                trusted=self.said.trusted,
+                trust=(self.said.trust, self._library.trust.contents()),
             )
             await self._caught_up()
         except BaseException:
@@ -233,7 +233,8 @@ class Shared:
             said = await self.store.read()
             if said is None:
                 return False
-            self._said = said
+            self.said = said
+            await self._switched()
             await asyncio.to_thread(self._library.trust.restore, said.trust)
             state = said.state
             first = [row for row in said.files if row.digest == state.active]
@@ -242,6 +243,7 @@ class Shared:
             for rows in (first, rest):
                 if not await self._fetched(rows):
                     break  # changed meanwhile
+                await self._switched()
                 await self._adopt(state, rows)
             else:
                 self._seen = said.generation

@@ -24,17 +24,20 @@ from redoubt.central.definitions.beside import Beside
 from redoubt.central.definitions.shared import Shared
 from redoubt.central.definitions.work import WORK, Became, Differs, ToCompare, ToImport, became
 from redoubt.central.notices import Notices
+from redoubt.central.refusals import Unavailable
 from redoubt.central.store import Connection, Pool
 from redoubt.central.store.definitions_shared import SharedDefinitions
 from redoubt.definitions.durable import writing
-from redoubt.definitions.library import Library, Shelved
-from redoubt.definitions.shelf import Event
+from redoubt.definitions.library import Library
+from redoubt.definitions.shelf import Entry, State
 from redoubt.definitions.trust import STARTER_ROOT, TrustedRoot
-from redoubt.errors import Busy, DefinitionsMissing, LimitExceeded, RedoubtError, UsageError
+from redoubt.errors import Busy, LimitExceeded, RedoubtError, UsageError
 
 T = TypeVar("T")
 
 _BLOCK = 1 << 20
+#: Seconds for which who asks for a stream waits until it is here.
+_ARRIVES = 20.0
 #: The largest upload: StackRox's own has about 0.4 GB, a bundle of ours less.
 LARGEST = 8 << 30
 
@@ -60,7 +63,7 @@ class Definitions:
         self._uploading = False
         self._changed = asyncio.Condition()
         self.library = Library(data)
-        self._beside = Beside(data, self.library)
+        self._beside = Beside(data)
         bundle = STARTER_ROOT.with_name("starter.zip")
         self._starter = bundle if starter and bundle.is_file() else None
         self.shared: Shared | None = None
@@ -75,6 +78,7 @@ class Definitions:
         for left in self._uploads.iterdir():
             left.unlink(missing_ok=True)
         self._beside.prepare()
+        self._sweep()
         if self.shared is not None:
             await self.shared.start()
         elif self._starter is not None and self.active() is None:
@@ -91,15 +95,16 @@ class Definitions:
         """Whether an upload is under way, on this replica or another one."""
         return self._uploading or (self.shared is not None and await self.shared.store.under_way())
 
-    def active(self) -> Shelved | None:
-        """The active snapshot, or None where nothing was ever imported."""
-        with suppress(DefinitionsMissing):
-            return self.library.info()
-        return None
+    def state(self) -> State:
+        """What is on the shelf. Of replicas: on all of them, or on its way here (``stream_file`` waits for it)."""
+        if self.shared is not None and self.shared.said is not None:
+            return self.shared.said.state
+        return self.library.state()
 
-    def history(self) -> tuple[Event, ...]:
-        """Every change of what is active, oldest first."""
-        return self.library.history()
+    def active(self) -> Entry | None:
+        """The active snapshot's entry, or None where nothing was ever imported."""
+        state = self.state()
+        return state.entries.get(state.active)
 
     async def wait_for_change(self, known: str) -> str:
         """The active digest (empty: none), as soon as it is another than ``known``."""
@@ -110,8 +115,7 @@ class Definitions:
 
     def digest(self) -> str:
         """The active snapshot's digest; empty where nothing was ever imported."""
-        active = self.active()
-        return active.entry.digest if active else ""
+        return self.state().active
 
     # What changes it
 
@@ -206,9 +210,13 @@ class Definitions:
             return became(entry, previous=previous, already_active=entry.digest == previous)
 
     async def _tell(self) -> None:
-        self._beside.sweep()
+        self._sweep()
         async with self._changed:
             self._changed.notify_all()
+
+    def _sweep(self) -> None:
+        shelf = {item.entry.digest for item in self.library.list()}
+        self._beside.sweep(shelf | self.state().entries.keys())
 
     # What is asked of it
 
@@ -227,7 +235,17 @@ class Definitions:
 
     async def stream_file(self, digest: str) -> Path:
         """The file with a snapshot's compressed stream, made when first asked for."""
-        return await self._beside.stream(self.library.info(digest).entry.digest)
+        digest = self.state().find(digest).digest
+        place = self._beside.stream_place(digest)
+        if self.shared is not None:
+            # It is on its way here; there is no need to make it.
+            async with self._changed:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait_for(place.exists), _ARRIVES)
+            if not place.exists():
+                raise Unavailable("these definitions are not here yet; try again in a moment")
+            return place
+        return await self._beside.stream(digest)
 
     def upstream_bundle(self) -> Path | None:
         """The file of StackRox's that the active definitions were read from, if they were."""

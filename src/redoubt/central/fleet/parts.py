@@ -67,6 +67,7 @@ def equip(services: Services, tls: Material, definitions: Definitions) -> None:
         services.pool,
         lambda: judging.of_matcher(matcher),
         told=lambda line: _log.warning("tried again", reason=line),
+        active=definitions.digest,
     )
     services.fleet = fleet
     services.parts.append(Following(fleet, matcher, definitions))

@@ -48,7 +48,8 @@ class Fleet:
     """The background work: follows the active definitions, judges what is new, keeps the counts.
 
     A part of Central (``start``, ``stop``). ``wake`` it when definitions were switched or an image was put;
-    it looks by itself every half a minute. ``told`` hears what went wrong; the work is tried again.
+    it looks by itself every half a minute. ``told`` hears what went wrong; the work is tried again. ``active`` gives the
+    digest of the definitions that are active at Central: a Matcher that is behind does not take the fleet back.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Fleet:
         *,
         workers: int = 2,
         told: Callable[[str], None] | None = None,
+        active: Callable[[], str] = lambda: "",
     ) -> None:
         self.images = FleetStore(pool)
         self._work = FleetWork(pool)
@@ -65,6 +67,7 @@ class Fleet:
         self._judges = judges
         self._workers = workers
         self._told = told or (lambda line: None)
+        self._active = active
         self._awake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -87,7 +90,8 @@ class Fleet:
         outcome = None
         async with self._judges() as judge:
             definitions, done = await self._work.state()
-            if definitions != judge.info.digest or not done:
+            behind = "" != self._active() == definitions != judge.info.digest
+            if (definitions != judge.info.digest or not done) and not behind:
                 outcome = await self.run(judge)
             else:
                 await self._judge_all(judge)

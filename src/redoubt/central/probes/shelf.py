@@ -16,10 +16,9 @@ import asyncio
 import fcntl
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -31,9 +30,8 @@ from redoubt.central.refusals import FailedPrecondition, InvalidArgument
 from redoubt.central.store.probes import Kept, New, ProbeStore, Totals
 from redoubt.definitions.durable import sync_directory, writing
 from redoubt.errors import Busy
+from redoubt.tasks import to_the_end
 from redoubt.wire.failures import Unimplemented
-
-T = TypeVar("T")
 
 _BLOCK = 1 << 20
 #: Uploads at once.
@@ -150,8 +148,8 @@ class Probes:
             self._uploads.add(body)
             try:
                 arrived = await self._arrive(chunks, body)
-                await _to_the_end(asyncio.to_thread(synced, folder))
-                return await _to_the_end(self._commit(arrived, by))
+                await to_the_end(asyncio.to_thread(synced, folder))
+                return await to_the_end(self._commit(arrived, by))
             finally:
                 self._uploads.discard(body)
                 body.close()
@@ -160,7 +158,7 @@ class Probes:
         """Remove a version's files, or with ``name`` that one; how many there were, and their bytes."""
         async with self.store.changing() as changing:
             gone = await changing.delete(version, name)
-        await _to_the_end(self._forget([row.sha256 for row in gone]))
+        await to_the_end(self._forget([row.sha256 for row in gone]))
         return Totals(len(gone), sum(row.size for row in gone))
 
     # Inside
@@ -201,9 +199,9 @@ class Probes:
         async for chunk in chunks:
             held += chunk
             if len(held) >= _BLOCK:
-                await _to_the_end(asyncio.to_thread(body.feed, held))
+                await to_the_end(asyncio.to_thread(body.feed, held))
                 held = bytearray()
-        await _to_the_end(asyncio.to_thread(body.feed, held))
+        await to_the_end(asyncio.to_thread(body.feed, held))
         return body.finish()
 
     async def _commit(self, arrived: list[Arrived], by: str) -> Stored:
@@ -252,15 +250,3 @@ class Probes:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(folder, ignore_errors=True)
                     _log.info("an upload that was not finished is removed", folder=folder.name)
-
-
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` gives. Who is cancelled meanwhile waits for its end first: it changes files that are about to go."""
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # seen
-        raise

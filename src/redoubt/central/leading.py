@@ -1,0 +1,89 @@
+"""Work in the background that one replica does, and another one takes over when that one ends.
+
+A session that holds a lock leads. Whoever is killed loses it at once; whose machine is gone loses it when PostgreSQL notices,
+which takes less than a minute (``postgres.pool`` sets keepalives). Where only the session is cut, two may be at it for a moment:
+what is led has to bear that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Protocol
+
+import asyncpg
+import structlog
+
+from redoubt import tasks
+from redoubt.central.store import Connection, Pool
+from redoubt.errors import RedoubtError
+from redoubt.postgres.locks import held
+
+#: Seconds between two looks whether nobody leads, and between two whether we still do.
+EVERY, _PING = 5.0, 5.0
+
+_log = structlog.get_logger("leading")
+
+
+class Part(Protocol):
+    """What is led."""
+
+    async def start(self) -> None: ...
+
+    def stop(self) -> Coroutine[Any, Any, None]: ...
+
+
+class Led:
+    """A part of Central that runs ``part`` as long as this replica holds the advisory lock ``number``."""
+
+    def __init__(self, pool: Pool, number: int, part: Part, *, every: float = EVERY) -> None:
+        self._pool = pool
+        self._number = number
+        self._part = part
+        self._every = every
+        self._task: asyncio.Task[None] | None = None
+        self.leads = False
+
+    async def start(self) -> None:
+        """Begin to look whether nobody leads."""
+        self._task = asyncio.create_task(self._run(), name="leading")
+
+    async def stop(self) -> None:
+        """Lead no more; what is led has ended when this returns."""
+        if self._task is not None:
+            await tasks.end(self._task)
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with self._pool.acquire() as connection, held(connection, self._number) as leads:
+                    if leads:
+                        await self._lead(connection)
+            except (
+                RedoubtError,
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+            ) as error:
+                _log.debug("not leading", reason=type(error).__name__)
+            await asyncio.sleep(self._every * random.uniform(0.5, 1))  # noqa: S311  # spreads load
+
+    async def _lead(self, connection: Connection) -> None:
+        ended = asyncio.Event()
+        connection.add_termination_listener(lambda *_: ended.set())
+        try:
+            self.leads = True
+            await self._part.start()
+            while not ended.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), _PING)
+                    return
+                # A connection whose other end is gone without a word would seem alive for ever.
+                await connection.fetchval("SELECT 1", timeout=_PING)
+        finally:
+            self.leads = False
+            await tasks.to_the_end(self._part.stop())
