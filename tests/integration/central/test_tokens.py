@@ -140,13 +140,16 @@ def test_forged_tokens_are_refused(migrated: Migrated, tmp_path: Path) -> None:
         header, claims, signature = token.split(".")
         known = jwt.get_unverified_header(token)["kid"]
         told = json.loads(base64.urlsafe_b64decode(claims + "=="))
-        key, public = Ed25519PrivateKey.generate(), next(iter(central.auth.tokens._public.values()))
+        key, public = (
+            Ed25519PrivateKey.generate(),
+            next(iter((await central.auth.tokens._current()).public.values())),
+        )
         pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
         def encoded(value: dict[str, object]) -> str:
             return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
-        mine = central.auth.tokens._signing
+        mine = (await central.auth.tokens._current()).signing
         assert mine is not None
 
         def signed(**changed: object) -> str:
@@ -338,5 +341,86 @@ def test_replicas_that_start_at_once_end_with_one_key(migrated: Migrated, tmp_pa
         assert sum(bool(central.printed) for central in centrals) == 1
         for central in centrals:
             await central.__aexit__()
+
+    asyncio.run(whole())
+
+
+def test_the_key_that_signs_is_replaced_and_its_tokens_stay_or_end_as_was_asked(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    url = migrated(MIGRATIONS)
+
+    async def whole() -> None:
+        async with Central(url, tmp_path) as one, Central(url, tmp_path) as two:
+            first = await one.token("Admin")
+            assert await status(two, first) == 200
+            answer = await one.http.post("/v1/signingkeys/replace", json={}, auth=ADMIN)
+            assert answer.status_code == 200, answer.text
+            assert [(key["signs"], key["tokens"]) for key in answer.json()["keys"]] == [(True, 0), (False, 1)]
+            assert answer.json()["shortened"] == 0
+            assert await status(one, first) == await status(two, first) == 200
+            # The former key signs no more, whoever still has it in memory, and is nowhere else.
+            assert await one.pool.fetchval("SELECT count(*) FROM signing_keys WHERE sealed IS NOT NULL") == 1
+            second = await two.token("Admin")
+            keys = [jwt.get_unverified_header(token)["kid"] for token in (first, second)]
+            assert [key["id"] for key in answer.json()["keys"]] == keys[::-1]
+
+            answer = await two.http.post("/v1/signingkeys/replace", json={"graceHours": 1}, auth=ADMIN)
+            assert answer.json()["shortened"] == 2
+            ends = [datetime.fromisoformat(key["lastExpiration"]) for key in answer.json()["keys"][1:]]
+            assert all(timedelta(minutes=59) < end - datetime.now(UTC) < timedelta(hours=1) for end in ends)
+            third = await one.token("Admin")
+            assert [await status(one, each) for each in (first, second, third)] == [200, 200, 200]
+
+            answer = await two.http.post("/v1/signingkeys/replace", json={"graceHours": 0}, auth=ADMIN)
+            assert answer.json()["shortened"] == 3
+            assert [await status(two, each) for each in (first, second, third)] == [401, 401, 401]
+            async with asyncio.timeout(30):  # until the other replica has heard of it
+                while [await status(one, each) for each in (first, second, third)] != [401, 401, 401]:
+                    await asyncio.sleep(0.005)
+            assert await status(one, await two.token("Admin")) == 200
+
+            await one.pool.execute(
+                "UPDATE api_tokens SET expiration = now() - interval '2 days' WHERE key <> ''"
+            )
+            await one.auth.upkeep()
+            assert await one.pool.fetchval("SELECT count(*) FROM signing_keys") == 1
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize(
+    "body", [{"graceHours": -1}, {"graceHours": 1e9}, {"graceHours": "soon"}, {"grace": 1}]
+)
+def test_a_grace_that_cannot_be_meant_replaces_no_key(
+    migrated: Migrated, tmp_path: Path, body: dict[str, object]
+) -> None:
+    async def work(central: Central) -> None:
+        answer = await central.http.post("/v1/signingkeys/replace", json=body, auth=ADMIN)
+        assert answer.status_code == 400
+        assert await central.pool.fetchval("SELECT count(*) FROM signing_keys") == 1
+
+    run(migrated(MIGRATIONS), tmp_path, work)
+
+
+def test_tokens_that_are_made_while_keys_are_replaced_are_accepted(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    url = migrated(MIGRATIONS)
+
+    async def whole() -> None:
+        async with Central(url, tmp_path) as one, Central(url, tmp_path) as two:
+
+            async def replace() -> None:
+                for _ in range(5):
+                    answer = await one.http.post("/v1/signingkeys/replace", json={}, auth=ADMIN)
+                    assert answer.status_code == 200
+
+            async def make(central: Central) -> list[str]:
+                return [await central.token("Admin") for _ in range(10)]
+
+            _, *made = await asyncio.gather(replace(), make(one), make(two))
+            for token in (token for tokens in made for token in tokens):
+                assert await status(one, token) == await status(two, token) == 200
 
     asyncio.run(whole())

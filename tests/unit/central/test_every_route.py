@@ -150,6 +150,8 @@ TABLE: dict[str, frozenset[str]] = {
     "POST /v1/probeupload/getexisting": ADMINISTRATORS,
     "POST /v1/roles/{name:str}": ADMIN,
     "POST /v1/secretkeys/renew": ADMIN,
+    "GET /v1/signingkeys": INTEGRATION_READERS,
+    "POST /v1/signingkeys/replace": ADMIN,
     "POST /v1/simpleaccessscopes": ADMIN,
     "POST /v1/watchedimages": ADMIN,
     "PUT /v1/auth/password": KNOWN,

@@ -29,7 +29,7 @@ from redoubt.central.api.probes import KernelObjectController, ProbeController, 
 from redoubt.central.api.roles import AccessScopeController, PermissionSetController, RoleController
 from redoubt.central.api.sboms import ImageSbomController, SbomController
 from redoubt.central.api.system import SystemController
-from redoubt.central.api.tokens import TokenController
+from redoubt.central.api.tokens import SigningKeyController, TokenController
 
 ALL: list[ControllerRouterHandler] = [
     AccessScopeController,
@@ -58,6 +58,7 @@ ALL: list[ControllerRouterHandler] = [
     RoxctlLoginController,
     SbomController,
     ScannerDefinitionsController,
+    SigningKeyController,
     SystemController,
     TokenController,
     VulnDefinitionsController,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -14,12 +15,16 @@ from redoubt.central.api.given import Call, Empty, Given
 from redoubt.central.auth.access import resolved_in
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.roles import NONE, Access, Resource, excess
+from redoubt.central.auth.tokens import LONGEST_GRACE
 from redoubt.central.refusals import InvalidArgument, NotFound
+from redoubt.central.services import Services
 from redoubt.central.store.tokens import Token
 
 _READ = allow(Resource.INTEGRATION, Access.READ)
 _REVOKE = allow(Resource.INTEGRATION, Access.READ_WRITE)
 _ISSUE = allow((Resource.ACCESS, Access.READ), (Resource.INTEGRATION, Access.READ_WRITE))
+
+_REPLACE = allow((Resource.ACCESS, Access.READ_WRITE), (Resource.INTEGRATION, Access.READ_WRITE))
 
 
 class GenerateToken(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -61,6 +66,29 @@ class AllowedRoles(msgspec.Struct, frozen=True, rename="camel"):
     """The roles that the caller may give to a token."""
 
     role_names: list[str]
+
+
+class ReplaceKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """``graceHours``: how long tokens that the former key signed stay in force at most; null: until they end."""
+
+    grace_hours: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_GRACE.days * 24)] | None = None
+
+
+class SigningKeyMetadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A key. ``tokens`` in force were signed by it; the last of them ends at ``lastExpiration``."""
+
+    id: str
+    created_at: datetime
+    signs: bool
+    tokens: int
+    last_expiration: datetime | None
+
+
+class SigningKeys(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The key that signs first. ``shortened``: how many tokens end earlier by what was asked."""
+
+    keys: list[SigningKeyMetadata]
+    shortened: int = 0
 
 
 class TokenController(Controller):
@@ -112,6 +140,38 @@ class TokenController(Controller):
         """For good, and at once."""
         await services.auth.tokens.revoke(id)
         return Empty()
+
+
+class SigningKeyController(Controller):
+    """The keys that sign tokens. Not one of the original's paths."""
+
+    path = "/v1/signingkeys"
+    tags = ("API tokens",)
+
+    @get(opt=_READ, summary="The keys that sign tokens")
+    async def all(self, services: Given) -> SigningKeys:
+        """The one that signs, and those whose tokens are still in force."""
+        return SigningKeys(keys=await _keys(services))
+
+    @post("/replace", opt=_REPLACE, status_code=200, summary="Sign tokens with a new key")
+    async def replace(self, services: Given, data: JSONBody[ReplaceKey]) -> SigningKeys:
+        """On every replica. The former key's private half is gone for good; its tokens stay in force as is asked."""
+        grace = None if data.grace_hours is None else timedelta(hours=data.grace_hours)
+        shortened = await services.auth.tokens.replace_key(grace)
+        return SigningKeys(keys=await _keys(services), shortened=shortened)
+
+
+async def _keys(services: Services) -> list[SigningKeyMetadata]:
+    return [
+        SigningKeyMetadata(
+            id=key.id,
+            created_at=key.created_at,
+            signs=key.signs,
+            tokens=key.tokens,
+            last_expiration=key.last,
+        )
+        for key in await services.auth.tokens.store.key_facts()
+    ]
 
 
 def _metadata(token: Token) -> TokenMetadata:

@@ -6,6 +6,7 @@ never taken from the token. A token that the database does not know is no token.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
@@ -17,15 +18,16 @@ from redoubt.central.auth.access import Roles, no_more_than
 from redoubt.central.auth.caller import Caller, Kind
 from redoubt.central.auth.secrets import Sealer
 from redoubt.central.notices import Notices, Remembered
-from redoubt.central.refusals import InvalidArgument, NotFound, Unauthenticated
+from redoubt.central.refusals import Aborted, InvalidArgument, NotFound, Unauthenticated, Unavailable
 from redoubt.central.store.sealed import context
-from redoubt.central.store.tokens import TOPIC, SigningKey, Token, TokenStore
+from redoubt.central.store.tokens import KEYS_TOPIC, TOPIC, SigningKey, Token, TokenStore
 
 ISSUER = "redoubt-central"
 AUDIENCE = "redoubt"
 DEFAULT_DAYS = 365
 LONGEST_NAME = 200
 MOST_ROLES = 50
+LONGEST_GRACE = timedelta(days=3650)
 
 _MOST = 10_000
 _ALGORITHM = "EdDSA"
@@ -40,15 +42,29 @@ class Tokens:
         self._roles = roles
         self._sealer = sealer
         self._known: Remembered[UUID, Token | None] = Remembered(notices, TOPIC)
-        self._public: dict[str, Ed25519PublicKey] = {}
+        self._keys: Remembered[str, _Keys] = Remembered(notices, KEYS_TOPIC)
         #: Tokens (their SHA-256) whose signature was right, so that it is not computed on every call.
         self._right: dict[bytes, UUID] = {}
-        self._signing: tuple[str, Ed25519PrivateKey] | None = None
+        notices.on(KEYS_TOPIC, lambda _: self._right.clear())
 
     async def prepare(self) -> None:
         """At start: have a key that signs. Raises ``UnreadableInput`` where it was sealed with other keys."""
         await self.store.first_key(self._make)
         await self._load()
+
+    async def replace_key(self, grace: timedelta | None) -> int:
+        """Sign with a new key from now on, on every replica; the former one's private half is gone for good.
+
+        Tokens that it signed stay in force until they end, or with ``grace`` for that long at most; how many end
+        earlier for that.
+        """
+        if grace is not None and not timedelta() <= grace <= LONGEST_GRACE:
+            raise InvalidArgument(f"a grace is of 0 to {LONGEST_GRACE.days} days")
+        ended = await self.store.replace_key(self._make(), grace)
+        self._keys.forget()
+        self._known.forget()
+        self._right.clear()
+        return ended
 
     async def issue(
         self, caller: Caller, name: str, roles: list[str], expiration: datetime | None
@@ -78,9 +94,14 @@ class Tokens:
             expiration=ends,
             revoked=False,
         )
-        text = self._sign(token)
-        await self.store.add(token)
-        return text, token
+        # Another replica may replace the key meanwhile.
+        for _ in range(10):
+            identifier, key = (await self._current()).signing
+            text = _signed(token, identifier, key)
+            if await self.store.add(token, identifier):
+                return text, token
+            self._keys.forget()
+        raise Aborted("the key that signs tokens is being replaced; try again")
 
     async def check(self, token: str) -> Caller:
         """Who holds it. Raises ``Unauthenticated``."""
@@ -110,30 +131,15 @@ class Tokens:
             raise NotFound(f"there is no token {identifier}")
         self._known.forget()
 
-    def _sign(self, token: Token) -> str:
-        if self._signing is None:
-            raise RuntimeError("tokens were not prepared")
-        identifier, key = self._signing
-        claims = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
-            "jti": str(token.id),
-            "iat": int(token.issued_at.timestamp()),
-            "exp": int(token.expiration.timestamp()),
-            "name": token.name,
-            "roles": token.roles,
-        }
-        return jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"kid": identifier})
-
     async def _verified(self, token: str) -> UUID:
         """The identifier of a token that we have signed and that has not ended."""
         try:
             named = jwt.get_unverified_header(token).get("kid")
-            key = self._public.get(named) if isinstance(named, str) else None
+            key = (await self._current()).public.get(named) if isinstance(named, str) else None
             if key is None and isinstance(named, str) and len(named) == 32:
                 # Another replica may have a newer key. Strangers who name keys cost a small question each.
-                await self._load()
-                key = self._public.get(named)
+                self._keys.forget()
+                key = (await self._current()).public.get(named)
             if key is None:
                 raise Unauthenticated(_REFUSED)
             claims = jwt.decode(
@@ -160,13 +166,39 @@ class Tokens:
             sealed=self._sealer.seal(key.private_bytes_raw(), _context(identifier)),
         )
 
-    async def _load(self) -> None:
+    async def _current(self) -> _Keys:
+        return await self._keys.get("", self._load)
+
+    async def _load(self) -> _Keys:
         keys = await self.store.keys()
-        self._right.clear()
-        self._public = {key.id: Ed25519PublicKey.from_public_bytes(key.public) for key in keys}
-        if keys and (self._signing is None or self._signing[0] != keys[0].id):
-            private = self._sealer.open(keys[0].sealed, _context(keys[0].id))
-            self._signing = keys[0].id, Ed25519PrivateKey.from_private_bytes(private)
+        if not keys or keys[0].sealed is None:
+            raise Unavailable("there is no key that signs tokens; start this Central anew")
+        private = self._sealer.open(keys[0].sealed, _context(keys[0].id))
+        return _Keys(
+            {key.id: Ed25519PublicKey.from_public_bytes(key.public) for key in keys},
+            (keys[0].id, Ed25519PrivateKey.from_private_bytes(private)),
+        )
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """Public keys by identifier, and the one that signs."""
+
+    public: dict[str, Ed25519PublicKey]
+    signing: tuple[str, Ed25519PrivateKey]
+
+
+def _signed(token: Token, identifier: str, key: Ed25519PrivateKey) -> str:
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "jti": str(token.id),
+        "iat": int(token.issued_at.timestamp()),
+        "exp": int(token.expiration.timestamp()),
+        "name": token.name,
+        "roles": token.roles,
+    }
+    return jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"kid": identifier})
 
 
 def _context(identifier: str) -> str:

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
 from redoubt.central.notices import tell
-from redoubt.central.store import Store, affected, one, several
+from redoubt.central.store import Connection, Store, affected, one, several
 
 TOPIC = "tokens"
+KEYS_TOPIC = "signing_keys"
 _LOCK = 0x746F6B656E73  # "tokens"
 
 
 class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A public key as 32 bytes, and its private one, sealed."""
+    """A public key as 32 bytes, and its private one, sealed; None: it signs no more."""
 
     id: str
     public: bytes
-    sealed: bytes
+    sealed: bytes | None
+
+
+class KeyFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as people see it. ``tokens`` are those in force that it signed; the last of them ends at ``last``."""
+
+    id: str
+    created_at: datetime
+    signs: bool
+    tokens: int
+    last: datetime | None
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,35 +55,65 @@ class TokenStore(Store):
     async def keys(self) -> list[SigningKey]:
         """All keys, the one that signs first."""
         rows = await self._pool.fetch(
-            "SELECT id, public, sealed FROM signing_keys ORDER BY created_at DESC, id"
+            "SELECT id, public, sealed FROM signing_keys ORDER BY sealed IS NULL, created_at DESC, id"
         )
         return several(SigningKey, rows)
+
+    async def key_facts(self) -> list[KeyFacts]:
+        """What people may know of the keys, the one that signs first."""
+        rows = await self._pool.fetch(
+            "SELECT k.id, k.created_at, k.sealed IS NOT NULL AS signs, count(t.id) AS tokens, max(t.expiration) AS last"
+            " FROM signing_keys k LEFT JOIN api_tokens t ON t.key = k.id AND NOT t.revoked AND t.expiration > now()"
+            " GROUP BY k.id ORDER BY k.sealed IS NULL, k.created_at DESC, k.id"
+        )
+        return several(KeyFacts, rows)
+
+    async def replace_key(self, new: SigningKey, grace: timedelta | None) -> int:
+        """Sign with ``new`` from now on; what is left of the former key is its public half. Every replica is told.
+
+        ``grace``: tokens that other keys signed end after that at the latest; how many these are.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute("UPDATE signing_keys SET sealed = NULL")
+            await _add_key(connection, new)
+            tag = await connection.execute(
+                "UPDATE api_tokens SET expiration = now() + $1::interval, noticed = false"
+                " WHERE NOT revoked AND expiration > now() + $1::interval",
+                grace,
+            )
+            await tell(connection, KEYS_TOPIC)
+            await tell(connection, TOPIC)
+        return affected(tag)
+
+    async def forget_keys(self) -> None:
+        """Drop keys that sign no more and of whose tokens none is left."""
+        await self._pool.execute(
+            "DELETE FROM signing_keys k WHERE sealed IS NULL"
+            " AND NOT EXISTS (SELECT FROM api_tokens t WHERE t.key = k.id)"
+        )
 
     async def first_key(self, make: Callable[[], SigningKey]) -> None:
         """Add what ``make`` gives where there is no key; replicas that start at once end with one."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             if not await connection.fetchval("SELECT true FROM signing_keys LIMIT 1"):
-                key = make()
-                await connection.execute(
-                    "INSERT INTO signing_keys (id, public, sealed) VALUES ($1, $2, $3)",
-                    key.id,
-                    key.public,
-                    key.sealed,
-                )
+                await _add_key(connection, make())
 
-    async def add(self, token: Token) -> None:
-        """Remember a token that is about to be handed out."""
-        await self._pool.execute(
-            "INSERT INTO api_tokens (id, name, roles, issued_by, issued_at, expiration)"
-            " VALUES ($1, $2, $3, $4, $5, $6)",
+    async def add(self, token: Token, key: str) -> bool:
+        """Remember a token that is about to be handed out; False where its ``key`` no longer signs."""
+        tag = await self._pool.execute(
+            "INSERT INTO api_tokens (id, name, roles, issued_by, issued_at, expiration, key)"
+            " SELECT $1, $2, $3, $4, $5, $6, id FROM signing_keys WHERE id = $7 AND sealed IS NOT NULL FOR SHARE",
             token.id,
             token.name,
             token.roles,
             token.issued_by,
             token.issued_at,
             token.expiration,
+            key,
         )
+        return affected(tag) == 1
 
     async def get(self, identifier: UUID) -> Token | None:
         """A token by its identifier."""
@@ -110,3 +151,9 @@ class TokenStore(Store):
             f" AND expiration - issued_at > interval '2 days' RETURNING {_COLUMNS}"
         )
         return several(Token, rows)
+
+
+async def _add_key(connection: Connection, key: SigningKey) -> None:
+    await connection.execute(
+        "INSERT INTO signing_keys (id, public, sealed) VALUES ($1, $2, $3)", key.id, key.public, key.sealed
+    )
