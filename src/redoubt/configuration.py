@@ -7,8 +7,9 @@ are errors that name the place. Knows no setting.
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -20,6 +21,8 @@ Settings = TypeVar("Settings", bound=msgspec.Struct)
 Value: TypeAlias = object
 
 _LIMIT = 1_000_000
+#: After the prefix: names the file itself (``--config``), and is no setting.
+_FILE = "CONFIG"
 
 
 def load(
@@ -43,6 +46,31 @@ def load(
         return _convert(kind, values, strict=False)
     except msgspec.ValidationError as error:
         raise UsageError(f"settings: {_reason(error)}") from None
+
+
+def given(
+    kind: type[Settings], said: Iterable[str], secret: frozenset[str] = frozenset()
+) -> dict[str, Value]:
+    """``NAME=VALUE`` of a command line, as ``flags``; values are written as in variables.
+
+    Raises ``UsageError``, also for what is ``secret``: a command line is seen by everybody on the machine.
+    """
+    fields: dict[str, Value] = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    values: dict[str, Value] = {}
+    for text in said:
+        written, equals, value = text.partition("=")
+        name = written.strip().replace("-", "_")
+        if not equals:
+            raise UsageError(f"--set {text[:100]}: write NAME=VALUE")
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"--set {written[:100]}: no such setting{meant}")
+        if name in secret:
+            raise UsageError(f"--set {name}: others can read a command line; use the environment or the file")
+        values[name] = _parsed(fields[name], value.strip())
+        _one(kind, f"--set {name}", name, values[name])
+    return values
 
 
 def _file(kind: type[Settings], path: Path) -> dict[str, Value]:
@@ -83,18 +111,13 @@ def _environment(
     values: dict[str, Value] = {}
     fields: dict[str, Value] = {field.name: field.type for field in msgspec.structs.fields(kind)}
     for name in environment:
-        if name.startswith(prefix) and name.removeprefix(prefix).lower() not in fields:
+        known = name.removeprefix(prefix).lower() in fields or name == prefix + _FILE
+        if name.startswith(prefix) and not known:
             raise UsageError(f"{name}: no such setting")
     for name, wanted in fields.items():
         for variable in (prefix + name.upper(), *aliases.get(name, ())):
             if text := _text(variable, environment.get(variable, "")):
-                value = (
-                    _listed(text)
-                    if wanted == list[str]
-                    else _flag(text)
-                    if wanted in (bool, bool | None)
-                    else text
-                )
+                value = _parsed(wanted, text)
                 _one(kind, variable, name, value)
                 values[name] = value
                 break
@@ -128,6 +151,13 @@ def _path(kind: type, value: Value) -> Value:
     if kind is Path and isinstance(value, str | Path):
         return Path(value)
     raise TypeError(f"Expected {kind.__name__}, got {type(value).__name__}")
+
+
+def _parsed(wanted: Value, text: str) -> Value:
+    """A variable's text as its field wants it, as far as msgspec does not do that itself."""
+    if wanted == list[str]:
+        return _listed(text)
+    return _flag(text) if wanted in (bool, bool | None) else text
 
 
 def _listed(text: str) -> list[str]:

@@ -74,6 +74,17 @@ class NetworkError(RedoubtError):
     exit_code = EXIT_NETWORK
 
 
+class TryLater(NetworkError):
+    """A server answered that it cannot now, or broke off; the same may well succeed later.
+
+    ``after`` are the seconds after which it asks to come back; 0 where it does not say.
+    """
+
+    def __init__(self, message: str = "", after: float = 0.0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
 class DatabaseError(RedoubtError):
     """The database cannot be started, is not one of ours, or is another version's than this program."""
 

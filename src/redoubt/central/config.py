@@ -34,6 +34,20 @@ ALIASES: dict[str, tuple[str, ...]] = {
 SECRET = frozenset({"admin_password", "database_url"})
 
 
+#: Numbers, and what they are at least and at most.
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("login_token_seconds", 60, 30 * 86400),
+    ("scans_at_once", 1, 256),
+    ("scans_waiting", 1, 1_000_000),
+    ("scan_seconds", 1, 86400),
+    ("watch_seconds", 60, 30 * 86400),
+    ("service_patience_seconds", 0, 3600),
+    ("registry_tries", 1, 100),
+    ("registry_pause_seconds", 0, 3600),
+    ("registry_longest_pause_seconds", 0, 3600),
+)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One Central. Paths are absolute or relative to where it is started; times are in seconds."""
 
@@ -76,6 +90,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trusted_proxies: list[str] = []
     #: How long the audit log is kept.
     audit_days: int = 365
+    #: Images that are scanned at a time, and that may wait for it.
+    scans_at_once: int = 4
+    scans_waiting: int = 2000
+    #: What a scan may take, with all waiting.
+    scan_seconds: float = 3600.0
+    #: How often watched images are looked at again; the original's.
+    watch_seconds: float = 14400.0
+    #: How long an Indexer or a Matcher that is away is asked again.
+    service_patience_seconds: float = 60.0
+    #: How often a registry is asked in all that cannot answer now (429, 5xx, a connection that breaks off or stands still);
+    #: the first pause, which is doubled each time, and the longest, also of those that it asks for.
+    registry_tries: int = 5
+    registry_pause_seconds: float = 2.0
+    registry_longest_pause_seconds: float = 120.0
     log_level: str = "info"
     #: ``json`` for machines, ``console`` for people.
     log_format: str = "json"
@@ -128,8 +156,9 @@ def _checked(settings: Settings) -> Settings:
         raise UsageError(
             f"settings: definitions_store is disk or database, not {settings.definitions_store!r}"
         )
-    if not 60 <= settings.login_token_seconds <= 30 * 86400:
-        raise UsageError("settings: login_token_seconds is 60 at least and 30 days (2592000) at most")
+    for name, least, most in _RANGES:
+        if not least <= getattr(settings, name) <= most:
+            raise UsageError(f"settings: {name} is {least} at least and {most} at most")
     if settings.audit_days < 1:
         raise UsageError("settings: audit_days is at least 1")
     if settings.kernel_objects_url not in ("", "none") and not _is_url(settings.kernel_objects_url):

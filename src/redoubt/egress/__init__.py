@@ -32,7 +32,15 @@ from redoubt.egress.failures import Missing as Missing
 from redoubt.egress.failures import Unreachable as Unreachable
 from redoubt.egress.failures import Untrusted as Untrusted
 from redoubt.egress.hosts import is_own
-from redoubt.errors import AccessDenied, HostRefused, LimitExceeded, NetworkError, UnreadableInput, UsageError
+from redoubt.errors import (
+    AccessDenied,
+    HostRefused,
+    LimitExceeded,
+    NetworkError,
+    TryLater,
+    UnreadableInput,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -98,6 +106,8 @@ class Retry(msgspec.Struct, frozen=True):
     attempts: int = 5
     first: float = 0.5
     longest: float = 20.0
+    #: A server that asks to come back later than this is not waited for.
+    patience: float = MAX_RETRY_AFTER
 
     def delay(self, attempt: int, retry_after: str = "") -> float:
         """Seconds to wait after failed attempt number ``attempt`` (from 0); the server's wish comes first."""
@@ -254,8 +264,8 @@ class Client:
                     return response
                 response.close()
                 wait = retry.delay(attempt, response.header("retry-after"))
-                if last or wait > MAX_RETRY_AFTER:
-                    raise NetworkError(_gave_up(response, attempt + 1, wait))
+                if last or wait > retry.patience:
+                    raise _gave_up(response, attempt + 1, wait, retry.patience)
             time.sleep(wait)
             attempt += 1
 
@@ -389,11 +399,12 @@ def scrub(url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{path}"
 
 
-def _gave_up(response: Response, attempts: int, wait: float) -> str:
+def _gave_up(response: Response, attempts: int, wait: float, patience: float) -> TryLater:
     text = f"{response.where}: answered {response.status}"
-    if wait > MAX_RETRY_AFTER:
-        return f"{text} and asks to come back in {wait:.0f} seconds; try again then"
-    return f"{text}, {attempts} times; try again later" if attempts > 1 else text
+    after = _retry_after_seconds(response.header("retry-after")) or 0.0
+    if wait > patience:
+        return TryLater(f"{text} and asks to come back in {wait:.0f} seconds; try again then", after)
+    return TryLater(f"{text}, {attempts} times; try again later" if attempts > 1 else text, after)
 
 
 def _retry_after_seconds(text: str) -> float | None:

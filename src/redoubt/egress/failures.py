@@ -5,10 +5,10 @@ Translates the HTTP library's exceptions; makes no connection.
 
 from __future__ import annotations
 
-from redoubt.errors import NetworkError
+from redoubt.errors import NetworkError, TryLater
 
 
-class ConnectionBroken(NetworkError):
+class ConnectionBroken(TryLater):
     """The connection ended, or stood still, before the body did. What was read so far is usable."""
 
 
@@ -64,11 +64,18 @@ def certificate_failure(error: BaseException | None) -> str | None:
 
 
 def failure(error: Exception) -> type[NetworkError]:
+    """The kind of error that a failed request is."""
     import httpx
 
     if certificate_failure(error) is not None:
         return Untrusted
-    return Unreachable if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else NetworkError
+    match error:
+        case httpx.ConnectError() | httpx.ConnectTimeout():
+            return Unreachable
+        case httpx.TimeoutException() | httpx.NetworkError() | httpx.RemoteProtocolError():
+            return TryLater
+        case _:
+            return NetworkError
 
 
 def passes(error: Exception) -> bool:

@@ -18,6 +18,10 @@ ALIASES = {
 }
 
 
+#: Never shown by ``repr`` and not in a log.
+SECRET = frozenset({"database_url"})
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One Indexer or Matcher. Times are in seconds."""
 
@@ -55,9 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return None if self.host in ("", "*", "::", "0.0.0.0") else self.host  # noqa: S104
 
     def __repr__(self) -> str:
-        told = (
-            f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "database_url"
-        )
+        told = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in SECRET)
         return f"Settings({', '.join(told)})"
 
 

@@ -25,6 +25,9 @@ from redoubt.indexer.sources.registry import RegistrySource
 from redoubt.model import IndexReport, Platform
 from redoubt.scanner.store import IndexStore
 
+#: How a registry is asked here. Who asked for the image has more patience, and shows it to people.
+_RETRY = egress.Retry(attempts=3, first=0.25, longest=1.0, patience=1.0)
+
 #: Is told a layer's number, and how many of its stored bytes are read; from threads.
 Progress = Callable[[int, int, int], None]
 
@@ -167,6 +170,7 @@ def _source(asked: Asked, stack: ExitStack) -> RegistrySource:
         insecure=asked.insecure,
         policy=egress.Policy(asked.offline, asked.hosts, own=True),
         on_behalf=True,
+        retry=_RETRY,
     )
     return stack.enter_context(RegistrySource(asked.reference, reference, options))
 

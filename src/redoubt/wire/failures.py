@@ -57,6 +57,7 @@ _KINDS: dict[str, type[RedoubtError]] = {
         *(kind for kind, _ in _STATUSES),
         errors.UsageError,
         errors.HostRefused,
+        errors.TryLater,
         errors.UnreadableInput,
         errors.DefinitionsRefused,
         errors.DefinitionsStale,
@@ -80,7 +81,8 @@ def status(error: RedoubtError, code: Status | None = None) -> GRPCError:
     """The status that tells a caller of ``error``; with another code than it has of itself, where one is given."""
     code = code or next(code for kind, code in _STATUSES if isinstance(error, kind))
     kind = next((c.__name__ for c in type(error).__mro__ if c.__name__ in _KINDS), "RedoubtError")
-    return GRPCError(code, str(error)[:_LONGEST], failure_pb2.Failure(kind=kind))
+    after = error.after if isinstance(error, errors.TryLater) else 0.0
+    return GRPCError(code, str(error)[:_LONGEST], failure_pb2.Failure(kind=kind, retry_after=after))
 
 
 def error(status: GRPCError, where: str = "") -> RedoubtError:
@@ -90,6 +92,8 @@ def error(status: GRPCError, where: str = "") -> RedoubtError:
         isinstance(status.details, failure_pb2.Failure)
         and (kind := _KINDS.get(status.details.kind)) is not None
     ):
+        if kind is errors.TryLater:
+            return errors.TryLater(message, max(0.0, status.details.retry_after))
         return kind(message)
     said = f"{where}: {message}" if where and message else message or where
     if status.status is Status.DEADLINE_EXCEEDED:

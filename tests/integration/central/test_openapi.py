@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase
 from schemathesis import GenerationMode
 
 from redoubt.central.config import Settings
+from redoubt.central.images.scanning import Pace
 from redoubt.central.serving import central
 from redoubt.wire.identity import Service
 from support.centrals import PASSWORD
@@ -62,7 +63,7 @@ def served(url: str, folder: Path) -> Iterator[Served]:
     async def serve() -> None:
         async with central(settings) as running:
             assert running.services.images is not None
-            running.services.images.patience = 0.0
+            running.services.images.pace = Pace(patience=0.0, registry_tries=1)
             address.append(f"https://localhost:{running.port}")
             started.set()
             await asyncio.to_thread(stop.wait)

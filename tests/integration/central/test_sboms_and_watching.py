@@ -115,7 +115,7 @@ def test_a_watched_image_is_looked_at_again_and_its_tag_followed(
         assert await central.get("/v1/watchedimages") == {"watchedImages": [{"name": name}]}
         first = (await central.get("/v1/images"))["images"][0]
         assert central.services.images is not None
-        assert await Watching(WatchedStore(central.pool), central.services.images).look() == 0
+        assert await Watching(WatchedStore(central.pool), central.services.images, interval=600).look() == 0
         often = Watching(WatchedStore(central.pool), central.services.images, interval=0)
         pushed(registry, tmp_path, "watched:1", version="1.2-3")
         assert await often.look() == 1

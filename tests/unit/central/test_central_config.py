@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from redoubt.central.config import Settings, load
+from redoubt import configuration
+from redoubt.central.config import SECRET, Settings, load
 from redoubt.errors import UnreadableInput, UsageError
 
 
@@ -32,6 +33,7 @@ def test_flags_win_over_the_environment_over_the_file(tmp_path: Path) -> None:
         ({}, "offline", None),
         ({"ROX_ADMIN_PASSWORD": " x "}, "admin_password", "x"),
         ({"REDOUBT_CENTRAL_TRUSTED_PROXIES": "10.0.0.0/8, ::1,"}, "trusted_proxies", ["10.0.0.0/8", "::1"]),
+        ({"REDOUBT_CENTRAL_CONFIG": "read already"}, "data", Path("/var/lib/redoubt")),
         ({"REDOUBT_DATA_DIR": "/somewhere"}, "data", Path("/somewhere")),
     ],
 )
@@ -85,3 +87,47 @@ def test_secrets_are_not_shown() -> None:
     shown = repr(Settings(admin_password="geheim", database_url="postgresql://a:geheim@b/c"))
     assert "geheim" not in shown
     assert "port=8443" in shown
+
+
+def test_a_flag_sets_what_a_variable_can_and_wins() -> None:
+    said = ["scans_at_once=8", "offline=no", "trusted-proxies=10.0.0.0/8,::1", "kernel_objects_url="]
+    flags = configuration.given(Settings, said, SECRET)
+    found = load(environment={"REDOUBT_CENTRAL_SCANS_AT_ONCE": "2"}, flags=flags)
+    assert (found.scans_at_once, found.offline) == (8, False)
+    assert found.trusted_proxies == ["10.0.0.0/8", "::1"]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("scans_at_once", "write NAME=VALUE"),
+        ("scan_at_once=1", "did you mean scans_at_once"),
+        ("scans_at_once=many", "--set scans_at_once: Expected int"),
+        ("admin_password=x", "others can read a command line"),
+        ("database_url=x", "others can read a command line"),
+    ],
+)
+def test_a_flag_that_is_none_is_refused(said: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        configuration.given(Settings, [said], SECRET)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("scans_at_once", 0),
+        ("scans_at_once", 257),
+        ("scans_waiting", 0),
+        ("scan_seconds", 0),
+        ("scan_seconds", float("nan")),
+        ("watch_seconds", 59),
+        ("service_patience_seconds", -1),
+        ("registry_tries", 0),
+        ("registry_pause_seconds", -0.1),
+        ("registry_longest_pause_seconds", float("inf")),
+        ("login_token_seconds", 59),
+    ],
+)
+def test_a_number_out_of_range_is_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=name):
+        load(environment={}, flags={name: value})

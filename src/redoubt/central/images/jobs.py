@@ -26,7 +26,7 @@ class State(Enum):
 
 
 class ScanJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A scan as it is told of. ``problem`` is why it is tried again, or why it failed."""
+    """A scan as it is told of. ``problem`` is why it is tried again (at ``next_try``, while it waits), or why it failed."""
 
     id: str
     image: str
@@ -35,6 +35,7 @@ class ScanJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     progress: Progress
     tries: int
     problem: str
+    next_try: datetime | None = None
     created: datetime
     ended: datetime | None
     #: The image's id, once it is known.
@@ -55,6 +56,7 @@ class Job:
     digest: str = ""
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
     ended: datetime | None = None
+    next_try: datetime | None = None
     waiting: int = 0
     task: asyncio.Task[Kept] | None = None
 
@@ -68,6 +70,7 @@ class Job:
             progress=self.progress,
             tries=self.tries,
             problem=self.problem,
+            next_try=self.next_try,
             created=self.created,
             ended=self.ended,
             digest=self.digest,
@@ -76,3 +79,32 @@ class Job:
     def end(self, state: State, problem: str = "") -> None:
         """It is over."""
         self.state, self.problem, self.ended = state, problem, datetime.now(UTC)
+        self.next_try = None
+
+
+class Slot:
+    """The right to be worked on, one of a few. Who waits for a better moment gives it back meanwhile."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+        self._held = False
+
+    async def __aenter__(self) -> Slot:
+        await self._slots.acquire()
+        self._held = True
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._give_back()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, and then for the right."""
+        self._give_back()
+        await asyncio.sleep(seconds)
+        await self._slots.acquire()
+        self._held = True
+
+    def _give_back(self) -> None:
+        if self._held:
+            self._held = False
+            self._slots.release()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 
+from redoubt.central.config import Settings
 from redoubt.central.images.sboms import Sboms
-from redoubt.central.images.scanning import Scanning
+from redoubt.central.images.scanning import Pace, Scanning
 from redoubt.central.images.watching import Watching
 from redoubt.central.integrations.keeping import Integrations
 from redoubt.central.integrations.registries import Registries
@@ -52,7 +53,7 @@ def equip(services: Services, tls: Material, active: Callable[[], str]) -> None:
         return
     indexer, matcher = channel(settings.indexer, tls, INDEXERS), channel(settings.matcher, tls, MATCHERS)
     services.images = Scanning(
-        ImageStore(pool), Indexer(indexer), Matcher(matcher), registries, active=active
+        ImageStore(pool), Indexer(indexer), Matcher(matcher), registries, active=active, pace=_pace(settings)
     )
     fleet = FleetStore(pool)
 
@@ -60,6 +61,18 @@ def equip(services: Services, tls: Material, active: Callable[[], str]) -> None:
         await fleet.put_image(index)
 
     services.images.listeners.append(to_fleet)
-    services.watching = Watching(WatchedStore(pool), services.images)
+    services.watching = Watching(WatchedStore(pool), services.images, interval=settings.watch_seconds)
     services.sboms = Sboms(settings.data / "sboms")
     services.parts += [Channels(indexer, matcher), services.images, services.watching, services.sboms]
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(
+        at_once=settings.scans_at_once,
+        most=settings.scans_waiting,
+        limit=settings.scan_seconds,
+        patience=settings.service_patience_seconds,
+        registry_tries=settings.registry_tries,
+        registry_first=settings.registry_pause_seconds,
+        registry_longest=settings.registry_longest_pause_seconds,
+    )

@@ -11,7 +11,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -19,12 +19,12 @@ import msgspec
 import structlog
 
 from redoubt.central.images import original
-from redoubt.central.images.jobs import Job, ScanJob, State
+from redoubt.central.images.jobs import Job, ScanJob, Slot, State
 from redoubt.central.refusals import Aborted, Exhausted, NotFound
 from redoubt.central.refusals import Unavailable as NotNow
 from redoubt.central.scanners import Access, Progress
 from redoubt.central.store.images import ImageStore, Kept, Listed
-from redoubt.errors import DefinitionsMissing, RedoubtError
+from redoubt.errors import DefinitionsMissing, RedoubtError, TryLater
 from redoubt.indexer.sources.reference import ImageReference, parse_reference
 from redoubt.model import IndexReport, VulnerabilityReport
 from redoubt.postgres import pool as pools
@@ -33,18 +33,29 @@ from redoubt.wire.failures import Unavailable
 T = TypeVar("T")
 R = TypeVar("R", IndexReport, VulnerabilityReport)
 
-#: Scans that wait; one more is refused.
-_WAITING = 2000
 #: Scans that ended and are still told of.
 _TOLD = 100
-#: Seconds: for a whole scan, and for a service or the database that is away.
-_LIMIT, _PATIENCE = 3600.0, 60.0
 #: Seconds between two looks at how far a scan is, for who wants to be told.
 _TELL = 0.25
-#: Seconds before trying again, doubled each time and jittered.
-_FIRST, _LONGEST = 0.25, 8.0
-
 _log = structlog.get_logger("images")
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How much at once, and how patiently. Seconds; pauses are doubled each time and jittered."""
+
+    #: Images that are worked on, and that wait or are worked on; one more is refused.
+    at_once: int = 4
+    most: int = 2000
+    #: For a whole scan.
+    limit: float = 3600.0
+    #: How long a service that is away is asked again, and the pauses in between.
+    patience: float = 60.0
+    first: float = 0.25
+    longest: float = 8.0
+    #: How often a registry is asked that cannot answer now, and the pauses in between, or that it asks for.
+    registry_tries: int = 5
+    registry_first: float = 2.0
+    registry_longest: float = 120.0
 
 
 class Indexer(Protocol):
@@ -99,8 +110,7 @@ class Scanning:
         registries: Registries,
         *,
         active: Callable[[], str],
-        simultaneous: int = 4,
-        patience: float = _PATIENCE,
+        pace: Pace | None = None,
     ) -> None:
         self.store = store
         self.listeners: list[Listener] = []
@@ -108,9 +118,9 @@ class Scanning:
         self._matcher = matcher
         self._registries = registries
         self._active = active
-        self.patience = patience
-        self._slots = asyncio.Semaphore(simultaneous)
-        self._matching = asyncio.Semaphore(simultaneous)
+        self.pace = pace or Pace()
+        self._slots = asyncio.Semaphore(self.pace.at_once)
+        self._matching = asyncio.Semaphore(self.pace.at_once)
         self._jobs: dict[tuple[str, str, bool], Job] = {}
         self._rematches: dict[str, asyncio.Task[Kept]] = {}
         self._ended: deque[Job] = deque(maxlen=_TOLD)
@@ -195,7 +205,7 @@ class Scanning:
         for each in (key, (*key[:2], True)):
             if (found := self._jobs.get(each)) is not None:
                 return found
-        if len(self._jobs) >= _WAITING:
+        if len(self._jobs) >= self.pace.most:
             raise Exhausted(f"{len(self._jobs)} scans wait already; try again later", 30.0)
         job = Job(str(reference), force)
         job.task = asyncio.create_task(self._run(job, reference, platform))
@@ -209,14 +219,16 @@ class Scanning:
 
     async def _run(self, job: Job, reference: ImageReference, platform: str) -> Kept:
         try:
-            async with self._slots, asyncio.timeout(_LIMIT):
-                kept = await self._scanned(job, reference, platform)
+            async with Slot(self._slots) as slot, asyncio.timeout(self.pace.limit):
+                kept = await self._scanned(job, reference, platform, slot)
         except asyncio.CancelledError:
             job.end(State.CANCELLED)
             raise
         except TimeoutError:
             job.end(State.FAILED, "it took too long")
-            raise NotNow(f"the scan of {reference} took longer than {_LIMIT / 60:.0f} minutes") from None
+            raise NotNow(
+                f"the scan of {reference} took longer than {self.pace.limit / 60:.0f} minutes"
+            ) from None
         except Exception as error:
             problem = str(error) if isinstance(error, RedoubtError) else "an error that was not foreseen"
             job.end(State.FAILED, problem)
@@ -225,20 +237,19 @@ class Scanning:
         job.end(State.DONE)
         return kept
 
-    async def _scanned(self, job: Job, reference: ImageReference, platform: str) -> Kept:
+    async def _scanned(self, job: Job, reference: ImageReference, platform: str, slot: Slot) -> Kept:
         job.state = State.INDEXING
-        access = await self._registries.access(reference)
-        index = await self._indexed(job, reference, platform, access)
+        index, source = await self._indexed(job, reference, platform, slot)
         job.digest = digest = index.image.digest
         found = None if job.force else await pools.again(lambda: self.store.find(digest))
         now = datetime.now(UTC)
         if found is not None and _same(found.index, index) and found.listed.definitions == self._active():
-            listed = msgspec.structs.replace(found.listed, name=job.image, indexed=now, source=access.name)
+            listed = msgspec.structs.replace(found.listed, name=job.image, indexed=now, source=source)
             await pools.again(lambda: self.store.seen(listed))
             return _named(found, listed)
         job.state = State.MATCHING
-        report = await self._trying(job, lambda: self._matcher.match(index))
-        listed = _listed(job.image, index, report, now, access.name)
+        report = await self._trying(job, lambda: self._matcher.match(index), slot)
+        listed = _listed(job.image, index, report, now, source)
         await pools.again(lambda: self.store.put(listed, index, report))
         for tell in self.listeners:
             await pools.again(partial(tell, index, report))
@@ -246,12 +257,18 @@ class Scanning:
         return Kept(listed=listed, names=tuple(dict.fromkeys(names)), index=index, report=report)
 
     async def _indexed(
-        self, job: Job, reference: ImageReference, platform: str, access: Access
-    ) -> IndexReport:
+        self, job: Job, reference: ImageReference, platform: str, slot: Slot
+    ) -> tuple[IndexReport, str]:
+        """What is in the image, and the name of the integration that it was read by."""
+        access: Access | None = None
+
         def tell(progress: Progress) -> None:
             job.progress = progress
 
         async def work() -> IndexReport:
+            nonlocal access
+            access = None
+            access = await self._registries.access(reference)  # anew each time: a cloud's token ends
             named = reference.digest if not job.force else ""
             if named and (report := await self._indexer.get(named)) is not None:
                 return _renamed(report, str(reference))
@@ -260,28 +277,45 @@ class Scanning:
             )
 
         try:
-            report = await self._trying(job, work)
+            report = await self._trying(job, work, slot)
         except RedoubtError as error:
+            if access is None:  # it says itself why the registry may not be asked
+                raise
             await self._registries.outcome(access, error)
             raise self._registries.explained(error, reference, access) from error
+        assert access is not None
         await self._registries.outcome(access, None)
-        return report
+        return report, access.name
 
-    async def _trying(self, job: Job, work: Callable[[], Awaitable[T]]) -> T:
-        """What ``work`` gives; again after a pause where a service is away, or has no definitions yet."""
-        loop = asyncio.get_running_loop()
-        until, wait = loop.time() + self.patience, _FIRST
+    async def _trying(self, job: Job, work: Callable[[], Awaitable[T]], slot: Slot | None = None) -> T:
+        """What ``work`` gives; again after a pause where a service is away or has no definitions yet, or a registry cannot now.
+
+        ``slot`` is given back while a registry is waited for, so that others' images get on.
+        """
+        loop, pace = asyncio.get_running_loop(), self.pace
+        until, away, refused = loop.time() + pace.patience, 0, 0
         while True:
             try:
                 return await work()
             except (Unavailable, DefinitionsMissing) as error:
+                wait = _pause(pace.first, pace.longest, away)
+                away += 1
                 lasting = isinstance(error, DefinitionsMissing) and not self._active()
                 if lasting or loop.time() + wait > until:
                     raise
-                job.problem = str(error)
+                job.problem, asked = str(error), None
+            except TryLater as error:
+                wait = max(_pause(pace.registry_first, pace.registry_longest, refused), error.after)
+                refused += 1
+                if refused >= pace.registry_tries or error.after > pace.registry_longest:
+                    raise
+                job.problem, asked = str(error), slot
+            job.next_try = datetime.now(UTC) + timedelta(seconds=wait)
+            await (asked.pause(wait) if asked is not None else asyncio.sleep(wait))
+            job.next_try = None
             job.tries += 1
-            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  # spreads load
-            wait = min(wait * 2, _LONGEST)
+            if asked is not None:
+                until = loop.time() + pace.patience
 
     async def _rematched(self, kept: Kept) -> Kept:
         async with self._matching:
@@ -292,6 +326,12 @@ class Scanning:
         with suppress(RedoubtError):
             await self.store.matched(listed, report)
         return msgspec.structs.replace(kept, listed=listed, report=report)
+
+
+def _pause(first: float, longest: float, before: int) -> float:
+    """Seconds to wait after ``before`` pauses."""
+    whole: float = min(longest, first * 2.0 ** min(before, 30))
+    return whole * random.uniform(0.5, 1)  # noqa: S311  # spreads load
 
 
 async def _tell(job: Job, task: asyncio.Task[Kept], told: Told) -> None:

@@ -21,8 +21,8 @@ from redoubt.central.store.integrations import WatchedStore
 from redoubt.errors import RedoubtError, UsageError
 from redoubt.indexer.sources.reference import parse_reference
 
-#: Seconds between two looks at an image (the original's default), and between two looks for what is due.
-INTERVAL, _EVERY = 4 * 3600.0, 60.0
+#: Seconds between two looks for what is due.
+_EVERY = 60.0
 _AT_ONCE = 8
 
 _log = structlog.get_logger("images.watching")
@@ -38,9 +38,9 @@ class Refusal(Enum):
 
 
 class Watching:
-    """A part of Central."""
+    """A part of Central. ``interval``: seconds between two looks at an image."""
 
-    def __init__(self, store: WatchedStore, scanning: Scanning, *, interval: float = INTERVAL) -> None:
+    def __init__(self, store: WatchedStore, scanning: Scanning, *, interval: float) -> None:
         self.store = store
         self._scanning = scanning
         self._interval = timedelta(seconds=interval)

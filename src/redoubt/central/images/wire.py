@@ -135,6 +135,7 @@ def _scan(job: ScanJob) -> pb.Scan:
         created=_instant(job.created),
         ended=_instant(job.ended),
         digest=job.digest,
+        next_try=_instant(job.next_try),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 import click
 import msgspec
 
+from redoubt import configuration
 from redoubt.cli.console import Console
 from redoubt.cli.entry import HELP, Configured, LazyGroup
 from redoubt.errors import UsageError
@@ -41,7 +42,15 @@ _CONFIG = click.option(
     "--config",
     "config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A YAML file with settings; the environment is stronger. See docs/services.md.",
+    help="A YAML file with settings; the environment is stronger. See docs/configuration.md.",
+)
+_SET = click.option(
+    "--set",
+    "said",
+    multiple=True,
+    allow_from_autoenv=False,
+    metavar="NAME=VALUE",
+    help="A setting; stronger than the environment. Repeatable.",
 )
 
 
@@ -55,8 +64,9 @@ _CONFIG = click.option(
     },
 )
 @_CONFIG
+@_SET
 @click.pass_context
-def central(ctx: click.Context, config: Path | None) -> None:
+def central(ctx: click.Context, config: Path | None, said: tuple[str, ...]) -> None:
     """Run Central: the API, who may use it, and what is kept of images and definitions.
 
     \b
@@ -65,18 +75,22 @@ def central(ctx: click.Context, config: Path | None) -> None:
     if ctx.invoked_subcommand is not None:
         if config is not None:
             raise UsageError(f"write --config after {ctx.invoked_subcommand}")
+        if said:
+            raise UsageError(f"--set says nothing to {ctx.invoked_subcommand}")
         return
     from redoubt.central import config as settings
     from redoubt.central.serving import central as serve
 
-    given = settings.load(config)
+    flags = configuration.given(settings.Settings, said, settings.SECRET)
+    given = settings.load(config, flags=flags)
     _logging(given.log_level, given.log_format)
     run(lambda: serve(given))
 
 
 @click.command(cls=Configured, context_settings=HELP)
 @_CONFIG
-def indexer(config: Path | None) -> None:
+@_SET
+def indexer(config: Path | None, said: tuple[str, ...]) -> None:
     """Run an Indexer: it reads images out of registries and keeps what is in them in its database.
 
     \b
@@ -85,14 +99,16 @@ def indexer(config: Path | None) -> None:
     from redoubt.scanner import config as settings
     from redoubt.scanner.serving import indexer as serve
 
-    given = settings.load(config)
+    flags = configuration.given(settings.Settings, said, settings.SECRET)
+    given = settings.load(config, flags=flags)
     _logging(given.log_level, given.log_format)
     run(lambda: serve(given))
 
 
 @click.command(cls=Configured, context_settings=HELP)
 @_CONFIG
-def matcher(config: Path | None) -> None:
+@_SET
+def matcher(config: Path | None, said: tuple[str, ...]) -> None:
     """Run a Matcher: it keeps to Central's definitions and tells what they say of images.
 
     \b
@@ -101,7 +117,8 @@ def matcher(config: Path | None) -> None:
     from redoubt.scanner import config as settings
     from redoubt.scanner.serving import matcher as serve
 
-    given = settings.load(config)
+    flags = configuration.given(settings.Settings, said, settings.SECRET)
+    given = settings.load(config, flags=flags)
     _logging(given.log_level, given.log_format)
     run(lambda: serve(given))
 

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +51,14 @@ class Child:
     again_at: float = 0.0
     said: dict[str, object] = field(default_factory=dict)
 
+    def also(self, wanted: Mapping[str, Mapping[str, str]]) -> None:
+        """Take what somebody wants of this service. Raises ``UsageError`` for what `redoubt up` decides itself."""
+        for variable, value in wanted.get(self.name, {}).items():
+            if variable in self.environment:
+                name = variable.split("_", 2)[2].lower()
+                raise UsageError(f"--set {self.name}.{name}: `redoubt up` decides that itself")
+            self.environment[variable] = value
+
 
 @click.command(context_settings=HELP)
 @click.option("--data", type=Folder(), help="Where everything is kept.")
@@ -71,6 +79,13 @@ class Child:
     default=True,
     help="Whether the first start loads the starter definitions, which are dated. Default: yes.",
 )
+@click.option(
+    "--set",
+    "said",
+    multiple=True,
+    metavar="SERVICE.NAME=VALUE",
+    help="A setting of the central, the indexer or the matcher (docs/configuration.md). Repeatable.",
+)
 @click.option("--log-level", default="warn", show_default=True, help="trace, debug, info, warn or error.")
 def up(
     data: Path | None,
@@ -79,6 +94,7 @@ def up(
     port: int,
     ca: Path | None,
     starter: bool,
+    said: tuple[str, ...],
     log_level: str,
 ) -> None:
     """Run all of Redoubt on this machine: Central, Indexer, Matcher and their database.
@@ -94,6 +110,7 @@ def up(
     from redoubt.wire import ports
 
     console = Console()
+    wanted = _wanted(said)
     folder = (data or settings.data_dir() / "up").absolute()
     _keep_others_out()
     with ExitStack() as stack:
@@ -102,7 +119,9 @@ def up(
         supervisor = Supervisor(folder, console)
         stack.callback(supervisor.stop)
         with _signals(supervisor):
-            supervisor.start(offline=offline, host=host, port=port, starter=starter, log_level=log_level)
+            supervisor.start(
+                offline=offline, host=host, port=port, starter=starter, log_level=log_level, wanted=wanted
+            )
             _welcome(supervisor.place, console, _put_ca(folder, ca, console))
             supervisor.watch()
 
@@ -120,8 +139,20 @@ class Supervisor:
         #: Where Central is, for people: host and port.
         self.place = ""
 
-    def start(self, *, offline: bool | None, host: str, port: int, starter: bool, log_level: str) -> None:
-        """Start all of it, in order; returns when Central answers. Raises ``RedoubtError``."""
+    def start(
+        self,
+        *,
+        offline: bool | None,
+        host: str,
+        port: int,
+        starter: bool,
+        log_level: str,
+        wanted: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        """Start all of it, in order; returns when Central answers. ``wanted`` are variables by service, beside ours.
+
+        Raises ``RedoubtError``.
+        """
         from redoubt.postgres.embedded import Embedded
         from redoubt.wire import ports
         from redoubt.wire.authority import Authority
@@ -172,6 +203,8 @@ class Supervisor:
                 },
             ),
         ]
+        for child in self._children:
+            child.also(wanted)
         for child, reading in [(child, self._begin(child)) for child in self._children]:
             self._await_ready(child, reading)
         central = self._children[-1]
@@ -191,6 +224,7 @@ class Supervisor:
                 "REDOUBT_SCANNER_INDEXER": f"127.0.0.1:{indexer}",
             },
         )
+        child.also(wanted)
         self._children.append(child)
         self._await_ready(child, self._begin(child))
 
@@ -338,6 +372,25 @@ class Supervisor:
                 return folder
         authority.issue(service, hosts=names).write(folder)
         return folder
+
+
+def _wanted(said: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """``SERVICE.NAME=VALUE`` as variables by service. Raises ``UsageError``."""
+    from redoubt import configuration
+    from redoubt.central import config as central
+    from redoubt.scanner import config as scanner
+
+    found: dict[str, dict[str, str]] = {"central": {}, "indexer": {}, "matcher": {}}
+    for text in said:
+        service, dot, rest = text.partition(".")
+        require(
+            bool(dot) and service in found,
+            f"--set {text[:100]}: write SERVICE.NAME=VALUE, of {', '.join(found)}",
+        )
+        kind = central if service == "central" else scanner
+        (name,) = configuration.given(kind.Settings, [rest], kind.SECRET)
+        found[service][kind.PREFIX + name.upper()] = rest.partition("=")[2].strip()
+    return found
 
 
 class _Stopped(Exception):

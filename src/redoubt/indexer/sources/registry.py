@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from redoubt import egress
-from redoubt.errors import AccessDenied, NetworkError, UnreadableInput
+from redoubt.errors import AccessDenied, NetworkError, TryLater, UnreadableInput
 from redoubt.indexer.sources import challenge, manifests
 from redoubt.indexer.sources.credentials import TOKEN_USER, Credentials, find_credentials
 from redoubt.indexer.sources.interface import LayerBlob, ResolvedImage
@@ -206,7 +206,7 @@ class LayerStream(io.RawIOBase):
             self._failures, self._good_until = 0, self._at
         self._failures += 1
         if self._failures >= self._session.retry.attempts:
-            raise NetworkError(
+            raise TryLater(
                 f"{broken}; layer {self._layer.digest} stopped at byte {self._at} of {self._layer.size}"
             ) from broken
         time.sleep(self._session.retry.delay(self._failures - 1))

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+redoubt/wire/proto/redoubt/v1/failure.proto\x12\nredoubt.v1\"\x17\n\x07\x46\x61ilure\x12\x0c\n\x04kind\x18\x01 \x01(\t\"~\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12*\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x19.redoubt.v1.Status.Detail\x1a)\n\x06\x44\x65tail\x12\x10\n\x08type_url\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+redoubt/wire/proto/redoubt/v1/failure.proto\x12\nredoubt.v1\",\n\x07\x46\x61ilure\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x13\n\x0bretry_after\x18\x02 \x01(\x01\"~\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12*\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x19.redoubt.v1.Status.Detail\x1a)\n\x06\x44\x65tail\x12\x10\n\x08type_url\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,9 +32,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'redoubt.wire.proto.redoubt.
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FAILURE']._serialized_start=59
-  _globals['_FAILURE']._serialized_end=82
-  _globals['_STATUS']._serialized_start=84
-  _globals['_STATUS']._serialized_end=210
-  _globals['_STATUS_DETAIL']._serialized_start=169
-  _globals['_STATUS_DETAIL']._serialized_end=210
+  _globals['_FAILURE']._serialized_end=103
+  _globals['_STATUS']._serialized_start=105
+  _globals['_STATUS']._serialized_end=231
+  _globals['_STATUS_DETAIL']._serialized_start=190
+  _globals['_STATUS_DETAIL']._serialized_end=231
 # @@protoc_insertion_point(module_scope)

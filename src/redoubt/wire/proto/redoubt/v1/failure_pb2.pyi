@@ -25,18 +25,22 @@ class Failure(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """The error's class in Redoubt's own tree: "AccessDenied", "DefinitionsMissing". A caller that does not know it
     goes by the status code.
     """
+    retry_after: _builtins.float
+    """Of "TryLater": seconds after which the one who failed asks to come back; 0 where it does not say."""
     def __init__(
         self,
         *,
         kind: _builtins.str = ...,
+        retry_after: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "retry_after", b"retry_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,51 +24,51 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*redoubt/wire/proto/redoubt/v1/images.proto\x12\nredoubt.v1\"g\n\x10ScanImageRequest\x12\x12\n\nimage_name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x10\n\x08platform\x18\x03 \x01(\t\x12\x1e\n\x04\x66orm\x18\x04 \x01(\x0e\x32\x10.redoubt.v1.Form\"a\n\x0eScanImageReply\x12 \n\x04scan\x18\x01 \x01(\x0b\x32\x10.redoubt.v1.ScanH\x00\x12%\n\x04part\x18\x02 \x01(\x0b\x32\x15.redoubt.v1.ImagePartH\x00\x42\x06\n\x04step\"\xcd\x02\n\x04Scan\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.redoubt.v1.Scan.State\x12\x0e\n\x06layers\x18\x05 \x01(\x05\x12\x13\n\x0blayers_done\x18\x06 \x01(\x05\x12\x12\n\nbytes_read\x18\x07 \x01(\x03\x12\r\n\x05tries\x18\x08 \x01(\x05\x12\x0f\n\x07problem\x18\t \x01(\t\x12\x0f\n\x07\x63reated\x18\n \x01(\t\x12\r\n\x05\x65nded\x18\x0b \x01(\t\x12\x0e\n\x06\x64igest\x18\x0c \x01(\t\"k\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\x0c\n\x08INDEXING\x10\x02\x12\x0c\n\x08MATCHING\x10\x03\x12\x08\n\x04\x44ONE\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\r\n\tCANCELLED\x10\x06\"M\n\tImagePart\x12\'\n\x05\x62\x65gun\x18\x01 \x01(\x0b\x32\x16.redoubt.v1.ImageBegunH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\":\n\nImageBegun\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x12\n\nmedia_type\x18\x03 \x01(\t\"X\n\x0fGetImageRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1e\n\x04\x66orm\x18\x02 \x01(\x0e\x32\x10.redoubt.v1.Form\x12\x19\n\x11strip_description\x18\x03 \x01(\x08\"A\n\x11ListImagesRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x05\":\n\x0fListImagesReply\x12\'\n\x06images\x18\x01 \x03(\x0b\x32\x17.redoubt.v1.ListedImage\"u\n\x0bListedImage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\ncomponents\x18\x03 \x01(\x05\x12\x0c\n\x04\x63ves\x18\x04 \x01(\x05\x12\x14\n\x0c\x66ixable_cves\x18\x05 \x01(\x05\x12\x14\n\x0clast_updated\x18\x06 \x01(\t\"#\n\x12\x43ountImagesRequest\x12\r\n\x05query\x18\x01 \x01(\t\"!\n\x10\x43ountImagesReply\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\"5\n\x13\x44\x65leteImagesRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0f\n\x07\x63onfirm\x18\x02 \x01(\x08\"9\n\x11\x44\x65leteImagesReply\x12\x13\n\x0bnum_deleted\x18\x01 \x01(\x05\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"\x12\n\x10ListScansRequest\"1\n\x0eListScansReply\x12\x1f\n\x05scans\x18\x01 \x03(\x0b\x32\x10.redoubt.v1.Scan\"\x1f\n\x11\x43\x61ncelScanRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x11\n\x0f\x43\x61ncelScanReply*(\n\x04\x46orm\x12\t\n\x05IMAGE\x10\x00\x12\n\n\x06REPORT\x10\x01\x12\t\n\x05INDEX\x10\x02\x32\x88\x04\n\x06Images\x12\x42\n\x04Scan\x12\x1c.redoubt.v1.ScanImageRequest\x1a\x1a.redoubt.v1.ScanImageReply0\x01\x12@\n\x08GetImage\x12\x1b.redoubt.v1.GetImageRequest\x1a\x15.redoubt.v1.ImagePart0\x01\x12J\n\nListImages\x12\x1d.redoubt.v1.ListImagesRequest\x1a\x1b.redoubt.v1.ListImagesReply0\x01\x12K\n\x0b\x43ountImages\x12\x1e.redoubt.v1.CountImagesRequest\x1a\x1c.redoubt.v1.CountImagesReply\x12N\n\x0c\x44\x65leteImages\x12\x1f.redoubt.v1.DeleteImagesRequest\x1a\x1d.redoubt.v1.DeleteImagesReply\x12\x45\n\tListScans\x12\x1c.redoubt.v1.ListScansRequest\x1a\x1a.redoubt.v1.ListScansReply\x12H\n\nCancelScan\x12\x1d.redoubt.v1.CancelScanRequest\x1a\x1b.redoubt.v1.CancelScanReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*redoubt/wire/proto/redoubt/v1/images.proto\x12\nredoubt.v1\"g\n\x10ScanImageRequest\x12\x12\n\nimage_name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x10\n\x08platform\x18\x03 \x01(\t\x12\x1e\n\x04\x66orm\x18\x04 \x01(\x0e\x32\x10.redoubt.v1.Form\"a\n\x0eScanImageReply\x12 \n\x04scan\x18\x01 \x01(\x0b\x32\x10.redoubt.v1.ScanH\x00\x12%\n\x04part\x18\x02 \x01(\x0b\x32\x15.redoubt.v1.ImagePartH\x00\x42\x06\n\x04step\"\xdf\x02\n\x04Scan\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.redoubt.v1.Scan.State\x12\x0e\n\x06layers\x18\x05 \x01(\x05\x12\x13\n\x0blayers_done\x18\x06 \x01(\x05\x12\x12\n\nbytes_read\x18\x07 \x01(\x03\x12\r\n\x05tries\x18\x08 \x01(\x05\x12\x0f\n\x07problem\x18\t \x01(\t\x12\x0f\n\x07\x63reated\x18\n \x01(\t\x12\r\n\x05\x65nded\x18\x0b \x01(\t\x12\x0e\n\x06\x64igest\x18\x0c \x01(\t\x12\x10\n\x08next_try\x18\r \x01(\t\"k\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\x0c\n\x08INDEXING\x10\x02\x12\x0c\n\x08MATCHING\x10\x03\x12\x08\n\x04\x44ONE\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\r\n\tCANCELLED\x10\x06\"M\n\tImagePart\x12\'\n\x05\x62\x65gun\x18\x01 \x01(\x0b\x32\x16.redoubt.v1.ImageBegunH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\":\n\nImageBegun\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x12\n\nmedia_type\x18\x03 \x01(\t\"X\n\x0fGetImageRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1e\n\x04\x66orm\x18\x02 \x01(\x0e\x32\x10.redoubt.v1.Form\x12\x19\n\x11strip_description\x18\x03 \x01(\x08\"A\n\x11ListImagesRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x05\":\n\x0fListImagesReply\x12\'\n\x06images\x18\x01 \x03(\x0b\x32\x17.redoubt.v1.ListedImage\"u\n\x0bListedImage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\ncomponents\x18\x03 \x01(\x05\x12\x0c\n\x04\x63ves\x18\x04 \x01(\x05\x12\x14\n\x0c\x66ixable_cves\x18\x05 \x01(\x05\x12\x14\n\x0clast_updated\x18\x06 \x01(\t\"#\n\x12\x43ountImagesRequest\x12\r\n\x05query\x18\x01 \x01(\t\"!\n\x10\x43ountImagesReply\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\"5\n\x13\x44\x65leteImagesRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0f\n\x07\x63onfirm\x18\x02 \x01(\x08\"9\n\x11\x44\x65leteImagesReply\x12\x13\n\x0bnum_deleted\x18\x01 \x01(\x05\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"\x12\n\x10ListScansRequest\"1\n\x0eListScansReply\x12\x1f\n\x05scans\x18\x01 \x03(\x0b\x32\x10.redoubt.v1.Scan\"\x1f\n\x11\x43\x61ncelScanRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x11\n\x0f\x43\x61ncelScanReply*(\n\x04\x46orm\x12\t\n\x05IMAGE\x10\x00\x12\n\n\x06REPORT\x10\x01\x12\t\n\x05INDEX\x10\x02\x32\x88\x04\n\x06Images\x12\x42\n\x04Scan\x12\x1c.redoubt.v1.ScanImageRequest\x1a\x1a.redoubt.v1.ScanImageReply0\x01\x12@\n\x08GetImage\x12\x1b.redoubt.v1.GetImageRequest\x1a\x15.redoubt.v1.ImagePart0\x01\x12J\n\nListImages\x12\x1d.redoubt.v1.ListImagesRequest\x1a\x1b.redoubt.v1.ListImagesReply0\x01\x12K\n\x0b\x43ountImages\x12\x1e.redoubt.v1.CountImagesRequest\x1a\x1c.redoubt.v1.CountImagesReply\x12N\n\x0c\x44\x65leteImages\x12\x1f.redoubt.v1.DeleteImagesRequest\x1a\x1d.redoubt.v1.DeleteImagesReply\x12\x45\n\tListScans\x12\x1c.redoubt.v1.ListScansRequest\x1a\x1a.redoubt.v1.ListScansReply\x12H\n\nCancelScan\x12\x1d.redoubt.v1.CancelScanRequest\x1a\x1b.redoubt.v1.CancelScanReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'redoubt.wire.proto.redoubt.v1.images_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FORM']._serialized_start=1382
-  _globals['_FORM']._serialized_end=1422
+  _globals['_FORM']._serialized_start=1400
+  _globals['_FORM']._serialized_end=1440
   _globals['_SCANIMAGEREQUEST']._serialized_start=58
   _globals['_SCANIMAGEREQUEST']._serialized_end=161
   _globals['_SCANIMAGEREPLY']._serialized_start=163
   _globals['_SCANIMAGEREPLY']._serialized_end=260
   _globals['_SCAN']._serialized_start=263
-  _globals['_SCAN']._serialized_end=596
-  _globals['_SCAN_STATE']._serialized_start=489
-  _globals['_SCAN_STATE']._serialized_end=596
-  _globals['_IMAGEPART']._serialized_start=598
-  _globals['_IMAGEPART']._serialized_end=675
-  _globals['_IMAGEBEGUN']._serialized_start=677
-  _globals['_IMAGEBEGUN']._serialized_end=735
-  _globals['_GETIMAGEREQUEST']._serialized_start=737
-  _globals['_GETIMAGEREQUEST']._serialized_end=825
-  _globals['_LISTIMAGESREQUEST']._serialized_start=827
-  _globals['_LISTIMAGESREQUEST']._serialized_end=892
-  _globals['_LISTIMAGESREPLY']._serialized_start=894
-  _globals['_LISTIMAGESREPLY']._serialized_end=952
-  _globals['_LISTEDIMAGE']._serialized_start=954
-  _globals['_LISTEDIMAGE']._serialized_end=1071
-  _globals['_COUNTIMAGESREQUEST']._serialized_start=1073
-  _globals['_COUNTIMAGESREQUEST']._serialized_end=1108
-  _globals['_COUNTIMAGESREPLY']._serialized_start=1110
-  _globals['_COUNTIMAGESREPLY']._serialized_end=1143
-  _globals['_DELETEIMAGESREQUEST']._serialized_start=1145
-  _globals['_DELETEIMAGESREQUEST']._serialized_end=1198
-  _globals['_DELETEIMAGESREPLY']._serialized_start=1200
-  _globals['_DELETEIMAGESREPLY']._serialized_end=1257
-  _globals['_LISTSCANSREQUEST']._serialized_start=1259
-  _globals['_LISTSCANSREQUEST']._serialized_end=1277
-  _globals['_LISTSCANSREPLY']._serialized_start=1279
-  _globals['_LISTSCANSREPLY']._serialized_end=1328
-  _globals['_CANCELSCANREQUEST']._serialized_start=1330
-  _globals['_CANCELSCANREQUEST']._serialized_end=1361
-  _globals['_CANCELSCANREPLY']._serialized_start=1363
-  _globals['_CANCELSCANREPLY']._serialized_end=1380
-  _globals['_IMAGES']._serialized_start=1425
-  _globals['_IMAGES']._serialized_end=1945
+  _globals['_SCAN']._serialized_end=614
+  _globals['_SCAN_STATE']._serialized_start=507
+  _globals['_SCAN_STATE']._serialized_end=614
+  _globals['_IMAGEPART']._serialized_start=616
+  _globals['_IMAGEPART']._serialized_end=693
+  _globals['_IMAGEBEGUN']._serialized_start=695
+  _globals['_IMAGEBEGUN']._serialized_end=753
+  _globals['_GETIMAGEREQUEST']._serialized_start=755
+  _globals['_GETIMAGEREQUEST']._serialized_end=843
+  _globals['_LISTIMAGESREQUEST']._serialized_start=845
+  _globals['_LISTIMAGESREQUEST']._serialized_end=910
+  _globals['_LISTIMAGESREPLY']._serialized_start=912
+  _globals['_LISTIMAGESREPLY']._serialized_end=970
+  _globals['_LISTEDIMAGE']._serialized_start=972
+  _globals['_LISTEDIMAGE']._serialized_end=1089
+  _globals['_COUNTIMAGESREQUEST']._serialized_start=1091
+  _globals['_COUNTIMAGESREQUEST']._serialized_end=1126
+  _globals['_COUNTIMAGESREPLY']._serialized_start=1128
+  _globals['_COUNTIMAGESREPLY']._serialized_end=1161
+  _globals['_DELETEIMAGESREQUEST']._serialized_start=1163
+  _globals['_DELETEIMAGESREQUEST']._serialized_end=1216
+  _globals['_DELETEIMAGESREPLY']._serialized_start=1218
+  _globals['_DELETEIMAGESREPLY']._serialized_end=1275
+  _globals['_LISTSCANSREQUEST']._serialized_start=1277
+  _globals['_LISTSCANSREQUEST']._serialized_end=1295
+  _globals['_LISTSCANSREPLY']._serialized_start=1297
+  _globals['_LISTSCANSREPLY']._serialized_end=1346
+  _globals['_CANCELSCANREQUEST']._serialized_start=1348
+  _globals['_CANCELSCANREQUEST']._serialized_end=1379
+  _globals['_CANCELSCANREPLY']._serialized_start=1381
+  _globals['_CANCELSCANREPLY']._serialized_end=1398
+  _globals['_IMAGES']._serialized_start=1443
+  _globals['_IMAGES']._serialized_end=1963
 # @@protoc_insertion_point(module_scope)

@@ -143,6 +143,7 @@ class Scan(_message.Message):
     CREATED_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    NEXT_TRY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     image: _builtins.str
     force: _builtins.bool
@@ -158,6 +159,8 @@ class Scan(_message.Message):
     ended: _builtins.str
     digest: _builtins.str
     """The image's id, "sha256:…", once it is known."""
+    next_try: _builtins.str
+    """RFC 3339: when it is tried again, while it waits for that."""
     def __init__(
         self,
         *,
@@ -173,10 +176,11 @@ class Scan(_message.Message):
         created: _builtins.str = ...,
         ended: _builtins.str = ...,
         digest: _builtins.str = ...,
+        next_try: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_read", b"bytes_read", "created", b"created", "digest", b"digest", "ended", b"ended", "force", b"force", "id", b"id", "image", b"image", "layers", b"layers", "layers_done", b"layers_done", "problem", b"problem", "state", b"state", "tries", b"tries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_read", b"bytes_read", "created", b"created", "digest", b"digest", "ended", b"ended", "force", b"force", "id", b"id", "image", b"image", "layers", b"layers", "layers_done", b"layers_done", "next_try", b"next_try", "problem", b"problem", "state", b"state", "tries", b"tries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,33 @@
+"""``redoubt up --set``: settings of the services that it starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from redoubt.cli.redoubt.up import Child, _wanted
+from redoubt.errors import UsageError
+
+
+def test_settings_become_variables_of_their_service() -> None:
+    said = ("central.scans-at-once=8", "indexer.workers = 4", "matcher.simultaneous=1")
+    assert _wanted(said) == {
+        "central": {"REDOUBT_CENTRAL_SCANS_AT_ONCE": "8"},
+        "indexer": {"REDOUBT_SCANNER_WORKERS": "4"},
+        "matcher": {"REDOUBT_SCANNER_SIMULTANEOUS": "1"},
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["", "central", "scans_at_once=8", "sensor.port=1", "central.scans_at_once", "central.x=1"]
+)
+def test_what_is_no_setting_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--set"):
+        _wanted((text,))
+
+
+def test_what_up_decides_itself_stays_its_own() -> None:
+    child = Child("central", {"REDOUBT_CENTRAL_PORT": "8443"})
+    with pytest.raises(UsageError, match=r"--set central\.port: `redoubt up` decides that itself"):
+        child.also({"central": {"REDOUBT_CENTRAL_PORT": "1"}})
+    child.also({"central": {"REDOUBT_CENTRAL_AUDIT_DAYS": "7"}, "indexer": {"REDOUBT_SCANNER_WORKERS": "1"}})
+    assert child.environment == {"REDOUBT_CENTRAL_PORT": "8443", "REDOUBT_CENTRAL_AUDIT_DAYS": "7"}
