@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from redoubt.central.auth import hashing
 from support.centrals import PASSWORD, Central, authorized
 
 Migrated = Callable[[str], str]
@@ -20,11 +19,7 @@ PATH = "/v1/login/roxctl"
 HERE = {"callback": "http://127.0.0.1:40123/callback/abc"}
 
 
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes that cost little; what they are worth is not asked here."""
-    real = hashing.hashed
-    monkeypatch.setattr(hashing, "hashed", lambda password, cost=10: real(password, cost))
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
 
 @pytest.fixture

@@ -4,45 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from redoubt.central.auth import hashing
 from redoubt.central.images.scanning import Pace
 from redoubt.egress import Policy
-from support.registry import Registry, needs_registry, start_registry
-from support.scanners import AFFECTED, Scanners, Shelf, pushed
+from support.registry import Registry, needs_registry
+from support.scanners import Scanners, Shelf, pushed
 from support.web import Answer, Asked, Web
 
-pytestmark = needs_registry
+pytestmark = [needs_registry, pytest.mark.usefixtures("cheap_passwords")]
 Migrated = Callable[[str], str]
 LOOPBACK = Policy(offline=True, own=True)
 QUICK = Pace(registry_first=0.05, registry_longest=3.0)
 
 
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes that cost little; what they are worth is not asked here."""
-    real = hashing.hashed
-    monkeypatch.setattr(hashing, "hashed", lambda password, cost=10: real(password, cost))
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with start_registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
-
-
 @pytest.fixture
-def run(migrated: Migrated, tmp_path: Path) -> Callable[..., None]:
+def run(migrated: Migrated, tmp_path: Path, shelf: Shelf) -> Callable[..., None]:
     def started(work: Callable[[Scanners], Awaitable[None]]) -> None:
         urls = migrated("redoubt.central.migrations"), migrated("redoubt.scanner.migrations")
-        shelf = Shelf(tmp_path)
-        shelf.publish(bookworm=AFFECTED)
 
         async def running() -> None:
             async with Scanners(urls, tmp_path, shelf, policy=LOOPBACK) as central:
