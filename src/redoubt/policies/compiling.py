@@ -7,6 +7,7 @@ runtime, the one thing that happened. What happened in a container holds for tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -21,7 +22,7 @@ from redoubt.policies.sections import (
     Branch,
     Held,
     ImageTree,
-    Leaf,
+    ImageView,
     Row,
     branch,
     combined,
@@ -53,12 +54,12 @@ class ImagePart:
     ``verdicts`` has an answer for every image tree of the set; None is "not known".
     """
 
-    __slots__ = ("image", "made", "name", "until", "verdicts")
+    __slots__ = ("made", "name", "until", "verdicts", "view")
 
     def __init__(self, image: ScannedImage, trees: Sequence[ImageTree], clock: Clock) -> None:
-        self.image = image
+        self.view = ImageView(image)
         self.name = image.name or NO_NAME
-        self.verdicts = [tree.holds(image, clock) for tree in trees]
+        self.verdicts = [tree.holds(self.view, clock) for tree in trees]
         self.made = clock.now
         self.until = clock.until
 
@@ -238,9 +239,9 @@ class CompiledSection:
         if self._leaves[Level.PROCESS] and world.started is not None:
             around.append([Row(showing.subject(Level.PROCESS, world.started), ())])
         if self._ancestors is not None and world.started is not None:
-            around.append(list(self._ancestors.rows(world.started, world.clock)))
+            around.append(_first(self._ancestors, world.started, world.clock))
         if self._ports is not None:
-            around.append(list(self._ports.rows(world.deployment, world.clock)))
+            around.append(_first(self._ports, world.deployment, world.clock))
         if not self.contained:
             yield from ((row, None) for row in combined(base, around))
             return
@@ -259,14 +260,19 @@ class CompiledSection:
             return None
         if self.tree_at >= 0 and placed.verdicts[self.tree_at] is not True:
             return None
-        branches = [list(each.rows(placed.container, clock)) for each in self._in_container]
+        branches = [_first(each, placed.container, clock) for each in self._in_container]
         if self.tree is not None:
             # A moment is judged as it was when the part was made, or a row might be missing.
-            branches.append(list(self.tree.rows(placed.part.image, Clock(placed.part.made))))
+            part = placed.part
+            branches.append(list(self.tree.rows(part.view, Clock(part.made), MOST_VIOLATIONS)))
         if not all(branches):
             return None
         held = [leaf.held(placed.container) for leaf in own] + [leaf.held(placed.name) for leaf in named]
         return held, branches
+
+
+def _first(of: Branch, owner: object, clock: Clock) -> list[Row]:
+    return list(islice(of.rows(owner, clock), MOST_VIOLATIONS))
 
 
 def _ancestors(started: StartedProcess) -> Sequence[object]:
@@ -376,6 +382,3 @@ def _violation(section: str, row: Row, placed: Placed | None) -> Violation:
 def unanswered(section: CompiledSection) -> tuple[str, ...]:
     """The criteria of a section on which its answer hangs while nothing is known of them."""
     return tuple(criterion.name for criterion in section.criteria if criterion.no_source)
-
-
-__all__ = ["Branch", "CompiledPolicy", "CompiledSection", "ImagePart", "Leaf", "Placed", "Violation", "World"]

@@ -78,12 +78,13 @@ def path(value: str) -> str:
 BOOLEAN = one_of(("true", "false"))
 TEXT: Grammar = text
 DAYS = _expression(r"[0-9]+", "a number of days")
-KEY_VALUE = _expression(r"[^=]+=.*", "KEY=VALUE")
+KEY_VALUE = _expression(r"[^=\n]+=.*", "KEY=VALUE")
 COMPARISON = _expression(
-    r"(?:<=|>=|<|>)?\s*(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)", "a number, with <, <=, > or >= before it or nothing"
+    r"(?:<=|>=|<|>)?[ \t]*(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)",
+    "a number, with <, <=, > or >= before it or nothing",
 )
 SEVERITY = _expression(
-    r"(?:<=|>=|<|>)?\s*(?:UNKNOWN|LOW|MODERATE|IMPORTANT|CRITICAL)",
+    r"(?:<=|>=|<|>)?[ \t]*(?:UNKNOWN|LOW|MODERATE|IMPORTANT|CRITICAL)",
     "one of UNKNOWN, LOW, MODERATE, IMPORTANT, CRITICAL, with <, <=, > or >= before it or nothing",
     re.IGNORECASE,
 )
@@ -99,13 +100,13 @@ DOCKERFILE_WITHOUT_FROM = _expression(
     re.IGNORECASE,
 )
 ENVIRONMENT = _expression(
-    rf"(?:{'|'.join(PLAIN_SOURCES + REFERRING_SOURCES)})?=[^=]*=.*",
+    rf"(?:{'|'.join(PLAIN_SOURCES + REFERRING_SOURCES)})?=[^=\n]*=.*",
     "SOURCE=KEY=VALUE, of the sources " + ", ".join(PLAIN_SOURCES + REFERRING_SOURCES),
     re.IGNORECASE,
 )
 #: For policies that ask to be read strictly: what comes from elsewhere has no value that could be looked at.
 ENVIRONMENT_STRICT = _expression(
-    rf"(?:{'|'.join(PLAIN_SOURCES)})?=[^=]*=.*|(?:{'|'.join(REFERRING_SOURCES)})=[^=]*=",
+    rf"(?:{'|'.join(PLAIN_SOURCES)})?=[^=\n]*=.*|(?:{'|'.join(REFERRING_SOURCES)})=[^=\n]*=",
     "SOURCE=KEY=VALUE, without VALUE where SOURCE is not RAW",
     re.IGNORECASE,
 )

@@ -131,6 +131,13 @@ def path_pattern(pattern: str) -> Matcher:
     return _re2(_translated(pattern), case=True).whole
 
 
+def words_of(expression: str) -> frozenset[str] | None:
+    """The words, in small letters, that an expression is made of; None where it is more than that."""
+    if len(expression) > _PLAIN_LENGTH:
+        return None
+    return _words(expression.removeprefix("r/"))
+
+
 class _Words:
     """One of some words, in whatever case. What is not ASCII has cases that only RE2 knows (``K`` is also U+212A)."""
 

@@ -171,10 +171,10 @@ def read(content: bytes) -> Policy:
 def read_all(content: bytes) -> tuple[Policy, ...]:
     """A policy, a list of them, or ``{"policies": […]}`` as an export is. Raises :class:`UnreadableInput`."""
     given = _document(content)
-    if isinstance(given, dict) and "policies" in given:
-        given = given["policies"]
-    if isinstance(given, dict):
+    if isinstance(given, dict) and "policies" not in given:
         return (understood(given),)
+    if isinstance(given, dict):
+        given = given["policies"]
     if not isinstance(given, list):
         raise UnreadableInput("no policy: neither an object nor a list")
     return tuple(understood(item) for item in given)

@@ -12,11 +12,13 @@ one, and for the other a second walk over what held.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
 
-from redoubt.policies import showing
+from redoubt.model.scannedimage import ScannedComponent, ScannedImage
+from redoubt.policies import patterns, showing
 from redoubt.policies.criteria import ALL, Criterion, Level, observed
 from redoubt.policies.policy import PolicyGroup, PolicySection
 from redoubt.policies.values import Age, Asked, BadValue, Clock
@@ -185,58 +187,115 @@ def combined(base: Sequence[Held], branches: Sequence[Sequence[Row]]) -> Iterato
         yield Row(", ".join(subjects), (*base, *row.held, *(held for each in rest for held in each.held)))
 
 
+class SeenComponent:
+    """A component, and those of its flaws that count."""
+
+    __slots__ = ("component", "flaws", "name", "version")
+
+    def __init__(self, component: ScannedComponent) -> None:
+        self.component = component
+        self.name = component.name
+        self.version = component.version
+        self.flaws = [flaw for flaw in component.vulns if observed(flaw)] if component.vulns else []
+
+
+class ImageView:
+    """An image as all trees of a set look at it. ``names`` and ``cves`` are in small letters, None where not all is ASCII."""
+
+    __slots__ = ("components", "cves", "flaws", "image", "lines", "names")
+
+    def __init__(self, image: ScannedImage) -> None:
+        v1 = None if image.metadata is None else image.metadata.v1
+        self.image = image
+        self.lines = () if v1 is None else v1.layers
+        self.components = (
+            [] if image.scan is None else [SeenComponent(each) for each in image.scan.components]
+        )
+        self.flaws = [flaw for each in self.components for flaw in each.flaws]
+        self.names = _small(each.name for each in self.components)
+        self.cves = _small(flaw.cve for flaw in self.flaws)
+
+
+def _small(texts: Iterable[str]) -> frozenset[str] | None:
+    found = {text.lower() for text in texts}
+    return frozenset(found) if all(text.isascii() for text in found) else None
+
+
 class ImageTree:
     """What a section asks of an image: of itself, its Dockerfile's lines, its components and their flaws."""
 
-    __slots__ = ("branches", "key", "leaves", "test", "unknown")
+    __slots__ = ("_cves", "_names", "branches", "key", "leaves", "test", "unknown")
 
     def __init__(self, leaves: Sequence[Leaf]) -> None:
         self.key = tuple(sorted((leaf.key for leaf in leaves), key=repr))
-        self.leaves = [leaf for leaf in leaves if leaf.criterion.level is Level.IMAGE]
-        self.branches = [
-            each
-            for each in (
-                branch(leaves, (Level.LINE, _lines)),
-                branch(leaves, (Level.COMPONENT, _components), (Level.FLAW, _flaws)),
-            )
-            if each is not None
-        ]
-        self.unknown = [leaf for leaf in self.leaves if leaf.criterion.no_source]
-        self.test = together(
-            [leaf.test for leaf in self.leaves if not leaf.criterion.no_source]
-            + [each.exists for each in self.branches]
+        own = [leaf for leaf in leaves if leaf.criterion.level is Level.IMAGE]
+        self.leaves = own
+        self.unknown = [leaf for leaf in own if leaf.criterion.no_source]
+        lines = branch(leaves, (Level.LINE, lambda view: view.lines))
+        components = branch(
+            leaves,
+            (Level.COMPONENT, lambda view: view.components),
+            (Level.FLAW, lambda component: component.flaws),
         )
+        self.branches = [each for each in (lines, components) if each is not None]
+        tests = [_of_image(leaf.test) for leaf in own if not leaf.criterion.no_source]
+        tests += [] if lines is None else [lines.exists]
+        if components is not None and not components.leaves:
+            # Which component a flaw is in does not matter: all flaws of the image are gone through at once.
+            flat = branch(leaves, (Level.FLAW, lambda view: view.flaws))
+            assert flat is not None
+            tests.append(flat.exists)
+        elif components is not None:
+            tests.append(components.exists)
+        self.test = together(tests)
+        self._names = _asked_words(leaves, Level.COMPONENT)
+        self._cves = _asked_words(leaves, Level.FLAW)
 
-    def holds(self, image: Any, clock: Clock) -> bool | None:
+    def holds(self, view: ImageView, clock: Clock) -> bool | None:
         """Whether it holds; None where that hangs on what nothing is known of."""
-        if self.test is not None and not self.test(image, clock):
+        if self._names is not None and view.names is not None and self._names.isdisjoint(view.names):
+            return False
+        if self._cves is not None and view.cves is not None and self._cves.isdisjoint(view.cves):
+            return False
+        if self.test is not None and not self.test(view, clock):
             return False
         answer: bool | None = True
         for leaf in self.unknown:
-            if leaf.criterion.read(image) is None:
+            if leaf.criterion.read(view.image) is None:
                 answer = None
-            elif not leaf.test(image, clock):
+            elif not leaf.test(view.image, clock):
                 return False
         return answer
 
-    def rows(self, image: Any, clock: Clock) -> Iterator[Row]:
+    def rows(self, view: ImageView, clock: Clock, most: int) -> Iterator[Row]:
         """What held, where it holds."""
         return combined(
-            [leaf.held(image) for leaf in self.leaves],
-            [list(each.rows(image, clock)) for each in self.branches],
+            [leaf.held(view.image) for leaf in self.leaves],
+            [list(islice(each.rows(view, clock), most)) for each in self.branches],
         )
 
 
-def _lines(image: Any) -> Iterable[Any]:
-    return () if image.metadata is None or image.metadata.v1 is None else image.metadata.v1.layers
+def _of_image(test: Test) -> Test:
+    return lambda view, clock: test(view.image, clock)
 
 
-def _components(image: Any) -> Iterable[Any]:
-    return () if image.scan is None else image.scan.components
+def _asked_words(leaves: Sequence[Leaf], level: Level) -> frozenset[str] | None:
+    """Of names of components, or of CVEs, the words one of which has to be there; None where it is not that simple.
 
-
-def _flaws(component: Any) -> Iterable[Any]:
-    return [flaw for flaw in component.vulns if observed(flaw)] if component.vulns else ()
+    Most policies about either name a few, and most images have none of them: they need not be gone through.
+    """
+    for leaf in leaves:
+        if leaf.criterion.name not in ("CVE", "Image Component") or leaf.criterion.level is not level:
+            continue
+        if leaf.asked.negate or leaf.asked.every:
+            continue
+        pieces = [
+            value.partition("=")[0] if level is Level.COMPONENT else value for value in leaf.asked.values
+        ]
+        words = [None if not piece else patterns.words_of(piece) for piece in pieces]
+        if all(each is not None for each in words):
+            return frozenset().union(*(each for each in words if each is not None))
+    return None
 
 
 def leaves_of(section: PolicySection) -> list[Leaf]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from redoubt.model.happening import StartedProcess
-from redoubt.model.scannedimage import SEVERITY_ENDING, DockerfileLine, ScannedComponent, ScannedFlaw
+from redoubt.model.scannedimage import SEVERITY_ENDING, DockerfileLine, ScannedFlaw
 from redoubt.model.workload import EnvironmentVariable, Port, Volume
 from redoubt.policies.criteria import Level
 
@@ -73,7 +73,7 @@ def subject(level: Level, given: Any, owner: Any = None) -> str:
         return f"volume {text(given.name)}"
     if level is Level.LINE and isinstance(given, DockerfileLine):
         return f"Dockerfile line {text(given.instruction + ' ' + given.value)}"
-    if level is Level.COMPONENT and isinstance(given, ScannedComponent):
+    if level is Level.COMPONENT:
         return f"{text(given.name)} {text(given.version)}".rstrip()
     if level is Level.FLAW and isinstance(given, ScannedFlaw):
         return _flaw(given, owner)
@@ -87,6 +87,6 @@ def _flaw(flaw: ScannedFlaw, component: Any) -> str:
     words = [text(flaw.cve)]
     severity = flaw.severity.removesuffix(SEVERITY_ENDING).lower()
     words.append(f"({text(severity)}, CVSS {flaw.cvss:g})" if flaw.cvss else f"({text(severity)})")
-    if isinstance(component, ScannedComponent):
+    if component is not None:
         words.append(f"in {text(component.name)} {text(component.version)}".rstrip())
     return " ".join(words)
