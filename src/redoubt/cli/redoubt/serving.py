@@ -46,7 +46,6 @@ _CONFIG = click.option(
 )
 _SET = click.option(
     "--set",
-    "said",
     multiple=True,
     allow_from_autoenv=False,
     metavar="NAME=VALUE",
@@ -66,7 +65,7 @@ _SET = click.option(
 @_CONFIG
 @_SET
 @click.pass_context
-def central(ctx: click.Context, config: Path | None, said: tuple[str, ...]) -> None:
+def central(ctx: click.Context, config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # called as on the command line
     """Run Central: the API, who may use it, and what is kept of images and definitions.
 
     \b
@@ -75,13 +74,13 @@ def central(ctx: click.Context, config: Path | None, said: tuple[str, ...]) -> N
     if ctx.invoked_subcommand is not None:
         if config is not None:
             raise UsageError(f"write --config after {ctx.invoked_subcommand}")
-        if said:
+        if set:
             raise UsageError(f"--set says nothing to {ctx.invoked_subcommand}")
         return
     from redoubt.central import config as settings
     from redoubt.central.serving import central as serve
 
-    flags = configuration.given(settings.Settings, said, settings.SECRET)
+    flags = configuration.given(settings.Settings, set, settings.SECRET)
     given = settings.load(config, flags=flags)
     _logging(given.log_level, given.log_format)
     run(lambda: serve(given))
@@ -90,7 +89,7 @@ def central(ctx: click.Context, config: Path | None, said: tuple[str, ...]) -> N
 @click.command(cls=Configured, context_settings=HELP)
 @_CONFIG
 @_SET
-def indexer(config: Path | None, said: tuple[str, ...]) -> None:
+def indexer(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # called as on the command line
     """Run an Indexer: it reads images out of registries and keeps what is in them in its database.
 
     \b
@@ -99,7 +98,7 @@ def indexer(config: Path | None, said: tuple[str, ...]) -> None:
     from redoubt.scanner import config as settings
     from redoubt.scanner.serving import indexer as serve
 
-    flags = configuration.given(settings.Settings, said, settings.SECRET)
+    flags = configuration.given(settings.Settings, set, settings.SECRET)
     given = settings.load(config, flags=flags)
     _logging(given.log_level, given.log_format)
     run(lambda: serve(given))
@@ -108,7 +107,7 @@ def indexer(config: Path | None, said: tuple[str, ...]) -> None:
 @click.command(cls=Configured, context_settings=HELP)
 @_CONFIG
 @_SET
-def matcher(config: Path | None, said: tuple[str, ...]) -> None:
+def matcher(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # called as on the command line
     """Run a Matcher: it keeps to Central's definitions and tells what they say of images.
 
     \b
@@ -117,7 +116,7 @@ def matcher(config: Path | None, said: tuple[str, ...]) -> None:
     from redoubt.scanner import config as settings
     from redoubt.scanner.serving import matcher as serve
 
-    flags = configuration.given(settings.Settings, said, settings.SECRET)
+    flags = configuration.given(settings.Settings, set, settings.SECRET)
     given = settings.load(config, flags=flags)
     _logging(given.log_level, given.log_format)
     run(lambda: serve(given))

@@ -81,7 +81,6 @@ class Child:
 )
 @click.option(
     "--set",
-    "said",
     multiple=True,
     metavar="SERVICE.NAME=VALUE",
     help="A setting of the central, the indexer or the matcher (docs/configuration.md). Repeatable.",
@@ -94,7 +93,7 @@ def up(
     port: int,
     ca: Path | None,
     starter: bool,
-    said: tuple[str, ...],
+    set: tuple[str, ...],  # noqa: A002  # called as on the command line
     log_level: str,
 ) -> None:
     """Run all of Redoubt on this machine: Central, Indexer, Matcher and their database.
@@ -110,7 +109,7 @@ def up(
     from redoubt.wire import ports
 
     console = Console()
-    wanted = _wanted(said)
+    wanted = _wanted(set)
     folder = (data or settings.data_dir() / "up").absolute()
     _keep_others_out()
     with ExitStack() as stack:
