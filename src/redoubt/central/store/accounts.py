@@ -30,9 +30,13 @@ class AccountStore(Store):
 
     async def add(self, name: str, hashed: str) -> bool:
         """Add an account; False where there is one already."""
-        tag = await self._pool.execute(
-            "INSERT INTO accounts (name, hash) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING", name, hashed
-        )
+        async with self._pool.acquire() as connection, connection.transaction():
+            tag = await connection.execute(
+                "INSERT INTO accounts (name, hash) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+                name,
+                hashed,
+            )
+            await tell(connection, TOPIC, name)
         return affected(tag) == 1
 
     async def change(self, name: str, hashed: str) -> None:
