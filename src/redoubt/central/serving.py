@@ -103,6 +103,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         server = OnePort(tls=tls, app=app.create(services), services=answering(services, definitions, probes))
         await services.start()  # here, and not by the application: what fails is told in a line
         stack.push_async_callback(services.stop)
+        await _written_down(services, definitions)
         await server.start(settings.address, settings.port)
         stack.push_async_callback(server.stop)
         # Last: a password that was made and stored is told, whatever else could have kept this from starting.
@@ -123,6 +124,26 @@ def answering(services: Services, definitions: Definitions, probes: Probes) -> l
         ImageService(services, door),
         ProbeUploadService(probes, door),
     ]
+
+
+async def _written_down(services: Services, definitions: Definitions) -> None:
+    """Have the history end with what is active, also where Central was killed after it switched and before it wrote that down."""
+    active, log = definitions.active(), services.definitions_log
+    # Of several replicas another one may be about to; the starter is in no history.
+    if active is None or definitions.shared is not None or active.manifest.channel == "starter":
+        return
+    newest = await log.newest(1)
+    before = newest[0].digest if newest else ""
+    if before != active.digest:
+        await log.add(
+            action="upload",
+            digest=active.digest,
+            channel=active.manifest.channel,
+            version=active.manifest.version,
+            previous=before,
+            unsigned=active.unsigned,
+            by="not known: Central ended before it was written down",
+        )
 
 
 def _online(services: Services, definitions: Definitions) -> Online:

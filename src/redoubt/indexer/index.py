@@ -54,13 +54,15 @@ def index_image(
     progress: Progress | None = None,
     limits: Limits | None = None,
     workers: int = 2,
+    promised: bool = False,
 ) -> IndexReport:
     """What is in an image. ``workers`` layers are read at a time.
 
-    Damage is told in the report's problems; ``NetworkError`` and ``AccessDenied`` of the source are raised.
+    Damage is told in the report's problems; ``NetworkError`` and ``AccessDenied`` of the source are raised. With
+    ``promised`` so is ``NotAsPromised``, where a layer is not the one that its digest names: for reports that are kept by digest.
     """
     looking = _all_catalogers() if catalogers is None else catalogers
-    job = _ImageJob(source, resolved, Tables(looking), cache, progress, limits or Limits(), workers)
+    job = _ImageJob(source, resolved, Tables(looking), cache, progress, limits or Limits(), workers, promised)
     return job.run()
 
 
@@ -110,6 +112,7 @@ class _ImageJob:
         progress: Progress | None,
         limits: Limits,
         workers: int,
+        promised: bool,
     ) -> None:
         self._source = source
         self._resolved = resolved
@@ -118,6 +121,7 @@ class _ImageJob:
         self._progress = progress
         self._limits = limits
         self._workers = workers
+        self._promised = promised
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._left = limits.kept_of_image
@@ -180,7 +184,9 @@ class _ImageJob:
         kept = self._kept(number, blob)
         if kept is not None:
             return kept
-        report = layers.index_layer(_Stored(self, number, blob), blob, self._tables, self._limits)
+        report = layers.index_layer(
+            _Stored(self, number, blob), blob, self._tables, self._limits, promised=self._promised
+        )
         if self._cache is not None and report.names:
             self._cache.put(blob.digest or blob.diff_id, self._mark, report)
             self._stored = True

@@ -19,7 +19,7 @@ from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.indexer.again import Again, Demand
 from redoubt.indexer.dispatch import Dispatch, Tables
 from redoubt.indexer.inflate import TAR_CHUNK, inflater
-from redoubt.indexer.limits import LayerRefused, Limits, damaged, over_limit
+from redoubt.indexer.limits import LayerRefused, Limits, NotAsPromised, damaged, over_limit
 from redoubt.indexer.report import LayerReport
 from redoubt.indexer.sources.interface import LayerBlob
 from redoubt.indexer.tar import Visitor, walk
@@ -90,12 +90,14 @@ class _Pass:
         self.problems: list[Problem] = []
 
 
-def index_layer(source: LayerBytes, blob: LayerBlob, tables: Tables, limits: Limits) -> LayerReport:
+def index_layer(
+    source: LayerBytes, blob: LayerBlob, tables: Tables, limits: Limits, *, promised: bool = False
+) -> LayerReport:
     """Everything an index can depend on in one layer, its digests verified.
 
     Damage inside the tar is a problem in the report, and what was read before it stands. A layer whose
     bytes are not what was promised, or that goes over a limit, gives a report with nothing but the
-    problem. Errors of the source (network, permission) are raised.
+    problem; with ``promised`` the former raises ``NotAsPromised``. Errors of the source (network, permission) are raised.
     """
     dispatch = Dispatch(tables, limits)
 
@@ -109,7 +111,16 @@ def index_layer(source: LayerBytes, blob: LayerBlob, tables: Tables, limits: Lim
                 dispatch.take_up(again)
         return dispatch.report(done.diff_id, done.digest, done.size, done.unpacked, done.problems)
 
-    return _or_refused(blob, work)
+    report = _or_refused(blob, work, promised=promised)
+    if promised and _unverified(report, blob) and (found := stored_digest(source)) != blob.digest:
+        raise NotAsPromised(f"the stored bytes are {found}, not {blob.digest} as promised")
+    return report
+
+
+def _unverified(report: LayerReport, blob: LayerBlob) -> bool:
+    """Whether damage ended the reading before there was a digest to compare."""
+    refused = [problem for problem in report.problems if problem.kind is ProblemKind.DAMAGED]
+    return bool(refused and blob.digest and not report.names)
 
 
 def collect(
@@ -129,9 +140,13 @@ def collect(
     return _or_refused(blob, work)
 
 
-def _or_refused(blob: LayerBlob, work: Callable[[], LayerReport]) -> LayerReport:
+def _or_refused(blob: LayerBlob, work: Callable[[], LayerReport], *, promised: bool = False) -> LayerReport:
     try:
         return work()
+    except NotAsPromised as lie:
+        if promised:
+            raise
+        return failed(blob, ProblemKind.DAMAGED, str(lie))
     except LayerRefused as refused:
         return failed(blob, refused.kind, str(refused))
     except UnreadableInput as error:
@@ -200,7 +215,7 @@ def _read(
             done.digest = stored_hash.digest()
     done.unpacked = done.unpacked or done.size
     if blob.digest and done.digest != blob.digest:
-        raise damaged(f"the stored bytes are {done.digest}, not {blob.digest} as promised")
+        raise NotAsPromised(f"the stored bytes are {done.digest}, not {blob.digest} as promised")
     if done.diff_id != blob.diff_id:
         raise damaged(f"the layer is {done.diff_id}, not {blob.diff_id} as its configuration says")
     return done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from redoubt.errors import UnreadableInput
 from redoubt.model import ProblemKind
 
 
@@ -25,6 +26,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     header_size: int = 1 << 20
     kept: int = 128 << 20
     kept_of_image: int = 768 << 20
+
+
+class NotAsPromised(UnreadableInput):
+    """The bytes that came are not those that a digest names: whoever sent them errs or lies, and the image is unknown."""
 
 
 class LayerRefused(Exception):

@@ -22,7 +22,7 @@ from redoubt.indexer.index import index_image
 from redoubt.indexer.sources import SourceOptions, parse_reference
 from redoubt.indexer.sources.interface import ImageSource, ResolvedImage
 from redoubt.indexer.sources.registry import RegistrySource
-from redoubt.model import IndexReport, Platform
+from redoubt.model import IndexReport, Platform, ProblemKind
 from redoubt.scanner.store import IndexStore
 
 #: How a registry is asked here. Who asked for the image has more patience, and shows it to people.
@@ -126,6 +126,7 @@ class Indexing:
                 cache=self._layers,
                 progress=tell,
                 workers=self._workers,
+                promised=True,
             )
 
         loop = asyncio.get_running_loop()
@@ -134,7 +135,9 @@ class Indexing:
                 report = await loop.run_in_executor(self._threads, work)
             finally:
                 stopped = True
-        await self._store.put(resolved.image.digest, self.mark, report)
+        if not any(problem.kind is ProblemKind.LIMIT and not problem.path for problem in report.problems):
+            # What was too much was not read to its end: nobody knows that it was what the digest names.
+            await self._store.put(resolved.image.digest, self.mark, report)
         return report
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,8 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
+from ociwriter import layer_tar
 from redoubt.egress import Policy
 from support.centrals import PASSWORD as ADMIN_PASSWORD
+from support.oddregistry import OddRegistry
+from support.pipeline import dpkg, dpkg_status
 from support.registry import (
     PASSWORD,
     USERNAME,
@@ -24,7 +28,7 @@ from support.registry import (
     needs_registry,
     start_registry,
 )
-from support.scanners import AFFECTED, Scanners, Shelf, pushed
+from support.scanners import AFFECTED, BOOKWORM, Scanners, Shelf, pushed
 
 pytestmark = [needs_registry, pytest.mark.usefixtures("cheap_passwords")]
 Migrated = Callable[[str], str]
@@ -299,21 +303,31 @@ def test_a_registry_that_stalls_is_given_up_when_somebody_says_so(run: Run) -> N
         run(work)
 
 
-def test_a_registry_that_lies_about_a_digest_gives_no_report(run: Run, tmp_path: Path) -> None:
-    with start_registry(tmp_path / "registry") as running:
-        name = pushed(running, tmp_path, "lies:1")
-        blobs = running.storage / "docker/registry/v2/blobs/sha256"
-        layer = max(blobs.glob("*/*/data"), key=lambda path: path.stat().st_size)
-        other = bytearray(layer.read_bytes())
-        other[len(other) // 2] ^= 0xFF
-        layer.write_bytes(other)
+@pytest.mark.parametrize("what", ["layer", "packed layer", "configuration"])
+def test_a_registry_that_lies_about_a_digest_gives_no_report(run: Run, what: str) -> None:
+    with OddRegistry() as registry:
+        tar = layer_tar([BOOKWORM, dpkg_status(dpkg("libfixture", "1.0-1"))])
+        packed = gzip.compress(tar, 6, mtime=0)
+        honest, lie = (packed, bytearray(packed)) if what == "packed layer" else (tar, bytearray(tar))
+        lie[len(lie) // 2] ^= 0xFF
+        name = registry.add("shop:1", honest, diff_id=tar)
+        if what == "configuration":
+            registry.lie(b"rootfs", b"rootfz")
+        else:
+            registry.lie(honest, bytes(lie))
 
         async def work(central: Scanners) -> None:
-            await call(central, "POST", PATH, docker(running.host, password=""))
+            await call(central, "POST", PATH, docker(registry.host, password=""))
             told = await central.scan(name, 400)
             assert told["code"] == 3
+            assert "promised" in told["message"] or "are not those" in told["message"], told
             assert (await central.get("/v1/imagescount")) == {"count": 0}
             (job,) = (await central.get("/v1/images/scans"))["scans"]
             assert (job["state"], job["problem"]) == ("FAILED", told["message"])
+            registry.lie(bytes(lie), honest) if what != "configuration" else registry.lie(
+                b"rootfz", b"rootfs"
+            )
+            told = await central.scan(name)
+            assert {one["name"] for one in told["scan"]["components"]} == {"libfixture"}
 
         run(work)

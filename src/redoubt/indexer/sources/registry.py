@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from redoubt import egress
 from redoubt.errors import AccessDenied, NetworkError, TryLater, UnreadableInput
+from redoubt.indexer.limits import NotAsPromised
 from redoubt.indexer.sources import challenge, manifests
 from redoubt.indexer.sources.credentials import TOKEN_USER, Credentials, find_credentials
 from redoubt.indexer.sources.interface import LayerBlob, ResolvedImage
@@ -193,7 +194,7 @@ class LayerStream(io.RawIOBase):
                 self._retry(broken)
                 continue
             if 0 <= size < self._at + len(chunk):
-                raise UnreadableInput(
+                raise NotAsPromised(
                     f"layer {self._layer.digest}: the registry sends more than the {size} bytes it should have"
                 )
             self._at += len(chunk)
@@ -240,7 +241,7 @@ class LayerStream(io.RawIOBase):
             raise NetworkError(f"{response.where}: answered {response.status} for a layer")
         length = response.length
         if length is not None and 0 <= self._layer.size != length:
-            raise UnreadableInput(
+            raise NotAsPromised(
                 f"layer {self._layer.digest}: the registry has {length} bytes, not {self._layer.size}"
             )
         return self._at
