@@ -28,7 +28,8 @@ lint: setup ## Check style, types and the floors of the architecture
 # What tests need from Debian. Installed where we are root and apt is there; elsewhere those tests skip.
 DEBIAN_PACKAGES := docker-registry skopeo rpm python3-rpm db5.3-util libmaven3-core-java default-jdk-headless \
 	node-semver mmdebstrap python3-apt golang-go golang-golang-x-mod-dev \
-	ruby php-cli php-composer-semver pacman-package-manager postgresql curl chromium iproute2
+	ruby php-cli php-composer-semver pacman-package-manager postgresql curl chromium iproute2 \
+	clang libbpf-dev
 
 .PHONY: test-packages
 test-packages:
@@ -41,8 +42,12 @@ test-packages:
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	else echo "Tests that need these packages will skip:" $$missing; fi
 
+.PHONY: probe
+probe: setup ## Build the collector's probe (needs clang and libbpf-dev; without them it says so)
+	@$(BIN)/python scripts/make_probe.py --if-possible
+
 .PHONY: test
-test: setup test-packages ## Run all tests (as root, installs the Debian packages that they use)
+test: setup test-packages probe ## Run all tests (as root, installs the Debian packages that they use)
 	@$(BIN)/pytest -q -n 2 --dist worksteal
 
 .PHONY: unit

@@ -1,0 +1,82 @@
+"""``redoubt collector``: what happens in this node's containers, as lines of JSON."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from redoubt.cli.console import Console
+from redoubt.cli.entry import HELP, require
+from redoubt.cli.redoubt import options
+
+if TYPE_CHECKING:
+    from redoubt.collector.events import Event
+    from redoubt.collector.health import Health
+
+
+@click.command(context_settings=HELP)
+@click.option("--print", "printing", is_flag=True, help="Print events, a line of JSON each.")
+@click.option("--all", "everything", is_flag=True, help="Also tell what happens outside of containers.")
+@click.option("--scrape/--no-scrape", default=True, help="Tell what runs already. [default: yes]")
+@click.option(
+    "--ring",
+    type=click.IntRange(12, 28),
+    default=23,
+    show_default=True,
+    help="The ring between kernel and collector has 2^N bytes.",
+)
+@options.quiet
+def collector(printing: bool, everything: bool, scrape: bool, ring: int, quiet: bool) -> None:
+    """Tell what processes of this node's containers do: programs started, connections, listening sockets.
+
+    \b
+    redoubt collector --print            what happens in containers
+    redoubt collector --print --all      on the whole machine
+
+    Needs Linux 5.8 or newer with BTF, CAP_BPF and CAP_PERFMON (or root), and libbpf 1.
+    """
+    require(printing, "nothing to do; give --print")
+    from redoubt.collector.collector import Collector
+    from redoubt.collector.loader import Settings
+
+    console = Console(quiet=quiet)
+    running = Collector(
+        _line,
+        Settings(only_containers=not everything, ring=1 << ring),
+        scrape=scrape,
+        ready=lambda health: _ready(console, health),
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: running.stop())
+    running.run()
+    health = running.health
+    lost = sum(sum(each.values()) for each in health.lost)
+    console.done(f"{health.events:,} events, {lost:,} records lost, {sum(health.missed.values()):,} missed")
+
+
+def _ready(console: Console, health: Health) -> None:
+    if health.degraded:
+        console.warn(health.degraded)
+        for each in health.unseen:
+            console.warn(each)
+    console.notice(f"watching by {health.method}")
+    sys.stdout.flush()
+
+
+def _line(event: Event) -> None:
+    import msgspec
+
+    text = msgspec.json.encode(event).decode()
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else _escaped(c) for c in text)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _escaped(character: str) -> str:
+    """A character as JSON writes it without showing it."""
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
