@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+import msgspec
+
 from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.indexer import layers
 from redoubt.indexer.again import Again, Demand
@@ -142,7 +144,8 @@ class _ImageJob:
         if self._cache is not None and self._stored:
             self._cache.prune()
         told = tuple(self._told_layer(blob) for blob in self._resolved.layers)
-        return _told(self._resolved.image, told, merged, self._tables)
+        whole = _told(self._resolved.image, told, merged, self._tables)
+        return msgspec.structs.replace(whole, configuration=self._resolved.configuration)
 
     def _in_parallel(
         self, keys: list[_Key], work: Callable[[int, LayerBlob], LayerReport]

@@ -16,7 +16,16 @@ from redoubt.model.advisory import (
     SourceInfo,
     Status,
 )
-from redoubt.model.image import Image, IndexReport, Layer, Platform, Problem, ProblemKind
+from redoubt.model.image import (
+    Configuration,
+    HistoryLine,
+    Image,
+    IndexReport,
+    Layer,
+    Platform,
+    Problem,
+    ProblemKind,
+)
 from redoubt.model.package import Distribution, Location, Package
 from redoubt.model.report import (
     AdvisoryReference,
@@ -34,6 +43,7 @@ __all__ = [
     "AdvisoryReference",
     "Affected",
     "AffectedRange",
+    "Configuration",
     "Coverage",
     "CveRecord",
     "Cvss",
@@ -43,6 +53,7 @@ __all__ = [
     "EndOfLife",
     "Epss",
     "Finding",
+    "HistoryLine",
     "Image",
     "IndexReport",
     "Judged",

@@ -73,16 +73,38 @@ class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subject: str = ""
 
 
+class HistoryLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """A line of an image's history. ``empty``: it made no layer."""
+
+    created_by: str = ""
+    empty: bool = False
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an image's configuration says of how it was made and is run (OCI image-spec, ``config.md``).
+
+    ``created`` is RFC 3339, empty where it is not said or none; ``user`` is empty where none is named, which is root;
+    ``history`` is bottom first.
+    """
+
+    created: str = ""
+    user: str = ""
+    labels: dict[str, str] = {}
+    history: tuple[HistoryLine, ...] = ()
+
+
 class IndexReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything found in one image. Never changes for a digest and what looked.
 
     ``layers`` are bottom first. ``packages`` are sorted by their identity, each once, with every place
     it was found in. ``catalogers`` is name → version of what looked; ``lookups`` is name → digest
-    (``sha256:…``) of a local file in which one of them looked names up (a Java index).
+    (``sha256:…``) of a local file in which one of them looked names up (a Java index). ``configuration`` is None where
+    there is none (a folder, an SBOM).
     """
 
     schema: str = msgspec.field(default_factory=lambda: INDEX_SCHEMA)  # a plain default would be omitted
     image: Image
+    configuration: Configuration | None = None
     distribution: Distribution | None = None
     layers: tuple[Layer, ...] = ()
     packages: tuple[Package, ...] = ()

@@ -165,7 +165,10 @@ def test_layout_gives_layers_with_their_digests(tmp_path: Path, form: str, compr
     (writer.write_oci_dir if form == "oci-dir" else writer.write_oci_archive)(path, compression=compression)
     resolved, bodies = opened(path)
     assert resolved == opened(f"{form}:{path}")[0].__class__(
-        image=resolved.image, layers=resolved.layers, immutable=False
+        image=resolved.image,
+        layers=resolved.layers,
+        configuration=resolved.configuration,
+        immutable=False,
     )
     assert resolved.image.kind == form
     assert [ociwriter.sha256(body) for body in bodies] == [layer.digest for layer in resolved.layers]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from redoubt.errors import LimitExceeded, RedoubtError, UnreadableInput, UsageError
 from redoubt.indexer.sources import manifests
 from redoubt.indexer.sources.manifests import Descriptor, choose, read_manifest, sha256
-from redoubt.model import Platform
+from redoubt.model import Configuration, HistoryLine, Platform
 
 CONFIG = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:" + "c" * 64, "size": 2}
 LAYER = {
@@ -281,3 +282,45 @@ def test_mistyped_documents_are_errors_of_ours(document: dict[str, object]) -> N
     for call in calls:
         with contextlib.suppress(RedoubtError):
             call()
+
+
+def _configured(document: dict[str, object]) -> Configuration:
+    return manifests.configuration_of(manifests.decode(msgspec.json.encode(document), manifests.Config, "x"))
+
+
+def test_a_configuration_says_how_the_image_was_made_and_is_run() -> None:
+    found = _configured(
+        {
+            "created": "2099-01-02T03:04:05.123456Z",
+            "config": {"User": "1000:1000", "Labels": {"team": "blue"}, "Env": ["A=b"]},
+            "history": [{"created_by": "ADD x /"}, {"created_by": "USER 1000", "empty_layer": True}, {}],
+        }
+    )
+    assert found == Configuration(
+        created="2099-01-02T03:04:05.123456+00:00",
+        user="1000:1000",
+        labels={"team": "blue"},
+        history=(
+            HistoryLine(created_by="ADD x /"),
+            HistoryLine(created_by="USER 1000", empty=True),
+            HistoryLine(),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"created": None, "config": None, "history": None},
+        {"created": "yesterday", "config": []},
+        {"created": 12, "config": {"User": 5, "Labels": {"a": 1}}},
+        {"config": {"User": None, "Labels": None}},
+    ],
+)
+def test_what_is_not_as_it_should_be_is_left_out_and_refuses_no_image(document: dict[str, object]) -> None:
+    assert _configured(document) == Configuration()
+
+
+def test_an_endless_history_is_cut() -> None:
+    assert len(_configured({"history": [{}] * 10_000}).history) == manifests.MAX_HISTORY

@@ -18,10 +18,11 @@ from redoubt.central.images.flaws import Vulnerability, vulnerability
 from redoubt.formats.summary import incomplete
 from redoubt.indexer.sources.reference import ImageReference, parse_reference
 from redoubt.model import (
+    Configuration,
     Distribution,
+    HistoryLine,
     IndexReport,
     Judged,
-    Layer,
     Location,
     Package,
     PackageFindings,
@@ -101,12 +102,14 @@ class ImageLayer(Part, frozen=True, kw_only=True):
 
 
 class V1Metadata(Part, frozen=True, kw_only=True):
-    """``digest`` is that of the image's configuration."""
+    """``digest`` is that of the image's configuration. ``user`` is ``root`` where the image names none."""
 
     digest: str
-    created: datetime | None = None
+    created: str | None = None
     author: str = ""
     layers: tuple[ImageLayer, ...]
+    user: str = ""
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class V2Metadata(Part, frozen=True, kw_only=True):
@@ -233,26 +236,36 @@ def system(distribution: Distribution | None) -> str:
 def _metadata(scanned: Scanned) -> ImageMetadata:
     told = scanned.index.image
     layers = scanned.index.layers
+    made = scanned.index.configuration or Configuration(
+        history=tuple(HistoryLine(created_by=layer.created_by) for layer in layers)
+    )
     return ImageMetadata(
-        v1=V1Metadata(digest=told.config_digest, layers=tuple(_layer(layer) for layer in layers)),
+        v1=V1Metadata(
+            digest=told.config_digest,
+            created=made.created or None,
+            layers=tuple(_line(line) for line in made.history),
+            user="" if scanned.index.configuration is None else made.user or "root",
+            labels=made.labels,
+        ),
         v2=V2Metadata(digest=told.digest),
         layer_shas=tuple(layer.digest for layer in layers),
         data_source=DataSource(id="", name=scanned.source) if scanned.source else None,
     )
 
 
-def _layer(layer: Layer) -> ImageLayer:
-    line = layer.created_by.removesuffix("# buildkit").strip()
+def _line(told: HistoryLine) -> ImageLayer:
+    line = told.created_by.removesuffix("# buildkit").strip()
     shell = _SHELL.match(line)
     if shell is not None:
         line = line[shell.end() :]
         if (inner := _NOP.match(line)) is None:
-            return ImageLayer(instruction="RUN", value=line)
+            return ImageLayer(instruction="RUN", value=line, empty=told.empty)
         line = line[inner.end() :]
     if (word := _INSTRUCTION.match(line)) is not None:
         value = line[word.end() :]
-        return ImageLayer(instruction=word[1], value=_SHELL.sub("", value) if word[1] == "RUN" else value)
-    return ImageLayer(instruction="", value=line)
+        value = _SHELL.sub("", value) if word[1] == "RUN" else value
+        return ImageLayer(instruction=word[1], value=value, empty=told.empty)
+    return ImageLayer(instruction="", value=line, empty=told.empty)
 
 
 def _components(

@@ -73,7 +73,9 @@ class DockerArchiveSource:
             config_digest=manifests.sha256(config_bytes),
             platform=config.platform,
         )
-        return ResolvedImage(image=image, layers=tuple(layers))
+        return ResolvedImage(
+            image=image, layers=tuple(layers), configuration=manifests.configuration_of(config)
+        )
 
     def open_layer(self, layer: LayerBlob) -> BinaryIO:
         """A stream over the layer's bytes in the archive. May be called from several threads."""

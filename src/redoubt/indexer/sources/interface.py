@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from redoubt.model import Image, Platform
+from redoubt.model import Configuration, Image, Platform
 
 
 class LayerBlob(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +39,7 @@ class ResolvedImage(msgspec.Struct, frozen=True, kw_only=True):
 
     image: Image
     layers: tuple[LayerBlob, ...]
+    configuration: Configuration | None = None
     immutable: bool = False
 
 

@@ -10,19 +10,22 @@ from __future__ import annotations
 import hashlib
 import platform as machine
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from redoubt.errors import LimitExceeded, UnreadableInput, UsageError
 from redoubt.indexer.sources.interface import LayerBlob, ResolvedImage
 from redoubt.indexer.sources.reference import is_digest
-from redoubt.model import Image, Platform
+from redoubt.model import Configuration, HistoryLine, Image, Platform
 
 MAX_MANIFEST = 4 << 20
 MAX_CONFIG = 16 << 20
 MAX_LAYERS = 1_024
 MAX_MANIFESTS = 1_024
+#: Lines of a history that are kept; engines make no image of more than 127 layers.
+MAX_HISTORY = 4_096
 MAX_NESTING = 3
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -96,14 +99,24 @@ class _History(msgspec.Struct, frozen=True):
     empty_layer: bool | None = None
 
 
+class _Run(msgspec.Struct, frozen=True, rename="pascal"):
+    user: str | None = None
+    labels: dict[str, str] | None = None
+
+
 class Config(msgspec.Struct, frozen=True):
-    """An image's configuration, as far as it is needed: OCI image-spec, ``config.md``."""
+    """An image's configuration, as far as it is needed: OCI image-spec, ``config.md``.
+
+    What only policies look at (``created``, ``config``) is not read before it is asked for: an image is not refused for it.
+    """
 
     architecture: str = ""
     os: str = ""
     variant: str = ""
     rootfs: _RootFs = _RootFs()
     history: list[_History] | None = None
+    created: msgspec.Raw = msgspec.Raw(b"null")
+    config: msgspec.Raw = msgspec.Raw(b"null")
 
     @property
     def platform(self) -> Platform | None:
@@ -235,7 +248,31 @@ def resolved(
         media_type=manifest.media_type,
         platform=config.platform,
     )
-    return ResolvedImage(image=image, layers=layers, immutable=immutable)
+    return ResolvedImage(
+        image=image, layers=layers, configuration=configuration_of(config), immutable=immutable
+    )
+
+
+def configuration_of(config: Config) -> Configuration:
+    """What the configuration says of how the image was made and is run; what is not as it should be is left out."""
+    run = _lenient(config.config, _Run | None) or _Run()
+    moment = _lenient(config.created, datetime | None)
+    return Configuration(
+        created="" if moment is None else moment.isoformat(),
+        user=run.user or "",
+        labels=run.labels or {},
+        history=tuple(
+            HistoryLine(created_by=entry.created_by or "", empty=bool(entry.empty_layer))
+            for entry in (config.history or ())[:MAX_HISTORY]
+        ),
+    )
+
+
+def _lenient(raw: msgspec.Raw, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
 
 
 def diff_ids_of(config: Config, layers: int, what: str) -> list[str]:

@@ -14,12 +14,14 @@ from redoubt.central.refusals import InvalidArgument
 from redoubt.central.store.images import Wanted
 from redoubt.model import (
     AdvisoryReference,
+    Configuration,
     Coverage,
     Cvss,
     DefinitionsInfo,
     Distribution,
     Epss,
     Finding,
+    HistoryLine,
     Image,
     IndexReport,
     Judged,
@@ -49,11 +51,16 @@ def told(item: Finding) -> Any:
 
 
 def image(
-    *packages: PackageFindings, layers: tuple[Layer, ...] = (), kind: str = "registry", **report: Any
+    *packages: PackageFindings,
+    layers: tuple[Layer, ...] = (),
+    kind: str = "registry",
+    configuration: Configuration | None = None,
+    **report: Any,
 ) -> Any:
     looked_at = Image(reference="registry.example/team/shop:1", kind=kind, digest=DIGEST, config_digest="c")
     index = IndexReport(
         image=looked_at,
+        configuration=configuration,
         layers=layers,
         packages=tuple(
             Package(type=each.type, name=each.name, version=each.version, locations=each.locations)
@@ -149,6 +156,24 @@ def test_lines_of_the_history_are_taken_apart() -> None:
     assert [(each["instruction"], each["value"]) for each in v1["layers"]] == list(lines.values())
     assert shown["metadata"]["layerShas"] == [f"d{n}" for n in range(len(lines))]
     assert shown["scan"]["components"][0]["layerIndex"] == 2
+
+
+def test_what_the_configuration_says_is_told() -> None:
+    made = Configuration(
+        created="2099-01-02T03:04:05+00:00",
+        labels={"team": "blue"},
+        history=(HistoryLine(created_by="COPY . /srv"), HistoryLine(created_by="EXPOSE 22/tcp", empty=True)),
+    )
+    v1 = image(configuration=made)["metadata"]["v1"]
+    assert v1["created"] == "2099-01-02T03:04:05+00:00"
+    assert v1["user"] == "root"
+    assert v1["labels"] == {"team": "blue"}
+    assert [(each["instruction"], each["value"], each["empty"]) for each in v1["layers"]] == [
+        ("COPY", ". /srv", False),
+        ("EXPOSE", "22/tcp", True),
+    ]
+    assert image(configuration=Configuration(user="1000"))["metadata"]["v1"]["user"] == "1000"
+    assert image()["metadata"]["v1"]["user"] == ""
 
 
 @pytest.mark.parametrize(
