@@ -90,7 +90,12 @@ class Central:
         self.auth = Auth.create(self.settings, self.pool, sealer(self.settings), self.notices)
         await self.auth.prepare()
         self.printed, warnings = await self.auth.passwords.prepare(self.settings)
-        self.probes = Probes(self.settings.data, ProbeStore(self.pool), reserve=0)
+        self.probes = Probes(
+            self.settings.data,
+            ProbeStore(self.pool),
+            reserve=0,
+            in_database=self.settings.definitions_store == "database",
+        )
         self.services = Services(
             settings=self.settings,
             pool=self.pool,

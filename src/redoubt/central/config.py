@@ -73,7 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allowed_hosts: list[str] = []
     #: Whether the starter definitions are loaded where none ever were.
     starter: bool = True
-    #: Where definitions are kept: ``disk``, this Central's own, or ``database``, for all replicas that use that.
+    #: Where definitions and kernel support packages are kept: ``disk``, this Central's own, or ``database``, for all
+    #: replicas that use that.
     definitions_store: str = "disk"
     #: In online mode: where definitions are had from. Empty: they are built here out of upstream's feeds.
     definitions_url: str = ""

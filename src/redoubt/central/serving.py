@@ -26,6 +26,7 @@ from redoubt.central.probes import upstream
 from redoubt.central.probes.shelf import Probes
 from redoubt.central.probes.wire import ProbeUploadService
 from redoubt.central.services import Services
+from redoubt.central.store import Pool
 from redoubt.central.store.probes import ProbeStore
 from redoubt.central.wire import DefinitionsService
 from redoubt.errors import UsageError
@@ -38,6 +39,8 @@ from redoubt.wire.server import OnePort
 
 #: Held by the replica that renews definitions: "onln" as a number.
 _ONLINE = 0x6F6E6C6E
+
+_APPLICATION = "redoubt-central"
 
 _log = structlog.get_logger("central")
 
@@ -63,10 +66,11 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         raise UsageError("Central needs a database; set database_url")
     async with AsyncExitStack() as stack:
         tls = Material(_files(settings))
-        pool = await pools.connect(settings.database_url, maximum=20, application="redoubt-central")
+        pool = await pools.connect(settings.database_url, maximum=20, application=_APPLICATION)
         stack.push_async_callback(pools.close, pool)
         applied = await migrations.migrate(pool, "redoubt.central.migrations")
         policy, warnings = await mode.policy(pool, settings)
+        warnings += await _alone(pool, settings)
         notices = Notices(pool)
         auth = Auth.create(settings, pool, sealer(settings), notices)
         await auth.prepare()
@@ -81,6 +85,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             ProbeStore(pool),
             upstream=upstream.chosen(settings, policy, settings.data / "probes" / "fetched"),
             taking=settings.kernel_package_upload,
+            in_database=settings.definitions_store == "database",
         )
         services = Services(
             settings=settings,
@@ -113,6 +118,23 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             _log.warning(warning)
         _log.info("ready", port=server.port, offline=policy.offline, migrations=applied)
         yield Central(services, server, password)
+
+
+async def _alone(pool: Pool, settings: Settings) -> list[str]:
+    """A warning where another Central uses the database, and what is uploaded to one is that one's own."""
+    if settings.definitions_store == "database":
+        return []
+    others = await pool.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()"
+        " AND pid <> pg_backend_pid()",
+        _APPLICATION,
+    )
+    if others < pool.get_size():
+        return []
+    return [
+        "another Central uses this database, and each has definitions and kernel support packages of its own;"
+        " set definitions_store to database on all of them"
+    ]
 
 
 def answering(services: Services, definitions: Definitions, probes: Probes) -> list[Servable]:

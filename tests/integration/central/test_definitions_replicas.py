@@ -10,10 +10,13 @@ from typing import Any
 import asyncpg
 import pytest
 
+from redoubt.central import serving
+from redoubt.central.config import Settings
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.refusals import Aborted
 from redoubt.definitions import snapshot
 from redoubt.errors import Busy, DefinitionsRefused, UsageError
+from redoubt.postgres import pool
 from support import stackrox
 from support.definitions_bundles import Site
 from support.replicas import body, killed, replica, until
@@ -252,5 +255,23 @@ def test_contents_that_were_changed_in_the_database_are_not_served(
             assert "damaged" in b.shared.problem
             assert not on_shelf(b)
             assert not [*(tmp_path / "b" / "streams").iterdir()]
+
+    asyncio.run(work())
+
+
+def test_a_second_central_with_a_disk_of_its_own_is_warned_of(url: str) -> None:
+    async def work() -> None:
+        first = await pool.connect(url, application="redoubt-central")
+        try:
+            assert await serving._alone(first, Settings()) == []
+            second = await pool.connect(url, application="redoubt-central")
+            try:
+                (warning,) = await serving._alone(second, Settings())
+                assert "definitions_store" in warning
+                assert await serving._alone(second, Settings(definitions_store="database")) == []
+            finally:
+                await pool.close(second)
+        finally:
+            await pool.close(first)
 
     asyncio.run(work())

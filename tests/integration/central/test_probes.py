@@ -374,6 +374,45 @@ def test_replicas_with_folders_of_their_own_ask_for_what_they_lack(
     asyncio.run(whole())
 
 
+def test_replicas_with_contents_in_the_database_have_what_one_took_in(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    url = migrated(MIGRATIONS)
+    more = {"definitions_store": "database", "secrets_key_file": tmp_path / "secrets.keys"}
+
+    async def objects(central: Central) -> int:
+        return int(await central.pool.fetchval("SELECT count(*) FROM pg_largeobject_metadata"))
+
+    async def whole() -> None:
+        async with Central(url, tmp_path / "a", secrets_key_file=tmp_path / "secrets.keys") as alone:
+            await upload(alone, {C: FILES[C]})
+        async with Central(url, tmp_path / "a", **more) as one, Central(url, tmp_path / "b", **more) as two:
+            await upload(one, {A: FILES[A], B: FILES[B]})
+            assert set(await existing(two, A, B, C)) == {A, B, C}
+            assert on_disk(tmp_path / "b") == []
+            async with sensor(two) as http:
+                for name, data in FILES.items():
+                    answers = await asyncio.gather(*(http.get(f"/kernel-objects/{name}") for _ in range(3)))
+                    assert [answer.content for answer in answers] == [data] * 3
+                assert sorted(on_disk(tmp_path / "b")) == sorted(FILES.values())
+                await upload(two, {A: b"second"})
+                await two.http.delete(f"/v1/probeupload/probes/{B}", auth=ADMIN)
+            async with sensor(one) as http:
+                assert (await http.get(f"/kernel-objects/{A}")).content == b"second"
+                assert (await http.get(f"/kernel-objects/{B}")).status_code == 404
+            listed = (await one.http.get("/v1/probeupload/probes", auth=ADMIN)).json()["probes"]
+            assert [probe["present"] for probe in listed] == [True, True]
+            assert await objects(one) == 2
+
+            # What does not count as a whole leaves nothing, there neither.
+            assert (await upload(one, {A: b"x", B: b"y"}, {B: b"z"})).status_code == 400
+            await one.pool.execute("ALTER TABLE probes ADD CONSTRAINT no CHECK (sha256 = '')  NOT VALID")
+            assert (await upload(one, {B: FILES[B]})).status_code >= 500
+            assert await objects(one) == 2
+
+    asyncio.run(whole())
+
+
 def test_uploaded_comes_before_upstream_which_comes_before_404(migrated: Migrated, tmp_path: Path) -> None:
     probe = b"\x1f\x8b of upstream"
 

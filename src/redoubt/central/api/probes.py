@@ -153,9 +153,10 @@ class ProbeController(Controller):
             _version(version)
         probes = _probes(services)
         rows = await probes.store.page(version, offset, limit or 1000)
+        present = await probes.present(rows)
         totals = await probes.store.totals(version)
         return ProbeList(
-            probes=[_probe(row, present=probes.is_here(row)) for row in rows],
+            probes=[_probe(row, present=there) for row, there in zip(rows, present, strict=True)],
             count=totals.count,
             size=totals.size,
         )

@@ -7,7 +7,8 @@ Layout below ``<data>/probes``:
 * ``fetched/``: what came from upstream.
 
 Replicas share the table, and the folder only where it is mounted into all of them. A row whose file is not here counts for
-nothing on this replica: it is asked for again, and an upload brings it.
+nothing on this replica: it is asked for again, and an upload brings it. Or contents are ``in_database`` as well, written with
+their rows; then ``files`` is a cache, filled when somebody asks.
 """
 
 from __future__ import annotations
@@ -59,7 +60,10 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Probes:
-    """A part of Central. ``taking``: whether uploads are taken; ``reserve``: bytes that they leave free."""
+    """A part of Central. ``taking``: whether uploads are taken; ``reserve``: bytes that they leave free.
+
+    ``in_database``: contents are in the database, for all replicas.
+    """
 
     def __init__(
         self,
@@ -69,11 +73,14 @@ class Probes:
         upstream: Upstream | None = None,
         taking: bool = True,
         reserve: int = RESERVE,
+        in_database: bool = False,
     ) -> None:
         self.store = store
         self.upstream = upstream
         self._taking = taking
         self._reserve = reserve
+        self._in_database = in_database
+        self._fetching: dict[str, asyncio.Lock] = {}
         self._files = data / "probes" / "files"
         self._incoming = data / "probes" / "incoming"
         self._uploads: set[Body] = set()
@@ -88,6 +95,13 @@ class Probes:
         await asyncio.to_thread(self._sweep_incoming)
         there = await asyncio.to_thread(lambda: [file.name for file in self._files.iterdir()])
         await self._forget(there)
+        if self._in_database:
+            # What this replica took in before contents were in the database is for all from now on.
+            missing = await self.store.unstored()
+            own = {digest: self._files / digest for digest in missing if (self._files / digest).is_file()}
+            async with self.store.changing() as changing:
+                await changing.keep(own)
+                await changing.drop()
 
     async def stop(self) -> None:
         """Fetch no more."""
@@ -104,15 +118,15 @@ class Probes:
         """Of these names those that are uploaded. Raises ``Unimplemented`` where uploads are not taken."""
         self._check_taking()
         rows = await self.store.named([name for name in asked if names.is_probe(name)])
-        here = await asyncio.to_thread(lambda: [self.is_here(row) for row in rows])
-        return [row for row, there in zip(rows, here, strict=True) if there]
+        present = await self.present(rows)
+        return [row for row, there in zip(rows, present, strict=True) if there]
 
     async def find(self, name: str) -> Found | None:
         """A probe: what was uploaded, else what upstream has. Raises ``Unavailable`` where upstream does not answer."""
         if not names.is_probe(name):
             return None
         row = await self.store.get(name)
-        if row is not None and self.is_here(row):
+        if row is not None and (self._is_here(row) or await self._fetched(row)):
             return Found(self._files / row.sha256, row.sha256)
         path = await self.upstream.get(name) if self.upstream is not None else None
         if path is None:
@@ -120,12 +134,34 @@ class Probes:
         facts = path.stat()
         return Found(path, f"{facts.st_size:x}-{facts.st_mtime_ns:x}")
 
-    def is_here(self, row: Kept) -> bool:
-        """Whether this replica has the row's contents."""
+    async def present(self, rows: Sequence[Kept]) -> list[bool]:
+        """Whether this replica has, or can have, each row's contents."""
+        if self._in_database:
+            stored = await self.store.stored({row.sha256 for row in rows})
+            return [row.sha256 in stored for row in rows]
+        return await asyncio.to_thread(lambda: [self._is_here(row) for row in rows])
+
+    def _is_here(self, row: Kept) -> bool:
         try:
             return (self._files / row.sha256).stat().st_size == row.size
         except OSError:
             return False
+
+    async def _fetched(self, row: Kept) -> bool:
+        """Whether the row's contents came from the database."""
+        if not self._in_database:
+            return False
+        async with self._fetching.setdefault(row.sha256, asyncio.Lock()):
+            try:
+                if self._is_here(row):
+                    return True
+                with self._place() as folder, writing(folder):
+                    if not await self.store.fetch(row.sha256, folder / "contents"):
+                        return False
+                    (folder / "contents").replace(self._files / row.sha256)
+                return True
+            finally:
+                self._fetching.pop(row.sha256, None)
 
     # What changes it
 
@@ -211,6 +247,8 @@ class Probes:
         try:
             async with self.store.changing() as changing:
                 await asyncio.to_thread(self._move, arrived)
+                if self._in_database:
+                    await changing.keep({one.sha256: self._files / one.sha256 for one in arrived})
                 before = await changing.put(new, by)
         except BaseException:
             with suppress(Exception):
@@ -232,6 +270,8 @@ class Probes:
             return
         async with self.store.changing() as changing:
             used = await changing.used(digests)
+            if self._in_database:
+                await changing.drop()
             await asyncio.to_thread(self._remove, set(digests) - used)
 
     def _remove(self, digests: set[str]) -> None:

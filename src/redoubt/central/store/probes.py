@@ -1,14 +1,17 @@
-"""Which probes there are, of what size and whose. Their contents are files; see ``central.probes``."""
+"""Which probes there are, of what size and whose. Their contents are files (see ``central.probes``), and for replicas large objects."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
 from redoubt.central.store import Connection, Store, one, several
+from redoubt.errors import DatabaseError
+from redoubt.postgres import large
 
 #: Held by whoever changes rows and files together, on any replica: "prob" as a number.
 _LOCK = 0x70726F62
@@ -75,6 +78,23 @@ class Changing:
         )
         return several(Kept, rows)
 
+    async def keep(self, contents: Mapping[str, Path]) -> None:
+        """Have these contents, files by their SHA-256, in the database."""
+        there = await _stored(self._connection, contents)
+        for digest in contents.keys() - there:
+            made = await large.write(self._connection, contents[digest])
+            if made.sha256 != digest:
+                raise DatabaseError(f"{contents[digest]} is not what it was when it was uploaded")
+            await self._connection.execute(
+                "INSERT INTO probes_contents (sha256, content) VALUES ($1, $2)", digest, made.oid
+            )
+
+    async def drop(self) -> None:
+        """Remove contents from the database that no row names any more."""
+        await self._connection.execute(
+            "DELETE FROM probes_contents c WHERE NOT EXISTS (SELECT FROM probes p WHERE p.sha256 = c.sha256)"
+        )
+
     async def used(self, digests: Sequence[str]) -> set[str]:
         """Which of these contents a row still names."""
         rows = await self._connection.fetch(
@@ -90,8 +110,40 @@ class ProbeStore(Store):
     async def changing(self) -> AsyncIterator[Changing]:
         """All that happens in it counts at its end, or not at all; one at a time among all replicas."""
         async with self._pool.acquire() as connection, connection.transaction():
+            # Another one may be storing large contents meanwhile.
+            await connection.execute("SET LOCAL statement_timeout = 0")
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             yield Changing(connection)
+
+    async def stored(self, digests: Iterable[str]) -> set[str]:
+        """Which of these contents the database has."""
+        async with self._pool.acquire() as connection:
+            return await _stored(connection, digests)
+
+    async def unstored(self) -> list[str]:
+        """Contents that rows name and the database does not have."""
+        rows = await self._pool.fetch(
+            "SELECT DISTINCT sha256 FROM probes p"
+            " WHERE NOT EXISTS (SELECT FROM probes_contents c WHERE c.sha256 = p.sha256)"
+        )
+        return [row["sha256"] for row in rows]
+
+    async def fetch(self, digest: str, path: Path) -> bool:
+        """Write contents to the new file ``path``; False where the database does not have them.
+
+        Raises ``DatabaseError`` where they are not those of the digest, ``OSError`` where the disk is full.
+        """
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            oid = await connection.fetchval("SELECT content FROM probes_contents WHERE sha256 = $1", digest)
+            if oid is None:
+                return False
+            found = await large.read(connection, oid, path)
+        if found.sha256 != digest:
+            raise DatabaseError(f"contents {digest[:12]}… of a kernel support package are damaged")
+        return True
 
     async def get(self, name: str) -> Kept | None:
         """One, by its name."""
@@ -125,3 +177,8 @@ class ProbeStore(Store):
             version,
         )
         return one(Totals, row) or Totals(0, 0)
+
+
+async def _stored(connection: Connection, digests: Iterable[str]) -> set[str]:
+    rows = await connection.fetch("SELECT sha256 FROM probes_contents WHERE sha256 = ANY ($1)", list(digests))
+    return {row["sha256"] for row in rows}
