@@ -77,14 +77,23 @@ class Library:
     """The shelf below the folder ``data``, which is made when first written to.
 
     Every method that writes raises ``AccessDenied`` where the disk is full or may not be written, and
-    leaves what was active active.
+    leaves what was active active. ``streams``, a folder: an imported bundle's compressed stream is left there as
+    ``<digest in hexadecimal>.kv.zst``, where the bundle has all of it.
     """
 
-    def __init__(self, data: Path, *, keep: int = KEEP, trust: TrustStore | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        keep: int = KEEP,
+        trust: TrustStore | None = None,
+        streams: Path | None = None,
+    ) -> None:
         self._root = data / "definitions"
         self._snapshots = self._root / "snapshots"
         self._temporary = self._root / "tmp"
         self._keep = keep
+        self._streams = streams
         self.trust = trust or TrustStore(data / "trust")
 
     # Reading
@@ -165,6 +174,7 @@ class Library:
                 )
             older = is_older(state, verified, allow_older=allow_older)
             self._shelve(verified)
+            self._leave_stream(verified)
             changed = state.with_import(verified, timestamp(now), older=older)
             self._change(changed.without_surplus(self._keep))
             return Imported(
@@ -364,6 +374,15 @@ class Library:
             draft.rename(place)
             durable.sync_directory(self._snapshots)
         _step("snapshot-after")
+
+    def _leave_stream(self, verified: Verified) -> None:
+        if self._streams is None or verified.facts.base:
+            return
+        out = self._streams / f"{self._place(verified.facts.digest).name}.kv.zst"
+        with durable.writing(out):
+            with verified.stream.open("rb") as file:
+                os.fsync(file.fileno())
+            verified.stream.replace(out)
 
     def _base(self, digest: str) -> Snapshot:
         """What a delta applies to, undamaged. Whoever signed it, the signed digest proves what comes out."""

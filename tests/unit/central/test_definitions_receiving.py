@@ -270,6 +270,19 @@ def test_only_what_is_on_the_shelf_is_compared_and_no_file(data: Path, site: Sit
     asyncio.run(work())
 
 
+def test_bundles_own_stream_is_what_matchers_get(data: Path, site: Site) -> None:
+    async def work() -> None:
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
+        bundle = site.bundle(1)
+        done = await definitions.receive(body(bundle.read_bytes()))
+        (left,) = (data / "streams").iterdir()
+        assert left == await definitions.stream_file(done.digest)
+        assert left.read_bytes() == bundle.with_name(f"{bundle.name}.zst").read_bytes()
+
+    asyncio.run(work())
+
+
 def test_stream_is_made_once_and_goes_with_its_snapshot(data: Path, site: Site) -> None:
     from redoubt.definitions.stream import StreamReader
 

@@ -2,7 +2,7 @@
 
 Below the data folder:
 
-* ``streams/<hex>.kv.zst``: made when first asked for, or brought by another replica.
+* ``streams/<hex>.kv.zst``: left by the import, made when first asked for, or brought by another replica.
 * ``upstream/<hex>/bundle.zip``: the file of an upload of StackRox's.
 
 Both go when their snapshot does. A name that begins with a dot is of work in progress.
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from redoubt import children
-from redoubt.central.definitions.work import Exported, ToExport
+from redoubt.central.definitions.work import STREAMS, Exported, ToExport
 from redoubt.definitions.durable import writing
 
 
@@ -27,7 +27,7 @@ class Beside:
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._streams = data / "streams"
+        self._streams = data / STREAMS
         self._upstream = data / "upstream"
         self._exporting: dict[str, asyncio.Lock] = {}
 

@@ -24,6 +24,8 @@ from redoubt.model import Severity
 
 #: This module, as ``children.run`` names its functions.
 WORK = "redoubt.central.definitions.work"
+#: Below the data folder: streams for Matchers. See ``beside.py``.
+STREAMS = "streams"
 #: A stream that is made for Matchers nearby is compressed little: time counts, not size.
 _LEVEL = 3
 _MANIFEST_LIMIT = 4 << 20
@@ -126,12 +128,14 @@ class Adopted(msgspec.Struct, frozen=True):
 
 def take(asked: ToImport) -> Became:
     """Verify the bundle, put it on the shelf, make it active. Raises what ``Library.import_bundle`` raises."""
-    return _taken(Library(Path(asked.data)), asked)
+    data = Path(asked.data)
+    return _taken(Library(data, streams=data / STREAMS), asked)
 
 
 def propose(asked: ToImport) -> Proposal:
     """As ``take``, but what is active stays so; raises the same."""
-    library = ProposingLibrary(Path(asked.data))
+    data = Path(asked.data)
+    library = ProposingLibrary(data, streams=data / STREAMS)
     return Proposal(became=_taken(library, asked), state=library.proposed)
 
 
