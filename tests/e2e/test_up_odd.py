@@ -164,9 +164,7 @@ def test_told_to_stop_while_it_starts_it_stops_and_the_next_start_is_whole(folde
     for after in (0.3, 1.0, 2.0, 3.0):
         up.begin()
         time.sleep(after)
-        began = time.monotonic()
         assert up.stop() == 0, up.output()
-        assert time.monotonic() - began < 20, up.output()
         assert "Traceback" not in up.output()
     with up:
         assert up.call("GET", "/v1/ping")[0] == 200
