@@ -20,6 +20,7 @@ from redoubt.central.images.scanning import Scanning
 from redoubt.central.images.watching import Watching
 from redoubt.central.integrations.keeping import Integrations
 from redoubt.central.metrics import Metrics
+from redoubt.central.policies.keeping import Policies
 from redoubt.central.probes.shelf import Probes
 from redoubt.central.store import Pool
 from redoubt.central.store.definitions import DefinitionsLog
@@ -50,6 +51,7 @@ class Services:
     watching: Watching | None = None
     sboms: Sboms | None = None
     integrations: Integrations | None = None
+    policies: Policies | None = None
     metrics: Metrics = field(default_factory=Metrics)
     #: Started in this order, stopped in the opposite one.
     parts: list[Part] = field(default_factory=list)

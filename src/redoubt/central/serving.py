@@ -22,6 +22,7 @@ from redoubt.central.images import parts
 from redoubt.central.images.wire import ImageService
 from redoubt.central.leading import Led
 from redoubt.central.notices import Notices
+from redoubt.central.policies.keeping import Policies
 from redoubt.central.probes import upstream
 from redoubt.central.probes.shelf import Probes
 from redoubt.central.probes.wire import ProbeUploadService
@@ -87,6 +88,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             taking=settings.kernel_package_upload,
             in_database=settings.definitions_store == "database",
         )
+        policies = Policies(pool)
         services = Services(
             settings=settings,
             pool=pool,
@@ -95,7 +97,8 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             definitions=definitions,
             probes=probes,
             exits=exits,
-            parts=[exits, notices, auth, definitions, probes],
+            policies=policies,
+            parts=[exits, notices, auth, definitions, probes, policies],
             warnings=warnings,
         )
         if not policy.offline:

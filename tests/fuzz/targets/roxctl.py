@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import xml.etree.ElementTree as ElementTree
 import zipfile
 from pathlib import Path
 
 from redoubt import formats
-from redoubt.cli.roxctl import asking, printing, probes, reports, results
+from redoubt.cli.roxctl import asking, checkforms, checks, printing, probes, reports, results
 from redoubt.errors import RedoubtError
 from redoubt.formats.text import printable
 from targets.interface import Target
@@ -67,6 +68,51 @@ def _scan(data: bytes) -> int:
     return 1 + len(result.vulnerabilities)
 
 
+_FORM = checkforms.Form(
+    headers=(),
+    required_headers=(),
+    row_jsonpath_expressions=None,
+    merge_output=True,
+    no_header=False,
+    headers_as_comments=False,
+    compact_output=False,
+    junit_suite_name="image-check",
+)
+_ALERT = {
+    "policy": {
+        "id": "1",
+        "name": "Latest tag",
+        "severity": "LOW_SEVERITY",
+        "description": "x",
+        "enforcementActions": ["FAIL_BUILD_ENFORCEMENT"],
+    },
+    "image": {"id": "sha256:1", "name": {"fullName": "registry.example/shop:1"}},
+    "violations": [{"message": "Image Tag: latest"}],
+}
+
+
+def _check(data: bytes) -> int:
+    try:
+        answer = checks.decode(data, "central")
+    except RedoubtError:
+        return 0
+    outcome = checks.summarise(answer, "registry.example/shop:1")
+    for columns in (0, 80):
+        table = checkforms.table(outcome, _FORM, columns)
+        assert all(printable(line) == line for line in table.split("\n"))
+    rows = list(csv.reader(io.StringIO(checkforms.comma_separated(outcome, _FORM), newline="")))
+    assert {len(row) for row in rows} == {len(checkforms.HEADERS)}
+    ElementTree.fromstring(checkforms.junit(outcome, _FORM))
+    json.loads(checkforms.written(outcome, answer, "json", _FORM, "x", 0))
+    json.loads(checkforms.written(outcome, answer, "sarif", _FORM, "x", 0))
+    return 1 + len(outcome.violated) + len(checks.open_questions(answer))
+
+
+def _check_seeds() -> list[bytes]:
+    question = {"policyName": "Signed", "criteria": ["Image Signature Verified By"]}
+    return [json.dumps({"alerts": [_ALERT], "unanswered": [question]}).encode(), b'{"alerts": []}']
+
+
 def _export(data: bytes) -> int:
     try:
         return sum(
@@ -104,6 +150,7 @@ def _package_seeds() -> list[bytes]:
 
 
 TARGETS = {
+    "roxctl:check": Target(_check, _check_seeds),
     "roxctl:scan": Target(_scan, lambda: [json.dumps(_IMAGE).encode()]),
     "roxctl:export": Target(
         _export, lambda: [b'{"result": {"image": {"id": "1"}}}\n{"image": {"id": "2"}}\n\n{"image": {}}']

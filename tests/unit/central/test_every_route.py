@@ -38,6 +38,8 @@ INTEGRATION_READERS = READERS | {"Configuration Controller", "Vulnerability Repo
 MATCHERS = frozenset({"(SCANNER_V4_MATCHER_SERVICE)", "(SCANNER_V4_SERVICE)"})
 SCANNERS = MATCHERS | {"(SCANNER_SERVICE)", "(SCANNER_V4_INDEXER_SERVICE)", "(SENSOR_SERVICE)"}
 CLUSTER_READERS = READERS | {"Configuration Controller", "Sensor Creator"}
+POLICY_WRITERS = ADMIN | {"Configuration Controller", "Vulnerability Report Creator"}
+POLICY_READERS = POLICY_WRITERS | {"Analyst"}
 IMAGE_WRITERS = ADMIN | {"Continuous Integration"}
 IMAGE_READERS = IMAGE_WRITERS | {"Analyst"}
 
@@ -109,6 +111,10 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /v1/permissionsets/{id:uuid}": READERS,
     "GET /v1/ping": EVERYBODY,
     "GET /v1/pullsecrets": INTEGRATION_READERS,
+    "GET /v1/policies": POLICY_READERS,
+    "GET /v1/policies/{id:str}": POLICY_READERS,
+    "GET /v1/policies/{id:str}/status": POLICY_READERS,
+    "GET /v1/policyCategories": POLICY_READERS,
     "GET /v1/probeupload/probes": ADMINISTRATORS,
     "GET /v1/resources": KNOWN,
     "GET /v1/roles": READERS,
@@ -121,6 +127,9 @@ TABLE: dict[str, frozenset[str]] = {
     "DELETE /v1/images": IMAGE_WRITERS,
     "DELETE /v1/images/scans/{scan:str}": IMAGE_WRITERS,
     "DELETE /v1/permissionsets/{id:uuid}": ADMIN,
+    "DELETE /v1/policies/{id:str}": POLICY_WRITERS,
+    "PATCH /v1/policies/{id:str}": POLICY_WRITERS,
+    "PUT /v1/policies/{id:str}": POLICY_WRITERS,
     "DELETE /v1/pullsecrets/{name:str}": ADMIN,
     "DELETE /v1/probeupload/probes/{version:str}": ADMINISTRATORS,
     "DELETE /v1/probeupload/probes/{version:str}/{file:str}": ADMINISTRATORS,
@@ -138,6 +147,11 @@ TABLE: dict[str, frozenset[str]] = {
     "POST /v1/apitokens/generate": ADMIN,
     "POST /v1/clusters": ADMINISTRATORS,
     "POST /v1/definitions/rollback": ADMINISTRATORS,
+    "POST /v1/detect/build": IMAGE_READERS,
+    "POST /v1/policies": POLICY_WRITERS,
+    "POST /v1/policies/dryrun": POLICY_WRITERS,
+    "POST /v1/policies/export": POLICY_READERS,
+    "POST /v1/policies/import": POLICY_WRITERS,
     "POST /v1/definitions/trust": ADMINISTRATORS,
     "POST /v1/definitions/unsigned": ADMINISTRATORS,
     "POST /v1/imageintegrations": ADMIN,

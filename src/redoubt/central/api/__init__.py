@@ -12,6 +12,7 @@ from redoubt.central.api.definitions import (
     ScannerDefinitionsController,
     VulnDefinitionsController,
 )
+from redoubt.central.api.detection import DetectionController
 from redoubt.central.api.egress import EgressController
 from redoubt.central.api.events import EventController
 from redoubt.central.api.fleet import FleetController
@@ -25,6 +26,7 @@ from redoubt.central.api.integrations import (
 from redoubt.central.api.metadata import MetadataController
 from redoubt.central.api.page import PageController
 from redoubt.central.api.ping import PingController
+from redoubt.central.api.policies import PolicyController
 from redoubt.central.api.probes import KernelObjectController, ProbeController, ProbeUploadController
 from redoubt.central.api.roles import AccessScopeController, PermissionSetController, RoleController
 from redoubt.central.api.sboms import ImageSbomController, SbomController
@@ -37,6 +39,7 @@ ALL: list[ControllerRouterHandler] = [
     AuthorizeController,
     ClusterController,
     DefinitionsController,
+    DetectionController,
     EgressController,
     EventController,
     FleetController,
@@ -51,6 +54,7 @@ ALL: list[ControllerRouterHandler] = [
     PageController,
     PermissionSetController,
     PingController,
+    PolicyController,
     PullSecretController,
     ProbeController,
     ProbeUploadController,

@@ -1,4 +1,4 @@
-"""``roxctl image``: an image is scanned through Central, or listed as an SBOM."""
+"""``roxctl image``: an image is scanned through Central, checked against policies, or listed as an SBOM."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 import click
 
 from redoubt.cli.roxctl import options
+from redoubt.cli.roxctl.checkoptions import check_options
 from redoubt.cli.roxctl.printing import printer_options
 
 _COMMANDS = {
     "scan": ("redoubt.cli.roxctl.image:scan", "Find the vulnerabilities of an image."),
+    "check": ("redoubt.cli.roxctl.image:check", "Check an image against policies of the build."),
     "sbom": ("redoubt.cli.roxctl.image:sbom", "List what is in an image, as SPDX 2.3."),
 }
 
@@ -117,6 +119,50 @@ def scan(ctx: click.Context, /, **given: Any) -> None:
     from redoubt.cli.roxctl import scanning
 
     scanning.scan_image(ctx, given)
+
+
+@options.command(timeout="10m")
+@_image_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "csv", "json", "junit", "sarif"]),
+    default="table",
+    show_default=True,
+    help="Form of the report.",
+)
+@click.option(
+    "-c",
+    "--categories",
+    multiple=True,
+    metavar="A,B",
+    help="Only policies of these categories. Default: all.",
+)
+@click.option("--send-notifications", is_flag=True, help="Let Central notify of violations.")
+@check_options
+@click.option("--json", "json", is_flag=True, help="Deprecated: say -o json, whose structure is another.")
+@click.option(
+    "--json-fail-on-policy-violations",
+    type=bool,
+    default=True,
+    help="Deprecated, with --json: whether violations count for the exit code.",
+)
+@click.option("--print-all-violations", is_flag=True, hidden=True, help="Deprecated: all are printed.")
+@click.pass_context
+def check(ctx: click.Context, /, **given: Any) -> None:
+    """Check an image against the policies of the build stage.
+
+    Exits with 1 if a policy is violated that says the build must fail, with 0 if only others are. A policy that could not be asked
+    is warned of. Needs read access to Detection.
+
+    \b
+    roxctl image check -i registry.example/shop:1.4
+    roxctl image check -i registry.example/shop:1.4 -o junit > policies.xml
+    roxctl image check -i registry.example/shop:1.4 -c "Vulnerability Management"
+    """
+    from redoubt.cli.roxctl import checking
+
+    checking.check_image(ctx, given)
 
 
 @options.command(timeout="10m")

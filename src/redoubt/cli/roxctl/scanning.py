@@ -50,8 +50,8 @@ def scan_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
     printer.columns()
     wanted = _severities(given)
     name = given["image"]
-    reference = _reference(name)
-    body = _request(given) | {"includeSnoozed": given["include_snoozed"]}
+    reference = in_full(name)
+    body = request(given) | {"includeSnoozed": given["include_snoozed"]}
     whole = form in WHOLE
     # SARIF says more where it is made of the whole report, and can do without.
     accept = {"Accept": f"{REPORT}, application/json;q=0.5"} if whole or form == "sarif" else {}
@@ -65,7 +65,7 @@ def scan_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
             ):
                 return response.read(connection.LARGEST), response.header("content-type"), response.where
 
-        answer, kind, where = _again(once, given, console, f"scanning {name}")
+        answer, kind, where = again(once, given, console, f"scanning {name}")
     if whole or kind.startswith(REPORT):
         _write_whole(answer, kind, form, given["fail"], wanted, where, console)
         return
@@ -84,18 +84,18 @@ def image_sbom(ctx: click.Context, given: Mapping[str, Any]) -> None:
     """``roxctl image sbom``."""
     console = Console()
     name = given["image"]
-    reference = _reference(name)
+    reference = in_full(name)
     with connection.central(ctx, console, timeout=_IMAGE_TIME) as central:
 
         def once() -> bytes:
             with (
                 watched(central, reference, console),
-                central.work(_IMAGE_SBOM, _request(given)) as response,
+                central.work(_IMAGE_SBOM, request(given)) as response,
             ):
                 _require_json(response.header("content-type"), response.where)
                 return response.read(connection.LARGEST)
 
-        body = _again(once, given, console, f"listing {name}")
+        body = again(once, given, console, f"listing {name}")
     out = sys.stdout.buffer
     out.write(body if body.endswith(b"\n") else body + b"\n")
     out.flush()
@@ -140,7 +140,7 @@ def _write(
     match form:
         case "table":
             color = sys.stdout.isatty() and colored() is not False
-            click.echo(f"Scan results for {_safe(subject)}")
+            click.echo(f"Scan results for {safe(subject)}")
             click.echo(f"{printing.counts(result)}\n")
             click.echo(printing.table(result, printer, color=color), nl=False, color=color)
         case "csv":
@@ -203,7 +203,7 @@ def _leave() -> None:
     raise click.exceptions.Exit(EXIT_FINDINGS)
 
 
-def _again(work: Callable[[], T], given: Mapping[str, Any], console: Console, doing: str) -> T:
+def again(work: Callable[[], T], given: Mapping[str, Any], console: Console, doing: str) -> T:
     """What ``work`` gives; again after a while where it fails in a way that may pass."""
     left = int(given["retries"])
     while True:
@@ -240,7 +240,7 @@ def _severities(given: Mapping[str, Any]) -> set[str]:
     return set(options.split(given["severity"]) or SEVERITIES)
 
 
-def _request(given: Mapping[str, Any]) -> dict[str, object]:
+def request(given: Mapping[str, Any]) -> dict[str, object]:
     asked = {
         "imageName": given["image"],
         "force": given["force"],
@@ -251,7 +251,7 @@ def _request(given: Mapping[str, Any]) -> dict[str, object]:
     return asked | ({"platform": given["platform"]} if given["platform"] else {})
 
 
-def _reference(name: str) -> str:
+def in_full(name: str) -> str:
     """The name in full, which an image in a registry can have. Raises ``UsageError``."""
     from redoubt.indexer.sources.reference import parse_reference
 
@@ -290,7 +290,7 @@ def _media_type(data: bytes, name: str) -> str:
     if said.spdx_version == "SPDX-2.3":
         return "text/spdx+json"
     if said.spdx_version:
-        raise UnreadableInput(f"{name} is {_safe(said.spdx_version)[:40]}; Central reads SPDX-2.3")
+        raise UnreadableInput(f"{name} is {safe(said.spdx_version)[:40]}; Central reads SPDX-2.3")
     if said.bom_format == "CycloneDX":
         return "application/vnd.cyclonedx+json"
     raise UnreadableInput(
@@ -304,7 +304,7 @@ def _require_json(kind: str, where: str) -> None:
         raise NetworkError(f"{where}: this Central does not know SBOMs; it is too old, or no Central")
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """A text for a line on a terminal."""
     from redoubt.formats.text import printable
 

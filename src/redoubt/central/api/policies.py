@@ -1,0 +1,295 @@
+"""``/v1/policies`` and ``/v1/policyCategories``: policies listed, kept, carried in and out, and tried out.
+
+Paths, fields and permissions are the original's. ``/v1/policies/{id}/status`` is ours: what a policy lacks data for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, TypeAlias
+
+import msgspec
+from litestar import Controller, Response, delete, get, patch, post, put
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, UnsetType
+
+from redoubt.central.api import checks
+from redoubt.central.api.given import Empty, Given
+from redoubt.central.auth.declare import allow
+from redoubt.central.auth.roles import Access, Resource
+from redoubt.central.images import asking
+from redoubt.central.images.query import wanted
+from redoubt.central.policies import detection
+from redoubt.central.policies.keeping import Imported, Policies
+from redoubt.central.refusals import InvalidArgument, Unavailable
+from redoubt.errors import UnreadableInput
+from redoubt.policies import Policy, PolicySet
+from redoubt.policies import policy as documents
+from redoubt.policies.criteria import ALL
+from redoubt.policies.validation import PolicyInvalid, check, prepared
+
+_READ = allow(Resource.WORKFLOW_ADMINISTRATION, Access.READ)
+_WRITE = allow(Resource.WORKFLOW_ADMINISTRATION, Access.READ_WRITE)
+#: A policy as it is sent: read by ``policies.policy``, which takes what the original takes.
+Document: TypeAlias = dict[str, object]
+#: Images that a policy is tried out on.
+_TRIED = 500
+
+
+class ListPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``storage.ListPolicy``."""
+
+    id: str
+    name: str
+    description: str
+    severity: str
+    disabled: bool
+    lifecycle_stages: tuple[str, ...]
+    notifiers: tuple[str, ...]
+    last_updated: str | None
+    event_source: str
+    is_default: bool
+    source: str
+    evaluation_filter: documents.EvaluationFilter | None
+
+
+class PolicyList(msgspec.Struct, frozen=True):
+    """Policies, by name."""
+
+    policies: list[ListPolicy]
+
+
+class Switch(msgspec.Struct, frozen=True, kw_only=True):
+    """``PatchPolicyRequest``."""
+
+    id: str = ""
+    disabled: bool | UnsetType = UNSET
+
+
+class Wanted(msgspec.Struct, frozen=True, rename="camel"):
+    """``ExportPoliciesRequest``."""
+
+    policy_ids: tuple[str, ...] = ()
+
+
+class Categories(msgspec.Struct, frozen=True):
+    """All categories that a policy has."""
+
+    categories: list[str]
+
+
+class MissingSource(msgspec.Struct, frozen=True):
+    """A criterion that nothing is known of yet, and why."""
+
+    criterion: str
+    reason: str
+
+
+class PolicyStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whether a policy is asked. ``no_source``: criteria without data; where the rest of a section holds it is unanswered."""
+
+    id: str
+    name: str
+    asked: bool
+    reason: str = ""
+    no_source: list[MissingSource] = []
+
+
+class TriedOn(msgspec.Struct, frozen=True, rename="camel"):
+    """``DryRunResponse.Alert``: a workload, or ``image`` where it is one that nothing runs."""
+
+    deployment: str
+    violations: list[str]
+    image: str = ""
+
+
+class Tried(msgspec.Struct, frozen=True, rename="camel"):
+    """What a policy would find. ``images`` were looked at; ``incomplete`` where there are more. No Sensor reports workloads yet."""
+
+    alerts: list[TriedOn]
+    images: int = 0
+    incomplete: bool = False
+
+
+class ImportFault(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``ImportPolicyError``."""
+
+    message: str
+    type: str
+    duplicate_name: str | UnsetType = UNSET
+    validation_error: str | UnsetType = UNSET
+
+
+class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
+    """``ImportPolicyResponse``."""
+
+    succeeded: bool
+    policy: Policy
+    errors: list[ImportFault]
+
+
+class ImportResults(msgspec.Struct, frozen=True, rename="camel"):
+    """``ImportPoliciesResponse``."""
+
+    responses: list[ImportResult]
+    all_succeeded: bool
+
+
+class ImportMetadata(msgspec.Struct, frozen=True):
+    """``overwrite``: in place of those that have the identifier or the name."""
+
+    overwrite: bool = False
+
+
+class ImportRequest(msgspec.Struct, frozen=True):
+    """``ImportPoliciesRequest``."""
+
+    policies: list[Document] = []
+    metadata: ImportMetadata | None = None
+
+
+class PolicyController(Controller):
+    """Policies."""
+
+    path = "/v1"
+    tags = ("Policies",)
+
+    @get("/policies", opt=_READ, summary="All policies")
+    async def all(self, services: Given) -> PolicyList:
+        """By name."""
+        return PolicyList([_listed(policy) for policy in await _policies(services).all()])
+
+    @get("/policies/{id:str}", opt=_READ, summary="A policy")
+    async def one(self, services: Given, id: FromPath[str]) -> Policy:  # noqa: A002
+        """By its identifier."""
+        return await _policies(services).get(id)
+
+    @get(
+        "/policies/{id:str}/status",
+        opt=_READ,
+        summary="Whether a policy is asked, and what it lacks data for",
+    )
+    async def status(self, services: Given, id: FromPath[str]) -> PolicyStatus:  # noqa: A002
+        """A criterion without data is never taken for one that does not fit."""
+        policy = await _policies(services).get(id)
+        refused = PolicySet([msgspec.structs.replace(policy, disabled=False)]).refused
+        names = dict.fromkeys(group.field_name for group in policy.groups())
+        missing = [
+            MissingSource(name, ALL[name].no_source) for name in names if name in ALL and ALL[name].no_source
+        ]
+        reason = refused[0].reason if refused else "disabled" if policy.disabled else ""
+        return PolicyStatus(
+            id=policy.id, name=policy.name, asked=not reason, reason=reason, no_source=missing
+        )
+
+    @post("/policies", opt=_WRITE, status_code=200, summary="Add a policy")
+    async def add(
+        self,
+        services: Given,
+        data: JSONBody[Document],
+        strict: Annotated[bool, QueryParameter(name="enableStrictValidation")] = False,
+    ) -> Policy:
+        """The policy itself is the body; its identifier is chosen here."""
+        return await _policies(services).add(_policy(data), strict=strict)
+
+    @put("/policies/{id:str}", opt=_WRITE, summary="Change a policy")
+    async def change(self, services: Given, id: FromPath[str], data: JSONBody[Document]) -> Empty:  # noqa: A002
+        """The whole policy."""
+        given = _policy(data)
+        checks.same(id, given.id)
+        await _policies(services).change(id, given)
+        return Empty()
+
+    @patch("/policies/{id:str}", opt=_WRITE, summary="Switch a policy off or on")
+    async def switch(self, services: Given, id: FromPath[str], data: JSONBody[Switch]) -> Empty:  # noqa: A002
+        """``disabled``."""
+        checks.same(id, data.id)
+        if data.disabled is not UNSET:
+            await _policies(services).switch(id, disabled=data.disabled)
+        return Empty()
+
+    @delete("/policies/{id:str}", opt=_WRITE, status_code=200, summary="Delete a policy")
+    async def remove(self, services: Given, id: FromPath[str]) -> Empty:  # noqa: A002
+        """Default policies can only be disabled."""
+        await _policies(services).delete(id)
+        return Empty()
+
+    @post("/policies/export", opt=_READ, status_code=200, summary="Export policies")
+    async def export(self, services: Given, data: JSONBody[Wanted]) -> Response[bytes]:
+        """In a form that can be imported, here and in the original."""
+        found = await _policies(services).exported(data.policy_ids)
+        return Response(documents.exported(found), media_type="application/json")
+
+    @post("/policies/import", opt=_WRITE, status_code=200, summary="Import policies")
+    async def import_policies(self, services: Given, data: JSONBody[ImportRequest]) -> ImportResults:
+        """What an export is, and ``metadata``. Each policy counts for itself."""
+        given = [_policy(document) for document in data.policies]
+        overwrite = data.metadata is not None and data.metadata.overwrite
+        done = await _policies(services).imported(given, overwrite=overwrite)
+        return ImportResults([_result(each) for each in done], all(not each.error for each in done))
+
+    @post("/policies/dryrun", opt=_WRITE, status_code=200, summary="Try a policy out")
+    async def dry_run(self, services: Given, data: JSONBody[Document]) -> Tried:
+        """Whether it is disabled does not matter. It is tried on images that were scanned, if it has the BUILD stage."""
+        policy = msgspec.structs.replace(prepared(_policy(data)), disabled=False)
+        try:
+            check(policy)
+        except PolicyInvalid as error:
+            raise InvalidArgument(str(error)) from None
+        return await _tried(services, policy)
+
+    @get("/policyCategories", opt=_READ, summary="Categories of policies")
+    async def categories(self, services: Given) -> Categories:
+        """By name."""
+        found = {name for policy in await _policies(services).all() for name in policy.categories}
+        return Categories(sorted(found))
+
+
+async def _tried(services: Given, policy: Policy) -> Tried:
+    if "BUILD" not in policy.lifecycle_stages:
+        return Tried([])
+    made, store = PolicySet([policy]), asking.store(services)
+    alerts: list[TriedOn] = []
+    looked_at = 0
+    async for digest in store.ids(wanted("")):
+        if looked_at == _TRIED:
+            return Tried(alerts, looked_at, incomplete=True)
+        if (kept := await store.find(digest)) is None:
+            continue
+        looked_at += 1
+        if found := await asyncio.to_thread(detection.messages, made, kept):
+            alerts.append(TriedOn("", found, kept.listed.name))
+    return Tried(alerts, looked_at)
+
+
+def _policies(services: Given) -> Policies:
+    if services.policies is None:
+        raise Unavailable("this Central has no policies")
+    return services.policies
+
+
+def _policy(document: Document) -> Policy:
+    try:
+        return documents.understood(document)
+    except UnreadableInput as error:
+        raise InvalidArgument(str(error)) from None
+
+
+def _listed(policy: Policy) -> ListPolicy:
+    return ListPolicy(**{name: getattr(policy, name) for name in ListPolicy.__struct_fields__})
+
+
+def _result(done: Imported) -> ImportResult:
+    errors = []
+    if done.error:
+        errors.append(
+            ImportFault(
+                message=done.error,
+                type=done.kind,
+                duplicate_name=done.duplicate or UNSET,
+                validation_error=done.reasons or UNSET,
+            )
+        )
+    if done.notice:
+        errors.append(ImportFault(message=done.notice, type="removed_clusters_or_notifiers"))
+    return ImportResult(succeeded=not done.error, policy=done.policy, errors=errors)

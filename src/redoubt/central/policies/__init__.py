@@ -1,0 +1,1 @@
+"""Policies at Central: kept, compiled for whoever asks, and asked of images."""

@@ -1,0 +1,50 @@
+"""The flags that decide how a policy check is printed. Knows nothing of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., object])
+
+#: Columns; those of ``checkforms.HEADERS``, written again so that ``--help`` loads nothing; a test holds them together.
+HEADERS = ("POLICY", "SEVERITY", "BREAKS BUILD", "DESCRIPTION", "VIOLATION", "REMEDIATION")
+
+
+def check_options(command: F) -> F:
+    """The flags that a ``checkforms.Form`` is made of."""
+    for option in reversed(
+        (
+            click.option(
+                "--headers",
+                multiple=True,
+                metavar="A,B",
+                help=f"Columns of table and csv. Default: all: {', '.join(HEADERS)}.",
+            ),
+            click.option(
+                "--required-headers",
+                multiple=True,
+                metavar="A,B",
+                help="Leave out rows in which one of these is empty.",
+            ),
+            click.option(
+                "--row-jsonpath-expressions",
+                hidden=True,
+                help="Columns as gJSON paths of `results.violatedPolicies`.",
+            ),
+            click.option("--merge-output/--no-merge-output", default=True, hidden=True),
+            click.option("--no-header", is_flag=True, help="No line with the columns' names."),
+            click.option("--headers-as-comments", is_flag=True, help="The csv's columns' names after a ';'."),
+            click.option("--compact-output", is_flag=True, help="JSON on one line."),
+            click.option(
+                "--junit-suite-name",
+                default="image-check",
+                show_default=True,
+                help="What junit calls the suite.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
