@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -15,11 +16,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
+
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.notices import Notices
 from redoubt.central.store import definitions_shared
 from redoubt.postgres import pool
+from redoubt.wire import ports
 
+PASSWORD = "correct horse battery"  # of the administrator
+ADMIN = ("admin", PASSWORD)
 WITHIN = 30.0
 
 
@@ -39,6 +45,61 @@ async def replica(url: str, data: Path, *, starter: bool = False) -> AsyncIterat
             await notices.stop()
     finally:
         await pool.close(connections)
+
+
+class Process:
+    """``redoubt central`` with a data folder of its own. ``certificates``: a folder of ``support.wire.Certificates``."""
+
+    def __init__(
+        self, folder: Path, name: str, url: str, certificates: Path, store: str = "database"
+    ) -> None:
+        self.port = ports.free(1)[0]
+        self.data = folder / name
+        self._log = folder / f"{name}.log"
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("REDOUBT_", "ROX_"))}
+        self._environment = {
+            **kept,
+            "REDOUBT_CENTRAL_DATA": str(self.data),
+            "REDOUBT_CENTRAL_DATABASE_URL": url,
+            "REDOUBT_CENTRAL_DEFINITIONS_STORE": store,
+            "REDOUBT_CENTRAL_STARTER": "false",
+            "REDOUBT_CENTRAL_OFFLINE": "true",
+            "REDOUBT_CENTRAL_HOST": "127.0.0.1",
+            "REDOUBT_CENTRAL_PORT": str(self.port),
+            "REDOUBT_CENTRAL_CERTIFICATES": str(certificates / "central"),
+            "REDOUBT_CENTRAL_SECRETS_KEY_FILE": str(folder / "secrets.keys"),
+            "REDOUBT_CENTRAL_ADMIN_PASSWORD": PASSWORD,
+        }
+        self._tls = ssl.create_default_context(cafile=certificates / "authority" / "ca.pem")
+        self.start()
+
+    def start(self) -> None:
+        program = Path(sys.executable).with_name("redoubt")
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [program, "central"], env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(30)
+
+    @asynccontextmanager
+    async def http(self) -> AsyncIterator[httpx.AsyncClient]:
+        """The administrator's client, once it answers."""
+        base = f"https://localhost:{self.port}"
+        async with httpx.AsyncClient(verify=self._tls, base_url=base, auth=ADMIN, timeout=60) as client:
+            ends = time.monotonic() + 60
+            while True:
+                assert self.process.poll() is None, self._log.read_text()
+                try:
+                    if (await client.get("/v1/auth/status")).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                assert time.monotonic() < ends, f"waited for Central to be ready: {self._log.read_text()}"
+                await asyncio.sleep(0.05)
+            yield client
 
 
 async def until(condition: Callable[[], object], what: str) -> None:

@@ -13,12 +13,10 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
-import asyncpg
 import structlog
 
 from redoubt import tasks
 from redoubt.central.store import Connection, Pool
-from redoubt.errors import RedoubtError
 from redoubt.postgres.locks import held
 
 #: Seconds between two looks whether nobody leads, and between two whether we still do.
@@ -62,13 +60,7 @@ class Led:
                 async with self._pool.acquire() as connection, held(connection, self._number) as leads:
                     if leads:
                         await self._lead(connection)
-            except (
-                RedoubtError,
-                OSError,
-                TimeoutError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-            ) as error:
+            except Exception as error:  # noqa: BLE001 (it is tried again)
                 _log.debug("not leading", reason=type(error).__name__)
             await asyncio.sleep(self._every * random.uniform(0.5, 1))  # noqa: S311  # spreads load
 

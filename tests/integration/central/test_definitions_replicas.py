@@ -14,6 +14,7 @@ from redoubt.central import serving
 from redoubt.central.config import Settings
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.refusals import Aborted
+from redoubt.central.store import definitions_shared
 from redoubt.definitions import snapshot
 from redoubt.errors import Busy, DefinitionsRefused, UsageError
 from redoubt.postgres import pool
@@ -35,8 +36,14 @@ def site(tmp_path: Path) -> Site:
 
 
 async def trusting(definitions: Definitions, site: Site) -> None:
-    await until(lambda: definitions.shared and definitions.shared.said, "the first look at the database")
-    await definitions.trust(site.root.read_bytes(), site.channel)
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await definitions.trust(site.root.read_bytes(), site.channel)
+            except Busy:  # another one is putting its shelf into the database
+                await asyncio.sleep(0.01)
+            else:
+                return
 
 
 async def objects(url: str) -> tuple[int, int]:
@@ -163,6 +170,41 @@ def test_one_upload_at_a_time_over_all_replicas(url: str, site: Site, tmp_path: 
                 a.receive(body(site.bundle(3))), b.receive(body(site.bundle(4))), return_exceptions=True
             )
             assert [type(each) for each in results].count(Busy) == 1, results
+
+    asyncio.run(work())
+
+
+def test_whose_session_was_cut_changes_nothing(url: str, site: Site, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with replica(url, tmp_path / "a") as a, replica(url, tmp_path / "b") as b:
+            await trusting(a, site)
+            begun, go = asyncio.Event(), asyncio.Event()
+
+            async def slow() -> AsyncIterator[bytes]:
+                whole = site.bundle(3).read_bytes()
+                yield whole[:100]
+                begun.set()
+                await go.wait()
+                yield whole[100:]
+
+            cut = asyncio.create_task(a.receive(slow()))
+            await asyncio.wait_for(begun.wait(), 30)
+            connection = await asyncpg.connect(url)
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1",
+                definitions_shared.LOCK,
+            )
+            await connection.close()
+            async with asyncio.timeout(30):
+                while await b.uploading():
+                    await asyncio.sleep(0.01)
+            second = await b.receive(body(site.bundle(2)))
+            go.set()
+            with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+                await cut
+            await until(lambda: on_shelf(a) == second.digest, "a to have what b took in")
+            assert await objects(url) == (1, 1)
+            assert (await a.receive(body(site.bundle(4)))).previous == second.digest
 
     asyncio.run(work())
 

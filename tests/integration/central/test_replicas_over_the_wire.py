@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import ssl
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -21,71 +18,16 @@ import pytest
 from redoubt.scanner.following import Follower
 from redoubt.scanner.leader import WireLeader
 from redoubt.scanner.matching import Matching
-from redoubt.wire import ports
 from redoubt.wire.channel import channel
 from redoubt.wire.identity import Service
 from redoubt.wire.material import Material
 from support.centrals import PASSWORD
 from support.definitions_bundles import Site
-from support.replicas import until
+from support.replicas import Process, until
 from support.wire import Certificates, run
 
 Migrated = Callable[[str], str]
-ADMIN = ("admin", PASSWORD)
 UPLOAD = "/api/extensions/scannerdefinitions"
-
-
-class Process:
-    """``redoubt central`` with a data folder of its own."""
-
-    def __init__(self, folder: Path, name: str, url: str, certificates: Certificates) -> None:
-        self.port = ports.free(1)[0]
-        self.data = folder / name
-        self._log = folder / f"{name}.log"
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("REDOUBT_", "ROX_"))}
-        self._environment = {
-            **kept,
-            "REDOUBT_CENTRAL_DATA": str(self.data),
-            "REDOUBT_CENTRAL_DATABASE_URL": url,
-            "REDOUBT_CENTRAL_DEFINITIONS_STORE": "database",
-            "REDOUBT_CENTRAL_STARTER": "false",
-            "REDOUBT_CENTRAL_OFFLINE": "true",
-            "REDOUBT_CENTRAL_HOST": "127.0.0.1",
-            "REDOUBT_CENTRAL_PORT": str(self.port),
-            "REDOUBT_CENTRAL_CERTIFICATES": str(certificates.folder / "central"),
-            "REDOUBT_CENTRAL_SECRETS_KEY_FILE": str(folder / "secrets.keys"),
-            "REDOUBT_CENTRAL_ADMIN_PASSWORD": PASSWORD,
-        }
-        self._tls = ssl.create_default_context(cafile=certificates.folder / "authority" / "ca.pem")
-        self.start()
-
-    def start(self) -> None:
-        program = Path(sys.executable).with_name("redoubt")
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [program, "central"], env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(30)
-
-    @asynccontextmanager
-    async def http(self) -> AsyncIterator[httpx.AsyncClient]:
-        """The administrator's client, once it answers."""
-        base = f"https://localhost:{self.port}"
-        async with httpx.AsyncClient(verify=self._tls, base_url=base, auth=ADMIN, timeout=60) as client:
-            ends = time.monotonic() + 60
-            while True:
-                assert self.process.poll() is None, self._log.read_text()
-                try:
-                    if (await client.get("/v1/auth/status")).status_code == 200:
-                        break
-                except httpx.TransportError:
-                    pass
-                assert time.monotonic() < ends, f"waited for Central to be ready: {self._log.read_text()}"
-                await asyncio.sleep(0.05)
-            yield client
 
 
 class Two:
@@ -98,7 +40,7 @@ class Two:
         self.site = Site(folder / "site")
         self.processes: list[Process] = []
         for name in "ab":
-            self.processes.append(Process(folder, name, url, self.certificates))
+            self.processes.append(Process(folder, name, url, self.certificates.folder))
 
     @property
     def a(self) -> Process:

@@ -66,11 +66,12 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DefinitionsStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """``active`` is null where there never were any."""
+    """``active`` is null where there never were any. ``problem``: why this replica does not have them yet."""
 
     active: Became | None
     shelf: list[Kept]
     uploading: bool
+    problem: str = ""
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +195,7 @@ class DefinitionsController(Controller):
             active=became(active) if active else None,
             shelf=shelf,
             uploading=await definitions.uploading(),
+            problem=definitions.shared.problem if definitions.shared else "",
         )
 
     @get("/history", opt=_READ, summary="What became active when, and who saw to it")

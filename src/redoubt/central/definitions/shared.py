@@ -20,7 +20,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-import asyncpg
 import structlog
 
 from redoubt import children, tasks
@@ -103,7 +102,7 @@ class Shared:
                     await self._begin()
             except Busy:
                 pause = _FIRST_WAIT
-            except (RedoubtError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:  # noqa: BLE001 (it is tried again)
                 self.problem = str(error) or type(error).__name__
                 _log.warning("definitions not caught up", reason=self.problem)
                 pause, wait = wait, min(wait * 2, self._interval)
@@ -169,10 +168,14 @@ class Shared:
             return became(entry, previous=previous, already_active=entry.digest == previous)
 
     async def change_trust(self, work: Callable[[], T]) -> T:
-        """What ``work`` gives, which changes the trust below ``data``: for all replicas."""
+        """What ``work`` gives, which changes the trust below ``data``: for all replicas.
+
+        Raises ``Busy`` at the very first start, where another replica is putting its shelf into the database.
+        """
+        if not await self.catch_up():
+            await self._begin()
         async with self._here:
-            if not await self._caught_up():
-                raise Busy("this Central has just begun; try again in a moment")
+            await self._caught_up()
             try:
                 done = await asyncio.to_thread(work)
                 await self._tell_trust()
