@@ -30,13 +30,21 @@ WITHIN = 30.0
 
 
 @asynccontextmanager
-async def replica(url: str, data: Path, *, starter: bool = False) -> AsyncIterator[Definitions]:
-    """Central's definitions, as far as they are in the database ``url`` and below ``data``."""
+async def replica(
+    url: str, data: Path, *, starter: bool = False, deaf: bool = False
+) -> AsyncIterator[Definitions]:
+    """Central's definitions, as far as they are in the database ``url`` and below ``data``.
+
+    ``deaf``: it hears of no change, and looks every tenth of a second.
+    """
     connections = await pool.connect(url, maximum=6)
     notices = Notices(connections)
     definitions = Definitions(data, starter=starter, replicas=(connections, notices))
     try:
-        await notices.start()
+        if not deaf:
+            await notices.start()
+        elif definitions.shared is not None:
+            definitions.shared._interval = 0.1
         await definitions.start()
         try:
             yield definitions

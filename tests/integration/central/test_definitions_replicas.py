@@ -174,6 +174,16 @@ def test_one_upload_at_a_time_over_all_replicas(url: str, site: Site, tmp_path: 
     asyncio.run(work())
 
 
+def test_who_hears_of_nothing_finds_out_by_looking(url: str, site: Site, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with replica(url, tmp_path / "a") as a, replica(url, tmp_path / "b", deaf=True) as b:
+            await trusting(a, site)
+            done = await a.receive(body(site.bundle(1)))
+            await until(lambda: on_shelf(b) == done.digest, "b to look")
+
+    asyncio.run(work())
+
+
 def test_whose_session_was_cut_changes_nothing(url: str, site: Site, tmp_path: Path) -> None:
     async def work() -> None:
         async with replica(url, tmp_path / "a") as a, replica(url, tmp_path / "b") as b:
