@@ -7,15 +7,11 @@ and is what people write: limits, probes, a few volumes and variables. An image 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import msgspec
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from redoubt.model.scannedimage import (
     DockerfileLine,

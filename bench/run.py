@@ -26,6 +26,7 @@ sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "scripts")]
 import fleet as fleet_bench
 import index as index_bench
 import make_image
+import policies as policies_bench
 import scale as scale_bench
 import versions as versions_bench
 import wire as wire_bench
@@ -52,6 +53,7 @@ def main() -> None:
     page += _scale_section()
     page += _services_section()
     page += _fleet_section(fleet_bench.run())
+    page += _policies_section()
     page += _versions_section()
     page += _wire_section()
     page += _start_section()
@@ -306,6 +308,19 @@ def _fleet_section(result: dict[str, Any]) -> list[str]:
         ),
         "",
     ]
+
+
+def _policies_section() -> list[str]:
+    lines = [
+        "## Policies",
+        "",
+        "All default policies switched on and one more; one core, milliseconds.",
+        "",
+        "| what | median | 99th percentile |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {name} | {median:.3f} | {worst:.3f} |" for name, median, worst in policies_bench.figures()]
+    return [*lines, ""]
 
 
 def _versions_section() -> list[str]:

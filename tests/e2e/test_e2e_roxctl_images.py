@@ -101,3 +101,20 @@ def test_the_export_holds_the_image(up: Up, image: str) -> None:
     run(up, "image", "scan", "-i", image, "-o", "json")
     lines = run(up, "central", "export", "images").stdout.splitlines()
     assert image in [json.loads(line)["image"]["name"]["fullName"] for line in lines]
+
+
+def test_an_image_is_checked_against_policies(up: Up, image: str) -> None:
+    """The default policies: Django's flaws with a fix break the build; without those, nothing does."""
+    done = run(up, "image", "check", "-i", image, "-o", "json", code=1)
+    found = json.loads(done.stdout)
+    names = {each["name"]: each for each in found["results"][0]["violatedPolicies"]}
+    flaws_to_fix = names["Fixable Severity at least Important"]
+    assert flaws_to_fix["failingCheck"]
+    assert any("in Django 2.2" in line for line in flaws_to_fix["violation"])
+    assert "Docker CIS 4.1: Ensure That a User for the Container Has Been Created" in names
+    assert "breaks the build" in done.stderr
+    other = run(up, "image", "check", "-i", image, "-c", "Docker CIS", "-o", "csv")
+    rows = list(csv.DictReader(io.StringIO(other.stdout)))
+    assert {row["BREAKS BUILD"] for row in rows} == {"-"}
+    unknown = run(up, "image", "check", "-i", image, "-c", "No Such Category", code=3)
+    assert "No Such Category" in unknown.stderr
