@@ -98,7 +98,7 @@ def problems(policy: Policy, strictness: Strictness = Strictness()) -> Iterator[
 def _named(policy: Policy) -> Iterator[str]:
     if policy.policy_version != VERSION:
         yield f"only policies of version {VERSION} are supported, not {policy.policy_version!r}"
-    if not 5 <= len(policy.name) <= 128 or re.search(r"[\n\r$]", policy.name):
+    if not 5 <= len(policy.name) <= 128 or re.search(r"[\n\r$\x00]", policy.name):
         yield "a policy's name has 5 to 128 characters, without line breaks and dollar signs"
     if len(policy.description) > LONGEST_DESCRIPTION or "$" in policy.description:
         yield f"a description has at most {LONGEST_DESCRIPTION} characters, without dollar signs"

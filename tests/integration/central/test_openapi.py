@@ -28,7 +28,12 @@ from support.centrals import PASSWORD
 from support.wire import Certificates
 
 NOWHERE = "127.0.0.1:1"
-NEED_A_SCANNER = {"POST /v1/images/scan", "POST /api/v1/images/sbom", "POST /api/v1/sboms/scan"}
+NEED_A_SCANNER = {
+    "POST /v1/images/scan",
+    "POST /v1/detect/build",
+    "POST /api/v1/images/sbom",
+    "POST /api/v1/sboms/scan",
+}
 CHROMIUM = "/usr/bin/chromium"
 
 Migrated = Callable[[str], str]

@@ -150,6 +150,13 @@ def test_policies_are_carried_out_and_in(migrated: Migrated, tmp_path: Path) -> 
         assert "5 to 128" in done["responses"][0]["errors"][0]["validationError"]
         assert done["responses"][1]["errors"][0]["type"] == "removed_clusters_or_notifiers"
         assert done["responses"][1]["policy"]["notifiers"] == []
+        odd = [
+            mine("Another one here", id="a\x00b"),
+            mine("And one more here", id="x" * 300),
+            mine("NUL \x00 in it"),
+        ]
+        done = await central.call("POST", "/v1/policies/import", body={"policies": odd})
+        assert [each["succeeded"] for each in done["responses"]] == [False, False, False]
         same = {"policies": [mine("Latest tag")], "metadata": {"overwrite": True}}
         done = await central.call("POST", "/v1/policies/import", body=same)
         assert done["responses"][0]["errors"][0]["type"] == "duplicate_system_policy_name"

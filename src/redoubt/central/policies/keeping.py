@@ -132,6 +132,8 @@ class Policies:
         kept = prepared(policy)
         try:
             check(kept)
+            if len(kept.id) > _LONGEST_ID or not kept.id.isprintable():
+                raise PolicyInvalid((f"an identifier has at most {_LONGEST_ID} printable characters",))
         except PolicyInvalid as error:
             return Imported(policy=policy, error="Invalid policy", kind="invalid_policy", reasons=str(error))
         notice = ""
@@ -153,6 +155,8 @@ class Policies:
         return Imported(policy=kept, notice=notice)
 
 
+#: Identifiers are UUIDs, and a policy that comes from elsewhere keeps the one that it has.
+_LONGEST_ID = 200
 _UNLOCKED = {"criteria_locked": False, "mitre_vectors_locked": False}
 
 
