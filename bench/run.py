@@ -284,13 +284,13 @@ def _fleet_section(result: dict[str, Any]) -> list[str]:
         f"packages whose names and versions are drawn from the advisory data, {rows['fleet_findings']:,} findings; "
         f"{result['megabytes']} MB in the embedded PostgreSQL (`bench/fleet.py`). On the day one advisory in a hundred "
         "changes, and every score. Judging, storing the difference and PostgreSQL share the machine. *Counted*: lists and counts "
-        "are up to date as well.",
+        "are up to date as well; *listed*: what `/v1/images` shows of each image, too.",
         "",
-        "| run | questions that differ | packages judged | seconds | counted after |",
-        "|---|---|---|---|---|",
+        "| run | questions that differ | packages judged | seconds | counted after | listed after that |",
+        "|---|---|---|---|---|---|",
         *(
             f"| {label} | {result[name]['questions']:,} | {result[name]['packages']:,} | {result[name]['seconds']} "
-            f"| {result[name]['counted_seconds']} |"
+            f"| {result[name]['counted_seconds']} | {result[name]['listed_seconds']} |"
             for name, label in runs.items()
         ),
         "",

@@ -124,4 +124,11 @@ def test_the_fleet_follows_new_definitions_and_no_registry_is_asked(
         return [row["high"] for row in page["images"]]
 
     until(lambda: set(high()) == {0})
+
+    def listed() -> list[tuple[int, int]]:
+        status, page = up.call("GET", "/v1/images")
+        assert status == 200
+        return [(row["cves"], row["fixableCves"]) for row in page["images"]]
+
+    until(lambda: set(listed()) == {(0, 0)})
     assert registry.log.stat().st_size == asked

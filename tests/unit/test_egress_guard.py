@@ -14,7 +14,7 @@ from redoubt import egress
 from redoubt.egress import guard as guards
 from redoubt.egress import refusals
 from redoubt.egress.guard import Guard
-from redoubt.egress.hosts import is_own
+from redoubt.egress.hosts import is_own, proxies
 from redoubt.errors import HostRefused
 
 #: Nobody's: RFC 5737 and RFC 3849.
@@ -117,6 +117,54 @@ def test_permission_ends_with_the_work_that_it_was_for(guard: Guard) -> None:
         guard.check_name("Registry.example")
     with pytest.raises(HostRefused):
         guard.check_name("registry.example")
+
+
+def test_permission_for_all_is_for_all_and_ends_as_well(guard: Guard) -> None:
+    with guard.permit(None):
+        guard.check_name("anybody.example")
+        with guard.permit(frozenset()):
+            guard.check_name(FAR)
+    for host in ("anybody.example", FAR):
+        with pytest.raises(HostRefused):
+            guard.check_name(host)
+
+
+def test_an_address_may_be_connected_to_as_long_as_its_name(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (FAR, 443))]
+    monkeypatch.setattr(guards, "_resolve", lambda *_, **__: found)
+    with guard.permit(frozenset({"Registry.example"})):
+        socket.getaddrinfo("registry.example", 443)
+        guard.check_name(FAR)
+    with pytest.raises(HostRefused):
+        guard.check_name(FAR)
+    # Another name that has the same address, and is allowed all the time, keeps it.
+    socket.getaddrinfo("named.example", 443)
+    guard.check_name(FAR)
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({}, set()),
+        ({"HTTPS_PROXY": "http://user:pass@Proxy.example:3128"}, {"proxy.example"}),
+        (
+            {"https_proxy": "proxy.example:3128", "HTTP_PROXY": "socks5://10.0.0.1"},
+            {"proxy.example", "10.0.0.1"},
+        ),
+        ({"ALL_PROXY": "http://[::1"}, set()),
+    ],
+)
+def test_proxies_are_named_by_the_environment(
+    environment: dict[str, str], found: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert proxies() == found
 
 
 def test_uvloop_connects_in_c_and_is_asked_all_the_same(guard: Guard, listener: int) -> None:

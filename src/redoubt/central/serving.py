@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import structlog
@@ -30,8 +30,9 @@ from redoubt.central.services import Services
 from redoubt.central.store import Pool
 from redoubt.central.store.probes import ProbeStore
 from redoubt.central.wire import DefinitionsService
+from redoubt.egress.hosts import proxies
 from redoubt.errors import UsageError
-from redoubt.postgres import migrations
+from redoubt.postgres import databases, migrations
 from redoubt.postgres import pool as pools
 from redoubt.wire.calls import Servable
 from redoubt.wire.channel import split
@@ -197,10 +198,8 @@ def _online(services: Services, definitions: Definitions) -> Online:
 
 def _named(settings: Settings) -> dict[str, str]:
     """Hosts that the settings name for something, which allows them: host → for what."""
-    named = {}
-    with suppress(ValueError):
-        if host := urlsplit(settings.database_url).hostname:
-            named[host.lower()] = "the database"
+    named = dict.fromkeys(databases.hosts(settings.database_url), "the database")
+    named |= dict.fromkeys(proxies(), "a proxy in the environment")
     for address, what in ((settings.indexer, "the Indexer"), (settings.matcher, "the Matcher")):
         if address:
             named[split(address)[0].lower()] = what

@@ -23,8 +23,8 @@ from redoubt.egress import refusals
 from redoubt.egress.hosts import is_own
 from redoubt.errors import HostRefused
 
-#: Addresses that allowed names had, of which so many are remembered.
-_REMEMBERED = 4096
+#: Addresses that allowed names had, of which so many are remembered; and names of each.
+_REMEMBERED, _NAMES = 4096, 32
 
 
 class Guard:
@@ -33,8 +33,9 @@ class Guard:
     def __init__(self, allowed: Callable[[str], bool]) -> None:
         self._allowed = allowed
         self._lock = threading.Lock()
-        self._addresses: OrderedDict[str, None] = OrderedDict()
-        self._permitted: list[frozenset[str]] = []
+        #: Addresses, and the names that had them.
+        self._addresses: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._permitted: list[frozenset[str] | None] = []
 
     def install(self) -> None:
         """Watch over this process from now on, in the place of the guard before."""
@@ -49,8 +50,9 @@ class Guard:
             _current = None
 
     @contextmanager
-    def permit(self, hosts: frozenset[str]) -> Iterator[None]:
-        """``hosts`` may be contacted while the body runs, by anybody in this process."""
+    def permit(self, hosts: frozenset[str] | None) -> Iterator[None]:
+        """``hosts`` (None: all) may be contacted while the body runs, by anybody in this process."""
+        hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
         with self._lock:
             self._permitted.append(hosts)
         try:
@@ -61,25 +63,31 @@ class Guard:
 
     def check_name(self, host: str) -> None:
         """Raises ``HostRefused`` unless a name or address may be resolved and connected to."""
-        if is_own(host) or self._allowed(host) or self._is_permitted(host):
+        if self._may(host):
             return
         with self._lock:
-            if host in self._addresses:
-                return
+            names = self._addresses.get(host, frozenset())
+        # An address is no longer what its name was allowed for when the name is not.
+        if any(self._may(name) for name in names):
+            return
         refusals.tell(host)
         raise HostRefused.of(host)
 
-    def resolved(self, address: str) -> None:
-        """An allowed name has this address."""
+    def resolved(self, address: str, name: str) -> None:
+        """``name``, which was allowed, has this address."""
         with self._lock:
-            self._addresses[address] = None
+            names = self._addresses.get(address, frozenset())
+            self._addresses[address] = names | {name} if len(names) < _NAMES else frozenset({name})
             self._addresses.move_to_end(address)
             while len(self._addresses) > _REMEMBERED:
                 self._addresses.popitem(last=False)
 
+    def _may(self, host: str) -> bool:
+        return is_own(host) or self._allowed(host) or self._is_permitted(host)
+
     def _is_permitted(self, host: str) -> bool:
         with self._lock:
-            return any(host.lower() in hosts for hosts in self._permitted)
+            return any(hosts is None or host.lower() in hosts for hosts in self._permitted)
 
 
 _current: Guard | None = None
@@ -108,7 +116,7 @@ def _getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
     guard.check_name(str(name))
     found = _resolve(host, *arguments, **named)
     for *_, address in found:
-        guard.resolved(str(address[0]))
+        guard.resolved(str(address[0]), str(name))
     return found
 
 
@@ -143,12 +151,14 @@ class GuardedLoop(uvloop.Loop):
 
     async def getaddrinfo(self, host: Any, port: Any, **named: Any) -> Any:
         """As asyncio's."""
-        if _current is not None and host is not None:
-            _current.check_name(host.decode("ascii", "replace") if isinstance(host, bytes) else str(host))
+        guard = _current
+        name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
+        if guard is not None and host is not None:
+            guard.check_name(name)
         found = await super().getaddrinfo(host, port, **named)
-        if _current is not None:
+        if guard is not None and host is not None:
             for *_, address in found:
-                _current.resolved(str(address[0]))
+                guard.resolved(str(address[0]), name)
         return found
 
     async def sock_connect(self, sock: Any, address: Any) -> None:

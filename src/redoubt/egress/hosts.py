@@ -1,8 +1,13 @@
-"""Hosts that are no way out: this machine, and the cluster that it is in. Pure; nothing is resolved."""
+"""Hosts that are no way out: this machine, and the cluster that it is in; and the proxies that the environment names.
+
+Nothing is resolved.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import os
+from urllib.parse import urlsplit
 
 #: Names of Kubernetes services end so. They are resolved by the cluster's own DNS.
 _CLUSTER = (".svc", ".svc.cluster.local", ".pod.cluster.local")
@@ -19,3 +24,17 @@ def is_own(host: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback or address.is_unspecified
+
+
+def proxies() -> frozenset[str]:
+    """The hosts of proxies in the environment, in lower case: whoever set them named them."""
+    found = set()
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        text = os.environ.get(name) or os.environ.get(name.lower()) or ""
+        try:
+            host = urlsplit(text if "://" in text else f"//{text}").hostname
+        except ValueError:
+            continue
+        if host:
+            found.add(host.lower())
+    return frozenset(found)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,10 @@ _RETRY = egress.Retry(attempts=3, first=0.25, longest=1.0, patience=1.0)
 
 #: Is told a layer's number, and how many of its stored bytes are read; from threads.
 Progress = Callable[[int, int, int], None]
+
+
+#: Lets these hosts (None: all) be contacted while it is entered; see ``egress.guard``.
+Permit = Callable[[frozenset[str] | None], AbstractContextManager[None]]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,11 +58,21 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Indexing:
-    """Makes index reports. ``simultaneous`` images are read at a time, ``workers`` layers of each."""
+    """Makes index reports. ``simultaneous`` images are read at a time, ``workers`` layers of each.
+
+    ``permit`` lets the hosts of a request be contacted while it is worked on.
+    """
 
     def __init__(
-        self, store: IndexStore, layers: LayerReports, *, simultaneous: int = 2, workers: int = 2
+        self,
+        store: IndexStore,
+        layers: LayerReports,
+        *,
+        simultaneous: int = 2,
+        workers: int = 2,
+        permit: Permit | None = None,
     ) -> None:
+        self._permit = permit or _unguarded
         self._store = store
         self._layers = layers
         self._workers = workers
@@ -82,6 +96,7 @@ class Indexing:
         Raises ``UsageError`` for a name that is none, ``NetworkError``, ``AccessDenied``, ``UnreadableInput``.
         """
         with ExitStack() as stack:
+            stack.enter_context(self._permit(asked.hosts if asked.offline else None))
             source = _source(asked, stack)
             loop = asyncio.get_running_loop()
             resolved = await loop.run_in_executor(self._resolving, source.resolve, asked.platform)
@@ -156,6 +171,11 @@ class _Job:
 
 class _GaveUp(Exception):
     """Nobody waits for this image any more."""
+
+
+@contextmanager
+def _unguarded(hosts: frozenset[str] | None) -> Iterator[None]:
+    yield
 
 
 def _source(asked: Asked, stack: ExitStack) -> RegistrySource:

@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import structlog
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 
+from redoubt.egress import refusals
+from redoubt.egress.guard import Guard
+from redoubt.egress.hosts import proxies
 from redoubt.errors import UsageError
-from redoubt.postgres import migrations
+from redoubt.postgres import databases, migrations
 from redoubt.postgres import pool as pools
 from redoubt.scanner.config import Settings
 from redoubt.scanner.following import Follower
@@ -21,10 +25,12 @@ from redoubt.scanner.matcher import MatcherService
 from redoubt.scanner.matching import Matching
 from redoubt.scanner.store import IndexStore, LayerStore
 from redoubt.wire.calls import Servable
-from redoubt.wire.channel import channel
+from redoubt.wire.channel import channel, split
 from redoubt.wire.identity import INDEXERS, Service
 from redoubt.wire.material import Files, Material
 from redoubt.wire.server import OnePort
+
+_log = structlog.get_logger("egress")
 
 #: Seconds between two sweeps of reports that nobody uses.
 _SWEEP = 4 * 3600.0
@@ -36,6 +42,7 @@ async def indexer(settings: Settings) -> AsyncIterator[OnePort]:
     if not settings.database_url:
         raise UsageError("an Indexer needs a database; set database_url")
     async with AsyncExitStack() as stack:
+        guard = _guarded(stack, *databases.hosts(settings.database_url))
         pool = await pools.connect(settings.database_url, application="redoubt-indexer")
         stack.push_async_callback(pools.close, pool)
         await migrations.migrate(pool, "redoubt.scanner.migrations")
@@ -45,6 +52,7 @@ async def indexer(settings: Settings) -> AsyncIterator[OnePort]:
             LayerStore(pool, asyncio.get_running_loop()),
             simultaneous=settings.simultaneous,
             workers=settings.workers,
+            permit=guard.permit,
         )
         stack.callback(indexing.close)
         sweeper = asyncio.create_task(_sweep(store))
@@ -75,6 +83,8 @@ async def indexer(settings: Settings) -> AsyncIterator[OnePort]:
 async def matcher(settings: Settings) -> AsyncIterator[OnePort]:
     """A running Matcher. Raises ``RedoubtError`` where it cannot start."""
     async with AsyncExitStack() as stack:
+        others = [address for address in (settings.central, settings.indexer) if address]
+        _guarded(stack, *(split(address)[0] for address in others))
         files = _files(settings)
         material = Material(files)
         matching = Matching(simultaneous=settings.simultaneous)
@@ -106,6 +116,20 @@ async def matcher(settings: Settings) -> AsyncIterator[OnePort]:
 
         service = MatcherService(matching, follower, to_indexer)
         yield await _served(stack, settings, material, service, ready, registry)
+
+
+def _guarded(stack: AsyncExitStack, *named: str) -> Guard:
+    """Behind ``egress``, and whatever mode Central is in: this process connects to this machine, the cluster, whom its
+    settings name, and whom a request names, while it is worked on.
+    """
+    allowed = frozenset(name.lower() for name in named) | proxies()
+    guard = Guard(lambda host: host.lower() in allowed)
+    guard.install()
+    stack.callback(guard.remove)
+    stack.callback(
+        refusals.listen(lambda host, who: _log.warning("not contacted", host=host, asked_by=who or None))
+    )
+    return guard
 
 
 async def _served(

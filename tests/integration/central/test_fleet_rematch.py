@@ -7,6 +7,7 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -15,15 +16,18 @@ import pytest
 
 from redoubt.central.fleet.judging import Judge, LocalJudge
 from redoubt.central.fleet.rematch import Fleet
+from redoubt.central.images import original, scanning
 from redoubt.central.store import fleet_work
 from redoubt.central.store.fleet import FleetStore
 from redoubt.central.store.fleet_rows import Brief
+from redoubt.central.store.images import ImageStore, Wanted
 from redoubt.definitions.snapshot import Snapshot
 from redoubt.errors import NetworkError, UsageError
 from redoubt.matcher import match
 from redoubt.matcher.apart import Subject, Verdict
 from redoubt.model import (
     CveRecord,
+    Cvss,
     Epss,
     Finding,
     IndexReport,
@@ -86,6 +90,10 @@ class World:
     async def _check_pages(self, expected: dict[str, VulnerabilityReport]) -> None:
         images = await walked(self.store.images)
         assert {row.digest for row in images} == set(expected)
+        listed = await self.pool.fetch("SELECT digest, flaws, fixable_flaws, top_cvss FROM fleet_images")
+        assert {row["digest"]: tuple(row)[1:] for row in listed} == {
+            digest: as_listed(said) for digest, said in expected.items()
+        }
         flaws: dict[str, set[str]] = {}
         for row in images:
             said = expected[row.digest]
@@ -118,6 +126,12 @@ class World:
             assert [row.digest for row in found] == sorted(
                 digests, key=[row.digest for row in sorted(images, key=lambda row: -row.image)].index
             )
+
+
+def as_listed(report: VulnerabilityReport) -> tuple[int, int, float | None]:
+    counted = original.count(report)
+    top = counted.top_cvss
+    return counted.cves, counted.fixable, None if top is None else pytest.approx(top, abs=1e-6)
 
 
 def brief(item: Finding) -> Brief:
@@ -466,6 +480,54 @@ def test_whatever_happens_in_whatever_order_it_says_what_a_scan_says(
     world(work)
 
 
+def test_lists_of_images_show_the_definitions_of_now_though_nobody_reads_the_images(
+    world: Callable[[Work], None],
+) -> None:
+    async def work(w: World) -> None:
+        store = ImageStore(w.pool)
+
+        async def scanned(report: IndexReport, snapshot: Snapshot) -> None:
+            said, now = match(report, snapshot), datetime.now(UTC)
+            await store.put(scanning._listed(report.image.reference, report, said, now, ""), report, said)
+            await w.store.put_image(report)
+
+        async def shown(snapshot: Snapshot) -> None:
+            for row in await store.list(Wanted(), limit=100):
+                report = next(each for each in IMAGES if each.image.digest == row.id)
+                assert (row.cves, row.fixable, row.top_cvss) == as_listed(match(report, snapshot)), row.name
+
+        first = w.switch(Definitions.plain())
+        for report in IMAGES:
+            await scanned(report, first)
+        await shown(first)
+        await w.fleet.catch_up()
+        await shown(first)
+
+        changed = Definitions.plain()
+        changed.affects("CVE-2099-0050", "osv", "pypi", "requests", "9", severity=Severity.CRITICAL)
+        changed.cves["CVE-2099-0050"] = CveRecord(
+            cvss=(Cvss("nvd", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", 9.8),)
+        )
+        second = w.switch(changed)
+        await w.fleet.catch_up()
+        await shown(second)
+        assert any(row.top_cvss == pytest.approx(9.8) for row in await store.list(Wanted(), limit=100))
+        # One is scanned with definitions that the fleet has not come to, and is not shown with older ones.
+        third = w.switch(Definitions())
+        await scanned(IMAGES[0], third)
+        rows = {row.id: row for row in await store.list(Wanted(), limit=100)}
+        assert rows[IMAGES[0].image.digest].cves == 0
+        assert rows[IMAGES[1].image.digest].cves > 0
+        await w.fleet.catch_up()
+        await shown(third)
+        # Back to what was before.
+        again = w.switch(changed)
+        await w.fleet.catch_up()
+        await shown(again)
+
+    world(work)
+
+
 def test_in_the_background_it_follows_by_itself(world: Callable[[Work], None]) -> None:
     async def work(w: World) -> None:
         said: list[str] = []
@@ -483,6 +545,7 @@ def test_in_the_background_it_follows_by_itself(world: Callable[[Work], None]) -
                 await asyncio.sleep(0.05)
         finally:
             await fleet.stop()
+        w.judge.failing = 0  # nobody may have asked it
         await w.fleet.catch_up()
         await w.check(IMAGES, snapshot)
         assert said in ([], ["the fleet could not follow: the Matcher went away"])

@@ -99,6 +99,7 @@ class Fleet:
                 ends = await judge.ends_of_life(releases)
                 await self._work.know_ends(list(zip(releases, ends, strict=True)))
         await self.count()
+        await self.list_images()
         return outcome
 
     async def count(self) -> None:
@@ -106,6 +107,11 @@ class Fleet:
         while await again(self._totals.bring_up_to_date):
             pass
         await again(self._totals.sweep)
+
+    async def list_images(self) -> None:
+        """Bring up to date what lists of images show of each; it takes longest, and is waited for by nobody."""
+        while await again(self._totals.bring_lists_up_to_date):
+            pass
 
     async def run(self, judge: Judge) -> Outcome | None:
         """Have the whole fleet follow the definitions of ``judge``. None where another Central is at it."""

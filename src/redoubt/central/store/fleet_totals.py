@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from redoubt.central.store import Store
+from redoubt.central.store import Store, fleet_listed
 from redoubt.central.store.fleet_intake import PACKAGES_LOCK
 from redoubt.central.store.fleet_rows import unpacked, verdict_decoder
 from redoubt.matcher.apart import owned, subject
@@ -94,6 +94,11 @@ class FleetTotals(Store):
                 await self._count_images(connection),
                 await self._count_flaws(connection),
             )
+
+    async def bring_lists_up_to_date(self) -> int:
+        """Count what lists of images show, where that is due; how many images. 0 where another Central is counting."""
+        async with self._pool.acquire() as connection, held(connection, _LOCK) as mine:
+            return await fleet_listed.count(connection) if mine else 0
 
     async def changes(self, run: int) -> None:
         """Count what a run found otherwise, by image."""
@@ -200,6 +205,8 @@ class FleetTotals(Store):
             await connection.execute("SET LOCAL statement_timeout = 0")
             await connection.execute("SET LOCAL work_mem = '64MB'")
             images = await _taken(connection, "image")
+            if images:
+                await connection.execute("INSERT INTO fleet_due SELECT 'recount', unnest($1::int[])", images)
             every: int = await connection.fetchval("SELECT count(*) FROM fleet_images")
             from_scratch = len(images) * 2 > every
             packages: int = await connection.fetchval(_ADD_TO_IMAGES, not from_scratch)

@@ -75,14 +75,16 @@ WITH gone AS (
 ), told AS (
     INSERT INTO fleet_changes SELECT $2, package, flaw, 'gone', severity, 0 FROM gone WHERE counts
 )
-INSERT INTO fleet_due SELECT DISTINCT 'flaw', flaw FROM gone
+INSERT INTO fleet_due SELECT DISTINCT 'flaw', flaw FROM gone UNION ALL SELECT DISTINCT 'listed', package FROM gone
 """
 _ALTERED = """
 WITH altered AS (
     SELECT f.package, f.flaw, f.severity AS was, i.severity AS is_now, i.counts,
         i.severity > f.severity OR (i.severity = f.severity AND i.exploited AND NOT f.exploited) AS worse,
-        i.severity < f.severity OR (i.severity = f.severity AND i.fixable AND NOT f.fixable) AS better
+        i.severity < f.severity OR (i.severity = f.severity AND i.fixable AND NOT f.fixable) AS better,
+        (i.fixable, i.counts, d.top_cvss) IS DISTINCT FROM (f.fixable, f.counts, e.top_cvss) AS listed
     FROM fleet_incoming i JOIN fleet_findings f USING (package, flaw, ordinal)
+    JOIN fleet_details d ON d.detail = i.detail JOIN fleet_details e ON e.detail = f.detail
     WHERE (f.detail, f.severity, f.fixable, f.exploited, f.counts)
         <> (i.detail, i.severity, i.fixable, i.exploited, i.counts)
 ), done AS (
@@ -95,7 +97,7 @@ WITH altered AS (
     INSERT INTO fleet_changes SELECT $1, package, flaw, CASE WHEN worse THEN 'worse' ELSE 'better' END, was, is_now
     FROM altered WHERE counts AND (worse OR better)
 )
-INSERT INTO fleet_due SELECT DISTINCT 'flaw', flaw FROM altered
+INSERT INTO fleet_due SELECT DISTINCT 'flaw', flaw FROM altered UNION ALL SELECT DISTINCT 'listed', package FROM altered WHERE listed
 """
 _NEW = """
 WITH appeared AS (
@@ -108,7 +110,7 @@ WITH appeared AS (
     INSERT INTO fleet_changes SELECT $1, package, flaw, 'new', 0, severity FROM appeared
     WHERE counts AND package = ANY($2)
 )
-INSERT INTO fleet_due SELECT DISTINCT 'flaw', flaw FROM appeared
+INSERT INTO fleet_due SELECT DISTINCT 'flaw', flaw FROM appeared UNION ALL SELECT DISTINCT 'listed', package FROM appeared
 """
 _VERDICTS = """
 WITH given AS (
@@ -335,12 +337,19 @@ class FleetWork(Store):
             await connection.execute("UPDATE fleet_runs SET ended = now() WHERE run = $1", run)
 
 
+class _Detail(msgspec.Struct, frozen=True):
+    """A row of ``fleet_details``."""
+
+    body: bytes
+    top_cvss: float | None
+
+
 class _Batch:
     """Verdicts as rows: each text once, however many packages share it."""
 
     def __init__(self, work: Work, verdicts: Sequence[Verdict]) -> None:
         self.names: set[str] = set()
-        self.details: dict[bytes, bytes] = {}
+        self.details: dict[bytes, _Detail] = {}
         self._rows: list[tuple[int, Finding, int, bytes, bool]] = []
         self._counts: list[list[int]] = []
         keys: dict[int, bytes] = {}  # findings are shared, and as objects as well
@@ -361,7 +370,8 @@ class _Batch:
     def _add(self, item: Finding) -> bytes:
         body = encode(item)
         key = blake2b(body, digest_size=16).digest()
-        self.details[key] = body
+        scores = [score.score for score in item.cvss]
+        self.details[key] = _Detail(body, max(scores, default=None))
         self.names.add(item.id)
         self.names.update(cves_of(item))  # they have scores, too
         return key
@@ -407,16 +417,18 @@ async def _flaws(connection: Connection, names: set[str], ask: Scoring) -> dict[
     return known
 
 
-async def _details(connection: Connection, bodies: dict[bytes, bytes]) -> dict[bytes, int]:
+async def _details(connection: Connection, bodies: dict[bytes, _Detail]) -> dict[bytes, int]:
     """Numbers of what findings say, which is added where it is new."""
     find = "SELECT key, detail FROM fleet_details WHERE key = ANY($1)"
     known = {row["key"]: row["detail"] for row in await connection.fetch(find, list(bodies))}
     new = sorted(bodies.keys() - known.keys())
     if new:
         await connection.execute(
-            "INSERT INTO fleet_details (key, body) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING",
+            "INSERT INTO fleet_details (key, body, top_cvss)"
+            " SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::real[]) ON CONFLICT DO NOTHING",
             new,
-            [bodies[key] for key in new],
+            [bodies[key].body for key in new],
+            [bodies[key].top_cvss for key in new],
         )
         known |= {row["key"]: row["detail"] for row in await connection.fetch(find, new)}
     return known

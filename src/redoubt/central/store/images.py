@@ -16,6 +16,19 @@ from redoubt.model import IndexReport, VulnerabilityReport
 #: What a kept report may be, decompressed, in bytes.
 _LARGEST = 1 << 30
 _LISTED = "id, name, indexed, matched, definitions, system, components, cves, fixable, top_cvss::float8 AS top_cvss, source"
+#: The same in a list, as the fleet counts it where its definitions are newer than those that the image was matched with last. (Of
+#: two snapshots the one that the fleet follows is newer, but for one that it has not come to yet.)
+_IN_LIST = (
+    "i.id, i.name, i.indexed, i.matched, i.definitions, i.system, i.components, coalesce(f.flaws, i.cves) AS cves,"
+    " coalesce(f.fixable_flaws, i.fixable) AS fixable,"
+    " (CASE WHEN f.image IS NULL THEN i.top_cvss ELSE f.top_cvss END)::float8 AS top_cvss, i.source"
+)
+_FOLLOWED = """
+FROM images i LEFT JOIN fleet_images f ON f.digest = i.id AND f.flaws IS NOT NULL
+    AND i.definitions <> (SELECT definitions FROM fleet_state)
+    AND (i.matched < (SELECT began FROM fleet_runs JOIN fleet_state USING (run))
+        OR i.definitions = ANY(ARRAY(SELECT r.definitions FROM fleet_runs r, fleet_state s WHERE r.run < s.run)))
+"""
 _indexes = msgspec.msgpack.Decoder(IndexReport)
 _reports = msgspec.msgpack.Decoder(VulnerabilityReport)
 
@@ -125,10 +138,11 @@ class ImageStore(Store):
         return bool(affected(done))
 
     async def list(self, wanted: Wanted, *, limit: int, offset: int = 0) -> list[Listed]:
-        """Images by name."""
+        """Images by name. Counts are of the definitions that the fleet follows, or newer ones."""
         where, values = _where(wanted)
         rows = await self._pool.fetch(
-            f"SELECT {_LISTED} FROM images i {where} ORDER BY name, id LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}",  # noqa: S608
+            f"SELECT {_IN_LIST} {_FOLLOWED} {where} ORDER BY i.name, i.id"
+            f" LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}",
             *values,
             limit,
             offset,
@@ -179,8 +193,8 @@ def _where(wanted: Wanted) -> tuple[str, list[str]]:
     values: list[str] = []
     for text, condition in (
         (wanted.name, "EXISTS (SELECT FROM image_names n WHERE n.image = i.id AND n.name ILIKE ${})"),
-        (wanted.id, "id ILIKE ${}"),
-        (wanted.system, "system ILIKE ${}"),
+        (wanted.id, "i.id ILIKE ${}"),
+        (wanted.system, "i.system ILIKE ${}"),
     ):
         if text:
             values.append(text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%")
