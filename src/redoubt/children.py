@@ -26,6 +26,7 @@ Result = TypeVar("Result")
 
 #: prctl(2): the signal that this process gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
 #: What a child may answer, in bytes.
 _ANSWER = 64 << 20
 
@@ -45,7 +46,22 @@ def die_with_parent(sign: int = signal.SIGKILL) -> None:
     To be called in the child, after it changed its user: that clears the wish.
     """
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, sign, 0, 0, 0)
+        _libc.prctl(_PR_SET_PDEATHSIG, int(sign), 0, 0, 0)
+
+
+def bound(sign: int) -> Callable[[], None]:
+    """A ``preexec_fn`` for ``subprocess``: ``die_with_parent``, also where the parent died before it could be said.
+
+    It runs after the change of user. What it needs was loaded before: a fork of a process with threads must not.
+    """
+    parent = os.getpid()
+
+    def bind() -> None:
+        die_with_parent(sign)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return bind
 
 
 async def run(

@@ -13,7 +13,7 @@ T = TypeVar("T")
 _AGAIN = 0.5
 
 
-async def end(*tasks: asyncio.Task[None]) -> None:
+async def end(*tasks: asyncio.Task[Any]) -> None:
     """Cancel ``tasks`` and wait until they ended; what they fail with is dropped.
 
     A cancellation that comes while something awaited has just finished can be lost (``asyncio.wait_for`` before

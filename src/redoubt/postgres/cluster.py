@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from redoubt.children import bound
 from redoubt.errors import DatabaseError
 from redoubt.postgres.binaries import Binaries, find
-from redoubt.postgres.lifeline import bound
 from redoubt.postgres.place import Owner
 
 ROLE = "redoubt"

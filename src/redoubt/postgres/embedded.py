@@ -19,10 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from redoubt.children import bound
 from redoubt.errors import DatabaseError
 from redoubt.postgres import cluster, leftovers, place
 from redoubt.postgres.binaries import Binaries
-from redoubt.postgres.lifeline import bound
 
 _SOCKET_PATH_LIMIT = 100  # bytes; the kernel's is 107, and PostgreSQL adds a name of its own
 _PORT = 5432  # a part of the socket's name only

@@ -15,7 +15,7 @@ from redoubt.egress.downloads import download
 from redoubt.errors import NetworkError, UnreadableInput
 from redoubt.wire.channel import Channel, split
 from redoubt.wire.identity import Service
-from redoubt.wire.material import Files
+from redoubt.wire.material import Files, namespace
 from redoubt.wire.proto.redoubt.v1.definitions_grpc import DefinitionsStub
 from redoubt.wire.proto.redoubt.v1.definitions_pb2 import GetActiveRequest, WatchRequest
 
@@ -76,7 +76,8 @@ class WireLeader:
             ca_file=files.trusted,
             only_ca=True,
             client_certificate=(files.certificate, files.key),
-            server_name=Service.CENTRAL.hosts()[-1],
+            # Central is in the namespace that this service is in, and its internal certificate has that name.
+            server_name=Service.CENTRAL.hosts(namespace(files))[-1],
         ) as client:
             try:
                 return work(client)

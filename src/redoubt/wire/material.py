@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from redoubt.errors import AccessDenied, RedoubtError, UnreadableInput
+from redoubt.wire.identity import NAMESPACE
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +160,12 @@ def _context(kind: int, certificate: Path, key: Path, trusted: bytes) -> ssl.SSL
 
 def _why(error: Exception) -> str:
     return str(getattr(error, "reason", "") or "not in PEM form").lower().replace("_", " ")
+
+
+def namespace(files: Files) -> str:
+    """The namespace that the certificate is for, by its names ``<service>.<namespace>.svc``. Raises as ``Material``."""
+    names = (name.split(".") for name in sorted(_names(_read(files.certificate), files.certificate)))
+    return next((parts[1] for parts in names if len(parts) == 3 and parts[2] == "svc"), NAMESPACE)
 
 
 def _names(pem: bytes, path: Path) -> frozenset[str]:

@@ -22,6 +22,9 @@ from redoubt.wire.proto.redoubt.v1.indexer_pb2 import HasIndexReportRequest
 from support.wire import App, Indexer
 from targets.interface import Target
 
+#: Of one that is small, so that what is too much fits into an input; and in how many pieces a connection's bytes come.
+_LIMITS = http1.Limits(headers=4096, header_count=32)
+_PIECES = 8
 _LOGS = ("redoubt.wire.h2", "uvicorn.error", "grpclib.server")
 
 
@@ -61,10 +64,11 @@ def _spoken(make: Callable[[], Any], data: bytes) -> tuple[bytes, Any]:
     async def work() -> tuple[bytes, Any]:
         protocol, transport = make(), _Transport()
         protocol.connection_made(transport)
-        # As TLS gives them: records of at most 16 KB.
-        for at in range(0, len(data), 16384):
+        # In pieces, also between two bytes of one word; as TLS gives them, of at most 16 KB.
+        size = min(max(len(data) // _PIECES, 1), 16384)
+        for at in range(0, len(data), size):
             if not transport.closed:
-                protocol.data_received(data[at : at + 16384])
+                protocol.data_received(data[at : at + size])
             await asyncio.sleep(0)
         for _ in range(8):
             await asyncio.sleep(0)
@@ -90,7 +94,7 @@ def _http1(data: bytes) -> int:
         config = Config(
             app, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False
         )
-        return http1.Http1(config, state, {}, http1.Limits())
+        return http1.Http1(config, state, {}, _LIMITS)
 
     answered, _ = _spoken(make, data)
     assert not state.connections
@@ -117,6 +121,7 @@ def _http1_seeds() -> list[bytes]:
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nTrailer: z\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
         b"GET / HTTP/1.0\r\n\r\n",
+        b"GET /%41 HTTP/1.1\r\nHost: a\r\nCookie: a=b\r\n\r\nPUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
     ]
 
 
@@ -148,4 +153,4 @@ def _http2_seeds() -> list[bytes]:
     return [whole.data_to_send(), broken.data_to_send(), odd.data_to_send()]
 
 
-TARGETS = {"wire:http1": Target(_http1, _http1_seeds), "wire:http2": Target(_http2, _http2_seeds)}
+TARGETS = {"http1": Target(_http1, _http1_seeds), "http2": Target(_http2, _http2_seeds)}

@@ -109,8 +109,8 @@ class Fleet:
         await again(self._totals.sweep)
 
     async def list_images(self) -> None:
-        """Bring up to date what lists of images show of each; it takes longest, and is waited for by nobody."""
-        while await again(self._totals.bring_lists_up_to_date):
+        """Bring up to date what lists of images show of each; it takes longest, and makes way for what comes meanwhile."""
+        while await again(self._totals.bring_lists_up_to_date) and not self._awake.is_set():
             pass
 
     async def run(self, judge: Judge) -> Outcome | None:

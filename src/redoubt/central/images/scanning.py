@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar
 import msgspec
 import structlog
 
+from redoubt import tasks
 from redoubt.central.images import original
 from redoubt.central.images.jobs import Job, ScanJob, Slot, State
 from redoubt.central.refusals import Aborted, Exhausted, NotFound
@@ -130,10 +131,8 @@ class Scanning:
 
     async def stop(self) -> None:
         """End what is under way."""
-        tasks = [job.task for job in self._jobs.values() if job.task] + list(self._rematches.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        scans = [job.task for job in self._jobs.values() if job.task]
+        await tasks.end(*scans, *self._rematches.values())
 
     # Scans
 

@@ -106,7 +106,7 @@ class Probes:
     async def stop(self) -> None:
         """Fetch no more."""
         if self.upstream is not None:
-            self.upstream.stop()
+            await self.upstream.stop()
 
     # What is there
 

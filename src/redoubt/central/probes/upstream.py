@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import structlog
 
-from redoubt import egress
+from redoubt import egress, tasks
 from redoubt.central.config import Settings
 from redoubt.central.refusals import Unavailable
 from redoubt.egress import Missing, Policy, Retry
@@ -71,10 +71,9 @@ class Upstream:
         """Make the folder."""
         self._cache.mkdir(parents=True, exist_ok=True)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End what is under way; what arrived of it stays for the next time."""
-        for task in self._fetching.values():
-            task.cancel()
+        await tasks.end(*self._fetching.values())
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 

@@ -13,8 +13,8 @@ import msgspec
 
 from redoubt.postgres.pool import Connection
 
-#: Images that are counted at a time, and in one go with what is known of packages.
-_IMAGES, _WHILE_KNOWN = 250, 5000
+#: Images that are counted at a time, and in one go.
+_IMAGES, _GO = 250, 2000
 #: Packages changed, from which on all images are counted.
 _MANY = 10_000
 
@@ -49,7 +49,7 @@ _NOTHING = _Said(frozenset(), frozenset(), None)
 
 
 async def count(connection: Connection) -> int:
-    """Count what is due; how many images that were."""
+    """Count what is due, at most ``_GO`` images; how many."""
     async with connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = 0")
         rows = await connection.fetch("DELETE FROM fleet_due WHERE kind = 'listed' RETURNING subject")
@@ -59,12 +59,9 @@ async def count(connection: Connection) -> int:
         elif packages:
             await connection.execute(_AFFECTED, packages)
     done = 0
-    known: dict[int, _Said] = {}
-    while counted := await _count_some(connection, known):
+    known: dict[int, _Said] = {}  # what is found otherwise meanwhile is due again
+    while done < _GO and (counted := await _count_some(connection, known)):
         done += counted
-        if done % _WHILE_KNOWN < counted:
-            # What was found meanwhile is due again; what is remembered is not to be older than that for long.
-            known.clear()
     return done
 
 

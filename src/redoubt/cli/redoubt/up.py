@@ -29,14 +29,14 @@ from redoubt.cli.redoubt.serving import READY_FD
 from redoubt.errors import AccessDenied, RedoubtError, UsageError
 
 if TYPE_CHECKING:
-    from redoubt.wire.authority import Authority
+    from redoubt.cli.redoubt.leaves import Leaves
 
 #: Seconds that a service may take to start, and to end before it is made to.
 _START, _STOP = 120.0, 15.0
 #: Seconds to wait before starting again who died, by how often it did lately.
 _AGAIN = (0.0, 0.5, 2.0, 5.0, 15.0, 30.0)
-#: Days before their end when certificates are made anew at a start.
-_RENEW = 60
+#: Seconds between two looks at whether certificates end soon.
+_LOOK = 3600.0
 
 
 @dataclass
@@ -135,6 +135,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._postgres: object | None = None
+        self._leaves: Leaves | None = None
         #: Where Central is, for people: host and port.
         self.place = ""
 
@@ -152,15 +153,17 @@ class Supervisor:
 
         Raises ``RedoubtError``.
         """
+        from redoubt.cli.redoubt.leaves import Leaves
         from redoubt.postgres.embedded import Embedded
         from redoubt.wire import ports
-        from redoubt.wire.authority import Authority
         from redoubt.wire.identity import Service
 
         database = Embedded(self._data / "postgres", told=self._console.warn)
         database.start()
         self._postgres = database
-        authority = Authority.create(self._data / "ca")
+        leaves = self._leaves = Leaves(self._data, ports.names(*([] if _every(host) else [host])))
+        leaves.renew()
+        self._renew()  # for its warnings
         indexer, matcher = ports.free(2)
         common = {"LOGLEVEL": log_level}
         scanner = {
@@ -168,10 +171,6 @@ class Supervisor:
             "REDOUBT_SCANNER_HOST": "127.0.0.1",
             "REDOUBT_SCANNER_HEALTH_PORT": "0",
             "REDOUBT_SCANNER_LOG_FORMAT": "console",
-        }
-        folders = {
-            service: self._certificates(authority, service, ports.names(*([] if _every(host) else [host])))
-            for service in (Service.CENTRAL, Service.SCANNER_V4_INDEXER, Service.SCANNER_V4_MATCHER)
         }
         self._children = [
             Child(
@@ -181,7 +180,7 @@ class Supervisor:
                     "REDOUBT_SCANNER_PORT": str(indexer),
                     "REDOUBT_SCANNER_DATABASE_URL": database.url("scanner"),
                     "REDOUBT_SCANNER_DATA": str(self._data / "indexer"),
-                    "REDOUBT_SCANNER_CERTIFICATES": str(folders[Service.SCANNER_V4_INDEXER]),
+                    "REDOUBT_SCANNER_CERTIFICATES": str(leaves.folder(Service.SCANNER_V4_INDEXER)),
                 },
             ),
             Child(
@@ -192,7 +191,7 @@ class Supervisor:
                     "REDOUBT_CENTRAL_PORT": str(port),
                     "REDOUBT_CENTRAL_DATABASE_URL": database.url("central"),
                     "REDOUBT_CENTRAL_DATA": str(self._data / "central"),
-                    "REDOUBT_CENTRAL_CERTIFICATES": str(folders[Service.CENTRAL]),
+                    "REDOUBT_CENTRAL_CERTIFICATES": str(leaves.folder(Service.CENTRAL)),
                     "REDOUBT_CENTRAL_INDEXER": f"127.0.0.1:{indexer}",
                     "REDOUBT_CENTRAL_MATCHER": f"127.0.0.1:{matcher}",
                     "REDOUBT_CENTRAL_LOG_FORMAT": "console",
@@ -218,7 +217,7 @@ class Supervisor:
                 "REDOUBT_SCANNER_PORT": str(matcher),
                 "REDOUBT_SCANNER_DATA": str(self._data / "central"),
                 "REDOUBT_SCANNER_SHARED_SHELF": "true",
-                "REDOUBT_SCANNER_CERTIFICATES": str(folders[Service.SCANNER_V4_MATCHER]),
+                "REDOUBT_SCANNER_CERTIFICATES": str(leaves.folder(Service.SCANNER_V4_MATCHER)),
                 "REDOUBT_SCANNER_CENTRAL": f"{_reachable(host)}:{port}",
                 "REDOUBT_SCANNER_INDEXER": f"127.0.0.1:{indexer}",
             },
@@ -229,8 +228,12 @@ class Supervisor:
 
     def watch(self) -> None:
         """Look after the services until told to stop."""
+        look = time.monotonic() + _LOOK
         while not self._stopping:
-            wait = 3600.0
+            if time.monotonic() >= look:
+                self._renew()
+                look = time.monotonic() + _LOOK
+            wait = max(0.0, look - time.monotonic())
             for child in self._children:
                 if child.process is None:
                     wait = min(wait, max(0.0, child.again_at - time.monotonic()))
@@ -279,7 +282,7 @@ class Supervisor:
 
     def _begin(self, child: Child) -> int:
         """Start it; the end of a pipe on which it says when it is ready."""
-        from redoubt.postgres.lifeline import bound
+        from redoubt.children import bound
 
         inherited = {
             name: value
@@ -351,26 +354,17 @@ class Supervisor:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         self._console.warn(f"the {child.name} ended by itself ({how}) and is started again")
 
-    def _certificates(self, authority: Authority, service: object, names: list[str]) -> Path:
-        from datetime import UTC, datetime, timedelta
-
-        from cryptography import x509
-
-        from redoubt.wire.identity import Service
-
-        assert isinstance(service, Service)
-        folder = self._data / "certificates" / service.host
-        with suppress(OSError, ValueError, x509.ExtensionNotFound):
-            found = x509.load_pem_x509_certificate((folder / "cert.pem").read_bytes())
-            known = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            if (
-                found.not_valid_after_utc > datetime.now(UTC) + timedelta(days=_RENEW)
-                and (folder / "ca.pem").read_bytes() == authority.trusted
-                and {str(name.value) for name in known}.issuperset(names)
-            ):
-                return folder
-        authority.issue(service, hosts=names).write(folder)
-        return folder
+    def _renew(self) -> None:
+        """See to certificates that end soon. What cannot be done now is tried again at the next look."""
+        assert self._leaves is not None
+        try:
+            self._leaves.renew()
+            if ends := self._leaves.ends_with_its_authority():
+                self._console.warn(
+                    f"the CA in {self._data / 'ca'} ends at {ends:%Y-%m-%d}; exchange it (docs/wire.md, Exchange the CA)"
+                )
+        except (OSError, RedoubtError) as error:
+            self._console.warn(f"certificates were not made anew: {error}")
 
 
 def _wanted(said: tuple[str, ...]) -> dict[str, dict[str, str]]:

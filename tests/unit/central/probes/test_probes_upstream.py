@@ -28,7 +28,7 @@ def with_upstream(web: Web, folder: Path, work: Callable[[Upstream], Awaitable[N
         try:
             await work(source)
         finally:
-            source.stop()
+            await source.stop()
 
     asyncio.run(whole())
 
@@ -116,14 +116,14 @@ def test_offline_central_asks_only_a_place_that_it_was_told(tmp_path: Path) -> N
     default = chosen("", offline=False, folder=tmp_path)
     assert default is not None
     assert default._url == upstream.URL
-    default.stop()
+    asyncio.run(default.stop())
 
     async def work() -> None:
         with Web(lambda _: Answer(body=PROBE)) as web:
             mirror = chosen(web.url, offline=True, folder=tmp_path)
             assert mirror is not None
             assert await mirror.get(NAME) is not None
-            mirror.stop()
+            await mirror.stop()
 
     asyncio.run(work())
 
