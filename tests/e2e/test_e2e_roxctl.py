@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 
 from redoubt.cli.roxctl.releases import NEWEST_RELEASE
+from support import stackrox
 from support.definitions_bundles import Site
 from support.up import PASSWORD, Up
 
@@ -118,19 +119,6 @@ def test_definitions_from_the_first_upload_to_the_rollback(up: Up, tmp_path: Pat
     assert "rollback" in done(up.roxctl("definitions", "history")).stdout.splitlines()[1]
 
 
-def typed(up: Up, lines: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Lines of a shell, with the installed ``roxctl``, and no variable of roxctl's but the folder with the CA."""
-    kept = {name: value for name, value in up.environment.items() if not name.startswith("ROX_")}
-    programs = Path(sys.executable).parent
-    return subprocess.run(
-        ["sh", "-ec", lines],
-        env=kept | {"PATH": f"{programs}:{kept['PATH']}", "ROX_CONFIG_DIR": str(up.config)} | variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
 def test_the_documents_own_lines_work_as_written(up: Up, site: Site) -> None:
     told = {"TOKEN": token(up, "Admin", name="documents"), "PASSWORD": PASSWORD, "ADDRESS": up.endpoint}
     with_token = """
@@ -140,7 +128,7 @@ def test_the_documents_own_lines_work_as_written(up: Up, site: Site) -> None:
           -e "$ROX_CENTRAL_ADDRESS" \\
           --scanner-db-file="$BUNDLE"
     """
-    shown = done(typed(up, with_token, **told, BUNDLE=str(site.bundle(3))))
+    shown = done(up.typed(with_token, **told, BUNDLE=str(site.bundle(3))))
     assert "of channel site, version 3" in shown.stdout
     with_password = """
         export ROX_CENTRAL_ADDRESS=$ADDRESS
@@ -149,8 +137,44 @@ def test_the_documents_own_lines_work_as_written(up: Up, site: Site) -> None:
           -e "$ROX_CENTRAL_ADDRESS" \\
           --scanner-db-file="$BUNDLE"
     """
-    shown = done(typed(up, with_password, **told, BUNDLE=str(site.bundle(4))))
+    shown = done(up.typed(with_password, **told, BUNDLE=str(site.bundle(4))))
     assert "of channel site, version 4" in shown.stdout
+
+
+def test_the_documents_way_from_the_internet_to_a_central_without_it(up: Up, tmp_path: Path) -> None:
+    upstream = tmp_path / "upstream" / NEWEST_RELEASE
+    upstream.mkdir(parents=True)
+    stackrox.write(upstream, name=f"scanner-vulns-{NEWEST_RELEASE}.zip", created="2026-01-02T03:04:05Z")
+    there, here = tmp_path / "there", tmp_path / "here"
+    there.mkdir()
+    here.mkdir()
+    fetched = up.typed(
+        "roxctl scanner download-db --scanner-db-file scanner-vuln-updates.zip",
+        folder=there,
+        ROX_SCAN_DB_DL_BASE_URL=str(upstream.parent),
+        REDOUBT_DATA_DIR=str(tmp_path / "data"),
+    )
+    assert "UNSIGNED" in done(fetched).stderr
+    shutil.copy(there / "scanner-vuln-updates.zip", here)
+    told = {"TOKEN": token(up, "Admin", name="carrier"), "ADDRESS": up.endpoint}
+    upload = """
+        export ROX_API_TOKEN=$TOKEN
+        export ROX_CENTRAL_ADDRESS=$ADDRESS
+        roxctl scanner upload-db \\
+          -e "$ROX_CENTRAL_ADDRESS" \\
+          --scanner-db-file=scanner-vuln-updates.zip
+    """
+    refused = done(up.typed(upload, folder=here, **told), 4)
+    assert "roxctl definitions trust allow-unsigned stackrox" in refused.stderr
+    done(
+        up.typed(
+            'roxctl definitions trust allow-unsigned stackrox -e $ADDRESS -p "$PASSWORD"',
+            **told,
+            PASSWORD=PASSWORD,
+        )
+    )
+    assert "nobody" in done(up.typed(upload, folder=here, **told)).stderr
+    assert _active(up)["channel"] == "stackrox"
 
 
 def test_older_needs_to_be_meant(up: Up, site: Site) -> None:

@@ -112,6 +112,31 @@ def test_other_contents_under_the_same_name_stay_unless_overwriting_is_asked_for
     assert fetch(empty, sensor, B) == (200, FILES[B])
 
 
+def test_the_documents_lines_work_as_written(empty: Up, tmp_path: Path) -> None:
+    body = json.dumps({"name": "documents", "roles": ["Admin"]}).encode()
+    told = {
+        "TOKEN": str(empty.call("POST", "/v1/apitokens/generate", body)[1]["token"]),
+        "ADDRESS": empty.endpoint,
+        "FIRST": package(tmp_path, FILES),
+        "OTHER": package(tmp_path, FILES | {A: b"other contents", "2.9.0/collector-7.1.ko.gz": b"new"}),
+    }
+    variables = """
+        export ROX_API_TOKEN=$TOKEN
+        export ROX_CENTRAL_ADDRESS=$ADDRESS
+    """
+    line = """
+        roxctl collector support-packages upload $PACKAGE \\
+          -e "$ROX_CENTRAL_ADDRESS"
+    """
+    first = empty.typed(variables + line, PACKAGE=told["FIRST"], **told)
+    assert (first.returncode, first.stdout) == (0, "Uploaded 2 of 2 files\n"), first.stderr
+    other = empty.typed(variables + line, PACKAGE=told["OTHER"], **told)
+    assert (other.returncode, other.stdout) == (0, "Uploaded 1 of 3 files\n"), other.stderr
+    assert "other contents, and stayed so" in other.stderr
+    forced = empty.typed(variables + line.rstrip() + " --overwrite", PACKAGE=told["OTHER"], **told)
+    assert (forced.returncode, forced.stdout) == (0, "Uploaded 1 of 3 files\n"), forced.stderr
+
+
 def test_a_zip_without_kernel_modules_is_an_error_and_uploads_nothing(empty: Up, tmp_path: Path) -> None:
     refused = upload(empty, package(tmp_path, FILES, under="modules/"), code=3)
     assert "holds no probes" in refused.stderr

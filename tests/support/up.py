@@ -163,6 +163,21 @@ class Up:
             timeout=120,
         )
 
+    def typed(
+        self, lines: str, *, folder: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Lines of a shell, with the installed ``roxctl``, and no variable of roxctl's but the folder with the CA."""
+        kept = {name: value for name, value in self.environment.items() if not name.startswith("ROX_")}
+        path = f"{Path(sys.executable).parent}:{kept['PATH']}"
+        return subprocess.run(
+            ["sh", "-ec", lines],
+            cwd=folder,
+            env=kept | {"PATH": path, "ROX_CONFIG_DIR": str(self.config)} | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
     def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
         """An HTTPS call as the administrator: status, and the JSON of the answer."""
         context = ssl.create_default_context(cafile=str(self.config / "ca.pem"))

@@ -256,9 +256,9 @@ def run(command: click.Command, name: str) -> NoReturn:
 def _invoke(command: click.Command, name: str) -> object:
     """What ``command.main`` does, but for its habit of ending a process whose reader went away with 1."""
     if instruction := os.environ.get(variable := f"_{name.upper()}_COMPLETE"):
-        from click.shell_completion import shell_complete
+        from redoubt.cli import completing
 
-        return shell_complete(command, {}, name, variable, instruction)
+        return completing.answered(command, name, variable, instruction)
     path, tables = _configuration(name)
     with command.make_context(
         name, sys.argv[1:], auto_envvar_prefix=name.upper(), default_map=tables, obj=path

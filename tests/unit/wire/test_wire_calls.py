@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,7 @@ def test_an_error_of_a_kind_of_its_own_arrives_as_what_it_derives_from() -> None
     assert failures.status(Odd("x")).details.kind == "DefinitionsStale"
 
 
-@pytest.mark.parametrize("caller", ["expired", "foreign"])
+@pytest.mark.parametrize("caller", ["expired", "of tomorrow", "foreign"])
 def test_a_caller_whose_certificate_is_not_valid_is_not_let_in(tmp_path: Path, caller: str) -> None:
     certificates, others = Certificates(tmp_path), Certificates(tmp_path / "others")
 
@@ -131,6 +132,8 @@ def test_a_caller_whose_certificate_is_not_valid_is_not_let_in(tmp_path: Path, c
         async with serving(certificates.material(INDEXER)) as served:
             if caller == "expired":
                 tls = certificates.material(CENTRAL, days=-1 / 48)
+            elif caller == "of tomorrow":
+                tls = certificates.material(CENTRAL, now=datetime.now(UTC) + timedelta(hours=2))
             else:
                 files = others.files(CENTRAL)
                 files.authorities[0].write_bytes(certificates.authority.trusted)
@@ -139,6 +142,21 @@ def test_a_caller_whose_certificate_is_not_valid_is_not_let_in(tmp_path: Path, c
                 with pytest.raises(Unavailable), central.told():
                     await indexer_grpc.IndexerStub(central).HasIndexReport(has())
             assert served.indexer.sent == 0
+
+    run(work())
+
+
+@pytest.mark.parametrize("ahead", [0.95, -24.0])
+def test_clocks_that_are_an_hour_apart_are_no_hindrance(tmp_path: Path, ahead: float) -> None:
+    certificates = Certificates(tmp_path)
+    issued = datetime.now(UTC) + timedelta(hours=ahead)  # on a machine whose clock is ahead, or long ago
+
+    async def work() -> None:
+        server = certificates.material(INDEXER, now=issued)
+        client = certificates.material(CENTRAL, now=issued)
+        async with serving(server) as served, served.channel(client) as central:
+            said = await indexer_grpc.IndexerStub(central).HasIndexReport(has())
+            assert "Central" in said.indexer_version
 
     run(work())
 

@@ -18,13 +18,10 @@ def completion(ctx: click.Context, shell: str) -> None:
     zsh:   source <(redoubt completion zsh)
     fish:  redoubt completion fish | source
     """
-    from click.shell_completion import get_completion_class
+    from redoubt.cli import completing
 
     root = ctx.find_root()
-    name = root.info_name or "redoubt"
-    maker = get_completion_class(shell)
-    assert maker is not None
-    click.echo(maker(root.command, {}, name, f"_{name.upper()}_COMPLETE").source())
+    click.echo(completing.script(root.command, root.info_name or "redoubt", shell))
 
 
 @click.command()

@@ -51,6 +51,8 @@ def _taken_apart(text: str, address: str, default: int | None) -> tuple[str, int
         parts = urlsplit(f"//{address}")
         host, port = parts.hostname or "", parts.port
     except ValueError:
+        if address.count(":") > 1 and "[" not in address:
+            raise UsageError(f"endpoint {text!r}: write an IPv6 address in brackets, as [::1]:8443") from None
         raise UsageError(f"endpoint {text!r} is no address; write host:port or https://host") from None
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise UsageError(f"endpoint {text!r} has a path; write host:port or https://host")

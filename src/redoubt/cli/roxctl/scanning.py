@@ -45,7 +45,7 @@ _LEGACY_NOTE = (
 def scan_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
     """``roxctl image scan``."""
     console = Console()
-    form = _form(given, console)
+    form = _form(given)
     printer = _printer(given)
     printer.columns()
     wanted = _severities(given)
@@ -66,6 +66,7 @@ def scan_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
                 return response.read(connection.LARGEST), response.header("content-type"), response.where
 
         answer, kind, where = again(once, given, console, f"scanning {name}")
+    _remark(given, console)
     if whole or kind.startswith(REPORT):
         _write_whole(answer, kind, form, given["fail"], wanted, where, console)
         return
@@ -219,17 +220,19 @@ def again(work: Callable[[], T], given: Mapping[str, Any], console: Console, doi
         time.sleep(given["retry_delay"])
 
 
-def _form(given: Mapping[str, Any], console: Console) -> str:
-    form, old = given["output"], given["format"]
-    if form is None:
-        if old:
-            console.warn("--format is deprecated; say --output, whose json and csv have another structure")
-        else:
-            console.notice(_LEGACY_NOTE)
-        return f"legacy-{old or 'json'}"
-    if form.startswith("legacy-"):
+def _form(given: Mapping[str, Any]) -> str:
+    return str(given["output"] or f"legacy-{given['format'] or 'json'}")
+
+
+def _remark(given: Mapping[str, Any], console: Console) -> None:
+    """What is to be said of the form that was chosen: once there is something to show, since a failure is one line."""
+    form = given["output"]
+    if form is None and given["format"]:
+        console.warn("--format is deprecated; say --output, whose json and csv have another structure")
+    elif form is None:
+        console.notice(_LEGACY_NOTE)
+    elif form.startswith("legacy-"):
         console.warn(f"{form} is deprecated; -o {form.removeprefix('legacy-')} is the form that stays")
-    return str(form)
 
 
 def _printer(given: Mapping[str, Any]) -> Printer:

@@ -42,8 +42,6 @@ def completion(ctx: click.Context, shell: str) -> None:
     zsh:   source <(roxctl completion zsh)
     fish:  roxctl completion fish | source
     """
-    from click.shell_completion import get_completion_class
+    from redoubt.cli import completing
 
-    maker = get_completion_class(shell)
-    assert maker is not None
-    click.echo(maker(ctx.find_root().command, {}, "roxctl", "_ROXCTL_COMPLETE").source())
+    click.echo(completing.script(ctx.find_root().command, "roxctl", shell))
