@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import json
 import shutil
+import ssl
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from redoubt.cli.roxctl.releases import NEWEST_RELEASE
+from redoubt.wire.authority import Authority
+from redoubt.wire.identity import Service
 from support import stackrox
-from support.definitions_bundles import Site
+from support.definitions_bundles import Site, delta_bundle, members
 from support.up import PASSWORD, Up
 
 
@@ -175,6 +181,68 @@ def test_the_documents_way_from_the_internet_to_a_central_without_it(up: Up, tmp
     )
     assert "nobody" in done(up.typed(upload, folder=here, **told)).stderr
     assert _active(up)["channel"] == "stackrox"
+
+
+def asked(
+    up: Up, folder: Path, service: Service | None, query: str, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    """``GET /api/extensions/scannerdefinitions`` by a service's certificate, or by nobody."""
+    context = ssl.create_default_context(cafile=str(up.config / "ca.pem"))
+    if service is not None:
+        place = folder / service.name
+        Authority.load(up.data / "ca").issue(service, hosts=["localhost"]).write(place)
+        context.load_cert_chain(place / "cert.pem", place / "key.pem")
+    one = http.client.HTTPSConnection("localhost", up.port, context=context, timeout=60)
+    try:
+        one.request("GET", f"/api/extensions/scannerdefinitions?{query}", headers=headers)
+        answer = one.getresponse()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    finally:
+        one.close()
+
+
+def test_scanners_of_the_original_are_given_their_parts_of_an_upload(up: Up, tmp_path: Path) -> None:
+    done(up.roxctl("definitions", "trust", "allow-unsigned", "stackrox"))
+    bundle = stackrox.write(tmp_path, created="2026-02-02T03:04:05Z")
+    done(up.roxctl("scanner", "upload-db", "--scanner-db-file", str(bundle)))
+    for service in (Service.SCANNER_V4_MATCHER, Service.SCANNER_V4_INDEXER, Service.SENSOR):
+        status, headers, body = asked(up, tmp_path, service, "version=v3")
+        assert status == 200, body
+        assert zipfile.ZipFile(io.BytesIO(body)).testzip() is None
+    matcher = Service.SCANNER_V4_MATCHER
+    since = {"If-Modified-Since": headers["last-modified"]}
+    assert asked(up, tmp_path, matcher, "version=v3", **since)[0] == 304
+    assert asked(up, tmp_path, matcher, "version=v3", **{"If-None-Match": headers["etag"]})[0] == 304
+    status, told, part = asked(up, tmp_path, matcher, "version=v3", Range="bytes=4-9")
+    assert (status, part) == (206, body[4:10])
+    assert told["content-range"] == f"bytes 4-9/{len(body)}"
+    status, _, names = asked(up, tmp_path, matcher, "file=name2repos")
+    assert (status, isinstance(json.loads(names), dict)) == (200, True)
+    assert asked(up, tmp_path, matcher, "file=repo2cpe")[0] == 200
+    for query, code in (("version=v1", 404), ("file=nothing", 404), ("", 400), ("version=v3&file=x", 400)):
+        assert asked(up, tmp_path, matcher, query)[0] == code, query
+    assert asked(up, tmp_path, Service.COLLECTOR, "version=v3")[0] == 403
+    assert asked(up, tmp_path, None, "version=v3")[0] == 401
+    other = Site(tmp_path, "plain")
+    done(up.roxctl("definitions", "trust", "add", str(other.root), "--channel", "plain"))
+    done(up.roxctl("scanner", "upload-db", "--scanner-db-file", str(other.bundle(1))))
+    status, _, said = asked(up, tmp_path, matcher, "version=v3")
+    assert (status, json.loads(said)["message"]) == (404, "No scanner definitions found")
+
+
+def test_a_delta_is_enough_where_its_base_is_there(up: Up, tmp_path: Path) -> None:
+    other = Site(tmp_path, "days")
+    done(up.roxctl("definitions", "trust", "add", str(other.root), "--channel", "days"))
+    done(up.roxctl("scanner", "upload-db", "--scanner-db-file", str(other.bundle(1))))
+    day = delta_bundle(other, 1, 2)
+    carried = done(up.roxctl("scanner", "upload-db", "--scanner-db-file", str(day)))
+    assert "of channel days, version 2" in carried.stdout
+    whole = json.loads(members(other.bundle(2))["manifest.json"])["digest"]
+    assert _active(up)["digest"] == whole
+    far = done(up.roxctl("scanner", "upload-db", "--scanner-db-file", str(delta_bundle(other, 8, 9))), 4)
+    assert "are not on the shelf" in far.stderr
+    assert len(far.stderr.splitlines()) == 1
+    assert _active(up)["digest"] == whole
 
 
 def test_older_needs_to_be_meant(up: Up, site: Site) -> None:

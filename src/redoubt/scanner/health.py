@@ -9,6 +9,8 @@ from typing import Any
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from redoubt.wire import ports
+
 Ready = Callable[[], Awaitable[str]]
 
 
@@ -23,6 +25,7 @@ class Health:
         self._registry = registry
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None
+        self._sockets: list[ports.Listening] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The ASGI application."""
@@ -42,14 +45,14 @@ class Health:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     async def start(self, host: str, port: int) -> None:
-        """Listen. Raises ``OSError`` where the port is taken."""
-        config = uvicorn.Config(
-            self, host=host, port=port, lifespan="off", log_config=None, access_log=False, ws="none"
-        )
+        """Listen; an empty ``host`` means every address. Raises ``NetworkError`` where the port is taken."""
+        # uvicorn's own way of listening ends the process where that fails.
+        self._sockets = [ports.listening(host, port)]
+        config = uvicorn.Config(self, lifespan="off", log_config=None, access_log=False, ws="none")
         self._server = uvicorn.Server(config)
         config.load()
         self._server.lifespan = config.lifespan_class(config)
-        await self._server.startup()
+        await self._server.startup(sockets=self._sockets)
         self._task = asyncio.create_task(self._server.main_loop())
 
     async def stop(self) -> None:
@@ -58,4 +61,4 @@ class Health:
             self._server.should_exit = True
             if self._task is not None:
                 await self._task
-            await self._server.shutdown()
+            await self._server.shutdown(sockets=self._sockets)

@@ -13,7 +13,7 @@ from redoubt.egress import refusals
 from redoubt.egress.guard import Guard
 from redoubt.egress.hosts import proxies
 from redoubt.errors import UsageError
-from redoubt.postgres import databases, migrations
+from redoubt.postgres import databases, failures, migrations
 from redoubt.postgres import pool as pools
 from redoubt.scanner.config import Settings
 from redoubt.scanner.following import Follower
@@ -65,8 +65,8 @@ async def indexer(settings: Settings) -> AsyncIterator[OnePort]:
         async def ready() -> str:
             try:
                 await pool.fetchval("SELECT 1", timeout=2)
-            except (OSError, TimeoutError) as error:
-                return f"the database does not answer ({error})"
+            except (OSError, TimeoutError, *failures.RAISED) as error:
+                return f"the database does not answer ({type(error).__name__})"
             return ""
 
         yield await _served(
@@ -143,7 +143,7 @@ async def _served(
     ProcessCollector(registry=registry)
     if settings.health_port:
         health = Health(ready, registry)
-        await health.start(settings.health_host or "::", settings.health_port)
+        await health.start(settings.health_host, settings.health_port)
         stack.push_async_callback(health.stop)
     port = OnePort(tls=material, services=[service])
     await port.start(settings.address, settings.port)
@@ -160,5 +160,5 @@ async def _sweep(store: IndexStore) -> None:
         await asyncio.sleep(_SWEEP)
         try:
             await store.sweep()
-        except (OSError, TimeoutError):
-            continue
+        except (OSError, TimeoutError, *failures.RAISED):
+            continue  # the next time will do

@@ -7,8 +7,11 @@ import os
 import socket
 import time
 from contextlib import ExitStack
+from typing import TypeAlias
 
 from redoubt.errors import NetworkError
+
+Listening: TypeAlias = socket.socket
 
 #: Seconds that a port may still be held by one that is ending.
 _PATIENCE = 3.0
@@ -43,6 +46,32 @@ def check(host: str, port: int) -> None:
         raise NetworkError(
             f"cannot listen on {host or 'all addresses'}, port {port} ({why}); name another one"
         )
+
+
+def listening(host: str, port: int) -> Listening:
+    """A socket that listens at ``host`` or (empty) at every address. Raises ``NetworkError``."""
+    try:
+        if host:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=128)
+        return _at_every_address(port)
+    except OSError as error:
+        raise _refused(host, port, error.errno or str(error)) from None
+
+
+def _at_every_address(port: int) -> Listening:
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128)
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # IPv6 is turned off
+                raise
+    return socket.create_server(("", port), backlog=128)
+
+
+def _refused(host: str, port: int, problem: int | str) -> NetworkError:
+    why = os.strerror(problem) if isinstance(problem, int) else problem
+    return NetworkError(f"cannot listen on {host or 'all addresses'}, port {port} ({why}); name another one")
 
 
 def _problem(host: str, port: int) -> int | str | None:

@@ -212,6 +212,7 @@ def test_http_without_tls_is_warned_of(download: Callable[..., Outcome]) -> None
 def test_an_unreachable_base_is_one_line(download: Callable[..., Outcome]) -> None:
     stderr = download("http://127.0.0.1:9", "--version", "4.4.1", code=6).stderr
     assert "cannot connect" in stderr.splitlines()[-1]
+    assert "run this where there is internet, or name another place" in stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from typing import IO
 
 import msgspec
 
+from redoubt.definitions.durable import writing
 from redoubt.definitions.stackrox.archive import (
     DEFINITIONS,
     MANIFEST,
@@ -79,7 +80,7 @@ def _taken(bundle: Path, name: str, version: str, kind: str) -> Found | None:
                 return None
             draft = out.with_name(f".{out.name}.{os.getpid()}.{os.urandom(4).hex()}")
             try:
-                with draft.open("xb") as sink:
+                with writing(draft), draft.open("xb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
                 facts = bundle.stat()
                 os.utime(draft, (facts.st_atime, facts.st_mtime))

@@ -91,6 +91,8 @@ class Registries:
                     f"{host} wants credentials for {reference.repository}, and the integration {access.name!r} has none"
                 )
             return FailedPrecondition(f"{host} wants credentials for {reference.repository}; {create(host)}")
+        if type(error) is NetworkError and ";" not in str(error):
+            return NetworkError(f"{error}; check that {host} is the registry, and that Central reaches it")
         return error
 
     async def outcome(self, access: Access, error: RedoubtError | None) -> None:

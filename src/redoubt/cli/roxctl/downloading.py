@@ -76,6 +76,10 @@ def download_db(
         except (egress.Missing, _Forbidden) as error:
             console.notice(str(error))
             continue
+        except egress.Unreachable as error:
+            raise NetworkError(
+                f"{error}; run this where there is internet, or name another place with ROX_SCAN_DB_DL_BASE_URL"
+            ) from None
         to = targets[name]
         console.notice(f"SHA-256 {_sha256(to)}")
         click.echo(f"Downloaded {to} ({size(to.stat().st_size)}), {vouched}")
