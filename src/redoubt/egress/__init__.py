@@ -445,7 +445,7 @@ def _trust(
             context.load_verify_locations(certifi.where())
     named = [ca_file] if isinstance(ca_file, Path) else ca_file or []
     for path in [] if insecure else named:
-        with _readable(path, "CA file", "holds no certificate in PEM form; name the CA's ca.pem"):
+        with _readable(path, "CA file", "holds no certificate in PEM form"):
             context.load_verify_locations(path)
     if client_certificate is not None:
         certificate, key = client_certificate
