@@ -13,7 +13,7 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
-from redoubt.errors import DatabaseError
+from redoubt.errors import AccessDenied, DatabaseError
 from redoubt.postgres.pool import Connection
 
 #: Bytes that are sent or asked for at a time.
@@ -31,7 +31,10 @@ class Large(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def write(connection: Connection, path: Path) -> Large:
-    """Put the file at ``path`` into a new object. Raises ``OSError`` where it cannot be read."""
+    """Put the file at ``path`` into a new object.
+
+    Raises ``OSError`` where it cannot be read, ``AccessDenied`` where the database has no room for it.
+    """
     digest, size = hashlib.sha256(), 0
     oid = await connection.fetchval("SELECT lo_create(0)")
     handle = await connection.fetchval("SELECT lo_open($1, $2)", oid, _WRITE)
@@ -42,9 +45,12 @@ async def write(connection: Connection, path: Path) -> Large:
             digest.update(data)
             return data
 
-        while data := await asyncio.to_thread(piece):
-            await connection.fetchval("SELECT lowrite($1, $2)", handle, data)
-            size += len(data)
+        try:
+            while data := await asyncio.to_thread(piece):
+                await connection.fetchval("SELECT lowrite($1, $2)", handle, data)
+                size += len(data)
+        except asyncpg.DiskFullError:
+            raise AccessDenied("the database's disk is full; make room on it, and try again") from None
     await connection.fetchval("SELECT lo_close($1)", handle)
     return Large(oid=oid, size=size, sha256=digest.hexdigest())
 

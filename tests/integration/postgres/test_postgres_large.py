@@ -7,11 +7,12 @@ import os
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, cast
 
 import asyncpg
 import pytest
 
-from redoubt.errors import DatabaseError
+from redoubt.errors import AccessDenied, DatabaseError
 from redoubt.postgres import large
 
 
@@ -60,5 +61,23 @@ def test_an_object_that_is_not_there_is_said(database: str, tmp_path: Path) -> N
         with pytest.raises(DatabaseError, match="no large object 4711"):
             async with connection.transaction():
                 await large.read(connection, 4711, tmp_path / "out")
+
+    connected(database, work)
+
+
+def test_a_database_without_room_is_said(database: str, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"x" * 5000)
+
+    async def work(connection: asyncpg.Connection) -> None:
+        class Full:
+            async def fetchval(self, text: str, *values: object) -> object:
+                if "lowrite" in text:
+                    raise asyncpg.DiskFullError("could not extend file")
+                return await connection.fetchval(text, *values)
+
+        with pytest.raises(AccessDenied, match="disk is full"):
+            async with connection.transaction():
+                await large.write(cast(Any, Full()), tmp_path / "in")
+        assert await connection.fetchval("SELECT count(*) FROM pg_largeobject_metadata") == 0
 
     connected(database, work)
