@@ -40,6 +40,19 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._calls = Counter(
+            "rox_central_grpc_calls",
+            "gRPC calls of people's programs",
+            ["path", "status"],
+            registry=self.registry,
+        )
+        self._call_seconds = Histogram(
+            "rox_central_grpc_call_seconds",
+            "Seconds until a call ended",
+            ["path"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
         info = Gauge("rox_central_info", "What runs", ["version"], registry=self.registry)
         info.labels(redoubt.__version__).set(1)
 
@@ -55,6 +68,11 @@ class Metrics:
             method = "other"
         self._requests.labels(method, route, str(ended.status)).inc()
         self._seconds.labels(method, route).observe(ended.seconds)
+
+    def called(self, path: str, status: int, seconds: float) -> None:
+        """Count a gRPC call that ended; ``path`` is one that is served, ``status`` what HTTP says for its code."""
+        self._calls.labels(path, str(status)).inc()
+        self._call_seconds.labels(path).observe(seconds)
 
     async def text(self) -> tuple[bytes, str]:
         """Everything, as Prometheus reads it, and its media type."""

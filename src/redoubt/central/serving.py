@@ -144,7 +144,7 @@ async def _alone(pool: Pool, settings: Settings) -> list[str]:
 def answering(services: Services, definitions: Definitions, probes: Probes) -> list[Servable]:
     """All that is answered over gRPC."""
     trusted = sources.networks(services.settings.trusted_proxies)
-    door = Door(services.auth.authenticator, services.auth.audit, trusted)
+    door = Door(services.auth.authenticator, services.auth.audit, trusted, services.metrics.called)
     return [
         DefinitionsService(definitions),
         ImageService(services, door),

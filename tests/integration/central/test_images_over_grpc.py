@@ -100,7 +100,7 @@ def run(migrated: Migrated, tmp_path: Path) -> Callable[..., None]:
 
 @asynccontextmanager
 async def opened(central: Scanners) -> AsyncIterator[Callable[..., Client]]:
-    door = Door(central.auth.authenticator, central.auth.audit)
+    door = Door(central.auth.authenticator, central.auth.audit, ended=central.services.metrics.called)
     server = OnePort(
         tls=central.certificates.material(Service.CENTRAL), services=[ImageService(central.services, door)]
     )
@@ -209,6 +209,13 @@ def test_who_may_not_is_refused_and_changes_are_audited(run: Run, registry: Regi
             for one in entries
             if one["method"] == "GRPC"
         ]
+        said, _ = await central.services.metrics.text()
+        for line in (
+            'rox_central_grpc_calls_total{path="/redoubt.v1.Images/Scan",status="200"} 1.0',
+            'rox_central_grpc_calls_total{path="/redoubt.v1.Images/Scan",status="403"} 1.0',
+            'rox_central_grpc_call_seconds_count{path="/redoubt.v1.Images/DeleteImages"} 3.0',
+        ):
+            assert line in said.decode()
         assert short == [
             ("admin", "127.0.0.1", "/redoubt.v1.Images/Scan", 200),
             ("looks", "127.0.0.1", "/redoubt.v1.Images/Scan", 403),

@@ -14,6 +14,7 @@ the audit log before the caller hears that it was done. Failures are told as HTT
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Protocol, TypeVar
@@ -39,14 +40,23 @@ _CANCELLED = 499
 AnyStream = Stream[Any, Any]
 
 
+#: Is told of each call that ended: its path, HTTP's status for its code, and how many seconds it took.
+Ended = Callable[[str, int, float], None]
+
+
 class Door:
     """Knows callers, and notes what they changed. ``trusted`` proxies' ``x-forwarded-for`` is believed."""
 
     def __init__(
-        self, authenticator: Authenticator, audit: Audit, trusted: tuple[sources.Network, ...] = ()
+        self,
+        authenticator: Authenticator,
+        audit: Audit,
+        trusted: tuple[sources.Network, ...] = (),
+        ended: Ended = lambda path, status, seconds: None,
     ) -> None:
         self._authenticator = authenticator
         self.audit = audit
+        self.ended = ended
         self._trusted = trusted
 
     def source(self, stream: AnyStream) -> str:
@@ -83,7 +93,7 @@ def permit(
         async def guarded(self: _Service, stream: _Stream) -> None:
             path, number = calls.path(stream), secrets.token_hex(8)
             source = self.door.source(stream)
-            caller, status = ANONYMOUS, _CANCELLED
+            caller, status, began = ANONYMOUS, _CANCELLED, time.perf_counter()
             try:
                 caller = await self.door.caller(stream, source)
                 check(caller, declaration.conditions)
@@ -101,6 +111,7 @@ def permit(
                     raise failures.status(error, told) from error
                 raise GRPCError(told, message) from error
             finally:
+                self.door.ended(path, status, time.perf_counter() - began)
                 if changes:
                     await self.door.audit.record(
                         caller,
