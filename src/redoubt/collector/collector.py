@@ -6,11 +6,11 @@ Blocking, in the thread that calls; who wants an event loop runs it beside one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from threading import Event as Flag
 
-from redoubt.collector import processes
+from redoubt.collector import processes, snapshot
 from redoubt.collector.events import Event, Loss
 from redoubt.collector.health import Health
 from redoubt.collector.loader import KINDS, Counts, Probe, Settings
@@ -20,6 +20,8 @@ from redoubt.collector.observer import Observer
 NAP = 0.05
 #: Seconds between two looks at the counters and the clock.
 _COUNTING = 1.0
+#: Seconds between two looks at all sockets.
+RECONCILING = 30.0
 
 
 @dataclass(slots=True)
@@ -30,6 +32,8 @@ class Collector:
     settings: Settings = field(default_factory=Settings)
     #: Whether what runs already is told, at first.
     scrape: bool = True
+    #: Programs of the probe to run; None for all.
+    only: Collection[str] | None = None
     health: Health = field(default_factory=Health)
     #: Called once all that happens is seen.
     ready: Callable[[Health], None] = lambda _: None
@@ -38,14 +42,15 @@ class Collector:
 
     def run(self) -> None:
         """Until ``stop`` is called."""
-        probe = Probe(self.settings)
+        probe = Probe(self.settings, self.only)
         try:
             self.health.method = "core_bpf"
             observer = Observer(only_containers=self.settings.only_containers)
             if self.scrape:
                 self._scrape(observer)
+                self._reconcile(probe, observer)
             self.ready(self.health)
-            counted = 0.0
+            counted, reconciled = 0.0, time.monotonic()
             while True:
                 last = self._stop.is_set()
                 self._drain(probe, observer)
@@ -55,6 +60,9 @@ class Collector:
                     counted = time.monotonic()
                 if last:
                     return
+                if self.scrape and time.monotonic() - reconciled >= RECONCILING:
+                    self._reconcile(probe, observer)
+                    reconciled = time.monotonic()
                 self._stop.wait(NAP)
         finally:
             probe.close()
@@ -68,6 +76,26 @@ class Collector:
             if (event := observer.found(found)) is not None:
                 self.health.events += 1
                 self.tell(event)
+
+    def _reconcile(self, probe: Probe, observer: Observer) -> None:
+        """Tell of connections and endpoints what the kernel did not: those from before, and what was lost."""
+        drained = time.monotonic()
+
+        def pause() -> None:
+            nonlocal drained
+            if time.monotonic() - drained > NAP:
+                self._drain(probe, observer)
+                drained = time.monotonic()
+
+        began = observer.now
+        seen = snapshot.take(only_containers=self.settings.only_containers, pause=pause)
+        self._drain(probe, observer)
+        self.health.unreadable = seen.unreadable
+        missed = observer.tracker.reconcile(seen, began, observer.now)
+        self.health.reconciled += len(missed)
+        self.health.events += len(missed)
+        for event in missed:
+            self.tell(event)
 
     def _drain(self, probe: Probe, observer: Observer) -> None:
         take, tell, told = observer.take, self.tell, 0

@@ -29,3 +29,7 @@ class Health(msgspec.Struct, kw_only=True, rename="camel"):
     spoilt: int = 0
     #: Records of containers whose names were not told: their doings are not told either.
     unnamed: int = 0
+    #: Connections and endpoints that only a look at all sockets showed, opened or gone.
+    reconciled: int = 0
+    #: Processes whose descriptors or network could not be seen at the last look (CAP_SYS_PTRACE).
+    unreadable: int = 0

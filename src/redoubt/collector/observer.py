@@ -6,7 +6,6 @@ The order of records is the ring's. Any of them may be missing: then less is sai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Literal
 
 from redoubt.collector import containers, records
@@ -14,11 +13,10 @@ from redoubt.collector.containers import Container
 from redoubt.collector.events import Connection, Endpoint, Event, Process
 from redoubt.collector.processes import Found, Known, Processes
 from redoubt.collector.records import Connected, Executed, Exited, Forked, Named, Record, Spoilt
+from redoubt.collector.tracker import Told, Tracker
 
 #: Cgroups that are remembered: four times as many as the probe does, which tells a forgotten one again.
 _CGROUPS = 1 << 16
-#: Open connections that are remembered, as many as the probe does.
-_SOCKETS = 1 << 17
 
 Role = Literal["client", "server"]
 
@@ -26,14 +24,11 @@ Role = Literal["client", "server"]
 class Observer:
     """What is known so far. ``only_containers`` leaves out what is in none."""
 
-    def __init__(
-        self, *, only_containers: bool = True, resolve: Callable[[int, int], Container | None] | None = None
-    ) -> None:
+    def __init__(self, *, only_containers: bool = True) -> None:
         self._only_containers = only_containers
-        self._resolve = resolve
         self._cgroups: dict[int, Container | None] = {}
-        self._sockets: dict[int, Role] = {}
         self.processes = Processes()
+        self.tracker = Tracker()
         #: Records that were none, and records of containers whose name was not told.
         self.spoilt = 0
         self.unnamed = 0
@@ -43,6 +38,11 @@ class Observer:
     def tick(self) -> None:
         """Set the records' clock by the machine's: to be called now and then, because that one is put right."""
         self._boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    @property
+    def now(self) -> int:
+        """This moment by the records' clock, as events tell times."""
+        return self._boot + time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def take(self, data: memoryview | bytes) -> Event | None:
         """The event that a record is, or None where it only adds to what is known."""
@@ -129,54 +129,73 @@ class Observer:
         )
 
     def _connected(self, record: Connected) -> Connection | Endpoint | None:
-        udp = not record.was and not record.state
-        container = self._container(record)
-        if container is None and self._resolve is not None:
-            container = self._resolve(record.network, record.local_port)
-        role = None if udp else self._role(record)
-        if container is None and self._only_containers:
+        if not record.udp and records.LISTEN in (record.was, record.state):
+            event: Connection | Endpoint | None = self._endpoint(record)
+        else:
+            event = self._connection(record)
+        if event is None or (self._only_containers and not event.container):
             return None
-        moment = self._boot + record.time
-        state: Literal["open", "closed"] = "closed" if record.state == records.CLOSE else "open"
-        if not udp and records.LISTEN in (record.was, record.state):
-            return Endpoint(
-                time=moment,
-                container=container.identifier if container else "",
-                pod=container.pod if container else "",
-                protocol="tcp",
-                address=record.local,
-                port=record.local_port,
-                state=state,
-                pid=record.pid,
-                network=record.network,
-            )
-        if record.was in (records.SYN_SENT, records.SYN_RECV) and state == "closed":
-            return None  # it never was one
-        return Connection(
-            time=moment,
+        self.tracker.note(event)
+        return event
+
+    def _endpoint(self, record: Connected) -> Endpoint:
+        closed = record.state == records.CLOSE
+        known = self._known(record) if closed else None
+        container, pid = self._owner(record, known)
+        return Endpoint(
+            time=self._boot + record.time,
             container=container.identifier if container else "",
             pod=container.pod if container else "",
-            protocol="udp" if udp else "tcp",
-            role=role or "client",
+            protocol="tcp",
+            address=record.local,
+            port=record.local_port,
+            state="closed" if closed else "open",
+            pid=pid,
+            network=record.network,
+        )
+
+    def _connection(self, record: Connected) -> Connection | None:
+        closed = not record.udp and record.state == records.CLOSE
+        if closed and record.was in (records.SYN_SENT, records.SYN_RECV):
+            return None  # it never was one
+        known = self._known(record) if closed else None
+        listener = None
+        if known is None:
+            listener = self.tracker.listener(
+                record.network, "udp" if record.udp else "tcp", record.local_port
+            )
+        container, pid = self._owner(record, known or listener)
+        role: Role = "client"
+        if isinstance(known, Connection):
+            role = known.role
+        elif listener is not None or record.was == (1 if record.udp else records.SYN_RECV):
+            role = "server"
+        return Connection(
+            time=self._boot + record.time,
+            container=container.identifier if container else "",
+            pod=container.pod if container else "",
+            protocol="udp" if record.udp else "tcp",
+            role=role,
             local=record.local,
             local_port=record.local_port,
             remote=record.remote,
             remote_port=record.remote_port,
-            state=state,
-            pid=record.pid,
+            state="closed" if closed else "open",
+            pid=pid,
             network=record.network,
         )
 
-    def _role(self, record: Connected) -> Role | None:
-        if record.state == records.CLOSE:
-            return self._sockets.pop(record.socket, None)
-        if record.state != records.ESTABLISHED:
-            return None
-        role: Role = "server" if record.was == records.SYN_RECV else "client"
-        if len(self._sockets) >= _SOCKETS:
-            del self._sockets[next(iter(self._sockets))]
-        self._sockets[record.socket] = role
-        return role
+    def _known(self, record: Connected) -> Told | None:
+        return self.tracker.known(
+            record.network, "tcp", record.local, record.local_port, record.remote, record.remote_port
+        )
+
+    def _owner(self, record: Connected, known: Told | None) -> tuple[Container | None, int]:
+        """Whose a socket is: what the kernel says, else what was known of it or of who waits on its port."""
+        container = self._container(record)
+        if container is None and known is not None and known.container:
+            container = Container(known.container, known.pod)
+        return container, record.pid or (known.pid if known is not None else 0)
 
 
 def text(data: bytes) -> str:

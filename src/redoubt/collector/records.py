@@ -68,8 +68,9 @@ class Exited(Record, frozen=True):
 
 
 class Connected(Record, frozen=True):
-    """A TCP socket changed its state, or (``was`` and ``state`` 0) a UDP packet left."""
+    """A TCP socket changed its state, or a UDP packet left (``was``: 1 where its socket waits on a port that it chose)."""
 
+    udp: bool
     socket: int
     was: int
     state: int
@@ -151,7 +152,11 @@ def _exited(data: memoryview | bytes, head: _Head) -> Exited:
     return Exited(*head, _TWO.unpack_from(data, _HEAD.size)[0])
 
 
-def _connected(data: memoryview | bytes, head: _Head) -> Connected:
+def _datagram(data: memoryview | bytes, head: _Head) -> Connected:
+    return _connected(data, head, udp=True)
+
+
+def _connected(data: memoryview | bytes, head: _Head, *, udp: bool = False) -> Connected:
     socket, family, local_port, remote_port, was, state, network, _, local, remote = _CONNECTION.unpack_from(
         data, _HEAD.size
     )
@@ -159,7 +164,16 @@ def _connected(data: memoryview | bytes, head: _Head) -> Connected:
         raise Spoilt(f"no family {family} is known")
     v4 = family == _V4
     return Connected(
-        *head, socket, was, state, network, address(local, v4), local_port, address(remote, v4), remote_port
+        *head,
+        udp,
+        socket,
+        was,
+        state,
+        network,
+        address(local, v4),
+        local_port,
+        address(remote, v4),
+        remote_port,
     )
 
 
@@ -182,4 +196,4 @@ def _named(data: memoryview | bytes, head: _Head) -> Named:
     return Named(*head, "/".join(name.decode("utf-8", "replace") for name in reversed(names)))
 
 
-_BODIES = (_forked, _executed, _forked, _exited, _connected, _connected, _named)
+_BODIES = (_forked, _executed, _forked, _exited, _connected, _datagram, _named)

@@ -191,6 +191,7 @@ struct sock_cgroup_data {
 
 struct sock {
 	struct sock_common __sk_common;
+	__u8 sk_userlocks : 4;
 	__u16 sk_protocol;
 	struct sock_cgroup_data sk_cgrp_data;
 };

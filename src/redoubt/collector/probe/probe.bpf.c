@@ -19,6 +19,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define ETH_P_IPV6 0x86DD
 #define UDP_PROTOCOL 17
 #define TCP_PROTOCOL 6
+#define BOUND_PORT 8 /* SOCK_BINDPORT_LOCK of include/net/sock.h */
 #define V1 (1ULL << 63)
 #define IDENTIFIER 64 /* hexadecimal digits that name a container */
 
@@ -508,6 +509,9 @@ int BPF_PROG(on_packet, struct sk_buff *packet)
 	record.local_port = flow.local_port;
 	record.remote_port = flow.remote_port;
 	record.network = flow.network;
+	/* It chose its port and has no other end: it waits for others. */
+	record.was = (BPF_CORE_READ_BITFIELD_PROBED(sock, sk_userlocks) & BOUND_PORT) &&
+		     !BPF_CORE_READ(sock, __sk_common.skc_dport);
 	__builtin_memcpy(record.local, flow.local, 16);
 	__builtin_memcpy(record.remote, flow.remote, 16);
 	if (!tell(&record, sizeof record, UDP))

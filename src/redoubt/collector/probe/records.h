@@ -60,7 +60,7 @@ struct connection {
 	__u16 family;
 	__u16 local_port;
 	__u16 remote_port;
-	__u8 was; /* TCP's states; 0 for UDP */
+	__u8 was; /* TCP's states; for UDP 1 where the socket waits on a port that it chose, and 0 */
 	__u8 is;
 	__u32 network; /* number of the network namespace */
 	__u32 reserved;
