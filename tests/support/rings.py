@@ -60,9 +60,9 @@ def connected(
 
 def named(path: str, *, cgroup: int = 7) -> bytes:
     """A cgroup's names."""
-    names = [name.encode() for name in reversed(path.strip("/").split("/"))][:8]
-    body = struct.pack("<II", len(names), 0) + b"".join(name[:127].ljust(128, b"\0") for name in names)
-    return record(CGROUP, body.ljust(8 + 8 * 128, b"\0"), cgroup=cgroup)
+    names = [name.encode() for name in path.strip("/").split("/")][:12]
+    body = struct.pack("<II", len(names), 0) + b"".join(name[:191].ljust(192, b"\0") for name in names)
+    return record(CGROUP, body.ljust(8 + 12 * 192, b"\0"), cgroup=cgroup)
 
 
 class Written:

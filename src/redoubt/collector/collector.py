@@ -10,27 +10,29 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from threading import Event as Flag
 
-from redoubt.collector import processes, snapshot
+from redoubt.collector import processes, snapshot, sources
 from redoubt.collector.events import Event, Loss
 from redoubt.collector.health import Health
-from redoubt.collector.loader import KINDS, Counts, Probe, Settings
+from redoubt.collector.loader import Settings
 from redoubt.collector.observer import Observer
+from redoubt.collector.sources import Method, Source
 
-#: Seconds between two looks into the ring: waking for each record costs ten times as much.
-NAP = 0.05
 #: Seconds between two looks at the counters and the clock.
 _COUNTING = 1.0
 #: Seconds between two looks at all sockets.
 RECONCILING = 30.0
+#: Seconds of such a look after which what happened meanwhile is handed on.
+_PATIENCE = 0.05
 
 
 @dataclass(slots=True)
 class Collector:
-    """``tell`` is called with every event, in this thread. Raises ``Unavailable`` from ``run`` where nothing works."""
+    """``tell`` is called with every event, in this thread. ``run`` raises ``Unavailable`` where nothing works."""
 
     tell: Callable[[Event], None]
     settings: Settings = field(default_factory=Settings)
-    #: Whether what runs already is told, at first.
+    method: Method = "auto"
+    #: Whether what runs and is connected already is told, and is looked at now and then.
     scrape: bool = True
     #: Programs of the probe to run; None for all.
     only: Collection[str] | None = None
@@ -42,82 +44,76 @@ class Collector:
 
     def run(self) -> None:
         """Until ``stop`` is called."""
-        probe = Probe(self.settings, self.only)
+        observer = Observer(only_containers=self.settings.only_containers)
+        source = sources.choose(self.method, self.settings, observer, self.health, self.only)
         try:
-            self.health.method = "core_bpf"
-            observer = Observer(only_containers=self.settings.only_containers)
             if self.scrape:
-                self._scrape(observer)
-                self._reconcile(probe, observer)
+                for found in processes.scrape():
+                    self._hand_on(observer.found(found))
+                self._reconcile(source, observer)
             self.ready(self.health)
             counted, reconciled = 0.0, time.monotonic()
             while True:
                 last = self._stop.is_set()
-                self._drain(probe, observer)
+                self._drain(source)
                 if last or time.monotonic() - counted >= _COUNTING:
-                    self._count(probe.counts(), observer)
+                    self._count(source)
                     observer.tick()
                     counted = time.monotonic()
                 if last:
                     return
                 if self.scrape and time.monotonic() - reconciled >= RECONCILING:
-                    self._reconcile(probe, observer)
+                    self._reconcile(source, observer)
                     reconciled = time.monotonic()
-                self._stop.wait(NAP)
+                source.wait(self._stop)
         finally:
-            probe.close()
+            source.close()
 
     def stop(self) -> None:
         """Have ``run`` tell what is there already, and end. From any thread or signal handler."""
         self._stop.set()
 
-    def _scrape(self, observer: Observer) -> None:
-        for found in processes.scrape():
-            if (event := observer.found(found)) is not None:
-                self.health.events += 1
-                self.tell(event)
+    def _hand_on(self, event: Event | None) -> None:
+        if event is not None:
+            self.health.events += 1
+            self.tell(event)
 
-    def _reconcile(self, probe: Probe, observer: Observer) -> None:
+    def _drain(self, source: Source) -> None:
+        tell, told = self.tell, 0
+        for event in source.read():
+            told += 1
+            tell(event)
+        self.health.events += told
+
+    def _reconcile(self, source: Source, observer: Observer) -> None:
         """Tell of connections and endpoints what the kernel did not: those from before, and what was lost."""
         drained = time.monotonic()
 
         def pause() -> None:
             nonlocal drained
-            if time.monotonic() - drained > NAP:
-                self._drain(probe, observer)
+            if time.monotonic() - drained > _PATIENCE:
+                self._drain(source)
                 drained = time.monotonic()
 
         began = observer.now
         seen = snapshot.take(only_containers=self.settings.only_containers, pause=pause)
-        self._drain(probe, observer)
+        self._drain(source)
         self.health.unreadable = seen.unreadable
         missed = observer.tracker.reconcile(seen, began, observer.now)
         self.health.reconciled += len(missed)
-        self.health.events += len(missed)
         for event in missed:
-            self.tell(event)
+            self._hand_on(event)
 
-    def _drain(self, probe: Probe, observer: Observer) -> None:
-        take, tell, told = observer.take, self.tell, 0
-        for record in probe.ring.records():
-            event = take(record)
-            if event is not None:
-                told += 1
-                tell(event)
-        self.health.events += told
-
-    def _count(self, counts: Counts, observer: Observer) -> None:
+    def _count(self, source: Source) -> None:
         """Keep the books, and tell what was lost since they were kept last."""
-        health = self.health
-        health.lost, health.missed, health.made = counts.lost, counts.missed, counts.made
-        health.spoilt, health.unnamed = observer.spoilt, observer.unnamed
-        before = self._lost or [dict.fromkeys(KINDS.values(), 0) for _ in counts.lost]
-        cpus = [sum(now.values()) - sum(then.values()) for now, then in zip(counts.lost, before, strict=True)]
+        lost = self.health.lost = source.count(self.health)
+        before, self._lost = self._lost, lost
+        more = [
+            {kind: count - then.get(kind, 0) for kind, count in now.items()}
+            for now, then in zip(lost, before + [{}] * len(lost), strict=False)
+        ]
+        cpus = [sum(each.values()) for each in more]
         if any(cpus):
-            kinds = {
-                kind: difference
-                for kind in KINDS.values()
-                if (difference := sum(n[kind] - t[kind] for n, t in zip(counts.lost, before, strict=True)))
-            }
-            self.tell(Loss(time=time.time_ns(), lost=kinds, cpus=cpus))
-        self._lost = counts.lost
+            kinds = {kind: sum(each[kind] for each in more) for kind in more[0]}
+            told = {kind: count for kind, count in kinds.items() if count}
+            self.tell(Loss(time=time.time_ns(), lost=told, cpus=cpus))

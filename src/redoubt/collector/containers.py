@@ -26,23 +26,25 @@ class Container(NamedTuple):
 
 
 def find(path: str) -> Container | None:
-    """The innermost container that ``path`` (names between slashes, from the root on) leads to, or None."""
+    """The container that ``path`` (names between slashes, from the root on) leads to, or None.
+
+    The outermost below the outermost pod: what a container makes within itself, by other names too, is still its own.
+    """
     if _MONITOR in path:
         return None
-    every = list(_CONTAINER.finditer(path))
-    if not every:
+    pod = _POD.search(path)
+    found = _CONTAINER.search(path, pod.end() if pod else 0)
+    if found is None:
         return None
-    found = every[-1]
-    pods = _POD.findall(path, 0, found.start() + 1)
-    return Container(found[1], pods[-1].replace("_", "-") if pods else "")
+    return Container(found[1], pod[1].replace("_", "-") if pod else "")
 
 
 def of_process(pid: int) -> Container | None:
     """The container of a process, from /proc; None where there is none or the process is gone."""
     try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123  # ten times for each process
-            for line in lines:
-                if found := find(line.rstrip("\n").split(":", 2)[-1]):
+        with open(f"/proc/{pid}/cgroup", "rb") as file:  # noqa: PTH123  # often
+            for line in file.read().decode("utf-8", "replace").split("\n"):
+                if found := find(line.split(":", 2)[-1]):
                     return found
     except OSError:
         return None

@@ -33,3 +33,5 @@ class Health(msgspec.Struct, kw_only=True, rename="camel"):
     reconciled: int = 0
     #: Processes whose descriptors or network could not be seen at the last look (CAP_SYS_PTRACE).
     unreadable: int = 0
+    #: Programs that were started and gone before /proc was read (without BPF only).
+    gone: int = 0

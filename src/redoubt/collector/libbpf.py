@@ -10,7 +10,7 @@ import os
 from ctypes import POINTER, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 
-from redoubt.errors import RedoubtError
+from redoubt.errors import EXIT_CREDENTIALS, RedoubtError
 
 _NAME = "libbpf.so.1"
 
@@ -40,6 +40,11 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
 
 class Unavailable(RedoubtError):
     """The kernel cannot be asked this way here. The message says what is missing."""
+
+    def __init__(self, message: str, *, denied: bool = False) -> None:
+        super().__init__(message)
+        if denied:
+            self.exit_code = EXIT_CREDENTIALS
 
 
 @cache

@@ -114,7 +114,7 @@ class Probe:
             else:
                 library.bpf_program__set_autoload(program, False)
         if failed := library.bpf_object__load(self._object):
-            raise Unavailable(_why(-failed, "load"))
+            raise _refused(-failed, "load")
 
     def _configure(self, settings: bytes) -> None:
         library = libbpf.library()
@@ -133,7 +133,7 @@ class Probe:
         for name, program in self._programs.items():
             link = library.bpf_program__attach(program)
             if not link:
-                raise Unavailable(_why(ctypes.get_errno(), f"attach {name}"))
+                raise _refused(ctypes.get_errno(), f"attach {name}")
             self._links.append(link)
 
     def _map(self, name: str) -> int:
@@ -198,12 +198,13 @@ def host_network() -> int:
         return 0
 
 
-def _why(number: int, what: str) -> str:
-    """A line for what the kernel refused."""
-    if number in (errno.EPERM, errno.EACCES):
+def _refused(number: int, what: str) -> Unavailable:
+    """What to say where the kernel refused."""
+    denied = number in (errno.EPERM, errno.EACCES)
+    if denied:
         hint = "CAP_BPF and CAP_PERFMON are needed"
     elif not BTF.exists():
         hint = f"this kernel tells no types ({BTF}); it needs CONFIG_DEBUG_INFO_BTF"
     else:
         hint = f"kernel {os.uname().release}"
-    return f"cannot {what} the probe: {libbpf.reason(number)}; {hint}"
+    return Unavailable(f"cannot {what} the probe: {libbpf.reason(number)}; {hint}", denied=denied)

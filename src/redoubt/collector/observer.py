@@ -11,12 +11,15 @@ from typing import Literal
 from redoubt.collector import containers, records
 from redoubt.collector.containers import Container
 from redoubt.collector.events import Connection, Endpoint, Event, Process
-from redoubt.collector.processes import Found, Known, Processes
+from redoubt.collector.processes import Found, Known, Processes, text
 from redoubt.collector.records import Connected, Executed, Exited, Forked, Named, Record, Spoilt
 from redoubt.collector.tracker import Told, Tracker
 
 #: Cgroups that are remembered: four times as many as the probe does, which tells a forgotten one again.
 _CGROUPS = 1 << 16
+
+#: Processes above one that are named, as the probe does.
+_ANCESTORS = 8
 
 Role = Literal["client", "server"]
 
@@ -64,28 +67,37 @@ class Observer:
                 self._name(record.cgroup, containers.find(record.path))
         return None
 
-    def found(self, found: Found) -> Event | None:
-        """The event of a process that ran already."""
+    def found(self, found: Found, *, began: bool = False) -> Event | None:
+        """The event of a process that was found in /proc: one that ran already, or one that just began."""
         known = found.known
         self.processes.began(found.pid, known)
         container = known.container
         if container is None and self._only_containers:
             return None
         return Process(
-            time=self._boot + int(found.started * 1e9),
+            time=self.now if began else self._boot + int(found.started * 1e9),
             container=container.identifier if container else "",
             pod=container.pod if container else "",
             pid=found.pid,
-            parent=found.parent,
+            parent=known.parent,
             uid=known.uid,
             gid=found.gid,
             login_uid=found.login,
             name=found.name,
             path=known.path,
             arguments=tuple(map(text, found.arguments)),
+            ancestors=self.processes.ancestors(self._above(known.parent), container),
             mounts=found.mounts,
-            scraped=True,
+            scraped=not began,
         )
+
+    def _above(self, parent: int) -> list[int]:
+        """The processes above, as far as parents are known."""
+        above: list[int] = []
+        while parent and parent not in above and len(above) < _ANCESTORS:
+            above.append(parent)
+            parent = self.processes.parent(parent)
+        return above
 
     def _name(self, number: int, container: Container | None) -> None:
         self._cgroups.pop(number, None)
@@ -107,7 +119,7 @@ class Observer:
         container = self._container(record)
         asked = text(record.asked)
         path = text(record.file) if record.file else asked
-        self.processes.began(record.pid, Known(path, record.uid, container))
+        self.processes.began(record.pid, Known(path, record.uid, container, record.parent))
         if container is None and self._only_containers:
             return None
         return Process(
@@ -159,6 +171,8 @@ class Observer:
         if closed and record.was in (records.SYN_SENT, records.SYN_RECV):
             return None  # it never was one
         known = self._known(record) if closed else None
+        if closed and known is None and self.tracker.closed(*_ends(record)):
+            return None
         listener = None
         if known is None:
             listener = self.tracker.listener(
@@ -186,9 +200,7 @@ class Observer:
         )
 
     def _known(self, record: Connected) -> Told | None:
-        return self.tracker.known(
-            record.network, "tcp", record.local, record.local_port, record.remote, record.remote_port
-        )
+        return self.tracker.known(*_ends(record))
 
     def _owner(self, record: Connected, known: Told | None) -> tuple[Container | None, int]:
         """Whose a socket is: what the kernel says, else what was known of it or of who waits on its port."""
@@ -198,6 +210,6 @@ class Observer:
         return container, record.pid or (known.pid if known is not None else 0)
 
 
-def text(data: bytes) -> str:
-    """A stranger's bytes as text that can be stored and sent: what is no UTF-8 becomes ``\\xNN``."""
-    return data.decode("utf-8", "backslashreplace")
+def _ends(record: Connected) -> tuple[int, str, str, int, str, int]:
+    """What tells a TCP socket from others."""
+    return (record.network, "tcp", record.local, record.local_port, record.remote, record.remote_port)

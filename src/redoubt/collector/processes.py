@@ -27,13 +27,13 @@ class Known(NamedTuple):
     path: str
     uid: int
     container: Container | None
+    parent: int
 
 
 class Found(NamedTuple):
     """A process that was found in /proc."""
 
     pid: int
-    parent: int
     known: Known
     gid: int
     name: str
@@ -63,11 +63,16 @@ class Processes:
     def forked(self, parent: int, child: int) -> None:
         """``child`` runs what ``parent`` does."""
         if (known := self._known.get(parent)) is not None:
-            self.began(child, known)
+            self.began(child, known._replace(parent=parent))
 
     def ended(self, pid: int) -> None:
         """It is gone."""
         self._known.pop(pid, None)
+
+    def parent(self, pid: int) -> int:
+        """The process above, 0 where nobody knows."""
+        known = self._known.get(pid)
+        return known.parent if known else 0
 
     def ancestors(self, pids: Iterable[int], container: Container | None) -> tuple[Ancestor, ...]:
         """Those of ``pids``, nearest first, that are of ``container``, up to the first that is not or is unknown."""
@@ -94,7 +99,10 @@ def look(pid: int) -> Found | None:
         arguments = _head(folder / "cmdline", _ARGUMENTS)
         if not arguments:
             return None
-        status = dict(line.split(":\t", 1) for line in _text(folder / "status").splitlines() if ":\t" in line)
+        name = (folder / "comm").read_bytes().removesuffix(b"\n")
+        # A process's name is in its status too, with whatever it has in it: only what follows is ours to believe.
+        lines = _text(folder / "status").split("\n")[1:]
+        status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
         started = int(_text(folder / "stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
         return None
@@ -104,15 +112,19 @@ def look(pid: int) -> Found | None:
     with suppress(OSError):
         mounts = (folder / "ns" / "mnt").stat().st_ino
     with suppress(OSError):  # another user's is not shown without CAP_SYS_PTRACE
-        path = str((folder / "exe").readlink()).removesuffix(" (deleted)")
+        path = text(os.readlink(os.fsencode(folder / "exe"))).removesuffix(" (deleted)")  # noqa: PTH115  # bytes
     parts = tuple(arguments.removesuffix(b"\0").split(b"\0"))
     try:
         return Found(
             pid,
-            int(status["PPid"]),
-            Known(path or os.fsdecode(parts[0]), int(status["Uid"].split()[1]), containers.of_process(pid)),
+            Known(
+                path or text(parts[0]),
+                int(status["Uid"].split()[1]),
+                containers.of_process(pid),
+                int(status["PPid"]),
+            ),
             int(status["Gid"].split()[1]),
-            status["Name"],
+            text(name),
             None if login in (None, 0xFFFFFFFF) else login,
             parts,
             mounts,
@@ -120,6 +132,11 @@ def look(pid: int) -> Found | None:
         )
     except (KeyError, ValueError, IndexError):
         return None
+
+
+def text(data: bytes) -> str:
+    """A stranger's bytes as text that can be stored and sent: what is no UTF-8 becomes ``\\xNN``."""
+    return data.decode("utf-8", "backslashreplace")
 
 
 def _head(path: Path, most: int) -> bytes:

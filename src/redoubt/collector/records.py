@@ -15,8 +15,8 @@ _EXEC = struct.Struct("<16s8IIIIHHH6x")
 _TWO = struct.Struct("<II")
 _CONNECTION = struct.Struct("<QHHHBBII16s16s")
 _CGROUP = struct.Struct("<II")
-_LEVEL = 128
-_LEVELS = 8
+_LEVEL = 192
+_LEVELS = 12
 _COMPONENT = 128
 _COMPONENTS = 16
 _NOBODY = 0xFFFFFFFF
@@ -193,7 +193,7 @@ def _named(data: memoryview | bytes, head: _Head) -> Named:
         raise Spoilt(f"a cgroup with {levels} levels")
     whole = bytes(data[at:])
     names = [whole[i * _LEVEL : (i + 1) * _LEVEL].partition(b"\0")[0] for i in range(levels)]
-    return Named(*head, "/".join(name.decode("utf-8", "replace") for name in reversed(names)))
+    return Named(*head, "/".join(name.decode("utf-8", "replace") for name in names))
 
 
 _BODIES = (_forked, _executed, _forked, _exited, _connected, _datagram, _named)

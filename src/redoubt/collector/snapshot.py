@@ -66,7 +66,8 @@ def take(*, only_containers: bool, pause: Callable[[], None] = lambda: None) -> 
     for network, pid in witnesses.items():
         found.networks.add(network)
         for each in sockets.ours() if network == own else sockets.of(pid):
-            found.standing.add(key(network, *each[:5]))
+            if not each.left:
+                found.standing.add(key(network, *each[:5]))
             owner = owners.get(each.inode) if each.inode else None
             if owner is not None:
                 found.owned.append(Owned(each, network, *owner))

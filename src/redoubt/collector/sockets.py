@@ -20,7 +20,9 @@ Protocol = Literal["tcp", "udp"]
 
 #: TCP's states in which a connection stands: established, both sides' closing, listening.
 _STANDING = frozenset({1, 4, 5, 8, 9, 10, 11})
-_ESTABLISHED, _CLOSE, _LISTEN = 1, 7, 10
+_CLOSE, _LISTEN = 7, 10
+#: FIN_WAIT1, FIN_WAIT2, LAST_ACK, CLOSING.
+_LEAVING = frozenset({4, 5, 9, 11})
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -43,6 +45,11 @@ class Socket(NamedTuple):
     remote_port: int
     state: int
     inode: int
+
+    @property
+    def left(self) -> bool:
+        """Whether its process closed it, and only the kernel still waits for the other side: up to a minute."""
+        return not self.inode and self.state in _LEAVING
 
     @property
     def listening(self) -> bool:

@@ -16,6 +16,9 @@ from redoubt.collector.snapshot import EPHEMERAL, Owned, Snapshot, key
 #: Connections and endpoints that are remembered.
 _MOST = 1 << 17
 
+#: Nanoseconds for which a close is remembered: the kernel's own may come a minute after a look showed it.
+_LATE = 120 * 10**9
+
 _Key = tuple[object, ...]
 Told = Connection | Endpoint
 Value = TypeVar("Value")
@@ -26,7 +29,7 @@ class Tracker:
 
     def __init__(self) -> None:
         self._standing: dict[_Key, Told] = {}
-        #: When what was closed since the last snapshot began was closed.
+        #: When what was closed lately was closed.
         self._closed: dict[_Key, int] = {}
         self._listening: dict[_Key, Told] = {}
 
@@ -38,6 +41,12 @@ class Tracker:
     ) -> Told | None:
         """What stands there."""
         return self._standing.get(key(network, protocol, local, port, remote, remote_port))
+
+    def closed(
+        self, network: int, protocol: str, local: str, port: int, remote: str, remote_port: int
+    ) -> bool:
+        """Whether the end of what was there has been told, by a look at all sockets for one."""
+        return key(network, protocol, local, port, remote, remote_port) in self._closed
 
     def listener(self, network: int, protocol: str, port: int) -> Told | None:
         """Who waits on a port."""
@@ -84,7 +93,7 @@ class Tracker:
                 missed.append(msgspec.structs.replace(standing, time=now, state="closed", scraped=True))
         for told in missed:
             self.note(told)
-        self._closed = {which: time for which, time in self._closed.items() if time >= began}
+        self._closed = {which: time for which, time in self._closed.items() if time >= began - _LATE}
         return missed
 
 

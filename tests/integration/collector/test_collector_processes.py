@@ -145,6 +145,26 @@ def test_a_programs_name_may_have_any_characters(tmp_path: Path) -> None:
     assert told[0].name == program.name[:15]
 
 
+@pytest.mark.parametrize("depth", [1, 5, 100])
+def test_a_container_hides_in_no_cgroup_that_it_makes(depth: int) -> None:
+    """Deep ones, and ones with another container's name."""
+    with watching() as (collector, container):
+        deep = [container.folder]
+        for number in range(depth):
+            deep.append(deep[-1] / ("f" * 64 if number % 2 == 0 else "kubepods"))
+            deep[-1].mkdir()
+        try:
+            script = f"echo $$ > {deep[-1]}/cgroup.procs && exec /bin/true hidden"
+            container.run("/bin/sh", "-c", script)
+            collector.stop()
+            told = collector.of(container, Process)
+        finally:
+            for each in reversed(deep[1:]):
+                each.rmdir()
+    assert [each.arguments[-1] for each in told][1:] == ["hidden"]
+    assert told[-1].pod == container.pod
+
+
 def test_every_loss_is_counted() -> None:
     script = "i=0; while [ $i -lt 300 ]; do /bin/true $i; i=$((i+1)); done"
     with Contained() as container:
@@ -165,7 +185,7 @@ def test_every_loss_is_counted() -> None:
 
 
 def test_a_loss_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("redoubt.collector.collector.NAP", 600)
+    monkeypatch.setattr("redoubt.collector.sources.NAP", 600)
     script = "i=0; while [ $i -lt 300 ]; do /bin/true $i; i=$((i+1)); done"
     with watching(Settings(ring=1 << 12)) as (collector, container):
         container.run("/bin/sh", "-c", script)

@@ -32,6 +32,9 @@ STATIC = "0123456789abcdef" * 2
         (f"/docker/{OTHER}/kubepods/pod{POD}/{ID}", POD),
         (f"../../{ID}", ""),
         (f"kubepods/pod{POD}/{ID}", POD),
+        (f"/kubepods/pod{POD}/{ID}/kubepods/pod{STATIC}/{OTHER}", POD),
+        (f"/kubepods/pod{POD}/{ID}/docker/{OTHER}", POD),
+        (f"/docker/{ID}/docker/{OTHER}", ""),
     ],
 )  # fmt: skip
 def test_a_containers_path(path: str, pod: str) -> None:

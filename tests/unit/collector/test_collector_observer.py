@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redoubt.collector.containers import Container
 from redoubt.collector.events import Ancestor, Connection, Endpoint, Event, Process
 from redoubt.collector.observer import Observer
 from redoubt.collector.records import CLOSE, ESTABLISHED, LISTEN, SYN_RECV, SYN_SENT
+from redoubt.collector.snapshot import Owned, Snapshot
+from redoubt.collector.sockets import Socket
 from support import rings
 
 ID, POD = "0123456789abcdef" * 4, "12345678-9abc-def0-1234-56789abcdef0"
@@ -71,6 +74,26 @@ def test_a_connection_keeps_its_role_until_its_close(observer: Observer) -> None
         assert isinstance(closed, Connection)
         assert (opened.role, opened.state, closed.role, closed.state) == (role, "open", role, "closed")
         assert (opened.remote, opened.remote_port, opened.container) == ("10.0.0.2", 443, ID)
+
+
+def test_an_end_that_a_look_at_all_sockets_showed_is_not_told_again(observer: Observer) -> None:
+    assert observer.take(rings.connected(SYN_SENT, ESTABLISHED)) is not None
+    told = observer.tracker.reconcile(Snapshot(networks={4026531999}), observer.now, observer.now)
+    assert [(type(each), each.state) for each in told] == [(Connection, "closed")]
+    assert observer.take(rings.connected(4, CLOSE)) is None
+    assert observer.take(rings.connected(SYN_SENT, ESTABLISHED)) is not None
+    assert observer.take(rings.connected(4, CLOSE)) is not None
+
+
+def test_the_end_of_what_was_there_before_is_told_with_what_is_known_of_it() -> None:
+    observer = Observer()
+    socket = Socket("tcp", "10.0.0.1", 40000, "10.0.0.2", 443, 1, 5)
+    key = (4026531999, *socket[:5])
+    owned = Owned(socket, 4026531999, 10, Container(ID, POD))
+    observer.tracker.reconcile(Snapshot([owned], {key}, {4026531999}), observer.now, observer.now)
+    told = observer.take(rings.connected(4, CLOSE, cgroup=0))
+    assert isinstance(told, Connection)
+    assert (told.container, told.pod, told.role, told.state) == (ID, POD, "client", "closed")
 
 
 def test_what_never_became_a_connection_is_none(observer: Observer) -> None:

@@ -75,7 +75,7 @@ def test_addresses_of_both_families(family: int, data: bytes, text: str) -> None
         (rings.record(rings.TCP, b"short"), "kind 4 has"),
         (rings.record(rings.FORK, b""), "kind 2 has"),
         (rings.record(rings.EXEC, rings.executed()[40:] + b"more"), "other lengths"),
-        (rings.record(rings.CGROUP, struct.pack("<II", 9, 0) + bytes(1024)), "9 levels"),
+        (rings.record(rings.CGROUP, struct.pack("<II", 13, 0) + bytes(2304)), "13 levels"),
         (rings.record(rings.CGROUP, struct.pack("<II", 1, 0) + bytes(10)), "levels"),
         (rings.connected(1, 7, family=1), "no family 1"),
     ],
@@ -96,8 +96,8 @@ WHOLE = [
 
 @given(
     st.sampled_from(WHOLE),
-    st.lists(st.tuples(st.integers(0, 1100), st.integers(0, 255)), max_size=8),
-    st.integers(0, 1200),
+    st.lists(st.tuples(st.integers(0, 2400), st.integers(0, 255)), max_size=8),
+    st.integers(0, 2500),
     st.booleans(),
 )
 def test_whatever_the_bytes_are_they_are_a_record_or_spoilt(

@@ -66,6 +66,14 @@ def test_a_line_of_proc() -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "inode", "left"), [(5, 0, True), (9, 0, True), (5, 7, False), (1, 0, False), (8, 0, False)]
+)
+def test_what_its_process_closed_is_left_to_the_kernel(state: int, inode: int, left: bool) -> None:
+    """What is established and nobody's waits to be accepted."""
+    assert Socket("tcp", "10.0.0.1", 80, "10.0.0.2", 5000, state, inode).left is left
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "",

@@ -15,12 +15,20 @@ from redoubt.cli.redoubt import options
 if TYPE_CHECKING:
     from redoubt.collector.events import Event
     from redoubt.collector.health import Health
+    from redoubt.collector.sources import Method
 
 
 @click.command(context_settings=HELP)
 @click.option("--print", "printing", is_flag=True, help="Print events, a line of JSON each.")
 @click.option("--all", "everything", is_flag=True, help="Also tell what happens outside of containers.")
 @click.option("--scrape/--no-scrape", default=True, help="Tell what runs already. [default: yes]")
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "core_bpf", "proc_connector"]),
+    default="auto",
+    show_default=True,
+    help="How the kernel is asked; auto: with BPF, or else without, and says so.",
+)
 @click.option(
     "--ring",
     type=click.IntRange(12, 28),
@@ -29,14 +37,15 @@ if TYPE_CHECKING:
     help="The ring between kernel and collector has 2^N bytes.",
 )
 @options.quiet
-def collector(printing: bool, everything: bool, scrape: bool, ring: int, quiet: bool) -> None:
+def collector(printing: bool, everything: bool, scrape: bool, method: Method, ring: int, quiet: bool) -> None:
     """Tell what processes of this node's containers do: programs started, connections, listening sockets.
 
     \b
     redoubt collector --print            what happens in containers
     redoubt collector --print --all      on the whole machine
 
-    Needs Linux 5.8 or newer with BTF, CAP_BPF and CAP_PERFMON (or root), and libbpf 1.
+    Needs Linux 5.8 or newer with BTF, CAP_BPF and CAP_PERFMON (or root), and libbpf 1. Without these, CAP_NET_ADMIN shows
+    less.
     """
     require(printing, "nothing to do; give --print")
     from redoubt.collector.collector import Collector
@@ -46,6 +55,7 @@ def collector(printing: bool, everything: bool, scrape: bool, ring: int, quiet: 
     running = Collector(
         _line,
         Settings(only_containers=not everything, ring=1 << ring),
+        method,
         scrape=scrape,
         ready=lambda health: _ready(console, health),
     )

@@ -21,6 +21,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define TCP_PROTOCOL 6
 #define BOUND_PORT 8 /* SOCK_BINDPORT_LOCK of include/net/sock.h */
 #define V1 (1ULL << 63)
+#define DEPTH 256 /* of cgroups, of which the first LEVELS are told */
 #define IDENTIFIER 64 /* hexadecimal digits that name a container */
 
 /* Set by the loader before the probe is loaded; see redoubt.collector.loader. */
@@ -80,9 +81,18 @@ struct {
 	__type(value, struct owner);
 } owners SEC(".maps");
 
+/* Changes that on_state has told, until on_state_missed has seen that. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} marks SEC(".maps");
+
 struct listener {
 	__u32 network;
-	__u32 port;
+	__u16 port, family;
+	__u8 local[16];
 };
 /* Who listens: what is accepted belongs to them. */
 struct {
@@ -104,11 +114,12 @@ struct {
 	__type(value, __u64);
 } flows SEC(".maps");
 
+/* Atomic, though each CPU has its own: a packet may come in between reading and writing. */
 static __always_inline void count(__u32 which)
 {
 	__u64 *value = bpf_map_lookup_elem(&counts, &which);
 	if (value)
-		(*value)++;
+		__sync_fetch_and_add(value, 1);
 }
 
 /* The reader looks every few milliseconds: waking it for each record would cost more than the rest. */
@@ -164,15 +175,21 @@ __noinline int tell_names(__u64 cgroup_at, __u64 scope)
 	record->head.cgroup = scope;
 	record->levels = 0;
 	record->reserved = 0;
-	for (int i = 0; i < LEVELS; i++) {
+	for (int i = 0; i < LEVELS; i++)
 		record->names[i][0] = 0;
-		if (!cgroup || BPF_CORE_READ(cgroup, level) <= 0)
-			continue;
-		if (bpf_probe_read_kernel_str(record->names[i], LEVEL, BPF_CORE_READ(cgroup, kn, name)) < 0)
-			record->names[i][0] = 0;
-		record->levels = i + 1;
-		if (looks_contained((__u64)BPF_CORE_READ(cgroup, kn, name)))
-			flags = CONTAINED;
+	for (int i = 0; i < DEPTH; i++) {
+		__u32 level = cgroup ? BPF_CORE_READ(cgroup, level) : 0;
+		if (!level)
+			break;
+		const char *name = BPF_CORE_READ(cgroup, kn, name);
+		if (level <= LEVELS) {
+			if (bpf_probe_read_kernel_str(record->names[level - 1], LEVEL, name) < 0)
+				record->names[level - 1][0] = 0;
+			if (!record->levels)
+				record->levels = level;
+			if (looks_contained((__u64)name))
+				flags = CONTAINED;
+		}
 		struct cgroup_subsys_state *above = BPF_CORE_READ(cgroup, self.parent);
 		cgroup = above ? (void *)above - bpf_core_field_offset(struct cgroup, self) : 0;
 	}
@@ -389,8 +406,6 @@ static __always_inline void own(struct sock *sock, struct owner *owner)
 	bpf_map_update_elem(&owners, &key, owner, BPF_ANY);
 }
 
-/* Three programs for one tracepoint: the kernel runs no program within itself, and a packet that comes in while a socket
- * is closed would make one program for all states miss what it is there for. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state_owner, struct sock *sock, int was, int is)
 {
@@ -398,13 +413,31 @@ int BPF_PROG(on_state_owner, struct sock *sock, int was, int is)
 	if ((is != TCP_SYN_SENT && is != TCP_LISTEN) || !is_tcp(sock))
 		return 0; /* only these are made by the process that runs */
 	own(sock, &owner);
-	if (is == TCP_LISTEN) {
-		struct listener key = {};
-		key.network = BPF_CORE_READ(sock, __sk_common.skc_net.net, ns.inum);
-		key.port = BPF_CORE_READ(sock, __sk_common.skc_num);
+	struct connection ends = {};
+	if (is == TCP_LISTEN && addresses(&ends, sock)) {
+		struct listener key = {.network = ends.network, .port = ends.local_port, .family = ends.family};
+		__builtin_memcpy(key.local, ends.local, 16);
 		bpf_map_update_elem(&listeners, &key, &owner, BPF_ANY);
 	}
 	return 0;
+}
+
+/* Who listens where this connection came in: at its very address, at all of its family, or at all of both. */
+static __always_inline struct owner *listening(struct connection *record)
+{
+	struct listener key = {.network = record->network, .port = record->local_port, .family = record->family};
+	struct owner *owner;
+
+	__builtin_memcpy(key.local, record->local, 16);
+	owner = bpf_map_lookup_elem(&listeners, &key);
+	if (owner)
+		return owner;
+	__builtin_memset(key.local, 0, 16);
+	owner = bpf_map_lookup_elem(&listeners, &key);
+	if (owner)
+		return owner;
+	key.family = AF_INET6;
+	return bpf_map_lookup_elem(&listeners, &key);
 }
 
 static __always_inline int tell_state(struct sock *sock, int was, int is)
@@ -416,8 +449,7 @@ static __always_inline int tell_state(struct sock *sock, int was, int is)
 	if (!is_tcp(sock) || !addresses(&record, sock))
 		return 0;
 	if (!owner && was == TCP_SYN_RECV && is == TCP_ESTABLISHED) {
-		struct listener listener = {.network = record.network, .port = record.local_port};
-		owner = bpf_map_lookup_elem(&listeners, &listener);
+		owner = listening(&record);
 		if (owner)
 			bpf_map_update_elem(&owners, &key, owner, BPF_ANY);
 	}
@@ -448,16 +480,32 @@ static __always_inline int tell_state(struct sock *sock, int was, int is)
 	return 0;
 }
 
+/* The kernel runs no program within itself. A packet that comes in while the program runs for one socket's change would make
+ * it miss the change of another. So there are two, one after the other: whichever was running, the other one was not. A
+ * socket's own changes come one after another. */
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(on_state_open, struct sock *sock, int was, int is)
+int BPF_PROG(on_state, struct sock *sock, int was, int is)
 {
-	return is == TCP_ESTABLISHED || is == TCP_LISTEN ? tell_state(sock, was, is) : 0;
+	__u64 key = (__u64)sock;
+	__u32 mark = was << 8 | is;
+	if (is != TCP_ESTABLISHED && is != TCP_LISTEN && is != TCP_CLOSE)
+		return 0;
+	bpf_map_update_elem(&marks, &key, &mark, BPF_ANY);
+	return tell_state(sock, was, is);
 }
 
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(on_state_close, struct sock *sock, int was, int is)
+int BPF_PROG(on_state_missed, struct sock *sock, int was, int is)
 {
-	return is == TCP_CLOSE ? tell_state(sock, was, is) : 0;
+	__u64 key = (__u64)sock;
+	if (is != TCP_ESTABLISHED && is != TCP_LISTEN && is != TCP_CLOSE)
+		return 0;
+	__u32 *mark = bpf_map_lookup_elem(&marks, &key);
+	if (mark && *mark == (was << 8 | is)) {
+		bpf_map_delete_elem(&marks, &key);
+		return 0;
+	}
+	return tell_state(sock, was, is);
 }
 
 /* UDP has no states, and no tracepoint that names both ends: a packet that leaves its socket does. Each flow is told once

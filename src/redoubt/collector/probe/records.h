@@ -9,8 +9,8 @@ enum kind { EXEC = 1, FORK, EXIT, TCP, UDP, CGROUP, KINDS };
 #define ANCESTORS 8
 #define COMPONENTS 16
 #define COMPONENT 128
-#define LEVELS 8
-#define LEVEL 128
+#define LEVELS 12
+#define LEVEL 192
 #define MOST_PATH 1024
 #define MOST_ARGUMENTS 4096
 
@@ -72,7 +72,7 @@ struct cgroup_name {
 	struct head head;
 	__u32 levels;
 	__u32 reserved;
-	char names[LEVELS][LEVEL]; /* from the cgroup upwards */
+	char names[LEVELS][LEVEL]; /* from below the root on: what is deeper is in the same container */
 };
 
 #endif
