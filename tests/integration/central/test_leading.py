@@ -22,6 +22,8 @@ from support.replicas import replica, until
 from support.web import Answer, Web
 
 _NUMBER = 4711
+#: How long nobody looked at a watched image, and how long one that somebody took is his.
+WAITS = timedelta(hours=4), timedelta(hours=1)
 
 
 class Work:
@@ -145,12 +147,17 @@ def test_what_all_do_is_done_once(migrated: Callable[[str], str]) -> None:
 
             async def take(connections: Pool) -> list[str]:
                 taken: list[str] = []
-                while found := await WatchedStore(connections).take(timedelta(hours=4), 8):
+                while found := await WatchedStore(connections).take(*WAITS, 8):
                     taken += found
                 return taken
 
             taken = [name for found in await asyncio.gather(*map(take, pools)) for name in found]
             assert sorted(taken) == sorted(names)
+            # Whoever was killed at it is followed by another; what was looked at is left alone.
+            watched = WatchedStore(pools[0])
+            await watched.told("registry.example/1:1", "")
+            await pools[0].execute("UPDATE watched_images SET taken = taken - interval '2 hours'")
+            assert set(await watched.take(*WAITS, 100)) == names - {"registry.example/1:1"}
             told = await asyncio.gather(*(TokenStore(connections).ending() for connections in pools))
             assert sorted(token.name for found in told for token in found) == sorted(names)
         finally:

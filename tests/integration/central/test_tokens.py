@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import jwt
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from redoubt.central.auth import tokens as tokens_module
+from redoubt.central.auth.roles import UNRESTRICTED
 from redoubt.central.refusals import Unauthenticated
 from redoubt.errors import UnreadableInput
 from support.centrals import PASSWORD, Central, authorized
@@ -231,6 +233,57 @@ def test_a_revoked_token_is_refused_at_once_on_every_replica(migrated: Migrated,
             assert alive.json() == {"tokens": []}
 
     asyncio.run(whole())
+
+
+def test_it_is_word_of_a_change_that_counts_and_not_that_time_goes_by(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    """With a memory of an hour, a revocation, a key, a role and a password of one replica are known to the other."""
+    url = migrated(MIGRATIONS)
+
+    async def whole() -> None:
+        async with Central(url, tmp_path) as one, Central(url, tmp_path) as two:
+            auth = two.auth
+            for memory in (auth.tokens._known, auth.tokens._keys, auth.roles._kept, auth.passwords._accounts):
+                memory._seconds = 3600.0
+
+            async def becomes(code: int, path: str, **more: Any) -> None:
+                async with asyncio.timeout(30):
+                    while (await two.http.get(path, **more)).status_code != code:
+                        await asyncio.sleep(0.005)
+
+            role = {"permissionSetId": (await _set(one, "READ_ACCESS")), "accessScopeId": UNRESTRICTED}
+            assert (await one.http.post("/v1/roles/reader", json=role, auth=ADMIN)).status_code == 200
+            first, second = await one.token("Admin"), await one.token("reader")
+            await becomes(200, "/v1/auth/status", headers=authorized(first))
+            await becomes(200, "/v1/roles", headers=authorized(second))
+
+            other = {"permissionSetId": (await _set(one, "NO_ACCESS")), "accessScopeId": UNRESTRICTED}
+            put = await one.http.put("/v1/roles/reader", json={"name": "reader", **other}, auth=ADMIN)
+            assert put.status_code == 200, put.text
+            await becomes(403, "/v1/roles", headers=authorized(second))
+
+            number = jwt.decode(first, options={"verify_signature": False})["jti"]
+            assert (await one.http.patch(f"/v1/apitokens/revoke/{number}", auth=ADMIN)).status_code == 200
+            await becomes(401, "/v1/auth/status", headers=authorized(first))
+
+            await one.http.post("/v1/signingkeys/replace", json={"graceHours": 0}, auth=ADMIN)
+            await becomes(401, "/v1/auth/status", headers=authorized(second))
+
+            await becomes(200, "/v1/auth/status", auth=ADMIN)
+            body = {"currentPassword": PASSWORD, "newPassword": f"{PASSWORD} staple"}
+            assert (await one.http.put("/v1/auth/password", json=body, auth=ADMIN)).status_code == 200
+            await becomes(401, "/v1/auth/status", auth=ADMIN)
+
+    asyncio.run(whole())
+
+
+async def _set(central: Central, access: str) -> str:
+    """A new permission set that gives ``access`` to ``Access``; its identifier."""
+    body = {"name": f"set {access}", "resourceToAccess": {"Access": access}}
+    answer = await central.http.post("/v1/permissionsets", json=body, auth=ADMIN)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["id"])
 
 
 def test_without_a_listener_nothing_is_remembered(migrated: Migrated, tmp_path: Path) -> None:

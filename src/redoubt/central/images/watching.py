@@ -1,6 +1,6 @@
 """Images that are watched: looked at again at intervals by name, because tags move.
 
-Replicas share the work: who takes a name has it counted as looked at.
+Replicas share the work: nobody else takes a name that is taken, unless that was so long ago that its taker must have died.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from redoubt.indexer.sources.reference import parse_reference
 #: Seconds between two looks for what is due.
 _EVERY = 60.0
 _AT_ONCE = 8
+#: No look takes as long (``scanning`` gives an hour): who has taken a name before that is gone.
+_LEASE = timedelta(minutes=75)
 
 _log = structlog.get_logger("images.watching")
 
@@ -82,7 +84,7 @@ class Watching:
 
     async def look(self) -> int:
         """Scan what is due; how many that were."""
-        names = await self.store.take(self._interval, _AT_ONCE)
+        names = await self.store.take(self._interval, _LEASE, _AT_ONCE)
         await asyncio.gather(*(self._looked(name) for name in names))
         return len(names)
 

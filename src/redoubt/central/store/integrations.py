@@ -127,19 +127,25 @@ class WatchedStore(Store):
         """Watch it no more."""
         await self._pool.execute("DELETE FROM watched_images WHERE name = $1", name)
 
-    async def take(self, interval: timedelta, count: int) -> list[str]:
-        """Names that nobody looked at for so long, at most ``count``; they count as looked at from now on."""
+    async def take(self, interval: timedelta, lease: timedelta, count: int) -> list[str]:
+        """Names that nobody looked at for so long, and nobody took within ``lease``; at most ``count``. Now they are taken."""
         rows = await self._pool.fetch(
-            "UPDATE watched_images SET looked = now() WHERE name IN (SELECT name FROM watched_images"
-            " WHERE looked <= now() - $1::interval ORDER BY looked LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING name",
+            "UPDATE watched_images SET taken = now() WHERE name IN (SELECT name FROM watched_images"
+            " WHERE looked <= now() - $1::interval AND (taken IS NULL OR taken <= now() - $2::interval)"
+            " ORDER BY looked LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING name",
             interval,
+            lease,
             count,
         )
         return [str(row["name"]) for row in rows]
 
     async def told(self, name: str, problem: str) -> None:
-        """Why it could not be looked at; empty where it could."""
-        await self._pool.execute("UPDATE watched_images SET problem = $2 WHERE name = $1", name, problem)
+        """It was looked at now; why it could not be, or nothing."""
+        await self._pool.execute(
+            "UPDATE watched_images SET looked = now(), taken = NULL, problem = $2 WHERE name = $1",
+            name,
+            problem,
+        )
 
 
 async def _add(connection: Connection, row: Row, otherwise: str = "") -> None:
