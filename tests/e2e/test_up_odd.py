@@ -97,11 +97,14 @@ def test_whatever_the_umask_it_starts_and_nobody_else_writes_what_it_makes(folde
 
 
 def test_without_a_home_streams_or_a_known_locale_and_with_an_odd_password(folder: Path) -> None:
-    given = C_LOCALE | {"ROX_ADMIN_PASSWORD": ODD}
+    given = C_LOCALE | {"ROX_ADMIN_PASSWORD": ODD, "REDOUBT_UP_CA": str(folder / "its ca.pem")}
     prefix = ("env", "-u", "HOME", "-u", "XDG_CONFIG_HOME", "sh", "-c", 'exec "$@" <&- >&-', "sh")
     with Up(folder, arguments=("--host", "127.0.0.2"), environment=given, prefix=prefix) as up:
         up.endpoint = f"127.0.0.2:{up.port}"
         assert f"https://{up.endpoint}" in up.output()
+        assert f"Try: roxctl -e {up.endpoint} --ca '{folder}/its ca.pem' central whoami" in up.output()
+        up.config.mkdir()
+        shutil.copy(folder / "its ca.pem", up.config / "ca.pem")
         plain = {**up.environment, "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
         for environment in (plain, plain | C_LOCALE):
             for words in ((), ("-p", ODD)):

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -427,12 +428,16 @@ def _only_one(folder: Path, stack: ExitStack) -> None:
         ) from None
 
 
+def _default_ca() -> Path:
+    """Where roxctl looks for it."""
+    return Path(os.environ.get("ROX_CONFIG_DIR") or Path("~/.roxctl").expanduser()) / "ca.pem"
+
+
 def _put_ca(folder: Path, wanted: Path | None, console: Console) -> Path:
     """Copy the CA's certificate to where roxctl looks for it; say where."""
     from redoubt.definitions import durable
 
-    default = Path(os.environ.get("ROX_CONFIG_DIR") or Path("~/.roxctl").expanduser()) / "ca.pem"
-    place = wanted or default
+    place = wanted or _default_ca()
     data = (folder / "ca" / "ca.pem").read_bytes()
     with suppress(OSError):
         if place.read_bytes() == data:
@@ -451,8 +456,13 @@ def _put_ca(folder: Path, wanted: Path | None, console: Console) -> Path:
 
 def _welcome(place: str, console: Console, ca: Path) -> None:
     console.done(f"Redoubt is up: https://{place}")
-    console.done(f"roxctl trusts it by {ca}; for another machine copy that file and give it as --ca")
-    console.done(f"Try: roxctl -e {place} central whoami       Ctrl-C stops everything")
+    looked_for = ca == _default_ca()
+    if looked_for:
+        console.done(f"roxctl trusts it by {ca}; for another machine copy that file and give it as --ca")
+    else:
+        console.done(f"Its CA is in {ca}; give roxctl that file as --ca, or put it at {_default_ca()}")
+    said = "" if looked_for else f" --ca {shlex.quote(str(ca))}"
+    console.done(f"Try: roxctl -e {place}{said} central whoami       Ctrl-C stops everything")
 
 
 def _every(host: str) -> bool:
