@@ -105,6 +105,14 @@ def test_status_without_definitions_says_what_to_do(run: Run, central: StandIn) 
     assert "roxctl scanner upload-db" in run("status").stdout
 
 
+def test_a_replica_that_is_behind_is_said(run: Run, central: StandIn) -> None:
+    said = {"active": ACTIVE, "shelf": SHELF, "uploading": False, "problem": "no \x1bspace"}
+    central.routes["GET /v1/definitions"] = answer(said)
+    (line,) = [line for line in run("status").stdout.splitlines() if "does not have them yet" in line]
+    assert "space" in line
+    assert "\x1b" not in line
+
+
 def test_json_is_centrals_own_answer(run: Run) -> None:
     assert json.loads(run("status", "-o", "json").stdout)["shelf"] == SHELF
     assert json.loads(run("history", "-o", "json").stdout) == {"events": EVENTS}

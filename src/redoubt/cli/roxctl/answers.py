@@ -46,11 +46,12 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """``/v1/definitions``. ``active`` is None where there never were any."""
+    """``/v1/definitions``. ``active`` is None where there never were any; ``problem``: why this replica lacks them."""
 
     active: Became | None = None
     shelf: tuple[Kept, ...] = ()
     uploading: bool = False
+    problem: str = ""
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):

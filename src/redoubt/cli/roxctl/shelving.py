@@ -36,6 +36,8 @@ def status(ctx: click.Context, output: str) -> None:
         _tell(found.active)
     if found.uploading:
         click.echo("An upload is under way")
+    if found.problem:
+        click.echo(f"The Central that answered does not have them yet: {clean(found.problem)}")
     if found.shelf:
         click.echo("")
         rows = [("ACTIVE", "DIGEST", "CHANNEL", "VERSION", "BUILT", "IMPORTED", "SIGNED")]
