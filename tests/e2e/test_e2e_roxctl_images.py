@@ -118,3 +118,34 @@ def test_an_image_is_checked_against_policies(up: Up, image: str) -> None:
     assert {row["BREAKS BUILD"] for row in rows} == {"-"}
     unknown = run(up, "image", "check", "-i", image, "-c", "No Such Category", code=3)
     assert "No Such Category" in unknown.stderr
+
+
+def test_a_manifest_is_checked_against_policies(up: Up, image: str, tmp_path: Path) -> None:
+    manifest = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "shop"},
+        "spec": {
+            "template": {
+                "spec": {
+                    "containers": [{"name": "web", "image": image, "securityContext": {"privileged": True}}]
+                }
+            }
+        },
+    }
+    file = tmp_path / "shop.yaml"
+    file.write_text(json.dumps(manifest))
+    done = run(up, "deployment", "check", "-f", str(file), "-o", "json")
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["metadata"]["additionalInfo"] == {
+        "name": "shop",
+        "namespace": "default",
+        "type": "Deployment",
+    }
+    names = {each["name"] for each in result["violatedPolicies"]}
+    assert {
+        "Privileged Container",
+        "Privileged Containers with Important and Critical Fixable CVEs",
+        "No CPU request or memory limit specified",
+    } <= names
+    assert "was not scanned" not in done.stderr

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from redoubt.central.policies import manifests
 from redoubt.errors import RedoubtError
 from redoubt.model.scannedimage import ScannedImage
 from redoubt.model.workload import Deployment
@@ -61,4 +62,29 @@ def _seeds() -> list[bytes]:
     ]
 
 
-TARGETS = {"policies": Target(_policies, _seeds)}
+def _manifests(data: bytes) -> int:
+    """How many workloads a text has, and what policies make of them."""
+    try:
+        found = manifests.read(data.decode("utf-8", "replace"), "default")
+    except RedoubtError as error:
+        require_clean(str(error))
+        return 0
+    made = PolicySet(default_policies())
+    for each in found.deployments:
+        made.deploy(each, [None] * len(each.containers), _NOW)
+    return len(found.deployments) + len(found.ignored)
+
+
+def _manifest_seeds() -> list[bytes]:
+    pod = b"{containers: [{name: a, image: 'shop:1', resources: {limits: {cpu: 500m}}, env: [{name: A, value: b}]}]}"
+    return [
+        b"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec: {template: {spec: "
+        + pod
+        + b"}}\n",
+        b"apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: "
+        + pod
+        + b"}\n---\nkind: Service\n",
+    ]
+
+
+TARGETS = {"policies": Target(_policies, _seeds), "kubernetes": Target(_manifests, _manifest_seeds)}

@@ -192,6 +192,53 @@ def test_what_is_compiled_follows_changes_of_other_replicas(migrated: Migrated, 
     asking(migrated, tmp_path, work)
 
 
+MANIFEST = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: shop, labels: {{app: shop}}}}
+spec:
+  template:
+    spec:
+      containers:
+      - {{name: web, image: {image}, securityContext: {{privileged: true}}}}
+      - {{name: odd, image: 127.0.0.1:1/none/there:latest}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: shop, namespace: stores}}
+"""
+
+
+async def manifests_are_checked(call: Callable[..., Awaitable[Any]], name: str) -> None:
+    text = MANIFEST.format(image=name)
+    found = await call("/v1/detect/deploy/yaml", {"yaml": text, "namespace": "stores"})
+    (run,) = found["runs"]
+    assert (run["name"], run["type"]) == ("shop", "Deployment")
+    assert found["ignoredObjectRefs"] == ["stores/shop[/v1, Kind=Service]"]
+    alerts = {each["policy"]["name"]: each for each in run["alerts"]}
+    assert (
+        alerts["Privileged Container"]["violations"][0]["message"]
+        == "Container 'web': Privileged Container: true"
+    )
+    assert alerts["Privileged Container"]["deployment"]["namespace"] == "stores"
+    assert "Latest tag" in alerts
+    assert [each["image"] for each in found["imageProblems"]] == ["127.0.0.1:1/none/there:latest"]
+    privileged = await call("/v1/detect/deploy/yaml", {"yaml": text, "policyCategories": ["Privileges"]})
+    assert all("Privileges" in each["policy"]["categories"] for each in privileged["runs"][0]["alerts"])
+    assert (await call("/v1/detect/deploy/yaml", {"yaml": text, "enforcementOnly": True}))["runs"][0][
+        "alerts"
+    ] == []
+    workload = {"name": "shop", "namespace": "stores", "replicas": "3", "hostPid": True, "inactive": None}
+    told = await call("/v1/detect/deploy", {"deployment": workload})
+    assert any("process namespace" in each["policy"]["name"] for each in told["runs"][0]["alerts"])
+    bombs = ("[" * 200, "a: &a [x]\nb: [" + "*a, " * 30 + "]", "a: [", "just text", "\t- x")
+    for bad in ("", *bombs):
+        await call("/v1/detect/deploy/yaml", {"yaml": bad}, 400)
+    await call("/v1/detect/deploy/yaml", {"yaml": text, "cluster": "c"}, 400)
+    await call("/v1/detect/deploy", {"deployment": {"containers": 1}}, 400)
+    await call("/v1/detect/deploy", {}, 400)
+
+
 @needs_registry
 def test_an_image_is_checked(migrated: Migrated, tmp_path: Path, registry: Registry, shelf: Shelf) -> None:
     name = pushed(registry, tmp_path, "checked:1.4")
@@ -243,6 +290,7 @@ def test_an_image_is_checked(migrated: Migrated, tmp_path: Path, registry: Regis
             for body in ({}, {"imageName": name, "policyCategories": ["Nope"]}, {"imageName": name, "cluster": "x"},
                          {"imageName": name, "sendNotifications": True}):  # fmt: skip
                 await call("/v1/detect/build", body, 400)
+            await manifests_are_checked(call, name)
             tried = await call("/v1/policies/dryrun", mine("Tried out here", disabled=True))
             assert tried["alerts"] == [
                 {"deployment": "", "violations": [f"Image '{name}': Image Tag: 1.4"], "image": name}

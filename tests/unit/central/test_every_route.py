@@ -148,6 +148,8 @@ TABLE: dict[str, frozenset[str]] = {
     "POST /v1/clusters": ADMINISTRATORS,
     "POST /v1/definitions/rollback": ADMINISTRATORS,
     "POST /v1/detect/build": IMAGE_READERS,
+    "POST /v1/detect/deploy": ADMIN | {"(SENSOR_SERVICE)"},
+    "POST /v1/detect/deploy/yaml": IMAGE_READERS,
     "POST /v1/policies": POLICY_WRITERS,
     "POST /v1/policies/dryrun": POLICY_WRITERS,
     "POST /v1/policies/export": POLICY_READERS,

@@ -235,3 +235,85 @@ def test_the_columns_of_the_help_are_those_that_there_are() -> None:
     from redoubt.cli.roxctl import checkforms, checkoptions
 
     assert tuple(checkforms.HEADERS) == checkoptions.HEADERS
+
+
+def workload(name: str, *alerts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    deployment = {"id": f"id-{name}", "name": name, "type": "Deployment", "namespace": "stores"}
+    return {
+        "name": name,
+        "type": "Deployment",
+        "alerts": [{**each, "image": None, "deployment": deployment} for each in alerts],
+        **more,
+    }
+
+
+STOPPED = alert(
+    "Privileged",
+    "HIGH",
+    "Container 'web': Privileged Container: true",
+    enforcementActions=["SCALE_TO_ZERO_ENFORCEMENT"],
+)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, central: StandIn) -> Path:
+    central.routes["POST /v1/detect/deploy/yaml"] = answer(
+        {
+            "runs": [workload("shop", STOPPED, ALERTS[0]), workload("api"), workload("bank", ALERTS[0])],
+            "ignoredObjectRefs": ["stores/shop[/v1, Kind=Service]"],
+            "imageProblems": [{"image": "odd:1", "reason": "away"}],
+        }
+    )
+    file = tmp_path / "shop.yaml"
+    file.write_text("kind: Deployment")
+    return file
+
+
+def test_manifests_are_checked(central: StandIn, run: Run, manifest: Path) -> None:
+    words = ("deployment", "check", "-f", manifest, "-n", "stores", "-c", "A,B")
+    found = json.loads(run(*words, "-o", "json", code=1).stdout)
+    assert json.loads(central.bodies("POST", "/v1/detect/deploy/yaml")[0]) == {
+        "yaml": "kind: Deployment",
+        "force": False,
+        "cluster": "",
+        "namespace": "stores",
+        "policyCategories": ["A", "B"],
+    }
+    assert [each["metadata"]["additionalInfo"]["name"] for each in found["results"]] == ["bank", "shop"]
+    assert found["results"][1]["metadata"]["additionalInfo"] == {
+        "name": "shop",
+        "namespace": "stores",
+        "type": "Deployment",
+    }
+    assert found["summary"] == {"TOTAL": 3, "LOW": 2, "MEDIUM": 0, "HIGH": 1, "CRITICAL": 0}
+    rows = list(csv.reader(io.StringIO(run(*words, "-o", "csv", code=1).stdout)))
+    assert [row[:4] for row in rows] == [
+        ["POLICY", "SEVERITY", "BREAKS DEPLOY", "DEPLOYMENT"],
+        ["Latest tag", "LOW", "-", "bank"],
+        ["Privileged", "HIGH", "X", "shop"],
+        ["Latest tag", "LOW", "-", "shop"],
+    ]
+    done = run(*words, "-v", code=1)
+    assert f"Policy check results for files: {manifest}" in done.stdout
+    assert "policy 'Privileged' breaks the deployment" in done.stderr
+    assert "image odd:1 was not scanned: away" in done.stderr
+    assert "not a workload: stores/shop[/v1, Kind=Service]" in done.stderr
+    suite = ET.fromstring(run(*words, "-o", "junit", code=1).stdout)
+    assert (suite.attrib["name"], suite.attrib["failures"]) == ("deployment-check", "1")
+    json.loads(run(*words, "-o", "sarif", code=1).stdout)
+    assert "runs" in json.loads(run(*words, "--json", code=1).stdout)
+
+
+def test_manifests_that_break_nothing_and_those_that_are_none(
+    central: StandIn, run: Run, manifest: Path
+) -> None:
+    central.routes["POST /v1/detect/deploy/yaml"] = answer({"runs": [workload("shop", ALERTS[0])]})
+    run("deployment", "check", "-f", manifest)
+    assert run("deployment", "check", "-f", "-", stdin="kind: Pod").stdout
+    assert json.loads(central.bodies("POST", "/v1/detect/deploy/yaml")[-1])["yaml"] == "kind: Pod"
+    central.routes["POST /v1/detect/deploy/yaml"] = answer({"runs": []})
+    assert "nothing was checked" in run("deployment", "check", "-f", manifest).stderr
+    run("deployment", "check", code=2)
+    run("deployment", "check", "-f", manifest.with_name("gone"), code=3)
+    manifest.write_bytes(b"\xff")
+    run("deployment", "check", "-f", manifest, code=3)

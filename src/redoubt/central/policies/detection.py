@@ -135,7 +135,7 @@ def messages(policies: PolicySet, kept: Kept) -> list[str]:
     """The same, as lines: for trying a policy out."""
     now = datetime.now(UTC)
     found = policies.build(policies.image(scanned(kept), now), now)
-    return [violation.message for broken in found.broken for violation in broken.violations]
+    return [each.message for broken in found.broken for each in broken.violations]
 
 
 def _detected(policies: PolicySet, found: Verdict, image: ScannedImage, now: datetime) -> Detected:
@@ -154,26 +154,32 @@ def _detected(policies: PolicySet, found: Verdict, image: ScannedImage, now: dat
                 id=str(uuid4()),
                 policy=broken.policy,
                 image=told,
-                violations=tuple(_violation(each) for each in broken.violations),
+                violations=tuple(violation(each) for each in broken.violations),
                 time=now,
             )
             for broken in found.broken
         ),
-        unanswered=(
-            *(
-                OpenQuestion(policy_id=each.policy.id, policy_name=each.policy.name, criteria=each.criteria)
-                for each in found.unanswered
-            ),
-            *(
-                OpenQuestion(policy_id=each.policy.id, policy_name=each.policy.name, reason=each.reason)
-                for each in policies.refused
-                if "BUILD" in each.policy.lifecycle_stages
-            ),
+        unanswered=open_questions(policies, found, "BUILD"),
+    )
+
+
+def open_questions(policies: PolicySet, found: Verdict, stage: str) -> tuple[OpenQuestion, ...]:
+    """Policies of a stage that could not be asked."""
+    return (
+        *(
+            OpenQuestion(policy_id=each.policy.id, policy_name=each.policy.name, criteria=each.criteria)
+            for each in found.unanswered
+        ),
+        *(
+            OpenQuestion(policy_id=each.policy.id, policy_name=each.policy.name, reason=each.reason)
+            for each in policies.refused
+            if stage in each.policy.lifecycle_stages
         ),
     )
 
 
-def _violation(given: Violation) -> AlertViolation:
+def violation(given: Violation) -> AlertViolation:
+    """What broke a policy, in the original's form."""
     return AlertViolation(
         message=given.message,
         key_value_attrs=Attributes(

@@ -10,6 +10,7 @@ _HERE = "redoubt.cli.roxctl"
 _COMMANDS = {
     "scanner": (f"{_HERE}.scanner:scanner", "Fetch vulnerability definitions, and upload them to Central."),
     "image": (f"{_HERE}.image:image", "Scan images through Central, and list what they hold."),
+    "deployment": (f"{_HERE}.deployment:deployment", "Check manifests against policies."),
     "sbom": (f"{_HERE}.sbom:sbom", "Scan an SBOM through Central."),
     "definitions": (
         f"{_HERE}.definitions:definitions",

@@ -15,14 +15,26 @@ import msgspec
 
 from redoubt.cli.entry import require
 from redoubt.cli.roxctl import options
-from redoubt.cli.roxctl.checks import Answer, Outcome, Violated, as_json, open_questions
+from redoubt.cli.roxctl.checks import Answer, DeployAnswer, Outcome, Violated, as_json, open_questions
 from redoubt.errors import UsageError
 
+#: Stands for the name of what was checked, among the fields of a violated policy.
+_ENTITY = "deployment"
 #: Header → the field of a violated policy.
 HEADERS = {
     "POLICY": "name",
     "SEVERITY": "severity",
     "BREAKS BUILD": "failingCheck",
+    "DESCRIPTION": "description",
+    "VIOLATION": "violation",
+    "REMEDIATION": "remediation",
+}
+#: The same of workloads, whose name is a column too.
+DEPLOY_HEADERS = {
+    "POLICY": "name",
+    "SEVERITY": "severity",
+    "BREAKS DEPLOY": "failingCheck",
+    "DEPLOYMENT": _ENTITY,
     "DESCRIPTION": "description",
     "VIOLATION": "violation",
     "REMEDIATION": "remediation",
@@ -53,17 +65,21 @@ class Form:
     compact_output: bool
     junit_suite_name: str
 
+    @property
+    def known(self) -> dict[str, str]:
+        """Headers that there are."""
+        return HEADERS
+
     def columns(self) -> list[tuple[str, str]]:
         """Headings and the fields below them. Raises ``UsageError`` for what cannot be shown."""
         require(
             not (self.no_header and self.headers_as_comments),
             "--no-header and --headers-as-comments exclude each other",
         )
-        named = options.split(self.headers) or list(HEADERS)
+        named = options.split(self.headers) or list(self.known)
         if self.row_jsonpath_expressions is None:
-            unknown = [name for name in named if name not in HEADERS]
-            require(not unknown, f"no column {', '.join(unknown)}; choose of {', '.join(HEADERS)}")
-            return [(name, HEADERS[name]) for name in named]
+            self._require(named)
+            return [(name, self.known[name]) for name in named]
         inner = self.row_jsonpath_expressions.strip().removeprefix("{").removesuffix("}")
         paths = re.split(r",(?=\s*results\.)", inner)
         fields = [match[1] if (match := _PATH.fullmatch(path.strip())) else "" for path in paths]
@@ -81,17 +97,34 @@ class Form:
     def rows(self, outcome: Outcome) -> list[list[str]]:
         """The cells, without rows that lack what ``--required-headers`` asks for."""
         needed = options.split(self.required_headers)
-        unknown = [name for name in needed if name not in HEADERS]
-        require(not unknown, f"no column {', '.join(unknown)}; choose of {', '.join(HEADERS)}")
-        wanted = [HEADERS[name] for name in needed]
+        self._require(needed)
+        wanted = [self.known[name] for name in needed]
         return [
-            [_cell(each, field) for _, field in self.columns()]
-            for each in outcome.violated
-            if all(_cell(each, field) != _EMPTY for field in wanted)
+            [_cell(each, field, name) for _, field in self.columns()]
+            for result in outcome.results
+            for name in (result.metadata.additional_info.get("name", ""),)
+            for each in result.violated_policies
+            if all(_cell(each, field, name) != _EMPTY for field in wanted)
         ]
 
+    def _require(self, names: Sequence[str]) -> None:
+        unknown = [name for name in names if name not in self.known]
+        require(not unknown, f"no column {', '.join(unknown)}; choose of {', '.join(self.known)}")
 
-def _cell(policy: Violated, field: str) -> str:
+
+@dataclass(frozen=True)
+class DeployForm(Form):
+    """The same for a check of workloads."""
+
+    @property
+    def known(self) -> dict[str, str]:
+        """Headers that there are."""
+        return DEPLOY_HEADERS
+
+
+def _cell(policy: Violated, field: str, entity: str) -> str:
+    if field == _ENTITY:
+        return entity or _EMPTY
     value = getattr(policy, _FIELDS[field])
     if isinstance(value, bool):
         return "X" if value else _EMPTY
@@ -182,7 +215,7 @@ def junit(outcome: Outcome, form: Form) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{suite}\n'
 
 
-def sarif(outcome: Outcome, answer: Answer, image: str, version: str) -> str:
+def sarif(outcome: Outcome, answer: Answer | DeployAnswer, image: str, version: str) -> str:
     """SARIF 2.1.0: a rule and a result for each violated policy; what could not be asked is a notification."""
     from redoubt.formats.text import cut, markdown, printable
 
@@ -255,7 +288,9 @@ def legacy_json(body: bytes) -> str:
     return msgspec.json.format(body, indent=2).decode("utf-8", "replace") + "\n"
 
 
-def written(outcome: Outcome, answer: Answer, name: str, form: Form, image: str, columns: int) -> str:
+def written(
+    outcome: Outcome, answer: Answer | DeployAnswer, name: str, form: Form, image: str, columns: int
+) -> str:
     """One of the forms."""
     import redoubt
 

@@ -11,17 +11,35 @@ F = TypeVar("F", bound=Callable[..., object])
 
 #: Columns; those of ``checkforms.HEADERS``, written again so that ``--help`` loads nothing; a test holds them together.
 HEADERS = ("POLICY", "SEVERITY", "BREAKS BUILD", "DESCRIPTION", "VIOLATION", "REMEDIATION")
+DEPLOY_HEADERS = (
+    "POLICY",
+    "SEVERITY",
+    "BREAKS DEPLOY",
+    "DEPLOYMENT",
+    "DESCRIPTION",
+    "VIOLATION",
+    "REMEDIATION",
+)
 
 
 def check_options(command: F) -> F:
     """The flags that a ``checkforms.Form`` is made of."""
+    return _options(command, HEADERS, "image-check")
+
+
+def deploy_check_options(command: F) -> F:
+    """The flags that a ``checkforms.DeployForm`` is made of."""
+    return _options(command, DEPLOY_HEADERS, "deployment-check")
+
+
+def _options(command: F, headers: tuple[str, ...], suite: str) -> F:
     for option in reversed(
         (
             click.option(
                 "--headers",
                 multiple=True,
                 metavar="A,B",
-                help=f"Columns of table and csv. Default: all: {', '.join(HEADERS)}.",
+                help=f"Columns of table and csv. Default: all: {', '.join(headers)}.",
             ),
             click.option(
                 "--required-headers",
@@ -40,7 +58,7 @@ def check_options(command: F) -> F:
             click.option("--compact-output", is_flag=True, help="JSON on one line."),
             click.option(
                 "--junit-suite-name",
-                default="image-check",
+                default=suite,
                 show_default=True,
                 help="What junit calls the suite.",
             ),

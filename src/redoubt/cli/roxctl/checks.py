@@ -6,14 +6,20 @@ violates and those of them that break the build.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeVar
+
 import msgspec
 
 from redoubt.errors import NetworkError
 
+T = TypeVar("T")
+
 #: From the least to the worst, as policies have them.
 SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
-#: What makes a violated policy break the check of an image.
+#: What makes a violated policy break the check of an image, and of a workload.
 FAIL_BUILD = "FAIL_BUILD_ENFORCEMENT"
+FAIL_DEPLOY = "SCALE_TO_ZERO_ENFORCEMENT"
 
 
 class _Policy(msgspec.Struct, frozen=True, rename="camel"):
@@ -34,6 +40,13 @@ class _Image(msgspec.Struct, frozen=True):
     name: _Name | None = None
 
 
+class _Deployment(msgspec.Struct, frozen=True):
+    id: str = ""
+    name: str = ""
+    type: str = ""
+    namespace: str = ""
+
+
 class _Violation(msgspec.Struct, frozen=True):
     message: str = ""
 
@@ -43,6 +56,7 @@ class Alert(msgspec.Struct, frozen=True, rename="camel"):
 
     policy: _Policy
     image: _Image | None = None
+    deployment: _Deployment | None = None
     violations: tuple[_Violation, ...] = ()
 
 
@@ -59,6 +73,35 @@ class Answer(msgspec.Struct, frozen=True):
 
     alerts: tuple[Alert, ...] = ()
     unanswered: tuple[OpenQuestion, ...] = ()
+
+
+class Run(msgspec.Struct, frozen=True):
+    """``DeployDetectionResponse.Run``: a workload."""
+
+    name: str = ""
+    type: str = ""
+    alerts: tuple[Alert, ...] = ()
+    unanswered: tuple[OpenQuestion, ...] = ()
+
+
+class ImageProblem(msgspec.Struct, frozen=True):
+    """An image that could not be scanned."""
+
+    image: str = ""
+    reason: str = ""
+
+
+class DeployAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """``DeployDetectionResponse``."""
+
+    runs: tuple[Run, ...] = ()
+    ignored_object_refs: tuple[str, ...] = ()
+    image_problems: tuple[ImageProblem, ...] = ()
+
+    @property
+    def unanswered(self) -> tuple[OpenQuestion, ...]:
+        """Each policy once."""
+        return tuple({each.policy_name: each for run in self.runs for each in run.unanswered}.values())
 
 
 class Violated(msgspec.Struct, frozen=True, rename="camel"):
@@ -111,27 +154,54 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def decode(body: bytes, where: str) -> Answer:
     """An answer. Raises ``NetworkError`` where it is none."""
+    return _decoded(body, Answer, where)
+
+
+def decode_deploy(body: bytes, where: str) -> DeployAnswer:
+    """An answer. Raises ``NetworkError`` where it is none."""
+    return _decoded(body, DeployAnswer, where)
+
+
+def _decoded(body: bytes, kind: type[T], where: str) -> T:
     try:
-        return msgspec.json.decode(body, type=Answer, strict=False)
+        return msgspec.json.decode(body, type=kind, strict=False)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise NetworkError(f"{where}: the answer is not one of a check ({error}); is this Central?") from None
 
 
 def summarise(answer: Answer, image: str) -> Outcome:
-    """What a check found. Several alerts of one policy are one."""
-    by_policy: dict[str, list[Alert]] = {}
-    for alert in answer.alerts:
-        by_policy.setdefault(alert.policy.id or alert.policy.name, []).append(alert)
-    violated = [_violated(alerts) for alerts in by_policy.values()]
-    violated.sort(key=lambda each: (-SEVERITIES.index(each.severity), each.name))
-    counts = {word: sum(each.severity == word for each in violated) for word in SEVERITIES}
-    summary = {"TOTAL": len(violated), **counts}
-    if not violated:
-        return Outcome((), summary)
+    """What the check of an image found. Several alerts of one policy are one."""
     named = next((alert.image for alert in answer.alerts if alert.image is not None), _Image())
     name = image if named.name is None else named.name.full_name or image
     entity = Entity(named.id or "unknown", {"name": name, "type": "image"})
-    return Outcome((Checked(entity, summary, tuple(violated)),), summary)
+    return _outcome([(entity, answer.alerts)] if answer.alerts else [], FAIL_BUILD)
+
+
+def summarise_deploy(answers: Iterable[DeployAnswer]) -> Outcome:
+    """What the check of workloads found, by workload."""
+    checked = []
+    for run in (run for answer in answers for run in answer.runs if run.alerts):
+        told = next((alert.deployment for alert in run.alerts if alert.deployment is not None), _Deployment())
+        about = {"name": run.name, "namespace": told.namespace, "type": run.type}
+        checked.append((Entity(told.id or "unknown", about), run.alerts))
+    checked.sort(key=lambda each: each[0].additional_info["name"])
+    return _outcome(checked, FAIL_DEPLOY)
+
+
+def _outcome(checked: Iterable[tuple[Entity, Iterable[Alert]]], breaking: str) -> Outcome:
+    results = tuple(_checked(entity, alerts, breaking) for entity, alerts in checked)
+    summary = {word: sum(each.summary[word] for each in results) for word in ("TOTAL", *SEVERITIES)}
+    return Outcome(results, summary)
+
+
+def _checked(entity: Entity, alerts: Iterable[Alert], breaking: str) -> Checked:
+    by_policy: dict[str, list[Alert]] = {}
+    for alert in alerts:
+        by_policy.setdefault(alert.policy.id or alert.policy.name, []).append(alert)
+    violated = [_violated(each, breaking) for each in by_policy.values()]
+    violated.sort(key=lambda each: (-SEVERITIES.index(each.severity), each.name))
+    counts = {word: sum(each.severity == word for each in violated) for word in SEVERITIES}
+    return Checked(entity, {"TOTAL": len(violated), **counts}, tuple(violated))
 
 
 def as_json(outcome: Outcome, *, compact: bool) -> str:
@@ -152,7 +222,7 @@ def as_json(outcome: Outcome, *, compact: bool) -> str:
     return (encoded if compact else msgspec.json.format(encoded, indent=2)).decode() + "\n"
 
 
-def open_questions(answer: Answer) -> list[str]:
+def open_questions(answer: Answer | DeployAnswer) -> list[str]:
     """Policies that could not be asked, a line each."""
     lines = []
     for each in answer.unanswered:
@@ -161,7 +231,7 @@ def open_questions(answer: Answer) -> list[str]:
     return lines
 
 
-def _violated(alerts: list[Alert]) -> Violated:
+def _violated(alerts: list[Alert], breaking: str) -> Violated:
     policy = alerts[0].policy
     severity = policy.severity.removesuffix("_SEVERITY")
     return Violated(
@@ -170,5 +240,5 @@ def _violated(alerts: list[Alert]) -> Violated:
         description=policy.description,
         violation=tuple(dict.fromkeys(each.message for alert in alerts for each in alert.violations)),
         remediation=policy.remediation,
-        failing_check=FAIL_BUILD in policy.enforcement_actions,
+        failing_check=breaking in policy.enforcement_actions,
     )

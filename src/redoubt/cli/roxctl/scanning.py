@@ -262,20 +262,25 @@ def in_full(name: str) -> str:
 
 
 def _read(file: Path) -> bytes:
+    return read_file(file, _LARGEST_SBOM, "an SBOM")
+
+
+def read_file(file: Path, largest: int, what: str) -> bytes:
+    """A file's bytes; ``-`` is standard input. Raises ``UnreadableInput`` and ``AccessDenied``."""
     try:
         if str(file) == "-":
-            data = sys.stdin.buffer.read(_LARGEST_SBOM + 1)
+            data = sys.stdin.buffer.read(largest + 1)
         else:
             with file.open("rb") as source:
-                data = source.read(_LARGEST_SBOM + 1)
+                data = source.read(largest + 1)
     except FileNotFoundError:
         raise UnreadableInput(f"{file}: there is no such file") from None
     except PermissionError:
         raise AccessDenied(f"{file}: permission denied") from None
     except OSError as error:
         raise UnreadableInput(f"{file}: {error.strerror}") from None
-    if len(data) > _LARGEST_SBOM:
-        raise UnreadableInput(f"{file}: larger than {_LARGEST_SBOM >> 20} MiB; this is no SBOM")
+    if len(data) > largest:
+        raise UnreadableInput(f"{file}: larger than {largest >> 20} MiB; this is not {what}")
     return data
 
 
