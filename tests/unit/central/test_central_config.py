@@ -131,3 +131,10 @@ def test_a_flag_that_is_none_is_refused(said: str, reason: str) -> None:
 def test_a_number_out_of_range_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=name):
         load(environment={}, flags={name: value})
+
+
+def test_a_value_is_what_its_bytes_say_whatever_the_locale() -> None:
+    read_as_ascii = "pä☃ss".encode().decode("ascii", "surrogateescape")
+    assert load(environment={"ROX_ADMIN_PASSWORD": read_as_ascii}).admin_password == "pä☃ss"
+    with pytest.raises(UsageError, match="ROX_ADMIN_PASSWORD: it is no UTF-8"):
+        load(environment={"ROX_ADMIN_PASSWORD": "p\udce4ss"})

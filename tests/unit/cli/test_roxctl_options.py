@@ -249,6 +249,8 @@ def test_which_credentials_are_sent(
         ((), {"ROX_ADMIN_PASSWORD": "x", "ROX_API_TOKEN": "t"}, "unset ROX_ADMIN_PASSWORD or ROX_API_TOKEN"),
         ((), {"ROX_ADMIN_PASSWORD": "x", "ROX_API_TOKEN_FILE": "f"}, "ROX_API_TOKEN_FILE"),
         (("-p", ""), {}, "--password is empty"),
+        (("-p", "p\udce4ss"), {}, "--password is no UTF-8"),
+        ((), {"ROX_ADMIN_PASSWORD": "p\udce4ss"}, "ROX_ADMIN_PASSWORD is no UTF-8"),
         (("--token-file", ""), {}, "--token-file is empty"),
         ((), {"ROX_API_TOKEN": "two words"}, "one word on one line"),
     ],

@@ -1,0 +1,49 @@
+"""Ports of this machine: whether they can be listened on, and why not."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from redoubt.errors import NetworkError
+from redoubt.wire import ports
+
+
+def taken() -> tuple[socket.socket, int]:
+    one = socket.create_server(("127.0.0.1", 0))
+    return one, one.getsockname()[1]
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1"])
+def test_a_taken_port_is_told_with_its_number(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setattr(ports, "_PATIENCE", 0.2)
+    one, port = taken()
+    with one:
+        for ask in (ports.check, ports.listening):
+            with pytest.raises(NetworkError, match=rf"port {port} \(Address already in use\); name another"):
+                ask(host, port)
+    ports.check(host, port)
+    with ports.listening(host, port) as mine:
+        assert mine.getsockname()[1] == port
+
+
+def test_whoever_had_it_may_be_ending() -> None:
+    one, port = taken()
+    threading.Timer(0.3, one.close).start()
+    ports.check("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a" * 70, "::zz"])
+def test_an_address_that_is_not_ours_is_told(host: str) -> None:
+    with pytest.raises(NetworkError, match=r"cannot listen on .*; name another one"):
+        ports.check(host, 0)
+
+
+def test_every_address_means_ipv6_as_well_where_there_is_any() -> None:
+    with ports.listening("", 0) as one:
+        port = one.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port), 5).close()
+        if one.family == socket.AF_INET6:
+            socket.create_connection(("::1", port), 5).close()
