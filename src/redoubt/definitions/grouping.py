@@ -61,6 +61,21 @@ def together(pairs: Sequence[bytes]) -> bytes:
     return _array_head(len(pairs)) + b"".join(pairs)
 
 
+def parted(pairs: Iterable[bytes]) -> list[tuple[str, bytes]]:
+    """The ref of each of some records, with its ref before it as an entry has them, and its value."""
+    found = []
+    for pair in pairs:
+        size = pair[1]
+        if size < 0xC0:
+            start, end = 2, size - 0x9E
+        elif size == 0xD9:
+            start, end = 3, 3 + pair[2]
+        else:
+            start, end = 4, 4 + int.from_bytes(pair[2:4])
+        found.append((pair[start:end].decode(), pair[end:]))
+    return found
+
+
 def package_of(key: bytes) -> bytes:
     """What the keys of all records of a package begin with: up to and with the second NUL; empty if damaged."""
     end = key.find(b"\0", key.find(b"\0") + 1) + 1

@@ -27,7 +27,7 @@ decode_long = msgspec.msgpack.Decoder(tuple[bytes, bytes])
 
 
 class _Read(Protocol):
-    def __call__(self, key: bytes, /) -> memoryview | None: ...
+    def __call__(self, key: bytes, /) -> bytes | None: ...
 
 
 class MappedFile:
@@ -45,8 +45,8 @@ class MappedFile:
             )
             self._records = self._environment.open_db(RECORDS, create=False)
             self._long = self._environment.open_db(LONG, create=False)
-            self._plain_view = self._environment.begin(db=self._records, buffers=True)
-            self._long_view = self._environment.begin(db=self._long, buffers=True)
+            self._plain_view = self._environment.begin(db=self._records)
+            self._long_view = self._environment.begin(db=self._long)
         except lmdb.Error as error:
             if not path.exists():  # pruned since its stamp was read
                 raise missing(path.parent) from None

@@ -12,7 +12,6 @@ from hashlib import blake2b
 import msgspec
 
 from redoubt.definitions import records
-from redoubt.definitions.records import Stored
 from redoubt.definitions.snapshot import Snapshot
 
 #: Bytes of a mark.
@@ -86,5 +85,5 @@ class Marks:
         return known
 
 
-def _mark(value: Stored | None) -> bytes:
+def _mark(value: bytes | None) -> bytes:
     return _MISSING if value is None else blake2b(value, digest_size=SIZE).digest()

@@ -25,7 +25,7 @@ import msgspec
 
 from redoubt.definitions import grouping, records, stream
 from redoubt.definitions.mapped import LONG, LONGEST_KEY, RECORDS, MappedFile, decode_long, missing
-from redoubt.definitions.records import Ranges, Record, Stored
+from redoubt.definitions.records import Ranges, Record
 from redoubt.errors import (
     AccessDenied,
     DefinitionsError,
@@ -45,6 +45,7 @@ _FREE_SPACE = 64 << 20
 
 _Group: TypeAlias = list[tuple[str, Ranges]]
 _decode_group = msgspec.msgpack.Decoder(_Group)
+_decode_ranges = msgspec.msgpack.Decoder(Ranges).decode
 _decode_apart = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -261,7 +262,6 @@ class Snapshot:
         self._store: MappedFile | None = store
         self._stamp = stamp
         self._read = store.read
-        self._read_long = store.read_long
         sources = self._get("msources")
         namespaces = self._get("mnamespaces")
         self.info = DefinitionsInfo(
@@ -317,6 +317,20 @@ class Snapshot:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise _damaged(self._stamp.digest) from None
 
+    def parted(self, stored: Sequence[bytes]) -> list[tuple[str, bytes]]:
+        """The ref of each of some records that ``undecoded`` gave, and its ranges as they lie in the file (``ranges``)."""
+        try:
+            return grouping.parted(stored)
+        except (IndexError, UnicodeDecodeError):
+            raise _damaged(self._stamp.digest) from None
+
+    def ranges(self, stored: bytes) -> Ranges:
+        """The ranges of a record, out of what ``parted`` gave of them."""
+        try:
+            return _decode_ranges(stored)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise _damaged(self._stamp.digest) from None
+
     def advisory(self, ref: str) -> Advisory | None:
         """The advisory that ``ref`` (``source/id``) names."""
         value = self._get("v" + ref)
@@ -342,9 +356,12 @@ class Snapshot:
         value = self._get(f"r{kind}\0{name}")
         return records.decode_mapped(value) if value is not None else ()
 
-    def stored(self, key: bytes) -> Stored | None:
-        """An entry's value as it lies in the file, for who compares and does not read. Valid while it is open."""
-        return self._get(key)
+    def stored(self, key: bytes) -> bytes | None:
+        """An entry's value as it lies in the file, for who compares and does not read."""
+        try:
+            return self._read(key) if len(key) <= LONGEST_KEY else self._get_long(key)
+        except lmdb.Error:
+            raise _damaged(self._stamp.digest) from None
 
     def mentions(self, prefix: bytes, words: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
         """Keys (without ``prefix``, ``a`` or ``v``) and values, as stored, in which any of ``words`` stands.
@@ -355,7 +372,7 @@ class Snapshot:
             raise _closed()
         for key, value in self._store.scan(prefix):
             for word in words:  # without ``any``: millions of records, and nearly always one word
-                if word in value or word in key:
+                if value.find(word) >= 0 or key.find(word) >= 0:  # ``in`` asks first whether it is a number
                     yield key[len(prefix) :].decode(errors="replace"), value
                     break
 
@@ -375,7 +392,7 @@ class Snapshot:
         """Let go of the file. Twice is harmless."""
         if self._store is not None:
             self._store.release()
-            self._store = None
+            self._store, self._read = None, _refuse
 
     def __enter__(self) -> Snapshot:
         return self
@@ -385,19 +402,19 @@ class Snapshot:
     ) -> None:
         self.close()
 
-    def _get(self, name: str | bytes) -> Stored | None:
-        if self._store is None:
-            raise _closed()
+    def _get(self, name: str) -> bytes | None:
         try:
-            key = name.encode() if isinstance(name, str) else name
+            key = name.encode()
+            return self._read(key) if len(key) <= LONGEST_KEY else self._get_long(key)
         except UnicodeEncodeError:
             return None  # no key is so
-        try:
-            if len(key) <= LONGEST_KEY:
-                return self._read(key)
-            value = self._read_long(hashlib.sha256(key).digest())
         except lmdb.Error:
             raise _damaged(self._stamp.digest) from None
+
+    def _get_long(self, key: bytes) -> bytes | None:
+        if self._store is None:
+            raise _closed()
+        value = self._store.read_long(hashlib.sha256(key).digest())
         if value is None:
             return None
         stored, rest = decode_long.decode(value)
@@ -451,6 +468,10 @@ def _damaged_key(key: bytes) -> DefinitionsRefused:
 def _unwritable(path: Path, error: lmdb.Error | OSError) -> AccessDenied:
     reason = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
     return AccessDenied(f"cannot write definitions to {path.parent}: {reason}; check space and permissions")
+
+
+def _refuse(_: bytes, /) -> bytes | None:
+    raise _closed()
 
 
 def _closed() -> DefinitionsError:

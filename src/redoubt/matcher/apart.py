@@ -195,6 +195,8 @@ class _Unscored:
         self.affected = snapshot.affected
         self.undecoded = snapshot.undecoded
         self.decoded = snapshot.decoded
+        self.parted = snapshot.parted
+        self.ranges = snapshot.ranges
         self.advisory = snapshot.advisory
         self.cve = snapshot.cve
         self.end_of_life = snapshot.end_of_life

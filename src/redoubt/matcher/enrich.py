@@ -56,17 +56,17 @@ class Scores:
     def __init__(self, snapshot: Snapshot) -> None:
         self._cves = _Asked(snapshot.cve)
         self._epss = _Asked(snapshot.epss)
-        #: The same of one CVE.
+        #: The same of one CVE. (Brackets look this up, in a subclass, each time.)
         self.cve = self._cves.__getitem__
         self.epss_of = self._epss.__getitem__
         self._rated = _Asked(snapshot.advisory)
 
     def cves(self, identifiers: tuple[str, ...]) -> list[CveRecord]:
         """The records of those CVEs that have one."""
-        asked = self._cves
+        asked = self.cve
         if len(identifiers) == 1:
-            return [] if (record := asked[identifiers[0]]) is None else [record]
-        return [record for name in identifiers if (record := asked[name]) is not None]
+            return [] if (record := asked(identifiers[0])) is None else [record]
+        return [record for name in identifiers if (record := asked(name)) is not None]
 
     def rebuilt(self, namespace: str, cve: str) -> tuple[Severity, str]:
         """How bad a CVE is to those whose packages a distribution (``namespace``) builds anew, and who these are."""
@@ -78,10 +78,10 @@ class Scores:
 
     def epss(self, identifiers: tuple[str, ...]) -> Epss | None:
         """The highest score among some CVEs."""
-        asked = self._epss
+        asked = self.epss_of
         if len(identifiers) == 1:
-            return asked[identifiers[0]]
-        scores = [score for name in identifiers if (score := asked[name]) is not None]
+            return asked(identifiers[0])
+        scores = [score for name in identifiers if (score := asked(name)) is not None]
         return max(scores, key=lambda score: (score.probability, score.percentile)) if scores else None
 
 

@@ -47,6 +47,10 @@ def is_cve(identifier: str) -> bool:
     return _CVE.fullmatch(identifier) is not None
 
 
+#: The same, as something or None, where it is asked once a record and there is nothing to remember.
+like_cve = _CVE.fullmatch
+
+
 def names(advisory: Advisory) -> tuple[str, ...]:
     """The names of the flaws that a record speaks of: its CVEs if it is an erratum, else its own."""
     return advisory.cves or (advisory.id, *advisory.aliases)

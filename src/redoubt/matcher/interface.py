@@ -24,6 +24,12 @@ class Snapshot(Protocol):
     def decoded(self, stored: Sequence[bytes]) -> Sequence[tuple[str, tuple[AffectedRange, ...]]]:
         """``(ref, ranges)`` of each of some that ``undecoded`` gave."""
 
+    def parted(self, stored: Sequence[bytes]) -> Sequence[tuple[str, bytes]]:
+        """The ref of each of some that ``undecoded`` gave, and its ranges as they are kept."""
+
+    def ranges(self, stored: bytes) -> tuple[AffectedRange, ...]:
+        """The ranges that are kept so."""
+
     def advisory(self, ref: str) -> Advisory | None:
         """The advisory ``source/id``."""
 

@@ -19,6 +19,8 @@ _SOURCES = {
     "rpm": re.compile(r"(?:kernel|linux)(?:-.*)?"),
     "apk": re.compile(r"linux(?:-.*)?"),
 }
+#: How the names of all of these begin.
+_BEGINNINGS = ("linux", "kernel")
 #: Sources that are called so and aren't the kernel's.
 _OTHER = re.compile(
     r"linux-(?:base|firmware.*|pam|atm|igd|show-player|sound-base|user-chroot|wlan-ng.*|lts-firmware)"
@@ -54,6 +56,8 @@ def is_not_one(kind: str, name: str, source: str) -> bool:
 
 def rule(package: PackageFindings) -> Suppression | None:
     """Why findings do not count: they are the kernel's, and the package is none. A ``suppress.PackageRule``."""
+    if not (package.source_name or package.name).startswith(_BEGINNINGS):
+        return None  # nearly always
     if not is_not_one(package.type, package.name, package.source_name):
         return None
     source = package.source_name or package.name

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from operator import attrgetter, is_
+from operator import attrgetter
 
 from msgspec import structs
 
@@ -18,7 +18,7 @@ from redoubt.matcher import judge, kernel, lines
 from redoubt.matcher.aliases import Aliases
 from redoubt.matcher.coverage import Place, coverage, place, unidentified, unversioned
 from redoubt.matcher.enrich import Scores, finding, of_one
-from redoubt.matcher.group import Group, Hit, group, is_cve, names
+from redoubt.matcher.group import Group, Hit, group, is_cve, like_cve, names
 from redoubt.matcher.interface import Snapshot
 from redoubt.matcher.judge import Installed, Point, Ranges
 from redoubt.matcher.order import finding_order, package_order
@@ -51,9 +51,6 @@ _ENDED = RangeFlag.FIXED | RangeFlag.INCLUSIVE
 _but_name = attrgetter(
     *["type", "version", "arch", "source_name", "source_version", "module", "vendor", "repositories"]
 )
-
-#: Where it is asked once a record, there is nothing to remember.
-_is_cve = is_cve.__wrapped__
 
 #: A global, since an enumeration's members are slow to look up.
 _UNDER_INVESTIGATION = Status.UNDER_INVESTIGATION
@@ -220,7 +217,7 @@ class Matching:
         """The same where a package's records mostly are those of others of its source."""
         records = self.products.records(package)
         known, judgement = self._last_judged
-        if len(known) != len(records) or not all(map(is_, known, records)):
+        if known != records:
             judgement = self._of_records(records, package)
             self._last_judged = records, judgement
         return judgement
@@ -241,7 +238,7 @@ class Matching:
         found = judge.hits(ranges, package, package.version)
         if found is None:
             identifier = ref.partition("/")[2]
-            outcome = Outcome(denies=True, name=identifier if _is_cve(identifier) else "")
+            outcome = Outcome(denies=True, name=identifier if like_cve(identifier) else "")
         elif not found:
             outcome = Outcome(reach=judge.reach(ranges))
         else:
@@ -254,7 +251,7 @@ class Matching:
         if advisory.withdrawn:
             return Outcome(reach=judge.reach(ranges))
         name = advisory.id
-        if advisory.aliases or advisory.cves or not _is_cve(name):
+        if advisory.aliases or advisory.cves or not like_cve(name):
             return Outcome(Hit(ref, self._aliases.named(advisory), ranges, found))
         hit = Hit(ref, advisory, ranges, found)
         if len(ranges) > 1:

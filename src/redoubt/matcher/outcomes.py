@@ -48,7 +48,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     order: tuple[object, ...] = ()
 
 
-class Record(msgspec.Struct, gc=False):
+class Record(msgspec.Struct, gc=False, eq=False):
     """A record's ranges about some packages that only differ in their names, and the outcome once it was asked for."""
 
     ref: str

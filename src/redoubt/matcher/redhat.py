@@ -39,6 +39,9 @@ _said = attrgetter(
 
 _ranges = attrgetter("ranges")
 
+#: Ranges at most of which is remembered what they come to for one kind of packages.
+_REMEMBERED = 1 << 14
+
 #: ``arch`` of a range that speaks of a source package, and so of all that is built from it.
 _SOURCE = "src"
 _SOURCE_TEXT = _SOURCE.encode()
@@ -67,48 +70,77 @@ class _Nears(dict[str, Near | None]):
     def __init__(self, products: tuple[str, ...]) -> None:
         super().__init__()
         self._products = products
+        self.of = self.__getitem__  # brackets look this up, in a subclass, each time
 
     def __missing__(self, advisory: str) -> Near | None:
         known = self[advisory] = _near(advisory, self._products)
         return known
 
 
+class _Choices(dict[bytes, Ranges]):
+    """Ranges as they are kept → those that decide about a package of one product, architecture, module and minor release.
+
+    Most records say the same few things: ``not_affected`` in one product, say. For those that say nothing of sources.
+    """
+
+    def __init__(self, package: Installed, snapshot: Snapshot) -> None:
+        super().__init__()
+        self._package = package
+        self._snapshot = snapshot
+        self.nears = _Nears(package.products or ())
+        self.line = lines.minor(package.version.text)
+        self.of = self.__getitem__
+
+    def __missing__(self, stored: bytes) -> Ranges:
+        if len(self) > _REMEMBERED:
+            self.clear()
+        ranges = self._snapshot.ranges(stored)
+        if stored.find(_SOURCE_TEXT) >= 0:
+            ranges = _not_of_source(ranges)
+        chosen = self[stored] = self.chosen(ranges, ())
+        return chosen
+
+    def chosen(self, named: Ranges, sourced: Ranges) -> Ranges:
+        """Of a record's ranges that name the package itself and those that name what it was built from those that decide."""
+        ranges = _chosen(named, sourced, self._package, self.nears)
+        return lines.of_minor(self.line, _once(ranges)) if len(ranges) > 1 else ranges
+
+
 class _Alike(dict[_Key, Record]):
     """The records about packages of one source that only differ in their names, each chosen from once."""
 
     def __init__(
-        self, package: Installed, snapshot: Snapshot, nears: _Nears, sourced: dict[str, Ranges]
+        self, package: Installed, snapshot: Snapshot, choices: _Choices, sourced: dict[str, Ranges]
     ) -> None:
         super().__init__()
         self._package = package
         self._snapshot = snapshot
-        self._nears = nears
-        self._line = lines.minor(package.version.text)
+        self._choices = choices
         #: By ref, the record last chosen from: that of another package often says the same of other products.
         self._refs: dict[str, Record] = {}
         #: By ref, what records say of the source package.
         self.sourced = sourced
 
     def records(self, stored: Sequence[bytes]) -> list[Record]:
-        """What is stored of one package."""
+        """What is stored of one package, where no record speaks of its source."""
         unknown = list(filterfalse(self.__contains__, stored))
         if unknown:
-            for key, (ref, ranges) in zip(unknown, self._snapshot.decoded(unknown), strict=True):
-                named = _not_of_source(ranges) if _SOURCE_TEXT in key else ranges
-                self[key] = self._chosen(ref, named, self.sourced.get(ref, ()))
+            choice, refs = self._choices.of, self._refs
+            for key, (ref, said) in zip(unknown, self._snapshot.parted(unknown), strict=True):
+                ranges = choice(said)
+                known = refs.get(ref)
+                if known is None or not (known.ranges is ranges or _same(known.ranges, ranges)):
+                    known = refs[ref] = Record(ref, ranges)
+                self[key] = known
         return list(filter(_ranges, map(self.__getitem__, stored)))
 
     def __missing__(self, key: _Key) -> Record:
-        known = self[key] = self._chosen(*self.said(key))
-        return known
-
-    def _chosen(self, ref: str, named: Ranges, sourced: Ranges) -> Record:
-        ranges = _chosen(named, sourced, self._package, self._nears)
-        if len(ranges) > 1:
-            ranges = lines.of_minor(self._line, _once(ranges))
+        ref, named, sourced = self.said(key)
+        ranges = self._choices.chosen(named, sourced)
         known = self._refs.get(ref)
         if known is None or not _same(known.ranges, ranges):
             known = self._refs[ref] = Record(ref, ranges)
+        self[key] = known
         return known
 
     def said(self, key: _Key) -> tuple[str, Ranges, Ranges]:
@@ -135,8 +167,9 @@ class _Alike(dict[_Key, Record]):
     def explained(self, key: _Key) -> tuple[str, Ranges, Ranges]:
         """A record's ref, all its ranges, and those that speak of the package and its product."""
         ref, named, sourced = self.said(key)
-        chosen = _chosen(named, sourced, self._package, self._nears)
-        return ref, (*named, *_of_any_arch(sourced)), lines.of_minor(self._line, chosen)
+        choices = self._choices
+        chosen = _chosen(named, sourced, self._package, choices.nears)
+        return ref, (*named, *_of_any_arch(sourced)), lines.of_minor(choices.line, chosen)
 
 
 class Products:
@@ -154,7 +187,8 @@ class Products:
         #: What is stored under that source's name, which mostly is a package's as well.
         self._own: Sequence[bytes] = ()
         self._alikes: dict[tuple[object, ...], _Alike] = {}
-        self._nears: dict[tuple[str, ...], _Nears] = {}
+        #: By all of packages that decides which ranges speak of them, but for their names.
+        self._choices: dict[tuple[object, ...], _Choices] = {}
         #: Package type → those that are in no product.
         self.unplaced: dict[str, Unplaced] = {}
 
@@ -205,10 +239,15 @@ class Products:
             self._alikes = {}
         key = package.version.text, package.arch, package.module, package.products
         if (known := self._alikes.get(key)) is None:
-            products = package.products or ()
-            if (nears := self._nears.get(products)) is None:
-                nears = self._nears[products] = _Nears(products)
-            known = self._alikes[key] = _Alike(package, self._snapshot, nears, self._sourced)
+            known = self._alikes[key] = _Alike(
+                package, self._snapshot, self._choices_of(package), self._sourced
+            )
+        return known
+
+    def _choices_of(self, package: Installed) -> _Choices:
+        key = package.products, package.arch, package.module, lines.minor(package.version.text)
+        if (known := self._choices.get(key)) is None:
+            known = self._choices[key] = _Choices(package, self._snapshot)
         return known
 
     def _count(self, package: Package) -> None:
@@ -238,7 +277,8 @@ class Products:
             return {}
         self._own = self._snapshot.undecoded(namespace, source)
         layered = self._snapshot.undecoded(redhat.LAYERED, source) if self._has_layered else ()
-        speaking = [stored for stored in (*self._own, *layered) if _SOURCE_TEXT in stored]
+        # Not ``in``, which asks of bytes first whether they are a number.
+        speaking = [stored for stored in (*self._own, *layered) if stored.find(_SOURCE_TEXT) >= 0]
         found: dict[str, Ranges] = {}
         for ref, ranges in self._snapshot.decoded(speaking) if speaking else ():
             if chosen := _of_source(ranges):
@@ -268,7 +308,7 @@ def _chosen(named: Ranges, sourced: Ranges, package: Installed, nears: _Nears) -
     """
     if len(named) == 1 and not sourced:  # two in three
         item = named[0]
-        if nears[item.repository] is None or (
+        if nears.of(item.repository) is None or (
             (item.arch or item.module) and not judge.applies(item, package)
         ):
             return ()
@@ -276,7 +316,7 @@ def _chosen(named: Ranges, sourced: Ranges, package: Installed, nears: _Nears) -
     own: list[AffectedRange] = []
     main: list[AffectedRange] = []
     for item in named:
-        near = nears[item.repository]
+        near = nears.of(item.repository)
         if near is not None and (not (item.arch or item.module) or judge.applies(item, package)):
             (main if near is _MAIN_STREAM else own).append(item)
     if own or not sourced:
@@ -284,7 +324,7 @@ def _chosen(named: Ranges, sourced: Ranges, package: Installed, nears: _Nears) -
     own_of_source: list[AffectedRange] = []
     main_of_source: list[AffectedRange] = []
     for item in _of_any_arch(sourced):
-        near = nears[item.repository]
+        near = nears.of(item.repository)
         if near is not None and judge.applies(item, package):
             (main_of_source if near is _MAIN_STREAM else own_of_source).append(item)
     return tuple(own_of_source or main or main_of_source)

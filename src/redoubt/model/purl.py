@@ -178,23 +178,36 @@ def of_package(package: Package, distribution: Distribution | None = None) -> st
 
 
 def _operating_system(package: Package, distribution: Distribution | None) -> str:
-    version = package.version
-    scope = distro = epoch = ""
+    scope, release = "", ""
     if distribution:
-        scope, distro = distribution.id, distribution.version_id or distribution.codename
-        distro = f"{scope}-{distro}" if scope and distro else scope or distro
-    if package.type == "rpm" and ":" in version:
-        epoch, _, version = version.partition(":")
-    upstream = package.source_name
-    if upstream and package.source_version:
-        upstream = f"{upstream}@{package.source_version}"
-    epoch = "" if epoch == "0" else epoch
-    return _text(package.type, scope, package.name) + _end(version, package.arch, distro, epoch, upstream)
+        scope, release = distribution.id, distribution.version_id or distribution.codename
+    kind, name = package.type, package.name
+    end = _end(
+        kind, package.version, package.arch, scope, release, package.source_name, package.source_version
+    )
+    if not name:
+        return _text(kind, scope, name) + end
+    return f"{_begin(kind, scope)}{name if _PLAIN(name) else _quote(name)}{end}"
+
+
+@lru_cache(1024)
+def _begin(kind: str, scope: str) -> str:
+    return f"pkg:{kind}{_path(scope)}/"
 
 
 @lru_cache(1 << 10)  # what was built from one source ends alike
-def _end(version: str, arch: str, distro: str, epoch: str, upstream: str) -> str:
-    qualifiers = ("arch", arch), ("distro", distro), ("epoch", epoch), ("upstream", upstream)
+def _end(
+    kind: str, version: str, arch: str, scope: str, release: str, source: str, source_version: str
+) -> str:
+    epoch = ""
+    if kind == "rpm" and ":" in version:
+        epoch, _, version = version.partition(":")
+    qualifiers = (
+        ("arch", arch),
+        ("distro", f"{scope}-{release}" if scope and release else scope or release),
+        ("epoch", "" if epoch == "0" else epoch),
+        ("upstream", f"{source}@{source_version}" if source and source_version else source),
+    )
     return _after_name(version, qualifiers)
 
 

@@ -57,7 +57,7 @@ class _Registry(dict[str, _Scheme]):
         return scheme
 
 
-_registry = _Registry()
+_functions_of = _Registry().__getitem__
 
 
 def key(scheme: str, version: str) -> bytes:
@@ -66,13 +66,13 @@ def key(scheme: str, version: str) -> bytes:
     The key may be inexact (Maven). Raises ``InvalidVersion`` for text outside the grammar and ``KeyError``
     for a scheme that is not in ``SCHEMES``. Time and size grow linearly with the text.
     """
-    return _registry[scheme].key(version)
+    return _functions_of(scheme).key(version)
 
 
 def lenient_key(scheme: str, version: str) -> bytes:
     """As ``key``, but text outside the grammar gives an inexact key instead of ``InvalidVersion``."""
     try:
-        return _registry[scheme].key(version)
+        return _functions_of(scheme).key(version)
     except InvalidVersion:
         return inexact(version)
 
@@ -84,7 +84,7 @@ def is_exact(key: bytes) -> bool:
 
 def compare(scheme: str, a: str, b: str) -> int:
     """-1, 0 or 1 as the scheme orders ``a`` and ``b``, always exact. Raises as ``key`` does."""
-    entry = _registry[scheme]
+    entry = _functions_of(scheme)
     if entry.compare:
         return entry.compare(a, b)
     left, right = entry.key(a), entry.key(b)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, Memo, number
+from redoubt.versions.keys import Memo, number, number_of
 
 _VERSION = re.compile(
     r"([0-9]+)((?:\.[0-9]+)*)([a-z]?)"
@@ -48,7 +48,7 @@ def key(version: str) -> bytes:
     if not match:
         raise InvalidVersion("apk", version)
     first, components, letter, suffixes, commit, revision = match.groups()
-    parts = [NUMBERS[first]]
+    parts = [number_of(first)]
     if components:
         parts.extend(map(_component_of, components[1:].split(".")))
     if letter:
@@ -58,6 +58,6 @@ def key(version: str) -> bytes:
     if commit:
         parts.append(_HASH + commit.encode("ascii") + b"\0")
     if revision:
-        parts.append(_REVISION + NUMBERS[revision])
+        parts.append(_REVISION + number_of(revision))
     parts.append(_END)
     return b"".join(parts)

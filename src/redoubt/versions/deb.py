@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, Memo, number
+from redoubt.versions.keys import Memo, number, number_of
 
-_LARGEST_EPOCH = NUMBERS["2147483647"]
+_LARGEST_EPOCH = number_of("2147483647")
 _PAIRS = re.compile("[^0-9]*[0-9]*").findall
 
 
@@ -64,7 +64,7 @@ def key(version: str) -> bytes:
         digits, _, rest = text.partition(":")
         if not (digits.isdigit() and digits.isascii()):
             raise InvalidVersion("deb", version)
-        epoch = NUMBERS[digits]
+        epoch = number_of(digits)
         if epoch > _LARGEST_EPOCH:
             raise InvalidVersion("deb", version)
     upstream, hyphen, revision = rest.rpartition("-")

@@ -20,7 +20,10 @@ _LONG = 0xFE
 
 
 class Memo(dict[str, bytes]):
-    """``memo[piece]`` is ``encode(piece)``. Forgets everything when full, and never keeps long pieces."""
+    """``memo[piece]`` is ``encode(piece)``. Forgets everything when full, and never keeps long pieces.
+
+    Where it is asked often, as ``memo.__getitem__``: brackets look that up, in a subclass, each time.
+    """
 
     def __init__(self, encode: Callable[[str], bytes]) -> None:
         super().__init__()
@@ -47,9 +50,9 @@ def number(digits: str) -> bytes:
 
 
 #: ``number``, remembered: for digits that are no part of a larger remembered piece.
-NUMBERS = Memo(number)
+number_of = Memo(number).__getitem__
 
-ZERO = NUMBERS["0"]
+ZERO = number_of("0")
 
 
 def inexact(text: str) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS
+from redoubt.versions.keys import number_of
 from redoubt.versions.semver import ordered
 
 _NUMBER = r"(?:0|[1-9][0-9]*+)"
@@ -24,7 +24,7 @@ _VERSION = re.compile(
 #: JavaScript's white space and line terminators.
 _BLANKS = "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 _LONGEST = 256
-_LARGEST = NUMBERS[str(2**53 - 1)]
+_LARGEST = number_of(str(2**53 - 1))
 
 
 def key(version: str) -> bytes:
@@ -35,7 +35,7 @@ def key(version: str) -> bytes:
         raise InvalidVersion("npm", version)
     major, minor, patch, prerelease = match.groups()
     if max(len(major), len(minor), len(patch)) > 15 and (  # 15 digits are always below 2**53
-        max(NUMBERS[major], NUMBERS[minor], NUMBERS[patch]) > _LARGEST
+        max(number_of(major), number_of(minor), number_of(patch)) > _LARGEST
     ):
         raise InvalidVersion("npm", version)
     return ordered(major, minor, patch, prerelease)

@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS
+from redoubt.versions.keys import number_of
 from redoubt.versions.semver import ordered
 
 _VERSION = re.compile(
     r"([0-9]++)(?:\.([0-9]++))?+(?:\.([0-9]++))?+(?:\.([0-9]++))?+"
     r"(?:-([0-9A-Za-z-]++(?:\.[0-9A-Za-z-]++)*+))?+(?:\+[0-9A-Za-z-]++(?:\.[0-9A-Za-z-]++)*+)?+"
 ).fullmatch
-_LARGEST = NUMBERS["2147483647"]
+_LARGEST = number_of("2147483647")
 
 
 def key(version: str) -> bytes:
@@ -27,7 +27,7 @@ def key(version: str) -> bytes:
     if not match:
         raise InvalidVersion("nuget", version)
     major, minor, patch, revision, labels = match.groups()
-    if any(len(text) > 9 and NUMBERS[text] > _LARGEST for text in (major, minor, patch, revision) if text):
+    if any(len(text) > 9 and number_of(text) > _LARGEST for text in (major, minor, patch, revision) if text):
         raise InvalidVersion("nuget", version)
     # The major number leads; the other three are as many as `ordered` takes.
-    return NUMBERS[major] + ordered(minor or "0", patch, revision, labels.upper() if labels else None)
+    return number_of(major) + ordered(minor or "0", patch, revision, labels.upper() if labels else None)

@@ -16,7 +16,7 @@ import re
 from itertools import zip_longest
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, Memo, inexact, number
+from redoubt.versions.keys import Memo, inexact, number, number_of
 
 _SEGMENTS = re.compile("([^0-9A-Za-z]*)([0-9]+|[A-Za-z]+)").findall
 _ENDS_IN_SEPARATOR = re.compile("[^0-9A-Za-z]$").search
@@ -64,14 +64,14 @@ def key(version: str) -> bytes:
     epoch, text, release = _parse(version)
     if release is None or _ENDS_IN_SEPARATOR(text) or _ENDS_IN_SEPARATOR(release):
         return inexact(version)
-    return NUMBERS[epoch] + _part(text) + _part(release)
+    return number_of(epoch) + _part(text) + _part(release)
 
 
 def compare(a: str, b: str) -> int:
     """-1, 0 or 1 as vercmp orders ``a`` and ``b``. Raises ``InvalidVersion``."""
     epoch_a, text_a, release_a = _parse(a)
     epoch_b, text_b, release_b = _parse(b)
-    order = _order(NUMBERS[epoch_a], NUMBERS[epoch_b]) or _compare_parts(text_a, text_b)
+    order = _order(number_of(epoch_a), number_of(epoch_b)) or _compare_parts(text_a, text_b)
     if order or release_a is None or release_b is None:
         return order
     return _compare_parts(release_a, release_b)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, ZERO, Memo, number
+from redoubt.versions.keys import ZERO, Memo, number, number_of
 
 # White space may be Unicode's, letters are ASCII: without the inner flag, `poſt` would be read as `post`.
 _VERSION = re.compile(
@@ -62,13 +62,13 @@ def key(version: str) -> bytes:
     components = release.split(".")
     while len(components) > 1 and not components[-1].strip("0"):
         components.pop()
-    parts = [NUMBERS[epoch] if epoch else ZERO, *map(_component_of, components), _END]
+    parts = [number_of(epoch) if epoch else ZERO, *map(_component_of, components), _END]
     if phase:
-        parts.append(_PHASES[phase.lower()] + NUMBERS[phase_number or "0"])
+        parts.append(_PHASES[phase.lower()] + number_of(phase_number or "0"))
     else:
         parts.append(_DEVELOPMENT_ONLY if dev and not post else _NO_PHASE)
-    parts.append(_POST + NUMBERS[post_1 or post_2 or "0"] if post else _NO_POST)
-    parts.append(_DEV + NUMBERS[dev_number or "0"] if dev else _NO_DEV)
+    parts.append(_POST + number_of(post_1 or post_2 or "0") if post else _NO_POST)
+    parts.append(_DEV + number_of(dev_number or "0") if dev else _NO_DEV)
     if local:
         parts.extend(map(_local_segment_of, _SEPARATORS(local.lower())))
     parts.append(_END)

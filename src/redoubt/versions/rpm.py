@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, Memo, number
+from redoubt.versions.keys import Memo, number, number_of
 
 _TOKENS = re.compile("[0-9]+|[A-Za-z]+|[~^]").findall
 
@@ -46,7 +46,7 @@ def key(version: str) -> bytes:
     if ":" in version:
         digits, _, tail = version.partition(":")
         if not digits or (digits.isdigit() and digits.isascii()):
-            epoch, rest = NUMBERS[digits], tail
+            epoch, rest = number_of(digits), tail
     text, hyphen, release = rest.rpartition("-")
     if not hyphen:
         return epoch + _part(rest) + _NO_RELEASE

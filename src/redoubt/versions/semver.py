@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from redoubt.versions.invalid import InvalidVersion
-from redoubt.versions.keys import NUMBERS, ZERO, Memo, number
+from redoubt.versions.keys import ZERO, Memo, number, number_of
 
 _VERSION = re.compile(
     r"v?([0-9]++)(?:\.([0-9]++))?+(?:\.([0-9]++))?+"
@@ -44,7 +44,7 @@ def ordered(major: str, minor: str | None, patch: str | None, prerelease: str | 
 
     ``None`` for a number is zero; for the pre-release it is a release, above all its pre-releases.
     """
-    core = NUMBERS[major] + (NUMBERS[minor] if minor else ZERO) + (NUMBERS[patch] if patch else ZERO)
+    core = number_of(major) + (number_of(minor) if minor else ZERO) + (number_of(patch) if patch else ZERO)
     if prerelease is None:
         return core + _RELEASE
     return core + identifiers(prerelease)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redoubt.definitions import records, snapshot, stream
+from redoubt.definitions import grouping, records, snapshot, stream
 from redoubt.definitions.snapshot import Origin, Snapshot, SnapshotWriter
 from redoubt.errors import DefinitionsError, DefinitionsMissing, DefinitionsRefused
 from redoubt.model import Severity
@@ -213,6 +213,11 @@ def test_damage_that_is_met_in_what_is_stored_is_said(place):
             definitions.undecoded("pypi", "shop")
         with pytest.raises(DefinitionsError, match="damaged; import"):
             definitions.decoded([b"\x92\xa5osv/1"])
+        for cut in (b"\x92", b"\x92\xd9", b"\x92\xa2\xff\xff"):
+            with pytest.raises(DefinitionsError, match="damaged; import"):
+                definitions.parted([cut])
+        with pytest.raises(DefinitionsError, match="damaged; import"):
+            definitions.ranges(b"")
 
 
 def test_what_is_stored_says_what_was_asked_for(place):
@@ -221,9 +226,25 @@ def test_what_is_stored_says_what_was_asked_for(place):
             stored = definitions.undecoded(*name)
             assert definitions.decoded(stored) == definitions.affected(*name)
             assert definitions.decoded(stored[::-1]) == definitions.affected(*name)[::-1]
+            parted = [(ref, definitions.ranges(ranges)) for ref, ranges in definitions.parted(stored)]
+            assert parted == definitions.affected(*name)
             assert all(
                 ref.encode() in one for one, (ref, _) in zip(stored, definitions.affected(*name), strict=True)
             )
+
+
+@pytest.mark.parametrize("size", [1, 31, 32, 255, 256, 4000])
+def test_refs_of_every_length_are_parted_from_their_ranges(size):
+    pair = msgspec.msgpack.encode(("ö" * (size // 2) + "x" * (size % 2), [1, 2]))
+    assert grouping.parted([pair]) == [("ö" * (size // 2) + "x" * (size % 2), b"\x92\x01\x02")]
+
+
+def test_closed_definitions_answer_nothing(place):
+    definitions = Snapshot.open(place)
+    definitions.close()
+    for ask in (lambda: definitions.affected("pypi", "shop"), lambda: definitions.advisory("x" * 600)):
+        with pytest.raises(DefinitionsError, match="closed"):
+            ask()
 
 
 def test_stamp_that_names_another_digest_is_found_by_verify(place):

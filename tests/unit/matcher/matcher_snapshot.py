@@ -66,6 +66,12 @@ class MemorySnapshot:
     def decoded(self, stored: Iterable[bytes]) -> list[tuple[str, tuple[AffectedRange, ...]]]:
         return [msgspec.msgpack.decode(one, type=tuple[str, tuple[AffectedRange, ...]]) for one in stored]
 
+    def parted(self, stored: Iterable[bytes]) -> list[tuple[str, bytes]]:
+        return [(ref, msgspec.msgpack.encode(ranges)) for ref, ranges in self.decoded(stored)]
+
+    def ranges(self, stored: bytes) -> tuple[AffectedRange, ...]:
+        return msgspec.msgpack.decode(stored, type=tuple[AffectedRange, ...])
+
     def advisory(self, ref: str) -> Advisory | None:
         return self.advisories.get(ref)
 

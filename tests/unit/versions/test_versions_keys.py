@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from redoubt import versions
-from redoubt.versions.keys import _ENTRIES, _LONGEST, NUMBERS, Memo
+from redoubt.versions.keys import _ENTRIES, _LONGEST, Memo, number_of
 
 
 def test_unknown_scheme_is_a_key_error() -> None:
@@ -75,7 +75,11 @@ def test_memo_forgets_when_full_and_keeps_no_long_pieces() -> None:
 
 @pytest.mark.parametrize("length", [1, 2, 3, 18, 19, 20, 252, 253, 254, 255, 256, 257, 5_000, 70_000])
 def test_numbers_order_across_lengths(length: int) -> None:
-    nines, one, shorter = NUMBERS["9" * length], NUMBERS["1" + "0" * length], NUMBERS["9" * (length - 1)]
-    assert shorter < NUMBERS["1" + "0" * (length - 1)] < nines < one
-    assert NUMBERS["0" * 7 + "9" * length] == nines
+    nines, one, shorter = (
+        number_of("9" * length),
+        number_of("1" + "0" * length),
+        number_of("9" * (length - 1)),
+    )
+    assert shorter < number_of("1" + "0" * (length - 1)) < nines < one
+    assert number_of("0" * 7 + "9" * length) == nines
     assert one[0] != 0xFF
