@@ -23,6 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "scripts")]
 
+import collector as collector_bench
 import fleet as fleet_bench
 import index as index_bench
 import make_image
@@ -56,6 +57,7 @@ def main() -> None:
     page += _policies_section()
     page += _versions_section()
     page += _wire_section()
+    page += collector_bench.section(collector_bench.run())
     page += _start_section()
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(page) + "\n", "utf-8")
     print("\n".join(page))

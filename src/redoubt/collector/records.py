@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop
 
 import msgspec
@@ -177,6 +178,7 @@ def _connected(data: memoryview | bytes, head: _Head, *, udp: bool = False) -> C
     )
 
 
+@lru_cache(1 << 14)
 def address(data: bytes, v4: bool) -> str:
     """An address of the kernel's as text; IPv4 that is written within IPv6 as IPv4."""
     if v4:
