@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -164,10 +165,12 @@ def test_an_ordinary_user_runs_all_of_it(folder: Path) -> None:
 
 def test_told_to_stop_while_it_starts_it_stops_and_the_next_start_is_whole(folder: Path) -> None:
     up = Up(folder)
-    for after in (0.3, 1.0, 2.0, 3.0):
+    for after in (0.5, 1.5, 3.0, 5.0):
         up.begin()
         time.sleep(after)
-        assert up.stop() == 0, up.output()
+        code = up.stop()
+        # On a busy machine Python itself may not be there yet, and nothing was begun.
+        assert code == 0 or (code == -signal.SIGTERM and not (up.data / "postgres").exists()), up.output()
         assert "Traceback" not in up.output()
     with up:
         assert up.call("GET", "/v1/ping")[0] == 200
