@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from threading import Event as Flag
 
 from redoubt.collector import processes, snapshot, sources
+from redoubt.collector.afterglow import Afterglow
 from redoubt.collector.events import Event, Loss
 from redoubt.collector.health import Health
 from redoubt.collector.loader import Settings
@@ -34,17 +35,22 @@ class Collector:
     method: Method = "auto"
     #: Whether what runs and is connected already is told, and is looked at now and then.
     scrape: bool = True
+    #: Seconds for which a flow without connections is open still; None: connections are told, and no flows.
+    afterglow: float | None = None
     #: Programs of the probe to run; None for all.
     only: Collection[str] | None = None
     health: Health = field(default_factory=Health)
     #: Called once all that happens is seen.
     ready: Callable[[Health], None] = lambda _: None
+    _tell: Callable[[Event], None] = field(default=lambda _: None, init=False)
     _stop: Flag = field(default_factory=Flag, init=False)
     _lost: list[dict[str, int]] = field(default_factory=list, init=False)
 
     def run(self) -> None:
         """Until ``stop`` is called."""
         observer = Observer(only_containers=self.settings.only_containers)
+        glow = None if self.afterglow is None else Afterglow(self.tell, self.afterglow)
+        self._tell = glow or self.tell
         source = sources.choose(self.method, self.settings, observer, self.health, self.only)
         try:
             if self.scrape:
@@ -59,6 +65,8 @@ class Collector:
                 if last or time.monotonic() - counted >= _COUNTING:
                     self._count(source)
                     observer.tick()
+                    if glow is not None:
+                        glow.expire(observer.now)
                     counted = time.monotonic()
                 if last:
                     return
@@ -76,10 +84,10 @@ class Collector:
     def _hand_on(self, event: Event | None) -> None:
         if event is not None:
             self.health.events += 1
-            self.tell(event)
+            self._tell(event)
 
     def _drain(self, source: Source) -> None:
-        tell, told = self.tell, 0
+        tell, told = self._tell, 0
         for event in source.read():
             told += 1
             tell(event)

@@ -73,6 +73,23 @@ class Connection(Event, frozen=True, kw_only=True, tag="connection"):
     scraped: bool = False
 
 
+class Flow(Event, frozen=True, kw_only=True, tag="flow"):
+    """Who talks to whom, whichever port the caller has: begun, or ended some minutes ago."""
+
+    protocol: Literal["tcp", "udp"]
+    role: Literal["client", "server"]
+    remote: str
+    #: The server's.
+    port: int
+    state: Literal["open", "closed"]
+    network: int = 0
+    scraped: bool = False
+
+    def ended(self, time: int) -> Flow:
+        """The same, at its end."""
+        return msgspec.structs.replace(self, time=time, state="closed", scraped=False)
+
+
 class Endpoint(Event, frozen=True, kw_only=True, tag="endpoint"):
     """A socket that waits for others, or no longer."""
 

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from redoubt.collector.events import Connection, Endpoint
+from redoubt.collector.events import Connection, Endpoint, Flow
 from support.kernel import DEADLINE, Contained, Watching, needs_bpf, watching
 
 pytestmark = needs_bpf
@@ -116,6 +116,28 @@ def test_every_connection_is_told_from_both_sides_with_its_ends(
         ("closed", host, port, server.pid),
     ]
     assert len({each.pid for each in clients}) == 1
+
+
+def test_a_caller_that_connects_again_and_again_is_one_flow() -> None:
+    with Contained() as serving, watching(afterglow=300) as (collector, calling):
+        server = subprocess.Popen(
+            python(SERVER, "127.0.0.1"), preexec_fn=serving.enter, stdout=subprocess.PIPE
+        )
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+            calling.run(*python(CLIENT, "127.0.0.1", str(port), "50"))
+            server.wait(DEADLINE)
+        finally:
+            server.kill()
+            server.wait(DEADLINE)
+        collector.stop()
+        told = collector.of(calling, Flow) + collector.of(serving, Flow)
+    assert [(e.role, e.remote, e.port, e.state) for e in told] == [
+        ("client", "127.0.0.1", port, "open"),
+        ("server", "127.0.0.1", port, "open"),
+    ]
+    assert not [e for e in collector.events if isinstance(e, Connection)]
 
 
 def test_a_connection_that_nobody_answers_is_none() -> None:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 @click.option("--all", "everything", is_flag=True, help="Also tell what happens outside of containers.")
 @click.option("--scrape/--no-scrape", default=True, help="Tell what runs already. [default: yes]")
 @click.option(
+    "--flows",
+    is_flag=True,
+    help="Tell who talks to whom, and its end after five minutes, in place of connections.",
+)
+@click.option(
     "--method",
     type=click.Choice(["auto", "core_bpf", "proc_connector"]),
     default="auto",
@@ -37,7 +42,9 @@ if TYPE_CHECKING:
     help="The ring between kernel and collector has 2^N bytes.",
 )
 @options.quiet
-def collector(printing: bool, everything: bool, scrape: bool, method: Method, ring: int, quiet: bool) -> None:
+def collector(
+    printing: bool, everything: bool, scrape: bool, flows: bool, method: Method, ring: int, quiet: bool
+) -> None:
     """Tell what processes of this node's containers do: programs started, connections, listening sockets.
 
     \b
@@ -48,6 +55,7 @@ def collector(printing: bool, everything: bool, scrape: bool, method: Method, ri
     less.
     """
     require(printing, "nothing to do; give --print")
+    from redoubt.collector.afterglow import AFTERGLOW
     from redoubt.collector.collector import Collector
     from redoubt.collector.loader import Settings
 
@@ -57,6 +65,7 @@ def collector(printing: bool, everything: bool, scrape: bool, method: Method, ri
         Settings(only_containers=not everything, ring=1 << ring),
         method,
         scrape=scrape,
+        afterglow=AFTERGLOW if flows else None,
         ready=lambda health: _ready(console, health),
     )
     for number in (signal.SIGINT, signal.SIGTERM):
