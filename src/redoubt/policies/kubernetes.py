@@ -94,7 +94,7 @@ class NotAWorkload(UnreadableInput):
 def is_workload(given: Mapping[str, Any]) -> bool:
     """Whether an object makes pods."""
     group = _text(given.get("apiVersion")).rpartition("/")[0]
-    return given.get("kind") in KINDS and group in _GROUPS
+    return _text(given.get("kind")) in KINDS and group in _GROUPS
 
 
 def owned(given: Mapping[str, Any]) -> bool:

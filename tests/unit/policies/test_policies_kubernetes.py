@@ -194,7 +194,13 @@ def test_what_belongs_to_another_workload_and_what_makes_no_pods() -> None:
     assert not kubernetes.owned({"metadata": {"ownerReferences": [{"apiVersion": "x/v1", "kind": "Thing"}]}})
     assert not kubernetes.owned({})
     assert kubernetes.is_workload({"apiVersion": "apps.openshift.io/v1", "kind": "DeploymentConfig"})
-    for other in ({"apiVersion": "v1", "kind": "Service"}, {"apiVersion": "argo/v1", "kind": "Job"}, {}):
+    for other in (
+        {"apiVersion": "v1", "kind": "Service"},
+        {"apiVersion": "argo/v1", "kind": "Job"},
+        {},
+        {"apiVersion": 1, "kind": {}},
+        {"kind": []},
+    ):
         assert not kubernetes.is_workload(other)
         with pytest.raises(NotAWorkload):
             kubernetes.deployment(other, named)
