@@ -50,7 +50,7 @@ class Collector:
         """Until ``stop`` is called."""
         observer = Observer(only_containers=self.settings.only_containers)
         glow = None if self.afterglow is None else Afterglow(self.tell, self.afterglow)
-        self._tell = glow or self.tell
+        self._tell = self.tell if glow is None else glow
         source = sources.choose(self.method, self.settings, observer, self.health, self.only)
         try:
             if self.scrape:
