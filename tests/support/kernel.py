@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, AnyStr, TypeVar
 
 import pytest
 
@@ -176,6 +176,22 @@ def watching(settings: Settings | None = None, **options: object) -> Iterator[tu
     """A collector, and a container that it watches."""
     with Contained() as container, Watching(settings, **options) as collector:
         yield collector, container
+
+
+def line(
+    process: subprocess.Popen[AnyStr], stream: IO[AnyStr] | None, holds: Callable[[AnyStr], bool], what: str
+) -> AnyStr:
+    """The first line of a process's stream that ``holds``. A process that does not write it in time is killed."""
+    assert stream is not None
+    timer = threading.Timer(DEADLINE, process.kill)
+    timer.start()
+    try:
+        for each in stream:
+            if holds(each):
+                return each
+    finally:
+        timer.cancel()
+    raise AssertionError(f"waited for {what}")
 
 
 def paths(processes: list[Process]) -> list[str]:

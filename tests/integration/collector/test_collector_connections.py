@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 
 from redoubt.collector.events import Connection, Endpoint, Flow
-from support.kernel import DEADLINE, Contained, Watching, needs_bpf, watching
+from support.kernel import DEADLINE, Contained, Watching, line, needs_bpf, watching
 
 pytestmark = needs_bpf
 
@@ -82,8 +82,7 @@ def test_every_connection_is_told_from_both_sides_with_its_ends(
     with Contained() as serving, watching() as (collector, calling):
         server = subprocess.Popen(python(SERVER, host), preexec_fn=serving.enter, stdout=subprocess.PIPE)
         try:
-            assert server.stdout is not None
-            port = int(server.stdout.readline())
+            port = int(line(server, server.stdout, bool, "a line of its own"))
             done = calling.run(*python(CLIENT, host, str(port), str(MANY)))
             server.wait(DEADLINE)
         finally:
@@ -124,8 +123,7 @@ def test_a_caller_that_connects_again_and_again_is_one_flow() -> None:
             python(SERVER, "127.0.0.1"), preexec_fn=serving.enter, stdout=subprocess.PIPE
         )
         try:
-            assert server.stdout is not None
-            port = int(server.stdout.readline())
+            port = int(line(server, server.stdout, bool, "a line of its own"))
             calling.run(*python(CLIENT, "127.0.0.1", str(port), "50"))
             server.wait(DEADLINE)
         finally:
@@ -197,13 +195,14 @@ def test_what_stood_before_is_told_and_its_end_too(apart: bool) -> None:
         )
         try:
             assert running.stdin is not None
-            assert running.stdout is not None
-            port, client, datagrams = map(int, running.stdout.readline().split())
+            port, client, datagrams = map(
+                int, line(running, running.stdout, bool, "a line of its own").split()
+            )
             with Watching() as collector:
                 before = collector.of(container, Connection), collector.of(container, Endpoint)
                 running.stdin.write(b"\n")
                 running.stdin.flush()
-                late = int(running.stdout.readline())
+                late = int(line(running, running.stdout, bool, "a line of its own"))
                 running.communicate(b"\n", timeout=DEADLINE)
                 collector.stop()
                 connections = collector.of(container, Connection)[len(before[0]) :]
@@ -236,8 +235,7 @@ def test_what_the_kernel_could_not_tell_a_look_at_all_sockets_shows(monkeypatch:
             python(STANDING), preexec_fn=container.enter, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         try:
-            assert running.stdout is not None
-            port, client, _ = map(int, running.stdout.readline().split())
+            port, client, _ = map(int, line(running, running.stdout, bool, "a line of its own").split())
             collector.wait(lambda: len(collector.of(container, Connection)) >= 2, "the open ones")
             running.communicate(b"\n\n", timeout=DEADLINE)
             collector.wait(

@@ -15,7 +15,7 @@ import pytest
 from redoubt.collector.events import Process
 from redoubt.collector.loader import Probe, Settings
 from redoubt.collector.observer import Observer
-from support.kernel import DEADLINE, Contained, needs_bpf, paths, watching
+from support.kernel import DEADLINE, Contained, line, needs_bpf, paths, watching
 
 pytestmark = needs_bpf
 
@@ -205,22 +205,21 @@ def command(*arguments: str) -> list[str]:
 
 def test_the_command_prints_lines_of_json_and_begins_again_after_it_was_killed() -> None:
     with Contained() as container:
+        mine = container.identifier.encode()
         for sign, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 0)):
             running = subprocess.Popen(command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            assert running.stdout is not None
-            assert running.stderr is not None
             try:
-                assert b"watching by core_bpf" in running.stderr.readline()
+                line(running, running.stderr, lambda each: b"watching by core_bpf" in each, "its beginning")
                 container.run("/bin/true", "\x1b[31m\x9b\n")
-                line = next(line for line in running.stdout if container.identifier.encode() in line)
+                written = line(running, running.stdout, lambda each: mine in each, "the event")
                 running.send_signal(sign)
                 running.communicate(timeout=DEADLINE)
             finally:
                 running.kill()
                 running.wait(DEADLINE)
             assert running.returncode == code
-            assert line.decode().rstrip("\n").isprintable()
-            told = json.loads(line)
+            assert written.decode().rstrip("\n").isprintable()
+            told = json.loads(written)
             assert told["event"] == "process"
             assert told["path"] == os.path.realpath("/bin/true")
             assert told["arguments"] == ["/bin/true", "\x1b[31m\x9b\n"]

@@ -14,7 +14,7 @@ import pytest
 from redoubt.collector.connector import Connector
 from redoubt.collector.events import Connection, Process
 from redoubt.collector.libbpf import Unavailable
-from support.kernel import DEADLINE, Contained, Watching, needs_bpf
+from support.kernel import DEADLINE, Contained, Watching, line, needs_bpf
 
 pytestmark = [
     needs_bpf,
@@ -73,16 +73,16 @@ def test_two_capabilities_are_enough_and_a_third_shows_other_users_files(
         before = subprocess.Popen(["/bin/sleep", "600"], preexec_fn=begin)
         running = subprocess.Popen(limited(capabilities), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
-            assert running.stderr is not None
-            assert b"watching by core_bpf" in running.stderr.readline()
+            line(running, running.stderr, lambda each: b"watching by core_bpf" in each, "its beginning")
             container.run("/bin/true", "x", uid=1234, gid=555)
-            assert running.stdout is not None
-            lines = []
-            for line in running.stdout:
-                if container.identifier.encode() in line:
-                    lines.append(json.loads(line))
-                    if lines[-1]["arguments"] == ["/bin/true", "x"]:
-                        break
+            lines: list[dict[str, object]] = []
+
+            def told_all(each: bytes) -> bool:
+                if container.identifier.encode() in each:
+                    lines.append(json.loads(each))
+                return bool(lines) and lines[-1]["arguments"] == ["/bin/true", "x"]
+
+            line(running, running.stdout, told_all, "the program that was started")
             running.send_signal(signal.SIGTERM)
             running.communicate(timeout=DEADLINE)
         finally:
@@ -105,15 +105,15 @@ def test_without_bpf_it_says_so_and_sees_what_it_can() -> None:
             limited("+net_admin,+sys_ptrace"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
-            assert running.stderr is not None
-            assert running.stdout is not None
-            said = []
-            for line in running.stderr:
-                said.append(line)
-                if "watching by" in line:
-                    break
+            said: list[str] = []
+
+            def begun(each: str) -> bool:
+                said.append(each)
+                return "watching by" in each
+
+            line(running, running.stderr, begun, "its beginning")
             container.run("/bin/sleep", "0.5")
-            line = next(line for line in running.stdout if container.identifier in line)
+            written = line(running, running.stdout, lambda each: container.identifier in each, "the event")
             running.send_signal(signal.SIGTERM)
             running.communicate(timeout=DEADLINE)
         finally:
@@ -122,7 +122,7 @@ def test_without_bpf_it_says_so_and_sees_what_it_can() -> None:
     assert "without BPF" in said[0]
     assert "CAP_BPF and CAP_PERFMON are needed" in said[0]
     assert "watching by proc_connector" in said[-1]
-    told = json.loads(line)
+    told = json.loads(written)
     assert (told["arguments"], told["pod"], told["scraped"]) == (["/bin/sleep", "0.5"], container.pod, False)
 
 
@@ -159,8 +159,7 @@ sys.stdin.readline()
             stdout=subprocess.PIPE,
         )
         try:
-            assert running.stdout is not None
-            port = int(running.stdout.readline())
+            port = int(line(running, running.stdout, bool, "its port"))
 
             def states() -> list[str]:
                 return [e.state for e in collector.of(container, Connection) if e.local_port == port]
