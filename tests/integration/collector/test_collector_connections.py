@@ -76,7 +76,7 @@ def python(code: str, *arguments: str) -> list[str]:
 def test_every_connection_is_told_from_both_sides_with_its_ends(
     host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One end in some ten thousand is not told at once by the kernel, where a machine is busy: then the next look at all
+    # One end in some hundred thousand is not told by the kernel where a machine is busy: then the next look at all
     # sockets shows that it is gone.
     monkeypatch.setattr("redoubt.collector.collector.RECONCILING", 1.0)
     with Contained() as serving, watching() as (collector, calling):
