@@ -6,6 +6,7 @@ The probe sees every process of the machine. Tests keep to the containers that t
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import threading
@@ -25,12 +26,17 @@ from redoubt.collector.loader import Settings
 
 E = TypeVar("E", bound=Event)
 DEADLINE = 60
+_CAP_PERFMON, _CAP_BPF = 38, 39
 
 
 def missing() -> str:
     """What the kernel cannot be asked for here; empty where it can."""
     if os.geteuid() != 0:
         return "needs root"
+    # Asked for by name: a probe that does not load for another reason is a fault, and no reason to skip.
+    effective = int(re.findall(r"^CapEff:\s*(\w+)", Path("/proc/self/status").read_text(), re.M)[0], 16)
+    if not effective >> _CAP_PERFMON & effective >> _CAP_BPF & 1:
+        return "needs CAP_BPF and CAP_PERFMON"
     try:
         loader.built()
         libbpf.library()
@@ -57,7 +63,8 @@ def hierarchy() -> Path | None:
     return found if found is not None and os.access(found, os.W_OK) else None
 
 
-needs_bpf = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
+_MISSING = missing()
+needs_bpf = pytest.mark.skipif(bool(_MISSING), reason=_MISSING or "-")
 
 
 class Contained:
