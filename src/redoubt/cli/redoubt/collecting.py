@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings=HELP)
-@click.option("--print", "printing", is_flag=True, help="Print events, a line of JSON each.")
-@click.option("--all", "everything", is_flag=True, help="Also tell what happens outside of containers.")
+@click.option("--print", is_flag=True, help="Print events, a line of JSON each.")
+@click.option("--all", is_flag=True, help="Also tell what happens outside of containers.")
 @click.option("--scrape/--no-scrape", default=True, help="Tell what runs already. [default: yes]")
 @click.option(
     "--flows",
@@ -43,7 +43,13 @@ if TYPE_CHECKING:
 )
 @options.quiet
 def collector(
-    printing: bool, everything: bool, scrape: bool, flows: bool, method: Method, ring: int, quiet: bool
+    print: bool,  # noqa: A002  # this and the next one: called as on the command line
+    all: bool,  # noqa: A002
+    scrape: bool,
+    flows: bool,
+    method: Method,
+    ring: int,
+    quiet: bool,
 ) -> None:
     """Tell what processes of this node's containers do: programs started, connections, listening sockets.
 
@@ -54,7 +60,7 @@ def collector(
     Needs Linux 5.8 or newer with BTF, CAP_BPF and CAP_PERFMON (or root), and libbpf 1. Without these, CAP_NET_ADMIN shows
     less.
     """
-    require(printing, "nothing to do; give --print")
+    require(print, "nothing to do; give --print")
     from redoubt.collector.afterglow import AFTERGLOW
     from redoubt.collector.collector import Collector
     from redoubt.collector.loader import Settings
@@ -62,7 +68,7 @@ def collector(
     console = Console(quiet=quiet)
     running = Collector(
         _line,
-        Settings(only_containers=not everything, ring=1 << ring),
+        Settings(only_containers=not all, ring=1 << ring),
         method,
         scrape=scrape,
         afterglow=AFTERGLOW if flows else None,

@@ -70,7 +70,7 @@ def check_deployment(ctx: click.Context, given: Mapping[str, Any]) -> None:
     console = Console()
     form = DeployForm(**{name: given[name] for name in DeployForm.__dataclass_fields__})
     form.columns()
-    texts = [(str(file), _text(file)) for file in given["files"]]
+    texts = [(str(file), _text(file)) for file in given["file"]]
     answers, bodies = [], []
     with connection.central(ctx, console, timeout=_TIME) as central:
         for file, text in texts:

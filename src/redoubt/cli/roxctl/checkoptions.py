@@ -52,7 +52,12 @@ def _options(command: F, headers: tuple[str, ...], suite: str) -> F:
                 hidden=True,
                 help="Columns as gJSON paths of `results.violatedPolicies`.",
             ),
-            click.option("--merge-output/--no-merge-output", default=True, hidden=True),
+            click.option(
+                "--merge-output/--no-merge-output",
+                default=True,
+                hidden=True,
+                help="For scripts of the original's; nothing is merged.",
+            ),
             click.option("--no-header", is_flag=True, help="No line with the columns' names."),
             click.option("--headers-as-comments", is_flag=True, help="The csv's columns' names after a ';'."),
             click.option("--compact-output", is_flag=True, help="JSON on one line."),

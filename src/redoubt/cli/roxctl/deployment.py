@@ -24,7 +24,6 @@ def deployment() -> None:
 @click.option(
     "-f",
     "--file",
-    "files",
     multiple=True,
     required=True,
     type=click.Path(path_type=Path),
