@@ -222,7 +222,8 @@ def counts(result: Result) -> str:
 
 
 def _cell(value: str | float) -> str:
-    text = _number(value) if isinstance(value, float) else value
+    # No score is not the score 0.
+    text = (_number(value) if value else "") if isinstance(value, float) else value
     return text or _EMPTY
 
 
