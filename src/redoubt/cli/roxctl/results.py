@@ -17,7 +17,7 @@ _SUFFIX = "_VULNERABILITY_SEVERITY"
 #: What notes of a scan mean. None of them may be passed over: without a finding is not the same as looked at.
 _NOTES = {
     "OS_UNAVAILABLE": "which system the image is of could not be told: its packages were not judged",
-    "PARTIAL_SCAN_DATA": "it could be read in part only",
+    "PARTIAL_SCAN_DATA": "some of it could not be read or judged",
     "OS_CVES_UNAVAILABLE": "there are no definitions for the image's system: its packages were not judged",
     "OS_CVES_STALE": "the definitions for the image's system are not renewed any more",
     "LANGUAGE_CVES_UNAVAILABLE": "there are no definitions for some of the languages' packages",
