@@ -6,6 +6,7 @@ by the caller (:meth:`PolicySet.image`), as many workloads have the same image.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -94,6 +95,18 @@ class PolicySet:
                 self.compiled.append(CompiledPolicy(policy, self._trees))
             except (RedoubtError, ValueError) as error:
                 self.refused.append(Refused(policy, str(error)))
+        self._unknown = ImagePart(ScannedImage(), self._trees, Clock(datetime.max.replace(tzinfo=UTC)))
+        self._arrange()
+
+    def only(self, wanted: Callable[[Policy], bool]) -> PolicySet:
+        """Those of the policies that are wanted, not compiled again. What one set makes of an image is good for both."""
+        chosen = copy.copy(self)
+        chosen.compiled = [each for each in self.compiled if wanted(each.policy)]
+        chosen.refused = [each for each in self.refused if wanted(each.policy)]
+        chosen._arrange()
+        return chosen
+
+    def _arrange(self) -> None:
         self._build = [
             (each, each.sections) for each in self.compiled if "BUILD" in each.policy.lifecycle_stages
         ]
@@ -103,7 +116,6 @@ class PolicySet:
         self._happens = {kind: self._of_kind(kind, "DEPLOYMENT_EVENT") for kind in Happening}
         self._happens[Happening.AUDIT] = self._of_kind(Happening.AUDIT, "AUDIT_LOG_EVENT")
         self._on_nodes = self._of_kind(Happening.FILE, "NODE_EVENT")
-        self._unknown = ImagePart(ScannedImage(), self._trees, Clock(datetime.max.replace(tzinfo=UTC)))
 
     def _of_kind(self, kind: Happening, source: str) -> list[tuple[CompiledPolicy, list[CompiledSection]]]:
         """The policies about that kind of event, with those of their sections that are."""
@@ -173,7 +185,7 @@ class PolicySet:
         """What breaks a runtime policy in a request about a workload's pod: exec, attach, port-forward."""
         args = event.pod_exec_args or event.pod_attach_args
         where = "" if args is None else args.container
-        placed = self._placed(deployment, parts, where) if where else self._placed(deployment, parts)
+        placed = self._placed(deployment, parts, where or None)
         world = World(Clock(now), deployment, placed, around, where=where, event=event)
         return self._happened(Happening.KUBERNETES, world)
 
@@ -201,7 +213,7 @@ class PolicySet:
     ) -> Verdict:
         """What breaks a runtime policy in what a workload's process did to a file."""
         where = "" if access.process is None else access.process.container_name
-        placed = self._placed(deployment, parts, where) if where else self._placed(deployment, parts)
+        placed = self._placed(deployment, parts, where or None)
         world = World(
             Clock(now), deployment, placed, around, where=where, started=_behind(access), file=access
         )

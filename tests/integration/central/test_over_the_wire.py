@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -24,6 +25,19 @@ Migrated = Callable[[str], str]
 ADMIN = ("admin", PASSWORD)
 
 
+def of(certificates: Certificates, migrated: Migrated, **more: Any) -> Settings:
+    """Settings of a Central that has a certificate, and its data beside that."""
+    certificates.files(Service.CENTRAL, "certificates")
+    return Settings(
+        data=certificates.folder / "data",
+        certificates=certificates.folder / "certificates",
+        database_url=migrated("redoubt.central.migrations"),
+        host="127.0.0.1",
+        port=0,
+        **more,
+    )
+
+
 def context(certificates: Certificates, service: Service | None = None) -> ssl.SSLContext:
     made = ssl.create_default_context(cafile=certificates.folder / "authority" / "ca.pem")
     if service is not None:
@@ -35,15 +49,7 @@ def context(certificates: Certificates, service: Service | None = None) -> ssl.S
 def test_who_calls_is_told_by_certificate_password_or_token(migrated: Migrated, tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
     strangers = Certificates(tmp_path / "elsewhere")
-    certificates.files(Service.CENTRAL, "certificates")
-    settings = Settings(
-        data=tmp_path / "data",
-        certificates=tmp_path / "certificates",
-        database_url=migrated("redoubt.central.migrations"),
-        host="127.0.0.1",
-        port=0,
-        admin_password=PASSWORD,
-    )
+    settings = of(certificates, migrated, admin_password=PASSWORD)
 
     async def work() -> None:
         async with serve(settings) as running:
@@ -101,14 +107,7 @@ def test_a_start_that_fails_uses_up_no_password_and_leaves_nothing_running(
     migrated: Migrated, tmp_path: Path
 ) -> None:
     certificates = Certificates(tmp_path)
-    certificates.files(Service.CENTRAL, "certificates")
-    settings = Settings(
-        data=tmp_path / "data",
-        certificates=tmp_path / "certificates",
-        database_url=migrated("redoubt.central.migrations"),
-        host="127.0.0.1",
-        port=0,
-    )
+    settings = of(certificates, migrated)
 
     async def work() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -127,15 +126,7 @@ def test_a_start_that_is_cancelled_leaves_nothing_running_and_is_quick(
     migrated: Migrated, tmp_path: Path
 ) -> None:
     certificates = Certificates(tmp_path)
-    certificates.files(Service.CENTRAL, "certificates")
-    settings = Settings(
-        data=tmp_path / "data",
-        certificates=tmp_path / "certificates",
-        database_url=migrated("redoubt.central.migrations"),
-        host="127.0.0.1",
-        port=0,
-        admin_password=PASSWORD,
-    )
+    settings = of(certificates, migrated, admin_password=PASSWORD)
 
     async def start() -> None:
         async with serve(settings):

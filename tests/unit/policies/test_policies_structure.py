@@ -274,6 +274,33 @@ def test_policies_that_are_disabled_or_broken_are_not_asked() -> None:
     assert all(each.reason for each in made.refused)
 
 
+def test_some_of_the_policies_answer_as_if_they_were_the_only_ones() -> None:
+    from redoubt.policies import PolicySet
+
+    policies = [
+        policy([group("Host IPC", "true")], name="Host"),
+        policy([group("CVE", "a")], name="Flaw"),
+        policy([group("Namespace", "(")], name="Bad"),
+        policy([group("Namespace", "[")], name="Worse"),
+    ]
+    made = PolicySet(policies)
+    given = image(ScannedComponent(name="x", vulns=(flaw("a"),)))
+    part = made.image(given, NOW)
+    for names in (set(), {"Host"}, {"Flaw", "Bad"}, {"Host", "Flaw", "Bad", "Worse"}):
+        some = made.only(lambda each, names=names: each.name in names)
+        alone = PolicySet(each for each in policies if each.name in names)
+        assert [each.policy for each in some.compiled] == [each.policy for each in alone.compiled]
+        assert some.refused == alone.refused
+        what = deployment(container())
+        told = [each.policy.name for each in some.deploy(what, [part], NOW).broken]
+        assert told == [
+            each.policy.name for each in alone.deploy(what, [alone.image(given, NOW)], NOW).broken
+        ]
+        assert told == (["Flaw"] if "Flaw" in names else [])
+        assert some.deploy(what, [None], NOW).unanswered == alone.deploy(what, [None], NOW).unanswered
+    assert len(made.compiled) == len(made.refused) == 2
+
+
 def test_what_is_made_of_an_image_is_kept_until_time_changes_it() -> None:
     from datetime import timedelta
 

@@ -18,6 +18,7 @@ from redoubt.central.images.asking import ScanRequest
 from redoubt.central.policies import deploying, detection, manifests
 from redoubt.central.policies.deploying import DeployDetected
 from redoubt.central.policies.detection import Detected
+from redoubt.central.policies.keeping import Policies
 from redoubt.central.refusals import FailedPrecondition, InvalidArgument, Unavailable
 from redoubt.model.workload import Deployment
 from redoubt.policies import PolicySet
@@ -85,8 +86,7 @@ class DetectionController(Controller):
     )
     async def build(self, services: Given, data: JSONBody[BuildRequest]) -> Detected:
         """It is scanned, if it was not, and asked about by policies of the BUILD stage. ``unanswered`` are those that could not be asked."""
-        if services.policies is None:
-            raise Unavailable("this Central has no policies")
+        policies = _policies(services)
         name = data.image_name
         if not name and data.image is not None and data.image.name is not None:
             name = data.image.name.full_name
@@ -94,13 +94,10 @@ class DetectionController(Controller):
             raise InvalidArgument("imageName is missing")
         if data.send_notifications:
             raise FailedPrecondition("this Central has no notifiers; leave sendNotifications out")
-        if data.no_external_metadata:
-            raise FailedPrecondition(
-                "a name leads to an image in its registry only; leave noExternalMetadata out"
-            )
+        _external(data.no_external_metadata)
         asked = ScanRequest(image_name=name, force=data.force, cluster=data.cluster, platform=data.platform)
         kept = await asking.scan(services, asked)
-        return await detection.detect(await services.policies.compiled(), kept, data.policy_categories)
+        return await detection.detect(await policies.compiled(), kept, data.policy_categories)
 
     @post(
         "/deploy/yaml",
@@ -155,12 +152,16 @@ def _external(refused: bool) -> None:
         )
 
 
-async def _asked(services: Given, enforced: bool) -> PolicySet:
+def _policies(services: Given) -> Policies:
     if services.policies is None or services.images is None:
         raise Unavailable(
             "this Central has no policies, or no Scanner; its settings name an indexer and a matcher"
         )
-    policies = await services.policies.compiled()
+    return services.policies
+
+
+async def _asked(services: Given, enforced: bool) -> PolicySet:
+    policies = await _policies(services).compiled()
     return deploying.enforced(policies) if enforced else policies
 
 

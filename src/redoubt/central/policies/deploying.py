@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
-import msgspec
-
 from redoubt.central.images import asking
 from redoubt.central.images.asking import ScanRequest
 from redoubt.central.policies.detection import (
-    AlertViolation,
+    Alert,
+    Message,
     OpenQuestion,
     chosen,
     open_questions,
@@ -32,18 +31,14 @@ from redoubt.policies import ImagePart, Policy, PolicySet
 _ENFORCEMENTS = ("SCALE_TO_ZERO_ENFORCEMENT", "UNSATISFIABLE_NODE_CONSTRAINT_ENFORCEMENT")
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A message of the original."""
-
-
-class AlertContainer(_Message, frozen=True, kw_only=True):
+class AlertContainer(Message, frozen=True, kw_only=True):
     """``Alert.Deployment.Container``."""
 
     image: ContainerImage | None
     name: str
 
 
-class AlertDeployment(_Message, frozen=True, kw_only=True):
+class AlertDeployment(Message, frozen=True, kw_only=True):
     """``Alert.Deployment``."""
 
     id: str
@@ -59,44 +54,30 @@ class AlertDeployment(_Message, frozen=True, kw_only=True):
     inactive: bool = False
 
 
-class AlertEnforcement(_Message, frozen=True, kw_only=True):
+class AlertEnforcement(Message, frozen=True, kw_only=True):
     """``Alert.Enforcement``: what would be done."""
 
     action: str
     message: str
 
 
-class DeployAlert(_Message, frozen=True, kw_only=True):
+class DeployAlert(Alert, frozen=True, kw_only=True):
     """``storage.Alert`` of a workload."""
 
-    id: str
-    policy: Policy
-    lifecycle_stage: str = "DEPLOY"
-    cluster_id: str = ""
-    cluster_name: str = ""
-    namespace: str = ""
-    namespace_id: str = ""
     deployment: AlertDeployment
-    violations: tuple[AlertViolation, ...]
-    process_violation: None = None
-    enforcement: AlertEnforcement | None = None
-    time: datetime
-    first_occurred: datetime | None = None
-    resolved_at: datetime | None = None
-    state: str = "ACTIVE"
-    platform_component: bool = False
+    lifecycle_stage: str = "DEPLOY"
     entity_type: str = "DEPLOYMENT"
-    enforcement_count: int = 0
+    enforcement: AlertEnforcement | None = None
 
 
-class ImageProblem(_Message, frozen=True, kw_only=True):
+class ImageProblem(Message, frozen=True, kw_only=True):
     """An image that could not be scanned, and why."""
 
     image: str
     reason: str
 
 
-class Run(_Message, frozen=True, kw_only=True):
+class Run(Message, frozen=True, kw_only=True):
     """``DeployDetectionResponse.Run``; ``unanswered`` is ours."""
 
     name: str
@@ -105,7 +86,7 @@ class Run(_Message, frozen=True, kw_only=True):
     unanswered: tuple[OpenQuestion, ...] = ()
 
 
-class DeployDetected(_Message, frozen=True, kw_only=True):
+class DeployDetected(Message, frozen=True, kw_only=True):
     """``DeployDetectionResponse``; ``imageProblems`` is ours."""
 
     runs: tuple[Run, ...]
@@ -141,9 +122,7 @@ async def detect(
 
 def enforced(policies: PolicySet) -> PolicySet:
     """Only the policies that would do something to a workload."""
-    wanted = set(_ENFORCEMENTS)
-    asked = [each.policy for each in policies.compiled]
-    return PolicySet(policy for policy in asked if wanted.intersection(policy.enforcement_actions))
+    return policies.only(lambda policy: not set(_ENFORCEMENTS).isdisjoint(policy.enforcement_actions))
 
 
 async def _scanned(services: Services, name: str, *, force: bool) -> tuple[str, ScannedImage, str]:

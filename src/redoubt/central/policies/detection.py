@@ -20,24 +20,24 @@ from redoubt.model.scannedimage import ScannedImage
 from redoubt.policies import Policy, PolicySet, Verdict, Violation
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A message of the original."""
 
 
-class Attribute(_Message, frozen=True, kw_only=True):
+class Attribute(Message, frozen=True, kw_only=True):
     """A criterion, and what the object said."""
 
     key: str
     value: str
 
 
-class Attributes(_Message, frozen=True, kw_only=True):
+class Attributes(Message, frozen=True, kw_only=True):
     """What broke the policy."""
 
     attrs: tuple[Attribute, ...]
 
 
-class AlertViolation(_Message, frozen=True, kw_only=True):
+class AlertViolation(Message, frozen=True, kw_only=True):
     """``Alert.Violation``."""
 
     message: str
@@ -46,7 +46,7 @@ class AlertViolation(_Message, frozen=True, kw_only=True):
     time: str | None = None
 
 
-class AlertImageName(_Message, frozen=True, kw_only=True):
+class AlertImageName(Message, frozen=True, kw_only=True):
     """``storage.ImageName``."""
 
     registry: str = ""
@@ -55,7 +55,7 @@ class AlertImageName(_Message, frozen=True, kw_only=True):
     full_name: str = ""
 
 
-class AlertImage(_Message, frozen=True, kw_only=True):
+class AlertImage(Message, frozen=True, kw_only=True):
     """``storage.ContainerImage``."""
 
     id: str
@@ -64,30 +64,37 @@ class AlertImage(_Message, frozen=True, kw_only=True):
     is_cluster_local: bool = False
 
 
-class Alert(_Message, frozen=True, kw_only=True):
-    """``storage.Alert`` of an image."""
+class Alert(Message, frozen=True, kw_only=True):
+    """``storage.Alert``, as far as what it is about makes no difference."""
 
     id: str
     policy: Policy
-    lifecycle_stage: str = "BUILD"
+    lifecycle_stage: str
     cluster_id: str = ""
     cluster_name: str = ""
     namespace: str = ""
     namespace_id: str = ""
-    image: AlertImage
     violations: tuple[AlertViolation, ...]
     process_violation: None = None
-    enforcement: None = None
     time: datetime
     first_occurred: datetime | None = None
     resolved_at: datetime | None = None
     state: str = "ACTIVE"
     platform_component: bool = False
-    entity_type: str = "CONTAINER_IMAGE"
+    entity_type: str
     enforcement_count: int = 0
 
 
-class OpenQuestion(_Message, frozen=True, kw_only=True):
+class BuildAlert(Alert, frozen=True, kw_only=True):
+    """``storage.Alert`` of an image."""
+
+    image: AlertImage
+    lifecycle_stage: str = "BUILD"
+    entity_type: str = "CONTAINER_IMAGE"
+    enforcement: None = None
+
+
+class OpenQuestion(Message, frozen=True, kw_only=True):
     """A policy that could not be asked of the image, for want of data about ``criteria`` or for ``reason``."""
 
     policy_id: str
@@ -96,10 +103,10 @@ class OpenQuestion(_Message, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Detected(_Message, frozen=True, kw_only=True):
+class Detected(Message, frozen=True, kw_only=True):
     """``BuildDetectionResponse``; ``unanswered`` is ours."""
 
-    alerts: tuple[Alert, ...]
+    alerts: tuple[BuildAlert, ...]
     unanswered: tuple[OpenQuestion, ...] = ()
 
 
@@ -118,7 +125,7 @@ def chosen(policies: PolicySet, categories: Sequence[str]) -> PolicySet:
     unused = [name for name in categories if not any(name in policy.categories for policy in asked)]
     if unused:
         raise InvalidArgument(f"no policy has the categories {', '.join(name[:80] for name in unused[:20])}")
-    return PolicySet(policy for policy in asked if not set(categories).isdisjoint(policy.categories))
+    return policies.only(lambda policy: not set(categories).isdisjoint(policy.categories))
 
 
 async def detect(policies: PolicySet, kept: Kept, categories: Sequence[str] = ()) -> Detected:
@@ -150,7 +157,7 @@ def _detected(policies: PolicySet, found: Verdict, image: ScannedImage, now: dat
     )
     return Detected(
         alerts=tuple(
-            Alert(
+            BuildAlert(
                 id=str(uuid4()),
                 policy=broken.policy,
                 image=told,

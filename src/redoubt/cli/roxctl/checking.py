@@ -38,7 +38,7 @@ def check_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
     reference = scanning.in_full(name)
     body = scanning.request(given) | {
         "sendNotifications": given["send_notifications"],
-        "policyCategories": [each.strip() for each in options.split(given["categories"]) if each.strip()],
+        "policyCategories": _categories(given),
     }
     with connection.central(ctx, console, timeout=_TIME) as central:
 
@@ -57,7 +57,7 @@ def check_image(ctx: click.Context, given: Mapping[str, Any]) -> None:
         console.warn("--json is deprecated; -o json is the form that stays, with another structure")
         click.echo(checkforms.legacy_json(received), nl=False)
     else:
-        _write(outcome, answer, given["output"], form, f"image: {name}", console)
+        _write(outcome, answer, given["output"], form, ("image", name), console)
     for line in checks.open_questions(answer):
         console.warn(line)
     if outcome.breaking and (not given["json"] or given["json_fail_on_policy_violations"]):
@@ -79,9 +79,7 @@ def check_deployment(ctx: click.Context, given: Mapping[str, Any]) -> None:
                 "force": given["force"],
                 "cluster": given["cluster"],
                 "namespace": given["namespace"],
-                "policyCategories": [
-                    each.strip() for each in options.split(given["categories"]) if each.strip()
-                ],
+                "policyCategories": _categories(given),
             }
 
             def once(body: dict[str, Any] = body) -> tuple[bytes, str]:
@@ -99,14 +97,8 @@ def check_deployment(ctx: click.Context, given: Mapping[str, Any]) -> None:
         for received in bodies:
             click.echo(checkforms.legacy_json(received), nl=False)
     else:
-        _write(
-            outcome,
-            together,
-            given["output"],
-            form,
-            f"files: {', '.join(file for file, _ in texts)}",
-            console,
-        )
+        files = ", ".join(file for file, _ in texts)
+        _write(outcome, together, given["output"], form, ("files", files), console)
     _told(answers, together, console, verbose=given["verbose"])
     if outcome.breaking:
         sys.stdout.flush()
@@ -126,6 +118,10 @@ def _told(answers: list[DeployAnswer], together: DeployAnswer, console: Console,
             console.notice(f"not a workload: {ref}")
 
 
+def _categories(given: Mapping[str, Any]) -> list[str]:
+    return [each.strip() for each in options.split(given["categories"]) if each.strip()]
+
+
 def _text(file: Path) -> str:
     """Raises ``UnreadableInput`` and ``AccessDenied``."""
     try:
@@ -135,16 +131,20 @@ def _text(file: Path) -> str:
 
 
 def _write(
-    outcome: Outcome, answer: Answer | DeployAnswer, name: str, form: Form, subject: str, console: Console
+    outcome: Outcome,
+    answer: Answer | DeployAnswer,
+    name: str,
+    form: Form,
+    about: tuple[str, str],
+    console: Console,
 ) -> None:
+    kind, subject = about
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     if name == "table":
         counts = ", ".join(f"{word}: {number}" for word, number in outcome.summary.items())
-        click.echo(f"Policy check results for {scanning.safe(subject)}\n({counts})\n")
+        click.echo(f"Policy check results for {kind}: {scanning.safe(subject)}\n({counts})\n")
     if name != "table" or outcome.violated:
-        click.echo(
-            checkforms.written(outcome, answer, name, form, subject.partition(": ")[2], columns), nl=False
-        )
+        click.echo(checkforms.written(outcome, answer, name, form, subject, columns), nl=False)
     if name not in _FOR_PEOPLE or not outcome.violated:
         return
     number = len(outcome.violated)

@@ -9,6 +9,28 @@ import click
 
 F = TypeVar("F", bound=Callable[..., object])
 
+output = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "csv", "json", "junit", "sarif"]),
+    default="table",
+    show_default=True,
+    help="Form of the report.",
+)
+categories = click.option(
+    "-c",
+    "--categories",
+    multiple=True,
+    metavar="A,B",
+    help="Only policies of these categories. Default: all.",
+)
+legacy_json = click.option(
+    "--json", "json", is_flag=True, help="Deprecated: say -o json, whose structure is another."
+)
+print_all = click.option(
+    "--print-all-violations", is_flag=True, hidden=True, help="Deprecated: all are printed."
+)
+
 #: Columns; those of ``checkforms.HEADERS``, written again so that ``--help`` loads nothing; a test holds them together.
 HEADERS = ("POLICY", "SEVERITY", "BREAKS BUILD", "DESCRIPTION", "VIOLATION", "REMEDIATION")
 DEPLOY_HEADERS = (

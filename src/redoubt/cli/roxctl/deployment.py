@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from redoubt.cli.roxctl import options
-from redoubt.cli.roxctl.checkoptions import deploy_check_options
+from redoubt.cli.roxctl import checkoptions, options
 
 _COMMANDS = {
     "check": ("redoubt.cli.roxctl.deployment:check", "Check manifests against policies of the deploy stage."),
@@ -29,21 +28,8 @@ def deployment() -> None:
     type=click.Path(path_type=Path),
     help="A file of YAML; - for standard input. Can be repeated.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "csv", "json", "junit", "sarif"]),
-    default="table",
-    show_default=True,
-    help="Form of the report.",
-)
-@click.option(
-    "-c",
-    "--categories",
-    multiple=True,
-    metavar="A,B",
-    help="Only policies of these categories. Default: all.",
-)
+@checkoptions.output
+@checkoptions.categories
 @click.option("--force", is_flag=True, help="Let Central look at the images again, whatever it has stored.")
 @click.option(
     "--cluster", default="", help="Let the Sensor of this cluster (name or ID) say more of the workloads."
@@ -52,25 +38,11 @@ def deployment() -> None:
     "-n", "--namespace", default="default", show_default=True, help="Of workloads whose manifest names none."
 )
 @click.option("-v", "--verbose", is_flag=True, help="Name the objects that are no workloads.")
-@click.option(
-    "-r",
-    "--retries",
-    type=click.IntRange(0, 100),
-    default=3,
-    show_default=True,
-    help="Tries after the first.",
-)
-@click.option(
-    "-d",
-    "--retry-delay",
-    type=click.IntRange(0, 3600),
-    default=3,
-    show_default=True,
-    help="Seconds between tries.",
-)
-@deploy_check_options
-@click.option("--json", "json", is_flag=True, help="Deprecated: say -o json, whose structure is another.")
-@click.option("--print-all-violations", is_flag=True, hidden=True, help="Deprecated: all are printed.")
+@options.retries
+@options.retry_delay
+@checkoptions.deploy_check_options
+@checkoptions.legacy_json
+@checkoptions.print_all
 @click.pass_context
 def check(ctx: click.Context, /, **given: Any) -> None:
     """Check manifests against the policies of the deploy stage.

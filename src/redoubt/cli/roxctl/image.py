@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from redoubt.cli.roxctl import options
-from redoubt.cli.roxctl.checkoptions import check_options
+from redoubt.cli.roxctl import checkoptions, options
 from redoubt.cli.roxctl.printing import printer_options
 
 _COMMANDS = {
@@ -55,22 +54,8 @@ def _image_options(command: Any) -> Any:
             click.option(
                 "--namespace", default="", help="With --cluster: the namespace whose pull secrets are used."
             ),
-            click.option(
-                "-r",
-                "--retries",
-                type=click.IntRange(0, 100),
-                default=3,
-                show_default=True,
-                help="Tries after the first.",
-            ),
-            click.option(
-                "-d",
-                "--retry-delay",
-                type=click.IntRange(0, 3600),
-                default=3,
-                show_default=True,
-                help="Seconds between tries.",
-            ),
+            options.retries,
+            options.retry_delay,
         )
     ):
         command = option(command)
@@ -123,31 +108,18 @@ def scan(ctx: click.Context, /, **given: Any) -> None:
 
 @options.command(timeout="10m")
 @_image_options
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "csv", "json", "junit", "sarif"]),
-    default="table",
-    show_default=True,
-    help="Form of the report.",
-)
-@click.option(
-    "-c",
-    "--categories",
-    multiple=True,
-    metavar="A,B",
-    help="Only policies of these categories. Default: all.",
-)
+@checkoptions.output
+@checkoptions.categories
 @click.option("--send-notifications", is_flag=True, help="Let Central notify of violations.")
-@check_options
-@click.option("--json", "json", is_flag=True, help="Deprecated: say -o json, whose structure is another.")
+@checkoptions.check_options
+@checkoptions.legacy_json
 @click.option(
     "--json-fail-on-policy-violations",
     type=bool,
     default=True,
     help="Deprecated, with --json: whether violations count for the exit code.",
 )
-@click.option("--print-all-violations", is_flag=True, hidden=True, help="Deprecated: all are printed.")
+@checkoptions.print_all
 @click.pass_context
 def check(ctx: click.Context, /, **given: Any) -> None:
     """Check an image against the policies of the build stage.
