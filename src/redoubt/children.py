@@ -115,12 +115,12 @@ def _main(function: str, parent: str, nice: str) -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     module, _, name = function.partition(":")
-    call: Callable[[Any], object] = getattr(importlib.import_module(module), name)
+    call: Callable[..., object] = getattr(importlib.import_module(module), name)
     argument = sys.stdin.buffer.read()
     try:
         hints = next(iter(_hints(call).values()), None)
         given = msgspec.json.decode(argument, type=hints) if hints else None
-        told: _Done | _Failed = _Done(msgspec.Raw(msgspec.json.encode(call(given) if hints else call())))  # type: ignore[call-arg]
+        told: _Done | _Failed = _Done(msgspec.Raw(msgspec.json.encode(call(given) if hints else call())))
     except RedoubtError as error:
         told = _Failed(type(error).__name__, str(error))
     except MemoryError:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
@@ -408,7 +408,7 @@ def _sign(
     expires = (_instant(facts.created) + LIFETIME).replace(microsecond=0)
     target = TargetFile.from_data(name, stream, ["sha256"])
     target.unrecognized_fields["custom"] = msgspec.to_builtins(facts)
-    made: list[tuple[str, str, Metadata]] = [  # type: ignore[type-arg]
+    made: list[tuple[str, str, Metadata[Any]]] = [
         (
             "timestamp",
             "timestamp.json",

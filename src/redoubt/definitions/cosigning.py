@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redoubt.definitions import bundle, durable
 from redoubt.definitions.carrier import Carrier, open_carrier, read_member
@@ -73,7 +73,7 @@ def _roots(carrier: Carrier, key: SigningKey) -> tuple[list[tuple[str, bytes]], 
     return roots, Metadata[Root].from_bytes(key.root).signed
 
 
-def _metadata(carrier: Carrier, version: int) -> dict[str, Metadata]:  # type: ignore[type-arg]
+def _metadata(carrier: Carrier, version: int) -> dict[str, Metadata[Any]]:
     from tuf.api import exceptions
     from tuf.api.metadata import Metadata
 
@@ -94,7 +94,7 @@ def _metadata(carrier: Carrier, version: int) -> dict[str, Metadata]:  # type: i
 
 def _checked(
     carrier: Carrier,
-    targets: Metadata,  # type: ignore[type-arg]
+    targets: Metadata[Any],
     manifest: bundle.Manifest,
     described: bytes,
     work: Path,
@@ -116,7 +116,7 @@ def _checked(
     return stream
 
 
-def _sign(signed: dict[str, Metadata], root: Root, key: SigningKey) -> int:  # type: ignore[type-arg]
+def _sign(signed: dict[str, Metadata[Any]], root: Root, key: SigningKey) -> int:
     """Add the key's signatures; how many are lacking after that."""
     lacking = 0
     already = True

@@ -61,8 +61,7 @@ class Declaration(dict[str, object]):
     def conditions(self) -> tuple[Condition, ...]:
         return conditions_of(self)
 
-    # dict's own operator is meant for other dicts and merges keys.
-    def __or__(self, other: object) -> Declaration:  # type: ignore[override]
+    def __or__(self, other: object) -> Declaration:  # type: ignore[override]  # dict's own merges keys
         if not isinstance(other, Declaration):
             return NotImplemented
         return Declaration(self.conditions + other.conditions)

@@ -7,6 +7,7 @@ Counts and lists are kept by ``FleetTotals``; no page adds anything up over the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from types import GenericAlias
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -293,7 +294,8 @@ def _token(after: str, first: tuple[object, ...]) -> tuple[object, ...]:
     if not after:
         return first
     try:
-        found = msgspec.json.decode(bytes.fromhex(after), type=tuple[tuple(type(item) for item in first)])  # type: ignore[misc]
+        form = GenericAlias(tuple, tuple(type(item) for item in first))
+        found = msgspec.json.decode(bytes.fromhex(after), type=form)
     except (ValueError, msgspec.MsgspecError):
         raise UsageError("the page's token is none of ours; begin with the first page") from None
     return tuple(found)

@@ -216,6 +216,24 @@ _RETRY: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 )
 
 
+retries = click.option(
+    "-r",
+    "--retries",
+    type=click.IntRange(0, 100),
+    default=3,
+    show_default=True,
+    help="Tries after the first.",
+)
+retry_delay = click.option(
+    "-d",
+    "--retry-delay",
+    type=click.IntRange(0, 3600),
+    default=3,
+    show_default=True,
+    help="Seconds between tries.",
+)
+
+
 def _built(
     table: Sequence[tuple[tuple[str, ...], dict[str, Any]]], *, default: str = "", listed: bool = True
 ) -> list[click.Parameter]:
@@ -250,11 +268,11 @@ class _Takes:
             for param in self.get_params(ctx)
             if isinstance(param, Shared) or not isinstance(self, click.Group)
         ]
-        return super().parse_args(ctx, _as_click(ctx, params, args))  # type: ignore[misc, no-any-return]
+        return super().parse_args(ctx, _as_click(ctx, params, args))  # type: ignore[misc, no-any-return]  # likewise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The command's options; of the shared ones a line, which leads to the root's help."""
-        super().format_options(ctx, formatter)  # type: ignore[misc]
+        super().format_options(ctx, formatter)  # type: ignore[misc]  # likewise
         if ctx.parent is not None:
             with formatter.section("Global options"):
                 formatter.write_text(

@@ -19,8 +19,8 @@ try:
     from isal import isal_zlib as _isal
     from isal.igzip import GzipFile
 except ImportError:  # isal has no wheels for some machines
-    import zlib as _isal  # type: ignore[no-redef]
-    from gzip import GzipFile  # type: ignore[assignment]
+    import zlib as _isal  # type: ignore[no-redef]  # the same calls, slower
+    from gzip import GzipFile  # type: ignore[assignment]  # likewise
 
 CHUNK = 1 << 18
 _WINDOW = 128 << 20  # of zstd: what ``zstd --long`` goes to
@@ -57,7 +57,7 @@ def _unpacked(file: IO[bytes]) -> Iterator[bytes]:
         return _streams(file, bz2.BZ2Decompressor, "bzip2", b"")
     stream: IO[bytes] = file
     if head[:2] == b"\x1f\x8b":
-        stream = cast("IO[bytes]", GzipFile(fileobj=file, mode="rb"))  # type: ignore[no-untyped-call]
+        stream = cast("IO[bytes]", GzipFile(fileobj=file, mode="rb"))  # type: ignore[no-untyped-call]  # isal's
     elif head[:4] == b"\x28\xb5\x2f\xfd":
         unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
         stream = unpacker.stream_reader(file, read_size=CHUNK, read_across_frames=True)

@@ -175,7 +175,7 @@ def _gunzip(file: IO[bytes]) -> Callable[[int], bytes]:
         import gzip
 
         return gzip.GzipFile(fileobj=file).read
-    stream = IGzipFile(fileobj=file)  # type: ignore[no-untyped-call]
+    stream = IGzipFile(fileobj=file)  # type: ignore[no-untyped-call]  # isal's
     return cast("Callable[[int], bytes]", stream.read)
 
 
