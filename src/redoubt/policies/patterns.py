@@ -131,11 +131,9 @@ def path_pattern(pattern: str) -> Matcher:
     return _re2(_translated(pattern), case=True).whole
 
 
-def words_of(expression: str) -> frozenset[str] | None:
-    """The words, in small letters, that an expression is made of; None where it is more than that."""
-    if len(expression) > _PLAIN_LENGTH:
-        return None
-    return _words(expression.removeprefix("r/"))
+def words_of(matcher: Matcher) -> frozenset[str] | None:
+    """The words, in small letters, one of which a matcher wants; None where it wants more than that."""
+    return matcher.words if isinstance(matcher, _Words) else None
 
 
 class _Words:

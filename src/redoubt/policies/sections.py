@@ -21,7 +21,7 @@ from redoubt.model.scannedimage import ScannedComponent, ScannedImage
 from redoubt.policies import patterns, showing
 from redoubt.policies.criteria import ALL, Criterion, Level, observed
 from redoubt.policies.policy import PolicyGroup, PolicySection
-from redoubt.policies.values import Age, Asked, BadValue, Clock
+from redoubt.policies.values import Age, Asked, BadValue, Clock, expression
 
 #: An object and the clock → whether it fits.
 Test = Callable[[Any, Clock], bool]
@@ -289,10 +289,12 @@ def _asked_words(leaves: Sequence[Leaf], level: Level) -> frozenset[str] | None:
             continue
         if leaf.asked.negate or leaf.asked.every:
             continue
-        pieces = [
-            value.partition("=")[0] if level is Level.COMPONENT else value for value in leaf.asked.values
-        ]
-        words = [None if not piece else patterns.words_of(piece) for piece in pieces]
+        # The very matchers that the criterion asks: see ``values.compound`` and ``values.regex``.
+        if level is Level.COMPONENT:
+            matchers = [patterns.whole(value.partition("=")[0]) for value in leaf.asked.values]
+        else:
+            matchers = [expression(value) for value in leaf.asked.values]
+        words = [patterns.words_of(each) for each in matchers]
         if all(each is not None for each in words):
             return frozenset().union(*(each for each in words if each is not None))
     return None

@@ -108,13 +108,14 @@ def _lists(make: Callable[[str], Matcher]) -> Callable[[Asked], Fits]:
     return lambda asked: _joined(asked, [some(value) for value in asked.values])
 
 
-def _expression(value: str) -> Matcher:
+def expression(value: str) -> Matcher:
+    """What a value of these criteria matches: the whole text, or with ``c/`` a part of it."""
     value = value.removeprefix("r/")
     return patterns.contained(value[2:]) if value.startswith("c/") else patterns.whole(value)
 
 
 #: Regular expressions that a text has to match as a whole; that it has to contain; beginnings (``patterns.term``).
-regex = _texts(_expression)
+regex = _texts(expression)
 containing = _texts(lambda value: patterns.contained(value.removeprefix("r/").removeprefix("c/")))
 beginning = _texts(patterns.term)
 #: The same of lists of texts.
@@ -127,7 +128,7 @@ def _fix(value: str) -> Matcher:
     """``.*`` means that there is a fix, and not whatever there is."""
     if value == ".*":
         return bool
-    return _expression(value)
+    return expression(value)
 
 
 fixes = _texts(_fix)
@@ -226,7 +227,7 @@ def days(asked: Asked) -> Age:
 def _pair(value: str) -> Callable[[Mapping[str, str]], bool]:
     """``key=value``, both expressions: whether there is such a pair. What is empty is whatever there is."""
     key, _, content = value.partition("=")
-    fits_key, fits_content = _expression(key), _expression(content)
+    fits_key, fits_content = expression(key), expression(content)
     return lambda given: any(fits_key(name) and fits_content(word) for name, word in given.items())
 
 

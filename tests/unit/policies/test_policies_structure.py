@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -272,6 +273,28 @@ def test_policies_that_are_disabled_or_broken_are_not_asked() -> None:
         "A hollow one",
     ]
     assert all(each.reason for each in made.refused)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "value", "broken"),
+    [
+        ("CVE", "CVE-2099-0001", True),
+        ("CVE", "r/CVE-2099-0001|CVE-2099-0002", True),
+        ("CVE", "CVE-2099", False),
+        ("CVE", "c/CVE-2099", True),
+        ("CVE", "r/c/CVE-2099", True),
+        ("CVE", "c/CVE-2098", False),
+        ("Image Component", "r/openssl=", True),
+        ("Image Component", "openssl=", False),
+        ("Image Component", "R/OPENSSL=", True),
+    ],
+)
+def test_what_is_looked_up_by_words_is_what_the_criterion_asks(
+    criterion: str, value: str, broken: bool
+) -> None:
+    made = policy([group(criterion, value)])
+    given = image(ScannedComponent(name="r/openssl", vulns=(flaw("CVE-2099-0001"),)))
+    assert bool(deployed(made, deployment(container()), [given]).broken) is broken
 
 
 def test_some_of_the_policies_answer_as_if_they_were_the_only_ones() -> None:
