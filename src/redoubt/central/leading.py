@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
@@ -18,9 +17,10 @@ import structlog
 from redoubt import tasks
 from redoubt.central.store import Connection, Pool
 from redoubt.postgres.locks import held
+from redoubt.postgres.pool import Session
 
-#: Seconds between two looks whether nobody leads, and between two whether we still do.
-EVERY, _PING = 5.0, 5.0
+#: Seconds between two looks whether nobody leads.
+EVERY = 5.0
 
 _log = structlog.get_logger("leading")
 
@@ -65,17 +65,11 @@ class Led:
             await asyncio.sleep(self._every * random.uniform(0.5, 1))  # noqa: S311  # spreads load
 
     async def _lead(self, connection: Connection) -> None:
-        ended = asyncio.Event()
-        connection.add_termination_listener(lambda *_: ended.set())
+        session = Session(connection)
         try:
             self.leads = True
             await self._part.start()
-            while not ended.is_set():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), _PING)
-                    return
-                # A connection whose other end is gone without a word would seem alive for ever.
-                await connection.fetchval("SELECT 1", timeout=_PING)
+            await session.over()
         finally:
             self.leads = False
             await tasks.to_the_end(self._part.stop())

@@ -11,16 +11,15 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 import structlog
 
 from redoubt import tasks
 from redoubt.central.store import Connection, Pool
+from redoubt.postgres.pool import Session
 
 CHANNEL = "redoubt_central"
-_PING = 5.0
 _PAUSES = (0.05, 0.2, 1.0, 3.0)
 
 #: Called with what changed, or with an empty text: anything may have.
@@ -72,18 +71,12 @@ class Notices:
             attempt += 1
 
     async def _listen(self) -> None:
-        ended = asyncio.Event()
         async with self._pool.acquire() as connection:
-            connection.add_termination_listener(lambda *_: ended.set())
+            session = Session(connection)
             await connection.add_listener(CHANNEL, self._heard)
             try:
                 self._changed(alive=True)
-                while not ended.is_set():
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(ended.wait(), _PING)
-                        return
-                    # A connection whose other end is gone without a word would seem alive for ever.
-                    await connection.fetchval("SELECT 1", timeout=_PING)
+                await session.over()
             finally:
                 if not connection.is_closed():
                     await connection.remove_listener(CHANNEL, self._heard)

@@ -6,6 +6,7 @@ A message is for whoever called: it holds no secret and nothing of the inside.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 from redoubt.errors import EXIT_CREDENTIALS, RedoubtError
@@ -29,7 +30,7 @@ class Code(IntEnum):
 
 
 #: What HTTP says for each, as grpc-gateway maps them.
-HTTP: dict[Code, int] = {
+HTTP: Mapping[int, int] = {
     Code.INVALID_ARGUMENT: 400,
     Code.DEADLINE_EXCEEDED: 504,
     Code.NOT_FOUND: 404,

@@ -98,11 +98,10 @@ class Connector:
             return None
         self._count(cpu, number)
         pid, process, child, child_process = _IDS.unpack_from(body, _CONNECTOR.size + _EVENT.size)
-        match what:
-            case 1:  # FORK
-                return Happened(what, process, child_process) if child == child_process else None
-            case 2 | 0x80000000:  # EXEC, EXIT
-                return Happened(what, process, 0) if pid == process or what == EXEC else None
+        if what == FORK:
+            return Happened(what, process, child_process) if child == child_process else None
+        if what in (EXEC, EXIT):
+            return Happened(what, process, 0) if pid == process or what == EXEC else None
         return None
 
     def _count(self, cpu: int, number: int) -> None:

@@ -12,7 +12,6 @@ import struct
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -139,10 +138,6 @@ class Probe:
     def _map(self, name: str) -> int:
         library = libbpf.library()
         return int(library.bpf_map__fd(library.bpf_object__find_map_by_name(self._object, name.encode())))
-
-    @cached_property
-    def _cpus(self) -> int:
-        return int(libbpf.library().libbpf_num_possible_cpus())
 
     def counts(self) -> Counts:
         """The counters, now."""

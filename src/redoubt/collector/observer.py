@@ -13,7 +13,8 @@ from redoubt.collector.containers import Container
 from redoubt.collector.events import Connection, Endpoint, Event, Process
 from redoubt.collector.processes import Found, Known, Processes, text
 from redoubt.collector.records import Connected, Executed, Exited, Forked, Named, Record, Spoilt
-from redoubt.collector.tracker import Told, Tracker
+from redoubt.collector.snapshot import key
+from redoubt.collector.tracker import Key, Told, Tracker
 
 #: Cgroups that are remembered: four times as many as the probe does, which tells a forgotten one again.
 _CGROUPS = 1 << 16
@@ -171,7 +172,7 @@ class Observer:
         if closed and record.was in (records.SYN_SENT, records.SYN_RECV):
             return None  # it never was one
         known = self._known(record) if closed else None
-        if closed and known is None and self.tracker.closed(*_ends(record)):
+        if closed and known is None and self.tracker.closed(_ends(record)):
             return None
         listener = None
         if known is None:
@@ -200,7 +201,7 @@ class Observer:
         )
 
     def _known(self, record: Connected) -> Told | None:
-        return self.tracker.known(*_ends(record))
+        return self.tracker.known(_ends(record))
 
     def _owner(self, record: Connected, known: Told | None) -> tuple[Container | None, int]:
         """Whose a socket is: what the kernel says, else what was known of it or of who waits on its port."""
@@ -210,6 +211,6 @@ class Observer:
         return container, record.pid or (known.pid if known is not None else 0)
 
 
-def _ends(record: Connected) -> tuple[int, str, str, int, str, int]:
+def _ends(record: Connected) -> Key:
     """What tells a TCP socket from others."""
-    return (record.network, "tcp", record.local, record.local_port, record.remote, record.remote_port)
+    return key(record.network, "tcp", record.local, record.local_port, record.remote, record.remote_port)

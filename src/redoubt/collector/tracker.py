@@ -19,7 +19,7 @@ _MOST = 1 << 17
 #: Nanoseconds for which a close is remembered: the kernel's own may come a minute after a look showed it.
 _LATE = 120 * 10**9
 
-_Key = tuple[object, ...]
+Key = tuple[object, ...]
 Told = Connection | Endpoint
 Value = TypeVar("Value")
 
@@ -28,25 +28,21 @@ class Tracker:
     """By network namespace, protocol and both ends."""
 
     def __init__(self) -> None:
-        self._standing: dict[_Key, Told] = {}
+        self._standing: dict[Key, Told] = {}
         #: When what was closed lately was closed.
-        self._closed: dict[_Key, int] = {}
-        self._listening: dict[_Key, Told] = {}
+        self._closed: dict[Key, int] = {}
+        self._listening: dict[Key, Told] = {}
 
     def __len__(self) -> int:
         return len(self._standing)
 
-    def known(
-        self, network: int, protocol: str, local: str, port: int, remote: str, remote_port: int
-    ) -> Told | None:
+    def known(self, which: Key) -> Told | None:
         """What stands there."""
-        return self._standing.get(key(network, protocol, local, port, remote, remote_port))
+        return self._standing.get(which)
 
-    def closed(
-        self, network: int, protocol: str, local: str, port: int, remote: str, remote_port: int
-    ) -> bool:
+    def closed(self, which: Key) -> bool:
         """Whether the end of what was there has been told, by a look at all sockets for one."""
-        return key(network, protocol, local, port, remote, remote_port) in self._closed
+        return which in self._closed
 
     def listener(self, network: int, protocol: str, port: int) -> Told | None:
         """Who waits on a port."""
@@ -97,7 +93,7 @@ class Tracker:
         return missed
 
 
-def _key(told: Told) -> _Key:
+def _key(told: Told) -> Key:
     if isinstance(told, Connection):
         return key(told.network, told.protocol, told.local, told.local_port, told.remote, told.remote_port)
     return key(told.network, told.protocol, told.address, told.port, "", 0)
@@ -139,7 +135,7 @@ def _told(each: Owned, server: bool, now: int) -> Told | None:
     )
 
 
-def _put(where: dict[_Key, Value], which: _Key, value: Value) -> None:
+def _put(where: dict[Key, Value], which: Key, value: Value) -> None:
     """Remember it as the youngest, and no more than there is room for."""
     where.pop(which, None)
     if len(where) >= _MOST:

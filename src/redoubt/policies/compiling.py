@@ -124,7 +124,6 @@ class CompiledSection:
         "_volumes",
         "criteria",
         "holds",
-        "levels",
         "name",
         "tree",
         "tree_at",
@@ -134,7 +133,6 @@ class CompiledSection:
         leaves = leaves_of(section)
         self.name = section.section_name or f"Section {number}"
         self.criteria = [leaf.criterion for leaf in leaves]
-        self.levels = {leaf.criterion.level for leaf in leaves}
         self._leaves = {level: [leaf for leaf in leaves if leaf.criterion.level is level] for level in Level}
         self._ports = branch(
             leaves, (Level.PORT, lambda w: w.ports), (Level.EXPOSURE, lambda p: p.exposure_infos)

@@ -107,12 +107,10 @@ class PolicySet:
         return chosen
 
     def _arrange(self) -> None:
-        self._build = [
-            (each, each.sections) for each in self.compiled if "BUILD" in each.policy.lifecycle_stages
-        ]
-        self._deploy = [
-            (each, each.sections) for each in self.compiled if "DEPLOY" in each.policy.lifecycle_stages
-        ]
+        self._build, self._deploy = (
+            [(each, each.sections) for each in self.compiled if stage in each.policy.lifecycle_stages]
+            for stage in ("BUILD", "DEPLOY")
+        )
         self._happens = {kind: self._of_kind(kind, "DEPLOYMENT_EVENT") for kind in Happening}
         self._happens[Happening.AUDIT] = self._of_kind(Happening.AUDIT, "AUDIT_LOG_EVENT")
         self._on_nodes = self._of_kind(Happening.FILE, "NODE_EVENT")

@@ -32,7 +32,7 @@ from redoubt.model.workload import (
     Volume,
 )
 
-#: Kinds that make pods: where the pod's template is, and whether ``replicas`` is said.
+#: Kinds that make pods: where the pod's template is.
 _TEMPLATES: dict[str, tuple[str, ...]] = {
     "Pod": (),
     "Deployment": ("spec", "template"),

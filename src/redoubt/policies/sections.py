@@ -190,10 +190,9 @@ def combined(base: Sequence[Held], branches: Sequence[Sequence[Row]]) -> Iterato
 class SeenComponent:
     """A component, and those of its flaws that count."""
 
-    __slots__ = ("component", "flaws", "name", "version")
+    __slots__ = ("flaws", "name", "version")
 
     def __init__(self, component: ScannedComponent) -> None:
-        self.component = component
         self.name = component.name
         self.version = component.version
         self.flaws = [flaw for flaw in component.vulns if observed(flaw)] if component.vulns else []

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from redoubt.errors import RedoubtError, UsageError
-from redoubt.policies import grammars
+from redoubt.policies import grammars, patterns
 from redoubt.policies.criteria import (
     ALL,
     AUDIT_LOG_EVENT,
@@ -295,8 +295,7 @@ def _excluded(name: str, scope: Scope | None) -> Iterator[str]:
         yield from _scope(scope)
     if name:
         try:
-            # A name is an expression, as a scope's namespace is.
-            CompiledScope(Scope(namespace=name))
+            patterns.whole(name)
         except RedoubtError as error:
             yield f"an excluded deployment's name: {error}"
 

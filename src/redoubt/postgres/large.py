@@ -55,6 +55,24 @@ async def write(connection: Connection, path: Path) -> Large:
     return Large(oid=oid, size=size, sha256=digest.hexdigest())
 
 
+async def fetch(pool: asyncpg.Pool, find: str, key: object, path: Path, sha256: str, what: str) -> bool:
+    """Write the object whose number ``find`` gives for ``key`` to the new file ``path``; False where there is none.
+
+    Raises as ``read``, and ``DatabaseError``, which calls it ``what``, where its bytes have another ``sha256``.
+    """
+    async with (
+        pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        oid = await connection.fetchval(find, key)
+        if oid is None:
+            return False
+        found = await read(connection, oid, path)
+    if found.sha256 != sha256:
+        raise DatabaseError(f"{what} in the database is damaged")
+    return True
+
+
 async def read(connection: Connection, oid: int, path: Path) -> Large:
     """Write an object's bytes to the new file ``path``; what they are.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -26,6 +27,27 @@ OLDEST = 13  # major version
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 _CONNECT_SECONDS = 10.0
+
+
+#: Seconds between two looks whether a session's other end is there.
+_PING = 5.0
+
+
+class Session:
+    """A connection for as long as it is one. Made before what hangs on it, so that no end is missed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._ended = asyncio.Event()
+        connection.add_termination_listener(lambda *_: self._ended.set())
+
+    async def over(self) -> None:
+        """Return when it is; raise where its other end is gone without a word, or it would seem alive for ever."""
+        while not self._ended.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _PING)
+                return
+            await self._connection.fetchval("SELECT 1", timeout=_PING)
 
 
 async def connect(

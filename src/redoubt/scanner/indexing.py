@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ Progress = Callable[[int, int, int], None]
 
 
 #: Lets these hosts (None: all) be contacted while it is entered; see ``egress.guard``.
-Permit = Callable[[frozenset[str] | None], AbstractContextManager[None]]
+Permit = Callable[[frozenset[str] | None], AbstractContextManager[object]]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +70,9 @@ class Indexing:
         *,
         simultaneous: int = 2,
         workers: int = 2,
-        permit: Permit | None = None,
+        permit: Permit = nullcontext,
     ) -> None:
-        self._permit = permit or _unguarded
+        self._permit = permit
         self._store = store
         self._layers = layers
         self._workers = workers
@@ -171,11 +171,6 @@ class _Job:
 
 class _GaveUp(Exception):
     """Nobody waits for this image any more."""
-
-
-@contextmanager
-def _unguarded(hosts: frozenset[str] | None) -> Iterator[None]:
-    yield
 
 
 def _source(asked: Asked, stack: ExitStack) -> RegistrySource:

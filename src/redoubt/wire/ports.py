@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TypeAlias
 
@@ -42,10 +43,7 @@ def check(host: str, port: int) -> None:
     while (problem := _problem(host, port)) == errno.EADDRINUSE and time.monotonic() < until:
         time.sleep(0.1)
     if problem is not None:
-        why = os.strerror(problem) if isinstance(problem, int) else problem
-        raise NetworkError(
-            f"cannot listen on {host or 'all addresses'}, port {port} ({why}); name another one"
-        )
+        raise NetworkError(refusal(host, port, problem))
 
 
 def listening(host: str, port: int) -> Listening:
@@ -56,7 +54,7 @@ def listening(host: str, port: int) -> Listening:
             return socket.create_server((host, port), family=family, backlog=128)
         return _at_every_address(port)
     except OSError as error:
-        raise _refused(host, port, error.errno or str(error)) from None
+        raise NetworkError(refusal(host, port, error.errno or str(error))) from None
 
 
 def _at_every_address(port: int) -> Listening:
@@ -69,9 +67,10 @@ def _at_every_address(port: int) -> Listening:
     return socket.create_server(("", port), backlog=128)
 
 
-def _refused(host: str, port: int, problem: int | str) -> NetworkError:
+def refusal(host: str | Sequence[str] | None, port: int, problem: int | str) -> str:
+    """What to say of a port that cannot be listened on: ``problem`` is the system's number, or words."""
     why = os.strerror(problem) if isinstance(problem, int) else problem
-    return NetworkError(f"cannot listen on {host or 'all addresses'}, port {port} ({why}); name another one")
+    return f"cannot listen on {host or 'all addresses'}, port {port} ({why}); name another one"
 
 
 def _problem(host: str, port: int) -> int | str | None:

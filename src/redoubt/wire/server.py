@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Iterable, Sequence
 from email.utils import formatdate
@@ -24,7 +23,7 @@ from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
 from redoubt.errors import NetworkError, UsageError
-from redoubt.wire import calls, failures, h2, http1
+from redoubt.wire import calls, failures, h2, http1, ports
 from redoubt.wire.material import Material
 
 log = logging.getLogger(__name__)
@@ -127,9 +126,9 @@ class OnePort:
             )
         except (OSError, OverflowError) as error:
             await self._lifespan.shutdown()
-            raise StartFailed(
-                f"cannot listen on {host or 'all addresses'}, port {port} ({_why(error)}); name another one"
-            ) from error
+            # The system's words; asyncio puts its own around them.
+            problem = getattr(error, "errno", None) or str(error)
+            raise StartFailed(ports.refusal(host, port, problem)) from error
         except BaseException:  # a start that was cancelled leaves nothing running either
             await self._lifespan.shutdown()
             raise
@@ -243,12 +242,6 @@ class _Chooser(asyncio.Protocol):
             return
         chosen.set_protocol(protocol)
         protocol.connection_made(chosen)
-
-
-def _why(error: Exception) -> str:
-    """The system's words; asyncio puts its own around them."""
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if number else str(error)
 
 
 def _transports(protocols: Iterable[Any]) -> list[asyncio.Transport]:

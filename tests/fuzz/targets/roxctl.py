@@ -72,7 +72,6 @@ _FORM = checkforms.Form(
     headers=(),
     required_headers=(),
     row_jsonpath_expressions=None,
-    merge_output=True,
     no_header=False,
     headers_as_comments=False,
     compact_output=False,

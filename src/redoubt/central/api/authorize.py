@@ -24,7 +24,7 @@ PATH = "/authorize-roxctl"
 #: Of the tokens: how they are called in the list of all tokens.
 NAME = "roxctl central login"
 
-#: Stricter than what all pages have: no pictures, no fonts, and no form that goes anywhere.
+#: Stricter than what all pages have: no pictures but an empty icon, no fonts, and no form that goes anywhere.
 _POLICY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
     " form-action 'none'; base-uri 'none'; frame-ancestors 'none'"

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import asyncpg
 import msgspec
 from litestar import Request, Response
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from redoubt.central.mishaps import AWAY, code_of, judged
+from redoubt.central.mishaps import code_of, judged
 from redoubt.central.refusals import HTTP, Code, Exhausted
 from redoubt.errors import RedoubtError
 
@@ -104,8 +103,6 @@ def _judged(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
 HANDLERS: ExceptionHandlersMap = {
     RedoubtError: _ours,
     HTTPException: _http,
-    **dict.fromkeys(AWAY, _judged),
-    asyncpg.DataError: _judged,
     RecursionError: _too_deep,
     Exception: _judged,
 }

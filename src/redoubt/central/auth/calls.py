@@ -29,7 +29,7 @@ from redoubt.central.auth.authenticate import Authenticator
 from redoubt.central.auth.caller import ANONYMOUS, Caller
 from redoubt.central.auth.declare import Condition, Declaration, check
 from redoubt.central.mishaps import judged
-from redoubt.central.refusals import HTTP, Code, Refused
+from redoubt.central.refusals import HTTP, Refused
 from redoubt.egress import refusals as egress_refusals
 from redoubt.errors import RedoubtError
 from redoubt.wire import calls, failures
@@ -101,7 +101,7 @@ def permit(
                     await method(self, stream)
                 status = 200
             except GRPCError as error:
-                status = next((HTTP[code] for code in Code if code == error.status.value), 500)
+                status = HTTP.get(error.status.value, 500)
                 raise
             except Exception as error:
                 code, message = judged(error, method="GRPC", path=path, number=number)

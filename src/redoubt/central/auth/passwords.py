@@ -71,7 +71,6 @@ class Passwords:
         stored = await self._store.get(ADMIN_USER)
         if stored is None:
             fresh = await self._store.add(ADMIN_USER, await asyncio.to_thread(hashing.hashed, given or made))
-            self._accounts.forget()
             self._accounts.forget()  # who asked before it was there is not to be refused for seconds
             warnings = []
             if given and len(given) < GOOD:

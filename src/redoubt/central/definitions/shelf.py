@@ -125,7 +125,8 @@ class Definitions:
         """Take an upload: stream it to the disk, verify it, make it active.
 
         Raises ``Busy`` while another one is under way, ``LimitExceeded``, ``AccessDenied`` where the disk is
-        full, and what ``Library.import_bundle`` raises; then what was active stays so and nothing remains.
+        full, ``Aborted`` where another replica changed the trusted roots meanwhile, and what
+        ``Library.import_bundle`` raises; then what was active stays so and nothing remains.
         """
         if length is not None and length > self._largest:
             raise self._too_large(length)
@@ -210,7 +211,7 @@ class Definitions:
             return became(entry, previous=previous, already_active=entry.digest == previous)
 
     async def _tell(self) -> None:
-        self._sweep()
+        await asyncio.to_thread(self._sweep)
         async with self._changed:
             self._changed.notify_all()
 
@@ -234,7 +235,10 @@ class Definitions:
             raise _worded(error) from None
 
     async def stream_file(self, digest: str) -> Path:
-        """The file with a snapshot's compressed stream, made when first asked for."""
+        """The file with a snapshot's compressed stream: made when first asked for or, of replicas, waited for on its way.
+
+        Raises ``Unavailable`` where it does not come.
+        """
         digest = self.state().find(digest).digest
         place = self._beside.stream_place(digest)
         if self.shared is not None:

@@ -24,8 +24,8 @@ from redoubt.indexer.sources.reference import parse_reference
 #: Seconds between two looks for what is due.
 _EVERY = 60.0
 _AT_ONCE = 8
-#: No look takes as long (``scanning`` gives an hour): who has taken a name before that is gone.
-_LEASE = timedelta(minutes=75)
+#: Seconds beyond what a scan may take: who has taken a name longer ago is gone.
+_LEEWAY = 900.0
 
 _log = structlog.get_logger("images.watching")
 
@@ -84,7 +84,8 @@ class Watching:
 
     async def look(self) -> int:
         """Scan what is due; how many that were."""
-        names = await self.store.take(self._interval, _LEASE, _AT_ONCE)
+        lease = timedelta(seconds=self._scanning.pace.limit + _LEEWAY)
+        names = await self.store.take(self._interval, lease, _AT_ONCE)
         await asyncio.gather(*(self._looked(name) for name in names))
         return len(names)
 

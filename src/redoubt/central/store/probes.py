@@ -133,17 +133,9 @@ class ProbeStore(Store):
 
         Raises ``DatabaseError`` where they are not those of the digest, ``OSError`` where the disk is full.
         """
-        async with (
-            self._pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            oid = await connection.fetchval("SELECT content FROM probes_contents WHERE sha256 = $1", digest)
-            if oid is None:
-                return False
-            found = await large.read(connection, oid, path)
-        if found.sha256 != digest:
-            raise DatabaseError(f"contents {digest[:12]}… of a kernel support package are damaged")
-        return True
+        find = "SELECT content FROM probes_contents WHERE sha256 = $1"
+        what = f"content {digest[:12]}… of a kernel support package"
+        return await large.fetch(self._pool, find, digest, path, digest, what)
 
     async def get(self, name: str) -> Kept | None:
         """One, by its name."""

@@ -164,7 +164,7 @@ class Supervisor:
         self._postgres = database
         leaves = self._leaves = Leaves(self._data, ports.names(*([] if _every(host) else [host])))
         leaves.renew()
-        self._renew()  # for its warnings
+        self._warn_of_the_authority()
         indexer, matcher = ports.free(2)
         common = {"LOGLEVEL": log_level}
         scanner = {
@@ -360,12 +360,16 @@ class Supervisor:
         assert self._leaves is not None
         try:
             self._leaves.renew()
-            if ends := self._leaves.ends_with_its_authority():
-                self._console.warn(
-                    f"the CA in {self._data / 'ca'} ends at {ends:%Y-%m-%d}; exchange it (docs/wire.md, Exchange the CA)"
-                )
+            self._warn_of_the_authority()
         except (OSError, RedoubtError) as error:
             self._console.warn(f"certificates were not made anew: {error}")
+
+    def _warn_of_the_authority(self) -> None:
+        assert self._leaves is not None
+        if ends := self._leaves.ends_with_its_authority():
+            self._console.warn(
+                f"the CA in {self._data / 'ca'} ends at {ends:%Y-%m-%d}; exchange it (docs/wire.md, Exchange the CA)"
+            )
 
 
 def _wanted(said: tuple[str, ...]) -> dict[str, dict[str, str]]:

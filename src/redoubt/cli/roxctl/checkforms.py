@@ -59,7 +59,6 @@ class Form:
     headers: tuple[str, ...]
     required_headers: tuple[str, ...]
     row_jsonpath_expressions: str | None
-    merge_output: bool
     no_header: bool
     headers_as_comments: bool
     compact_output: bool
@@ -99,8 +98,9 @@ class Form:
         needed = options.split(self.required_headers)
         self._require(needed)
         wanted = [self.known[name] for name in needed]
+        shown = [field for _, field in self.columns()]
         return [
-            [_cell(each, field, name) for _, field in self.columns()]
+            [_cell(each, field, name) for field in shown]
             for result in outcome.results
             for name in (result.metadata.additional_info.get("name", ""),)
             for each in result.violated_policies
