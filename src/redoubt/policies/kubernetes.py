@@ -50,21 +50,21 @@ _GROUPS = frozenset({"", "apps", "batch", "extensions", "apps.openshift.io"})
 _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 #: A volume's source → the original's word for it, and what its source is.
 _VOLUMES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
-    "hostPath": ("HostPath", lambda v: _text(v.get("path"))),
-    "secret": ("Secret", lambda v: _text(v.get("secretName"))),
-    "configMap": ("ConfigMap", lambda v: _text(v.get("name"))),
-    "emptyDir": ("EmptyDir", lambda v: _text(v.get("medium"))),
-    "persistentVolumeClaim": ("PersistentVolumeClaim", lambda v: _text(v.get("claimName"))),
-    "nfs": ("NFS", lambda v: f"{_text(v.get('server'))}/{_text(v.get('path'))}"),
-    "gitRepo": ("GitRepo", lambda v: _text(v.get("repository"))),
-    "awsElasticBlockStore": ("AWSElasticBlockStore", lambda v: _text(v.get("volumeID"))),
-    "gcePersistentDisk": ("GCEPersistentDisk", lambda v: _text(v.get("pdName"))),
-    "azureDisk": ("AzureDisk", lambda v: _text(v.get("diskName"))),
-    "azureFile": ("AzureFile", lambda v: _text(v.get("shareName"))),
-    "cephfs": ("CephFS", lambda v: _text(v.get("path"))),
-    "cinder": ("Cinder", lambda v: _text(v.get("volumeID"))),
-    "glusterfs": ("Glusterfs", lambda v: _text(v.get("path"))),
-    "rbd": ("RBD", lambda v: f"{_text(v.get('pool'))}/{_text(v.get('image'))}"),
+    "hostPath": ("HostPath", lambda v: _text(v, "path")),
+    "secret": ("Secret", lambda v: _text(v, "secretName")),
+    "configMap": ("ConfigMap", lambda v: _text(v, "name")),
+    "emptyDir": ("EmptyDir", lambda v: _text(v, "medium")),
+    "persistentVolumeClaim": ("PersistentVolumeClaim", lambda v: _text(v, "claimName")),
+    "nfs": ("NFS", lambda v: f"{_text(v, 'server')}/{_text(v, 'path')}"),
+    "gitRepo": ("GitRepo", lambda v: _text(v, "repository")),
+    "awsElasticBlockStore": ("AWSElasticBlockStore", lambda v: _text(v, "volumeID")),
+    "gcePersistentDisk": ("GCEPersistentDisk", lambda v: _text(v, "pdName")),
+    "azureDisk": ("AzureDisk", lambda v: _text(v, "diskName")),
+    "azureFile": ("AzureFile", lambda v: _text(v, "shareName")),
+    "cephfs": ("CephFS", lambda v: _text(v, "path")),
+    "cinder": ("Cinder", lambda v: _text(v, "volumeID")),
+    "glusterfs": ("Glusterfs", lambda v: _text(v, "path")),
+    "rbd": ("RBD", lambda v: f"{_text(v, 'pool')}/{_text(v, 'image')}"),
 }
 _PROPAGATIONS = {"HostToContainer": "HOST_TO_CONTAINER", "Bidirectional": "BIDIRECTIONAL"}
 _SECCOMP = {"Unconfined": "UNCONFINED", "Localhost": "LOCALHOST"}
@@ -93,35 +93,39 @@ class NotAWorkload(UnreadableInput):
 
 def is_workload(given: Mapping[str, Any]) -> bool:
     """Whether an object makes pods."""
-    group = _text(given.get("apiVersion")).rpartition("/")[0]
-    return _text(given.get("kind")) in KINDS and group in _GROUPS
+    kind, version = given.get("kind"), given.get("apiVersion")
+    group = version.rpartition("/")[0] if isinstance(version, str) else ""
+    return isinstance(kind, str) and kind in KINDS and group in _GROUPS
 
 
 def owned(given: Mapping[str, Any]) -> bool:
     """Whether an object belongs to another one that makes pods, which is looked at in its place."""
-    owners = _dict(given.get("metadata")).get("ownerReferences")
+    meta = given.get("metadata")
+    owners = meta.get("ownerReferences") if isinstance(meta, dict) else None
     return isinstance(owners, list) and any(isinstance(each, dict) and is_workload(each) for each in owners)
 
 
 def deployment(given: Mapping[str, Any], named: Named, *, namespace: str = "default") -> Deployment:
     """An object that makes pods. ``namespace`` is for one that names none. Raises :class:`NotAWorkload`."""
     if not is_workload(given):
-        raise NotAWorkload(f"{_text(given.get('kind'))[:80] or 'an object without a kind'} makes no pods")
+        kind = given.get("kind")
+        told = kind[:80] if isinstance(kind, str) else ""
+        raise NotAWorkload(f"{told or 'an object without a kind'} makes no pods")
     try:
         return _deployment(given, named, namespace)
     except (TypeError, ValueError, AttributeError, KeyError, msgspec.ValidationError) as error:
-        raise NotAWorkload(f"a {given['kind']} that cannot be read: {str(error)[:200]}") from None
+        raise NotAWorkload(f"a {given['kind']} that Kubernetes would not take: {str(error)[:200]}") from None
 
 
 def _deployment(given: Mapping[str, Any], named: Named, namespace: str) -> Deployment:
     kind = given["kind"]
-    meta = _dict(given.get("metadata"))
+    meta = _dict(given, "metadata")
     template: Mapping[str, Any] = given
     for step in _TEMPLATES[kind]:
-        template = _dict(template.get(step))
-    pod, annotations = _dict(template.get("spec")), _texts(meta.get("annotations"))
-    inner = _texts(_dict(template.get("metadata")).get("annotations"))
-    identifier = _text(meta.get("uid"))
+        template = _dict(template, step)
+    pod, annotations = _dict(template, "spec"), _texts(meta, "annotations")
+    inner = _texts(_dict(template, "metadata"), "annotations")
+    identifier = _text(meta, "uid")
     containers = tuple(
         _container(each, pod, {**annotations, **inner}, identifier, word, named)
         for field, word in (
@@ -129,35 +133,34 @@ def _deployment(given: Mapping[str, Any], named: Named, namespace: str) -> Deplo
             ("containers", "REGULAR"),
             ("ephemeralContainers", "REGULAR"),
         )
-        for each in _list(pod.get(field))
+        for each in _list(pod, field)
     )
-    mounts = pod.get("automountServiceAccountToken")
     return Deployment(
         id=identifier,
-        name=_text(meta.get("name")) or _text(meta.get("generateName")),
+        name=_text(meta, "name") or _text(meta, "generateName"),
         type=kind,
-        namespace=_text(meta.get("namespace")) or namespace,
+        namespace=_text(meta, "namespace") or namespace,
         replicas=_replicas(kind, given),
-        labels=_texts(meta.get("labels")),
-        pod_labels=_texts(_dict(template.get("metadata")).get("labels")),
+        labels=_texts(meta, "labels"),
+        pod_labels=_texts(_dict(template, "metadata"), "labels"),
         annotations=annotations,
         containers=containers,
         ports=tuple(port for each in containers for port in each.ports),
-        image_pull_secrets=tuple(_text(each.get("name")) for each in _list(pod.get("imagePullSecrets"))),
-        service_account=_text(pod.get("serviceAccountName")) or _text(pod.get("serviceAccount")) or "default",
-        automount_service_account_token=mounts is None or mounts is True,
-        host_network=pod.get("hostNetwork") is True,
-        host_pid=pod.get("hostPID") is True,
-        host_ipc=pod.get("hostIPC") is True,
-        runtime_class=_text(pod.get("runtimeClassName")),
+        image_pull_secrets=tuple(_text(each, "name") for each in _list(pod, "imagePullSecrets")),
+        service_account=_text(pod, "serviceAccountName") or _text(pod, "serviceAccount") or "default",
+        automount_service_account_token=_flag(pod, "automountServiceAccountToken", default=True),
+        host_network=_flag(pod, "hostNetwork"),
+        host_pid=_flag(pod, "hostPID"),
+        host_ipc=_flag(pod, "hostIPC"),
+        runtime_class=_text(pod, "runtimeClassName"),
     )
 
 
 def _replicas(kind: str, given: Mapping[str, Any]) -> int:
     """As it is said; one where Kubernetes makes one of it."""
-    said = _dict(given.get("spec")).get("replicas")
-    if isinstance(said, int) and not isinstance(said, bool):
-        return said
+    spec = _dict(given, "spec")
+    if spec.get("replicas") is not None:
+        return _integer(spec, "replicas")
     return 1 if kind in ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController") else 0
 
 
@@ -169,19 +172,19 @@ def _container(
     kind: str,
     named: Named,
 ) -> Container:
-    name = _text(given.get("name"))
+    name = _text(given, "name")
     volumes, secrets = _mounts(given, pod)
     return Container(
         id=f"{identifier}:{name}",
         name=name,
         type=kind,
-        image=ContainerImage(name=named(_text(given.get("image")))),
+        image=ContainerImage(name=named(_text(given, "image"))),
         config=_config(given, pod, annotations, name),
         security_context=_security(given, pod),
         volumes=volumes,
-        ports=tuple(_port(each) for each in _list(given.get("ports"))),
+        ports=tuple(_port(each) for each in _list(given, "ports")),
         secrets=secrets,
-        resources=_resources(_dict(given.get("resources"))),
+        resources=_resources(_dict(given, "resources")),
         liveness_probe=Probe(defined=bool(given.get("livenessProbe"))),
         readiness_probe=Probe(defined=bool(given.get("readinessProbe"))),
     )
@@ -190,38 +193,38 @@ def _container(
 def _config(
     given: Mapping[str, Any], pod: Mapping[str, Any], annotations: Mapping[str, str], name: str
 ) -> ContainerConfig:
-    own, whole = _dict(given.get("securityContext")), _dict(pod.get("securityContext"))
-    user = own.get("runAsUser", whole.get("runAsUser"))
+    own, whole = _dict(given, "securityContext"), _dict(pod, "securityContext")
+    user = _integer(own if "runAsUser" in own else whole, "runAsUser")
     return ContainerConfig(
-        env=tuple(_variable(each) for each in _list(given.get("env"))),
-        command=tuple(map(_text, _items(given.get("command")))),
-        args=tuple(map(_text, _items(given.get("args")))),
-        directory=_text(given.get("workingDir")),
-        uid=user if isinstance(user, int) and not isinstance(user, bool) else 0,
+        env=tuple(_variable(each) for each in _list(given, "env")),
+        command=_words(given, "command"),
+        args=_words(given, "args"),
+        directory=_text(given, "workingDir"),
+        uid=user,
         app_armor_profile=_apparmor(own) or _apparmor(whole) or annotations.get(_APPARMOR + name, ""),
     )
 
 
 def _apparmor(context: Mapping[str, Any]) -> str:
     """The field that took the annotation's place in 1.30, in the annotation's words."""
-    profile = _dict(context.get("appArmorProfile"))
-    match profile.get("type"):
+    profile = _dict(context, "appArmorProfile")
+    match _text(profile, "type"):
         case "Unconfined":
             return "unconfined"
         case "RuntimeDefault":
             return "runtime/default"
         case "Localhost":
-            return f"localhost/{_text(profile.get('localhostProfile'))}"
+            return f"localhost/{_text(profile, 'localhostProfile')}"
         case _:
             return ""
 
 
 def _variable(given: Mapping[str, Any]) -> EnvironmentVariable:
-    key, source = _text(given.get("name")), given.get("valueFrom")
-    if source is None:
-        return EnvironmentVariable(key=key, value=_text(given.get("value")), env_var_source="RAW")
+    key, source = _text(given, "name"), _dict(given, "valueFrom")
+    if given.get("valueFrom") is None:
+        return EnvironmentVariable(key=key, value=_text(given, "value"), env_var_source="RAW")
     for field, word in _SOURCES.items():
-        if ref := _dict(_dict(source).get(field)):
+        if ref := _dict(source, field):
             return EnvironmentVariable(key=key, value=_referred(field, ref), env_var_source=word)
     return EnvironmentVariable(key=key, env_var_source="UNKNOWN")
 
@@ -231,26 +234,26 @@ def _referred(field: str, ref: Mapping[str, Any]) -> str:
     match field:
         case "secretKeyRef" | "configMapKeyRef":
             thing = "secret" if field == "secretKeyRef" else "config map"
-            return f"{thing} {_text(ref.get('name'))}, key {_text(ref.get('key'))}"
+            return f"{thing} {_text(ref, 'name')}, key {_text(ref, 'key')}"
         case "fieldRef":
-            return f"field {_text(ref.get('fieldPath'))}"
+            return f"field {_text(ref, 'fieldPath')}"
         case _:
-            return f"resource {_text(ref.get('resource'))}"
+            return f"resource {_text(ref, 'resource')}"
 
 
 def _security(given: Mapping[str, Any], pod: Mapping[str, Any]) -> SecurityContext:
-    own, whole = _dict(given.get("securityContext")), _dict(pod.get("securityContext"))
-    capabilities = _dict(own.get("capabilities"))
-    profile = _dict(own.get("seccompProfile")) or _dict(whole.get("seccompProfile"))
+    own, whole = _dict(given, "securityContext"), _dict(pod, "securityContext")
+    capabilities = _dict(own, "capabilities")
+    profile = _dict(own, "seccompProfile") or _dict(whole, "seccompProfile")
     return SecurityContext(
-        privileged=own.get("privileged") is True,
-        read_only_root_filesystem=own.get("readOnlyRootFilesystem") is True,
-        allow_privilege_escalation=own.get("allowPrivilegeEscalation") is not False,
-        add_capabilities=tuple(map(_text, _items(capabilities.get("add")))),
-        drop_capabilities=tuple(map(_text, _items(capabilities.get("drop")))),
+        privileged=_flag(own, "privileged"),
+        read_only_root_filesystem=_flag(own, "readOnlyRootFilesystem"),
+        allow_privilege_escalation=_flag(own, "allowPrivilegeEscalation", default=True),
+        add_capabilities=_words(capabilities, "add"),
+        drop_capabilities=_words(capabilities, "drop"),
         seccomp_profile=SeccompProfile(
-            type=_SECCOMP.get(_text(profile.get("type")), "RUNTIME_DEFAULT"),
-            localhost_profile=_text(profile.get("localhostProfile")),
+            type=_SECCOMP.get(_text(profile, "type"), "RUNTIME_DEFAULT"),
+            localhost_profile=_text(profile, "localhostProfile"),
         )
         if profile
         else None,
@@ -261,10 +264,10 @@ def _mounts(
     given: Mapping[str, Any], pod: Mapping[str, Any]
 ) -> tuple[tuple[Volume, ...], tuple[MountedSecret, ...]]:
     """Volumes, and secrets however the container gets them."""
-    there = {_text(each.get("name")): _source(each) for each in _list(pod.get("volumes"))}
+    there = {_text(each, "name"): _source(each) for each in _list(pod, "volumes")}
     volumes, secrets = [], []
-    for mount in _list(given.get("volumeMounts")):
-        name, path = _text(mount.get("name")), _text(mount.get("mountPath"))
+    for mount in _list(given, "volumeMounts"):
+        name, path = _text(mount, "name"), _text(mount, "mountPath")
         kind, source = there.get(name, ("unknown", ""))
         if kind == "Secret":
             secrets.append(MountedSecret(name=source, path=path))
@@ -274,40 +277,40 @@ def _mounts(
                 name=name,
                 source=source,
                 destination=path,
-                read_only=mount.get("readOnly") is True,
+                read_only=_flag(mount, "readOnly"),
                 type=kind,
-                mount_propagation=_PROPAGATIONS.get(_text(mount.get("mountPropagation")), "NONE"),
+                mount_propagation=_PROPAGATIONS.get(_text(mount, "mountPropagation"), "NONE"),
             )
         )
-    secrets += [MountedSecret(name=_text(each.get("name"))) for each in _list(pod.get("imagePullSecrets"))]
+    secrets += [MountedSecret(name=_text(each, "name")) for each in _list(pod, "imagePullSecrets")]
     for field, ref in (("envFrom", "secretRef"), ("env", "secretKeyRef")):
-        for each in _list(given.get(field)):
-            holder = _dict(each.get("valueFrom")) if field == "env" else each
-            if name := _text(_dict(holder.get(ref)).get("name")):
+        for each in _list(given, field):
+            holder = _dict(each, "valueFrom") if field == "env" else each
+            if name := _text(_dict(holder, ref), "name"):
                 secrets.append(MountedSecret(name=name))
     return tuple(volumes), tuple(secrets)
 
 
 def _source(volume: Mapping[str, Any]) -> tuple[str, str]:
     for field, (word, source) in _VOLUMES.items():
-        if (given := volume.get(field)) is not None:
-            return word, source(_dict(given))
+        if volume.get(field) is not None:
+            return word, source(_dict(volume, field))
     return "unknown", ""
 
 
 def _port(given: Mapping[str, Any]) -> Port:
-    host = _integer(given.get("hostPort"))
+    host = _integer(given, "hostPort")
     return Port(
-        name=_text(given.get("name")),
-        container_port=_integer(given.get("containerPort")),
-        protocol=_text(given.get("protocol")) or "TCP",
+        name=_text(given, "name"),
+        container_port=_integer(given, "containerPort"),
+        protocol=_text(given, "protocol") or "TCP",
         exposure="HOST" if host else "UNSET",
         exposure_infos=(Exposure(level="HOST", node_port=host),) if host else (),
     )
 
 
 def _resources(given: Mapping[str, Any]) -> Resources:
-    requests, limits = _dict(given.get("requests")), _dict(given.get("limits"))
+    requests, limits = _dict(given, "requests"), _dict(given, "limits")
     mega = Decimal(1024 * 1024)
     # What is limited and not asked for is asked for, up to the limit: so Kubernetes.
     return Resources(
@@ -332,27 +335,75 @@ def quantity(given: object) -> Decimal:
         return Decimal(0)
 
 
-def _text(given: object) -> str:
-    return given if isinstance(given, str) else ""
+class _Odd(ValueError):
+    """Of another type than Kubernetes has there. Not read as if nothing were said: a policy would seem to be kept."""
+
+    def __init__(self, field: str, given: object, expected: str) -> None:
+        shown = repr(given)
+        super().__init__(f"{field}: {shown if len(shown) <= 60 else shown[:57] + '…'} in place of {expected}")
 
 
-def _integer(given: object) -> int:
-    return given if isinstance(given, int) and not isinstance(given, bool) else 0
+def _text(given: Mapping[str, Any], field: str) -> str:
+    match given.get(field):
+        case None:
+            return ""
+        case str(value):
+            return value
+        case value:
+            raise _Odd(field, value, "a text")
 
 
-def _dict(given: object) -> dict[str, Any]:
-    return given if isinstance(given, dict) else {}
+def _integer(given: Mapping[str, Any], field: str) -> int:
+    match given.get(field):
+        case None:
+            return 0
+        case int(value) if not isinstance(value, bool):
+            return value
+        case value:
+            raise _Odd(field, value, "a whole number")
 
 
-def _items(given: object) -> list[Any]:
-    return given if isinstance(given, list) else []
+def _flag(given: Mapping[str, Any], field: str, *, default: bool = False) -> bool:
+    match given.get(field):
+        case None:
+            return default
+        case bool(value):
+            return value
+        case value:
+            raise _Odd(field, value, "true or false")
 
 
-def _list(given: object) -> Iterable[dict[str, Any]]:
-    return [each for each in _items(given) if isinstance(each, dict)]
+def _dict(given: Mapping[str, Any], field: str) -> dict[str, Any]:
+    match given.get(field):
+        case None:
+            return {}
+        case dict(value):
+            return value
+        case value:
+            raise _Odd(field, value, "an object")
 
 
-def _texts(given: object) -> dict[str, str]:
-    return {
-        key: value for key, value in _dict(given).items() if isinstance(key, str) and isinstance(value, str)
-    }
+def _items(given: Mapping[str, Any], field: str) -> list[Any]:
+    match given.get(field):
+        case None:
+            return []
+        case list(value):
+            return value
+        case value:
+            raise _Odd(field, value, "a list")
+
+
+def _list(given: Mapping[str, Any], field: str) -> Iterable[dict[str, Any]]:
+    for each in _items(given, field):
+        if not isinstance(each, dict):
+            raise _Odd(field, each, "an object")
+        yield each
+
+
+def _words(given: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    return tuple(_text({field: each}, field) for each in _items(given, field))
+
+
+def _texts(given: Mapping[str, Any], field: str) -> dict[str, str]:
+    found = _dict(given, field)
+    return {str(key): _text(found, key) for key in found}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -204,6 +205,40 @@ def test_what_belongs_to_another_workload_and_what_makes_no_pods() -> None:
         assert not kubernetes.is_workload(other)
         with pytest.raises(NotAWorkload):
             kubernetes.deployment(other, named)
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (5, "spec: 5 in place of an object"),
+        ({"containers": "privileged"}, "containers: 'privileged' in place of a list"),
+        ({"containers": {"a": "b"}}, "containers: {'a': 'b'} in place of a list"),
+        ({"containers": [1, None]}, "containers: 1 in place of an object"),
+        ({"containers": [{"image": 5}]}, "image: 5 in place of a text"),
+        ({"containers": [{"securityContext": "x"}]}, "securityContext: 'x' in place of an object"),
+        (
+            {"containers": [{"securityContext": {"privileged": "true"}}]},
+            "privileged: 'true' in place of true or false",
+        ),
+        (
+            {"containers": [{"securityContext": {"runAsUser": "0"}}]},
+            "runAsUser: '0' in place of a whole number",
+        ),
+        (
+            {"containers": [{"securityContext": {"capabilities": {"add": "ALL"}}}]},
+            "add: 'ALL' in place of a list",
+        ),
+        ({"containers": [{"ports": [{"containerPort": True}]}]}, "containerPort: True in place of a whole"),
+        ({"containers": [{"env": [{"name": "A", "value": 1}]}]}, "value: 1 in place of a text"),
+        ({"hostNetwork": "yes"}, "hostNetwork: 'yes' in place of true or false"),
+        ({"volumes": [{"name": "a", "hostPath": "/"}]}, "hostPath: '/' in place of an object"),
+    ],
+)
+def test_what_kubernetes_would_not_take_is_refused_and_not_taken_for_nothing(spec: object, told: str) -> None:
+    if isinstance(spec, dict) and "volumes" in spec:
+        spec = {**spec, "containers": [{"name": "c"}]}
+    with pytest.raises(NotAWorkload, match=re.escape(told)):
+        kubernetes.deployment({"apiVersion": "v1", "kind": "Pod", "spec": spec}, named)
 
 
 _JSON = st.recursive(

@@ -6,7 +6,7 @@ Written by strangers: the text is limited, and so are depth and aliases, as a fe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import yaml
@@ -20,7 +20,15 @@ from redoubt.policies.kubernetes import NotAWorkload
 LARGEST = 2 << 20
 MOST_CONTAINERS = 500
 _DEEPEST, _ALIASES = 100, 20
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen as it runs
+    """YAML as Kubernetes reads it: what looks like a date stays a text."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 class Manifests(msgspec.Struct, frozen=True):
@@ -59,22 +67,26 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         raise InvalidArgument(f"the YAML has {len(text)} characters; at most {LARGEST} are read")
     try:
         _check(text)
-        documents = list(yaml.load_all(text, Loader=_LOADER))
+        documents = list(yaml.load_all(text, Loader=_Loader))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"the YAML cannot be read: {' '.join(str(error).split())[:300]}") from None
     for each in documents:
+        if each is None:
+            continue
+        items = [each]
         if isinstance(each, dict) and each.get("kind") == "List":
-            items = each.get("items")
-            yield from (item for item in (items if isinstance(items, list) else []) if isinstance(item, dict))
-        elif isinstance(each, dict):
-            yield each
-        elif each is not None:
+            items = each.get("items") or []
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise InvalidArgument("the YAML is no object of Kubernetes")
+        for item in items:
+            if not isinstance(item.get("kind", ""), str):
+                raise InvalidArgument(f"the kind of an object is no text: {str(item['kind'])[:60]}")
+            yield item
 
 
 def _check(text: str) -> None:
     depth = aliases = 0
-    for event in yaml.parse(text, Loader=_LOADER):
+    for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
