@@ -71,7 +71,12 @@ def _new(server: Embedded, template: str | None = None) -> str:
 def _drop(url: str, name: str) -> None:
     async def drop() -> None:
         connection = await asyncpg.connect(databases.named(url, "postgres"))
-        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        # Not WITH (FORCE): it is refused while the autovacuum, which is the superuser's, is in the database.
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = current_user",
+            name,
+        )
+        await connection.execute(f'DROP DATABASE IF EXISTS "{name}"')
         await connection.close()
 
     asyncio.run(drop())

@@ -29,8 +29,23 @@ LEVELS = {
     "Fatal": logging.CRITICAL,
 }
 
-#: Modules that write. A logger that takes another name counts as soon as it has written.
-MODULES = {"api", "audit", "auth", "notices"}
+#: Modules of Central that write. A library counts as soon as it has written.
+MODULES = {
+    "api",
+    "audit",
+    "auth",
+    "central",
+    "definitions",
+    "egress",
+    "fleet",
+    "images",
+    "images.watching",
+    "integrations",
+    "leading",
+    "notices",
+    "policies",
+    "probes",
+}
 
 _SECRET = re.compile(
     r"passw|secret|token$|authorization|cookie|credential|private|api_?key|dsn|database_url", re.I
@@ -198,4 +213,6 @@ def _label(number: int) -> str:
 def _known(modules: list[str]) -> None:
     unknown = sorted(set(modules) - MODULES)
     if unknown:
-        raise InvalidArgument(f"unknown modules: {', '.join(unknown)}")
+        raise InvalidArgument(
+            f"unknown modules: {', '.join(unknown)}; there are {', '.join(sorted(MODULES))}"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,7 @@ import structlog
 
 from redoubt.central import logs
 from redoubt.central.refusals import InvalidArgument
+from support.data import ROOT
 
 
 @pytest.fixture
@@ -113,3 +115,12 @@ def test_unknown_levels_and_modules_are_refused(out: io.StringIO) -> None:
         logs.module_levels(["kitchen"])
     with pytest.raises(InvalidArgument):
         logs.configure("loud")
+
+
+def test_every_module_of_central_that_writes_has_a_level_of_its_own() -> None:
+    sources = (ROOT / "src/redoubt/central").rglob("*.py")
+    named = {name for path in sources for name in re.findall(r'get_logger\("([a-z.]+)"\)', path.read_text())}
+    assert named
+    assert named <= logs.MODULES
+    with pytest.raises(InvalidArgument, match=r"unknown modules: nosuch; there are api, .*definitions"):
+        logs.set_level("Debug", ["nosuch"])

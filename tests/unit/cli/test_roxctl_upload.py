@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -41,7 +42,8 @@ def central(tmp_path: Path) -> Iterator[StandIn]:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     file = tmp_path / "today.zip"
-    file.write_bytes(b"PK\x03\x04" + bytes(range(256)) * 4000)
+    with zipfile.ZipFile(file, "w") as whole:
+        whole.writestr("payload", bytes(range(256)) * 4000)
     return file
 
 
@@ -127,6 +129,7 @@ def test_wrong_credentials_are_found_out_before_the_file_travels(central: StandI
         (lambda file: file.write_bytes(b""), "is no zip"),
         (lambda file: file.unlink(), "no such file"),
         (lambda file: (file.unlink(), file.mkdir()), "is a folder"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-1000]), "is cut off"),
     ],
 )
 def test_what_is_no_bundle_is_not_sent(central: StandIn, bundle: Path, make: object, words: str) -> None:
@@ -196,8 +199,8 @@ def test_nothing_secret_is_in_any_message(central: StandIn, bundle: Path) -> Non
 def test_a_server_that_dies_in_the_midst_of_an_upload_is_one_line(
     central: StandIn, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with bundle.open("ab") as file:
-        file.write(bytes(8 << 20))  # more than fits on the way
+    with zipfile.ZipFile(bundle, "a") as file:
+        file.writestr("more", bytes(8 << 20))  # than fits on the way
     handler = central._server.RequestHandlerClass
     read = handler._body  # type: ignore[attr-defined]
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from litestar.enums import MediaType
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from redoubt.central.mishaps import code_of, judged
@@ -31,6 +31,8 @@ class ErrorBody(msgspec.Struct, frozen=True):
     details: list[dict[str, str]] = []
 
 
+#: litestar's words for a caller who went away while his body was read.
+_GONE = "client disconnected prematurely"
 _STATUSES = {
     400: Code.INVALID_ARGUMENT,
     401: Code.UNAUTHENTICATED,
@@ -70,6 +72,8 @@ def _ours(request: AnyRequest, error: RedoubtError) -> Response[ErrorBody]:
 
 def _http(request: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
     status = error.status_code
+    if isinstance(error, InternalServerException) and error.detail == _GONE:
+        return answer(Code.ABORTED, _GONE)  # nobody hears it; no fault of Central's
     if status >= 500:
         return _judged(request, error)
     message = error.detail

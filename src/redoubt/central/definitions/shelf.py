@@ -300,7 +300,8 @@ _TYPED = (
     ("`redoubt definitions import BUNDLE`", "`roxctl scanner upload-db --scanner-db-file BUNDLE`"),
     ("`redoubt definitions import", "`roxctl scanner upload-db --scanner-db-file"),
     ("`redoubt definitions list`", "`roxctl definitions history`"),
-    ("`redoubt definitions ", "`roxctl definitions "),
+    ("`redoubt definitions trust ", "`roxctl definitions trust "),
+    ("`redoubt definitions rollback", "`roxctl definitions rollback"),
 )
 
 

@@ -86,7 +86,13 @@ class Child:
     metavar="SERVICE.NAME=VALUE",
     help="A setting of the central, the indexer or the matcher (docs/configuration.md). Repeatable.",
 )
-@click.option("--log-level", default="warn", show_default=True, help="trace, debug, info, warn or error.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["trace", "debug", "info", "warn", "error", "panic", "fatal"], case_sensitive=False),
+    default="warn",
+    show_default=True,
+    help="What the services say.",
+)
 def up(
     data: Path | None,
     offline: bool | None,

@@ -62,7 +62,7 @@ def _tell(active: Became) -> None:
     click.echo(f"Channel   {clean(active.channel)}, version {active.version}, built {clean(active.created)}")
     click.echo(f"Signed    {'no: nobody vouches for these definitions' if active.unsigned else 'yes'}")
     click.echo(f"Age       {clean(age)}")
-    click.echo(f"Records   {active.records:,}")
+    click.echo(f"Records   {sum(source.records for source in active.sources):,}")
     if active.sources:
         click.echo("")
         rows = [("SOURCE", "NEWEST", "RECORDS", "STATE")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,7 +83,9 @@ def tell(became: Became, console: Console) -> None:
         )
     names = [source.name for source in became.sources if source.records]
     if names:
-        console.done(f"{became.records:,} records from {count(len(names), 'source')}")
+        console.done(
+            f"{sum(source.records for source in became.sources):,} records from {count(len(names), 'source')}"
+        )
     lacking: dict[tuple[str, str], list[str]] = {}
     for source in became.sources:
         if source.state in ("stale", "missing"):
@@ -99,6 +102,7 @@ def _checked(file: Path) -> int:
         with file.open("rb") as data:
             begins = data.read(4)
             length = os.fstat(data.fileno()).st_size
+            whole = begins not in _ZIP or zipfile.is_zipfile(data)
     except FileNotFoundError:
         raise UnreadableInput(f"{file}: there is no such file") from None
     except PermissionError:
@@ -107,6 +111,8 @@ def _checked(file: Path) -> int:
         raise UnreadableInput(f"{file}: {error.strerror}") from None
     if begins not in _ZIP:
         raise UnreadableInput(f"{file} is no zip, so it is no bundle of definitions; carry it again")
+    if not whole:
+        raise UnreadableInput(f"{file} is cut off: a zip has its list of contents at the end; carry it again")
     return length
 
 
