@@ -17,9 +17,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from redoubt.collector.events import Connection, Process
 from redoubt.collector.observer import Observer
 from redoubt.collector.ring import Ring
+from redoubt.model.noderecords import Connection, Process
 from support import kernel, rings
 
 EXECS, CONNECTIONS = 20_000, 10_000

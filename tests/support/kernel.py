@@ -21,8 +21,8 @@ import pytest
 
 from redoubt.collector import libbpf, loader
 from redoubt.collector.collector import Collector
-from redoubt.collector.events import Event, Loss, Process
 from redoubt.collector.loader import Settings
+from redoubt.model.noderecords import Event, Loss, Process
 
 E = TypeVar("E", bound=Event)
 DEADLINE = 60

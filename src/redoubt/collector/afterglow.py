@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from redoubt.collector.events import Connection, Event, Flow
+from redoubt.model.noderecords import Connection, Event, Flow
 
 #: Seconds for which a flow without connections is open still, as the original has it.
 AFTERGLOW = 300.0

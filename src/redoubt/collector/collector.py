@@ -12,11 +12,11 @@ from threading import Event as Flag
 
 from redoubt.collector import processes, snapshot, sources
 from redoubt.collector.afterglow import Afterglow
-from redoubt.collector.events import Event, Loss
 from redoubt.collector.health import Health
 from redoubt.collector.loader import Settings
 from redoubt.collector.observer import Observer
 from redoubt.collector.sources import Method, Source
+from redoubt.model.noderecords import Event, Loss
 
 #: Seconds between two looks at the counters and the clock.
 _COUNTING = 1.0

@@ -10,11 +10,11 @@ from typing import Literal
 
 from redoubt.collector import containers, records
 from redoubt.collector.containers import Container
-from redoubt.collector.events import Connection, Endpoint, Event, Process
 from redoubt.collector.processes import Found, Known, Processes, text
 from redoubt.collector.records import Connected, Executed, Exited, Forked, Named, Record, Spoilt
 from redoubt.collector.snapshot import key
 from redoubt.collector.tracker import Key, Told, Tracker
+from redoubt.model.noderecords import Connection, Endpoint, Event, Process
 
 #: Cgroups that are remembered: four times as many as the probe does, which tells a forgotten one again.
 _CGROUPS = 1 << 16

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from redoubt.collector import containers
 from redoubt.collector.containers import Container
-from redoubt.collector.events import Ancestor
+from redoubt.model.noderecords import Ancestor
 
 #: Processes that are remembered at most: a kernel's own limit is 4,194,304, its default 32,768.
 _MOST = 1 << 18

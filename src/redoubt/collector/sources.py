@@ -8,12 +8,12 @@ from typing import Literal, Protocol
 
 from redoubt.collector import connector, processes
 from redoubt.collector.connector import Connector
-from redoubt.collector.events import Event
 from redoubt.collector.health import Health
 from redoubt.collector.libbpf import Unavailable
 from redoubt.collector.loader import Probe, Settings
 from redoubt.collector.observer import Observer
 from redoubt.errors import EXIT_CREDENTIALS
+from redoubt.model.noderecords import Event
 
 Method = Literal["auto", "core_bpf", "proc_connector"]
 

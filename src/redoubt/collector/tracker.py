@@ -10,8 +10,8 @@ from typing import TypeVar
 import msgspec
 
 from redoubt.collector.containers import Container
-from redoubt.collector.events import Connection, Endpoint
 from redoubt.collector.snapshot import EPHEMERAL, Owned, Snapshot, key
+from redoubt.model.noderecords import Connection, Endpoint
 
 #: Connections and endpoints that are remembered.
 _MOST = 1 << 17

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from redoubt.collector.events import Connection, Endpoint, Flow
+from redoubt.model.noderecords import Connection, Endpoint, Flow
 from support.kernel import DEADLINE, Contained, Watching, line, needs_bpf, watching
 
 pytestmark = needs_bpf

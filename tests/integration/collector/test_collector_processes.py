@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from redoubt.collector.events import Process
 from redoubt.collector.loader import Probe, Settings
 from redoubt.collector.observer import Observer
+from redoubt.model.noderecords import Process
 from support.kernel import DEADLINE, Contained, line, needs_bpf, paths, watching
 
 pytestmark = needs_bpf

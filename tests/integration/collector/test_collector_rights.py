@@ -12,8 +12,8 @@ import sys
 import pytest
 
 from redoubt.collector.connector import Connector
-from redoubt.collector.events import Connection, Process
 from redoubt.collector.libbpf import Unavailable
+from redoubt.model.noderecords import Connection, Process
 from support.kernel import DEADLINE, Contained, Watching, line, needs_bpf
 
 pytestmark = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from redoubt.collector.events import Connection, Endpoint, Process
+from redoubt.model.noderecords import Connection, Endpoint, Process
 from support.kernel import DEADLINE, Contained, needs_bpf, watching
 
 BUSYBOX = Path("/bin/busybox")

@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 
 from redoubt.collector.afterglow import Afterglow
-from redoubt.collector.events import Connection, Event, Flow, Loss
+from redoubt.model.noderecords import Connection, Event, Flow, Loss
 
 SECOND = 10**9
 

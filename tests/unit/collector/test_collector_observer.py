@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.collector.containers import Container
-from redoubt.collector.events import Ancestor, Connection, Endpoint, Event, Process
 from redoubt.collector.observer import Observer
 from redoubt.collector.records import CLOSE, ESTABLISHED, LISTEN, SYN_RECV, SYN_SENT
 from redoubt.collector.snapshot import Owned, Snapshot
 from redoubt.collector.sockets import Socket
+from redoubt.model.noderecords import Ancestor, Connection, Endpoint, Event, Process
 from support import rings
 
 ID, POD = "0123456789abcdef" * 4, "12345678-9abc-def0-1234-56789abcdef0"

@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Literal
 
 from redoubt.collector.containers import Container
-from redoubt.collector.events import Connection, Endpoint
 from redoubt.collector.snapshot import Owned, Snapshot, key
 from redoubt.collector.sockets import Socket
 from redoubt.collector.tracker import Told, Tracker
+from redoubt.model.noderecords import Connection, Endpoint
 
 WEB = Container("a" * 64, "pod")
 LISTENING = Socket("tcp", "::", 80, "::", 0, 10, 1)

@@ -10,64 +10,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import msgspec
+
 from redoubt.central.images import asking
 from redoubt.central.images.asking import ScanRequest
-from redoubt.central.policies.detection import (
-    Alert,
-    Message,
-    OpenQuestion,
-    chosen,
-    open_questions,
-    scanned,
-    violation,
-)
+from redoubt.central.policies.detection import OpenQuestion, chosen, open_questions, scanned
 from redoubt.central.services import Services
 from redoubt.errors import RedoubtError
 from redoubt.model.scannedimage import ScannedImage
-from redoubt.model.workload import Container, ContainerImage, Deployment
+from redoubt.model.workload import Container, Deployment
 from redoubt.policies import ImagePart, Policy, PolicySet
-
-#: Enforcements of the DEPLOY stage, the one that counts first.
-_ENFORCEMENTS = ("SCALE_TO_ZERO_ENFORCEMENT", "UNSATISFIABLE_NODE_CONSTRAINT_ENFORCEMENT")
-
-
-class AlertContainer(Message, frozen=True, kw_only=True):
-    """``Alert.Deployment.Container``."""
-
-    image: ContainerImage | None
-    name: str
-
-
-class AlertDeployment(Message, frozen=True, kw_only=True):
-    """``Alert.Deployment``."""
-
-    id: str
-    name: str
-    type: str
-    namespace: str
-    namespace_id: str = ""
-    labels: dict[str, str]
-    cluster_id: str = ""
-    cluster_name: str = ""
-    containers: tuple[AlertContainer, ...]
-    annotations: dict[str, str]
-    inactive: bool = False
-
-
-class AlertEnforcement(Message, frozen=True, kw_only=True):
-    """``Alert.Enforcement``: what would be done."""
-
-    action: str
-    message: str
-
-
-class DeployAlert(Alert, frozen=True, kw_only=True):
-    """``storage.Alert`` of a workload."""
-
-    deployment: AlertDeployment
-    lifecycle_stage: str = "DEPLOY"
-    entity_type: str = "DEPLOYMENT"
-    enforcement: AlertEnforcement | None = None
+from redoubt.policies.alerts import DEPLOY_ENFORCEMENTS, Alert, AlertEnforcement, Message, told, violation
 
 
 class ImageProblem(Message, frozen=True, kw_only=True):
@@ -82,7 +35,7 @@ class Run(Message, frozen=True, kw_only=True):
 
     name: str
     type: str
-    alerts: tuple[DeployAlert, ...]
+    alerts: tuple[Alert, ...]
     unanswered: tuple[OpenQuestion, ...] = ()
 
 
@@ -122,7 +75,7 @@ async def detect(
 
 def enforced(policies: PolicySet) -> PolicySet:
     """Only the policies that would do something to a workload."""
-    return policies.only(lambda policy: not set(_ENFORCEMENTS).isdisjoint(policy.enforcement_actions))
+    return policies.only(lambda policy: not set(DEPLOY_ENFORCEMENTS).isdisjoint(policy.enforcement_actions))
 
 
 async def _scanned(services: Services, name: str, *, force: bool) -> tuple[str, ScannedImage, str]:
@@ -140,25 +93,17 @@ def _name(container: Container) -> str:
 
 def _run(policies: PolicySet, given: Deployment, parts: dict[str, ImagePart], now: datetime) -> Run:
     found = policies.deploy(given, [parts.get(_name(each)) for each in given.containers], now)
-    told = AlertDeployment(
-        id=given.id or str(uuid4()),
-        name=given.name,
-        type=given.type,
-        namespace=given.namespace,
-        labels=given.labels,
-        cluster_id=given.cluster_id,
-        cluster_name=given.cluster_name,
-        containers=tuple(AlertContainer(image=each.image, name=each.name) for each in given.containers),
-        annotations=given.annotations,
-    )
+    about = msgspec.structs.replace(told(given), id=given.id or str(uuid4()))
     alerts = tuple(
-        DeployAlert(
+        Alert(
             id=str(uuid4()),
             policy=broken.policy,
             cluster_id=given.cluster_id,
             cluster_name=given.cluster_name,
             namespace=given.namespace,
-            deployment=told,
+            lifecycle_stage="DEPLOY",
+            entity_type="DEPLOYMENT",
+            deployment=about,
             violations=tuple(violation(each) for each in broken.violations),
             enforcement=_enforcement(broken.policy),
             time=now,
@@ -171,9 +116,9 @@ def _run(policies: PolicySet, given: Deployment, parts: dict[str, ImagePart], no
 
 
 def _enforcement(policy: Policy) -> AlertEnforcement | None:
-    for action in _ENFORCEMENTS:
+    for action in DEPLOY_ENFORCEMENTS:
         if action in policy.enforcement_actions:
-            what = "have no replicas" if action == _ENFORCEMENTS[0] else "be scheduled on no node"
+            what = "have no replicas" if action == DEPLOY_ENFORCEMENTS[0] else "be scheduled on no node"
             return AlertEnforcement(
                 action=action, message=f"The deployment would {what} in response to this policy violation."
             )

@@ -1,7 +1,6 @@
 """Policies asked of images that Central has scanned: alerts of the BUILD stage, in the original's form.
 
-Field names and values are those of StackRox's ``proto/storage/alert.proto``. Nothing is kept of these alerts: they are the
-answer to whoever asks before anything runs.
+Nothing is kept of these alerts: they are the answer to whoever asks before anything runs.
 """
 
 from __future__ import annotations
@@ -17,81 +16,8 @@ from redoubt.central.images.asking import originally
 from redoubt.central.refusals import InvalidArgument
 from redoubt.central.store.images import Kept
 from redoubt.model.scannedimage import ScannedImage
-from redoubt.policies import Policy, PolicySet, Verdict, Violation
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A message of the original."""
-
-
-class Attribute(Message, frozen=True, kw_only=True):
-    """A criterion, and what the object said."""
-
-    key: str
-    value: str
-
-
-class Attributes(Message, frozen=True, kw_only=True):
-    """What broke the policy."""
-
-    attrs: tuple[Attribute, ...]
-
-
-class AlertViolation(Message, frozen=True, kw_only=True):
-    """``Alert.Violation``."""
-
-    message: str
-    key_value_attrs: Attributes
-    type: str = "GENERIC"
-    time: str | None = None
-
-
-class AlertImageName(Message, frozen=True, kw_only=True):
-    """``storage.ImageName``."""
-
-    registry: str = ""
-    remote: str = ""
-    tag: str = ""
-    full_name: str = ""
-
-
-class AlertImage(Message, frozen=True, kw_only=True):
-    """``storage.ContainerImage``."""
-
-    id: str
-    name: AlertImageName
-    not_pullable: bool = False
-    is_cluster_local: bool = False
-
-
-class Alert(Message, frozen=True, kw_only=True):
-    """``storage.Alert``, as far as what it is about makes no difference."""
-
-    id: str
-    policy: Policy
-    lifecycle_stage: str
-    cluster_id: str = ""
-    cluster_name: str = ""
-    namespace: str = ""
-    namespace_id: str = ""
-    violations: tuple[AlertViolation, ...]
-    process_violation: None = None
-    time: datetime
-    first_occurred: datetime | None = None
-    resolved_at: datetime | None = None
-    state: str = "ACTIVE"
-    platform_component: bool = False
-    entity_type: str
-    enforcement_count: int = 0
-
-
-class BuildAlert(Alert, frozen=True, kw_only=True):
-    """``storage.Alert`` of an image."""
-
-    image: AlertImage
-    lifecycle_stage: str = "BUILD"
-    entity_type: str = "CONTAINER_IMAGE"
-    enforcement: None = None
+from redoubt.policies import PolicySet, Verdict
+from redoubt.policies.alerts import Alert, AlertImage, AlertImageName, Message, violation
 
 
 class OpenQuestion(Message, frozen=True, kw_only=True):
@@ -106,7 +32,7 @@ class OpenQuestion(Message, frozen=True, kw_only=True):
 class Detected(Message, frozen=True, kw_only=True):
     """``BuildDetectionResponse``; ``unanswered`` is ours."""
 
-    alerts: tuple[BuildAlert, ...]
+    alerts: tuple[Alert, ...]
     unanswered: tuple[OpenQuestion, ...] = ()
 
 
@@ -157,9 +83,11 @@ def _detected(policies: PolicySet, found: Verdict, image: ScannedImage, now: dat
     )
     return Detected(
         alerts=tuple(
-            BuildAlert(
+            Alert(
                 id=str(uuid4()),
                 policy=broken.policy,
+                lifecycle_stage="BUILD",
+                entity_type="CONTAINER_IMAGE",
                 image=told,
                 violations=tuple(violation(each) for each in broken.violations),
                 time=now,
@@ -181,15 +109,5 @@ def open_questions(policies: PolicySet, found: Verdict, stage: str) -> tuple[Ope
             OpenQuestion(policy_id=each.policy.id, policy_name=each.policy.name, reason=each.reason)
             for each in policies.refused
             if stage in each.policy.lifecycle_stages
-        ),
-    )
-
-
-def violation(given: Violation) -> AlertViolation:
-    """What broke a policy, in the original's form."""
-    return AlertViolation(
-        message=given.message,
-        key_value_attrs=Attributes(
-            attrs=tuple(Attribute(key=held.criterion, value=held.value) for held in given.held)
         ),
     )

@@ -13,9 +13,9 @@ from redoubt.cli.entry import HELP, require
 from redoubt.cli.redoubt import options
 
 if TYPE_CHECKING:
-    from redoubt.collector.events import Event
     from redoubt.collector.health import Health
     from redoubt.collector.sources import Method
+    from redoubt.model.noderecords import Event
 
 
 @click.command(context_settings=HELP)
