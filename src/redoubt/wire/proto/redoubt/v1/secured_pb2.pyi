@@ -197,10 +197,13 @@ class CollectorConfig(_message.Message):
     EXTERNAL_IPS_FIELD_NUMBER: _builtins.int
     NETWORKS_FIELD_NUMBER: _builtins.int
     CONNECTIONS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    SENSOR_FIELD_NUMBER: _builtins.int
     external_ips: _builtins.bool
     """Whether addresses outside are told one by one, or as one."""
     connections_per_minute: _builtins.int
     """Containers' connections a minute that are told, each; 0: all."""
+    sensor: _builtins.str
+    """Made anew each time that the Sensor starts: to another one, all that stands is told again."""
     @_builtins.property
     def networks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Networks, "10.0.0.0/8", that are told apart where `external_ips` is not set."""
@@ -211,10 +214,11 @@ class CollectorConfig(_message.Message):
         external_ips: _builtins.bool = ...,
         networks: _abc.Iterable[_builtins.str] | None = ...,
         connections_per_minute: _builtins.int = ...,
+        sensor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connections_per_minute", b"connections_per_minute", "external_ips", b"external_ips", "networks", b"networks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connections_per_minute", b"connections_per_minute", "external_ips", b"external_ips", "networks", b"networks", "sensor", b"sensor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
