@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -20,6 +20,8 @@ from redoubt.errors import AccessDenied, UnreadableInput, UsageError
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 Value: TypeAlias = object
 
+#: How much a log says, the most first.
+LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "panic", "fatal")
 _LIMIT = 1_000_000
 #: After the prefix: names the file itself (``--config``), and is no setting.
 _FILE = "CONFIG"
@@ -48,10 +50,16 @@ def load(
         raise UsageError(f"settings: {_reason(error)}") from None
 
 
+def one_of(name: str, value: str, words: Sequence[str]) -> None:
+    """Raises ``UsageError`` where a setting's value is none of ``words``; capitals make no difference."""
+    if value.lower() not in words:
+        raise UsageError(f"settings: {name} is {', '.join(words[:-1])} or {words[-1]}, not {value!r}")
+
+
 def given(
-    kind: type[Settings], said: Iterable[str], secret: frozenset[str] = frozenset()
+    kind: type[Settings], said: Iterable[str], secret: frozenset[str] = frozenset(), *, of: str = ""
 ) -> dict[str, Value]:
-    """``NAME=VALUE`` of a command line, as ``flags``; values are written as in variables.
+    """``NAME=VALUE`` of a command line, as ``flags``; values are written as in variables. ``of`` stood before the name.
 
     Raises ``UsageError``, also for what is ``secret``: a command line is seen by everybody on the machine.
     """
@@ -61,15 +69,17 @@ def given(
         written, equals, value = text.partition("=")
         name = written.strip().replace("-", "_")
         if not equals:
-            raise UsageError(f"--set {text[:100]}: write NAME=VALUE")
+            raise UsageError(f"--set {of}{text[:100]}: write {of}NAME=VALUE")
         if name not in fields:
             near = difflib.get_close_matches(name, fields, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise UsageError(f"--set {written[:100]}: no such setting{meant}")
+            meant = f"; did you mean {of}{near[0]}?" if near else ""
+            raise UsageError(f"--set {of}{written[:100]}: no such setting{meant}")
         if name in secret:
-            raise UsageError(f"--set {name}: others can read a command line; use the environment or the file")
+            raise UsageError(
+                f"--set {of}{name}: others can read a command line; use the environment or the file"
+            )
         values[name] = _parsed(fields[name], value.strip())
-        _one(kind, f"--set {name}", name, values[name])
+        _one(kind, f"--set {of}{name}", name, values[name])
     return values
 
 

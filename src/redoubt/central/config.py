@@ -145,18 +145,15 @@ def load(
 def _checked(settings: Settings) -> Settings:
     if not 0 <= settings.port < 65536:
         raise UsageError(f"settings: port {settings.port} is none")
-    if settings.log_format not in ("json", "console"):
-        raise UsageError(f"settings: log_format is json or console, not {settings.log_format!r}")
+    configuration.one_of("log_level", settings.log_level, configuration.LOG_LEVELS)
+    configuration.one_of("log_format", settings.log_format, ("json", "console"))
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise UsageError("settings: tls_certificate and tls_key go together")
     if settings.definitions_build_seconds < 60:
         raise UsageError("settings: definitions_build_seconds is at least 60")
     if settings.definitions_url and not settings.definitions_url.startswith(("https://", "http://")):
         raise UsageError("settings: definitions_url begins with https:// or http://")
-    if settings.definitions_store not in ("disk", "database"):
-        raise UsageError(
-            f"settings: definitions_store is disk or database, not {settings.definitions_store!r}"
-        )
+    configuration.one_of("definitions_store", settings.definitions_store, ("disk", "database"))
     for name, least, most in _RANGES:
         if not least <= getattr(settings, name) <= most:
             raise UsageError(f"settings: {name} is {least} at least and {most} at most")

@@ -81,6 +81,6 @@ def load(
             raise UsageError(f"settings: {name} is at least 1")
     if settings.definitions_interval < 1:
         raise UsageError("settings: definitions_interval is at least 1 second")
-    if settings.log_format not in ("json", "console"):
-        raise UsageError(f"settings: log_format is json or console, not {settings.log_format!r}")
+    configuration.one_of("log_level", settings.log_level, configuration.LOG_LEVELS)
+    configuration.one_of("log_format", settings.log_format, ("json", "console"))
     return settings

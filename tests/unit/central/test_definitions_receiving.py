@@ -155,6 +155,26 @@ def test_what_is_no_bundle_is_refused_in_words_for_the_client(
     asyncio.run(work())
 
 
+def test_what_begins_as_no_zip_is_not_read_to_its_end(data: Path) -> None:
+    read = 0
+
+    async def zeros() -> AsyncIterator[bytes]:
+        nonlocal read
+        while True:
+            read += 1
+            yield bytes(1 << 16)
+
+    async def work() -> None:
+        definitions = Definitions(data, starter=False)
+        await definitions.start()
+        with pytest.raises(DefinitionsRefused, match="not a zip file"):
+            await definitions.receive(zeros())
+        assert nothing_is_left(data)
+
+    asyncio.run(work())
+    assert read == 1
+
+
 def test_older_bundle_is_refused_unless_asked_for(data: Path, site: Site) -> None:
     async def work() -> None:
         definitions = Definitions(data, starter=False)
@@ -175,7 +195,7 @@ def test_too_large_is_refused_before_and_while_it_arrives(data: Path, site: Site
         with pytest.raises(LimitExceeded):
             await definitions.receive(body(b"x"), length=1001)
         with pytest.raises(LimitExceeded):
-            await definitions.receive(body(b"x" * 1001))
+            await definitions.receive(body(b"PK" * 501))
         assert nothing_is_left(data)
 
     asyncio.run(work())
@@ -189,7 +209,7 @@ def test_full_disk_is_told_and_nothing_remains(data: Path, site: Site) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
         try:
             with pytest.raises(AccessDenied, match="check space"):
-                await definitions.receive(body(os.urandom(1 << 21)))
+                await definitions.receive(body(b"PK" + os.urandom(1 << 21)))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert nothing_is_left(data)

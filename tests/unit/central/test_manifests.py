@@ -43,3 +43,9 @@ def test_lists_and_documents_are_gone_through_and_others_named() -> None:
 def test_what_is_no_object_of_kubernetes_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument):
         manifests.read(text, "default")
+
+
+def test_where_it_is_no_yaml_is_told() -> None:
+    with pytest.raises(InvalidArgument, match=r"cannot be read: line 2, column \d+: ") as refusal:
+        manifests.read("kind: Pod\nspec: {a: [}\n", "default")
+    assert "unicode string" not in str(refusal.value)

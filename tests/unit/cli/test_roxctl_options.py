@@ -126,6 +126,7 @@ def test_false_by_flag_beats_true_by_environment() -> None:
         (("-e", "central"), "has no port; write central:443 or https://central"),
         (("-e", ""), "--endpoint is empty"),
         (("--ca", "/nonexistent/ca.pem"), "no such CA file"),
+        (("--ca", "/dev/null"), "is no file"),
         (("--plaintext",), "add --insecure"),
         (("-e", "http://central"), "add --insecure"),
         (("--plaintext", "--insecure", "-e", "https://central"), "contradict each other"),

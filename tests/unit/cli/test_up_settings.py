@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from redoubt.cli.redoubt.up import Child, _wanted
+from redoubt.cli.redoubt.up import Child
+from redoubt.cli.redoubt.upsettings import wanted
 from redoubt.errors import UsageError
 
 
 def test_settings_become_variables_of_their_service() -> None:
     said = ("central.scans-at-once=8", "indexer.workers = 4", "matcher.simultaneous=1")
-    assert _wanted(said) == {
+    assert wanted(said) == {
         "central": {"REDOUBT_CENTRAL_SCANS_AT_ONCE": "8"},
         "indexer": {"REDOUBT_SCANNER_WORKERS": "4"},
         "matcher": {"REDOUBT_SCANNER_SIMULTANEOUS": "1"},
@@ -22,7 +23,22 @@ def test_settings_become_variables_of_their_service() -> None:
 )
 def test_what_is_no_setting_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--set"):
-        _wanted((text,))
+        wanted((text,))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("central.log_level=banana", r"--set central\.log_level is trace, .* or fatal, not 'banana'"),
+        ("central.definitions_store=moon", r"--set central\.definitions_store is disk or database"),
+        ("central.login_token_seconds=-1", r"--set central\.login_token_seconds is 60 at least"),
+        ("indexer.worker=3", r"--set indexer\.worker: no such setting; did you mean indexer\.workers\?"),
+        ("matcher.workers=many", r"--set matcher\.workers: Expected int"),
+    ],
+)
+def test_what_a_service_would_refuse_is_refused_before_anything_starts(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        wanted((text,))
 
 
 def test_what_up_decides_itself_stays_its_own() -> None:

@@ -31,11 +31,12 @@ from redoubt.definitions.durable import writing
 from redoubt.definitions.library import Library
 from redoubt.definitions.shelf import Entry, State
 from redoubt.definitions.trust import STARTER_ROOT, TrustedRoot
-from redoubt.errors import Busy, LimitExceeded, RedoubtError, UsageError
+from redoubt.errors import Busy, DefinitionsRefused, LimitExceeded, RedoubtError, UsageError
 
 T = TypeVar("T")
 
 _BLOCK = 1 << 20
+_ZIP = b"PK"
 #: Seconds for which who asks for a stream waits until it is here.
 _ARRIVES = 20.0
 #: The largest upload: StackRox's own has about 0.4 GB, a bundle of ours less.
@@ -164,6 +165,8 @@ class Definitions:
                 size += len(chunk)
                 if size > self._largest:
                     raise self._too_large(size)
+                if size == len(held) >= len(_ZIP) and not held.startswith(_ZIP):
+                    raise DefinitionsRefused("the bundle is not a definitions bundle (not a zip file)")
                 if len(held) >= _BLOCK:
                     await asyncio.to_thread(sink.write, held)
                     held = bytearray()

@@ -62,6 +62,13 @@ def named(text: str) -> ImageName:
     return ImageName(registry=name.registry, remote=name.remote, tag=name.tag, full_name=name.full_name)
 
 
+def _reason(error: Exception) -> str:
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    if mark is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"
+
+
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     if len(text) > LARGEST:
         raise InvalidArgument(f"the YAML has {len(text)} characters; at most {LARGEST} are read")
@@ -69,7 +76,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         _check(text)
         documents = list(yaml.load_all(text, Loader=_Loader))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidArgument(f"the YAML cannot be read: {' '.join(str(error).split())[:300]}") from None
+        raise InvalidArgument(f"the YAML cannot be read: {_reason(error)[:300]}") from None
     for each in documents:
         if each is None:
             continue

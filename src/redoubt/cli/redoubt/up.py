@@ -26,7 +26,9 @@ import click
 from redoubt.cli import settings
 from redoubt.cli.console import Console
 from redoubt.cli.entry import HELP, Folder, require
+from redoubt.cli.redoubt import upsettings
 from redoubt.cli.redoubt.serving import READY_FD
+from redoubt.configuration import LOG_LEVELS
 from redoubt.errors import AccessDenied, RedoubtError, UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ class Child:
 )
 @click.option(
     "--log-level",
-    type=click.Choice(["trace", "debug", "info", "warn", "error", "panic", "fatal"], case_sensitive=False),
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
     default="warn",
     show_default=True,
     help="What the services say.",
@@ -116,7 +118,8 @@ def up(
     from redoubt.wire import ports
 
     console = Console()
-    wanted = _wanted(set)
+    wanted = upsettings.wanted(set)
+    upsettings.warn_of_variables(console)
     folder = (data or settings.data_dir() / "up").absolute()
     _keep_others_out()
     with ExitStack() as stack:
@@ -376,25 +379,6 @@ class Supervisor:
             self._console.warn(
                 f"the CA in {self._data / 'ca'} ends at {ends:%Y-%m-%d}; exchange it (docs/wire.md, Exchange the CA)"
             )
-
-
-def _wanted(said: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    """``SERVICE.NAME=VALUE`` as variables by service. Raises ``UsageError``."""
-    from redoubt import configuration
-    from redoubt.central import config as central
-    from redoubt.scanner import config as scanner
-
-    found: dict[str, dict[str, str]] = {"central": {}, "indexer": {}, "matcher": {}}
-    for text in said:
-        service, dot, rest = text.partition(".")
-        require(
-            bool(dot) and service in found,
-            f"--set {text[:100]}: write SERVICE.NAME=VALUE, of {', '.join(found)}",
-        )
-        kind = central if service == "central" else scanner
-        (name,) = configuration.given(kind.Settings, [rest], kind.SECRET)
-        found[service][kind.PREFIX + name.upper()] = rest.partition("=")[2].strip()
-    return found
 
 
 class _Stopped(Exception):

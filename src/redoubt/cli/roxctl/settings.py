@@ -49,7 +49,8 @@ def load(ctx: click.Context) -> Settings:
     ca, named = told.text("ca", "ROX_CA_CERT_FILE")
     default = config_dir() / "ca.pem"
     if named and not Path(ca).is_file():
-        raise UsageError(f"{ca}: no such CA file; check {named}")
+        what = "is no file" if os.path.lexists(ca) else "no such CA file"
+        raise UsageError(f"{ca}: {what}; check {named}")
     return Settings(
         endpoint=where,
         server_name=told.text("server_name", "ROX_SERVER_NAME")[0],

@@ -92,7 +92,7 @@ def history(ctx: click.Context, output: str) -> None:
         return
     events = _get(ctx, f"{_PATH}/history", History).events
     if not events:
-        click.echo("Nothing was uploaded yet")
+        click.echo("No upload has changed the definitions yet")
         return
     rows = [("TIME", "WHAT", "DIGEST", "CHANNEL", "VERSION", "SIGNED", "BY")]
     rows += [
