@@ -7,7 +7,7 @@ import os
 from hypothesis import settings
 
 # Fixtures that tests of several rooms use.
-pytest_plugins = ["support.postgres"]
+pytest_plugins = ["support.kube", "support.postgres"]
 
 # CI asks the same questions every time, so that a change is judged and not its luck; people's runs go on
 # searching. What they find becomes a test of its own.
