@@ -250,7 +250,10 @@ Global___ObjectEvent: _TypeAlias = ObjectEvent  # noqa: Y015
 
 @_typing.final
 class Synced(_message.Message):
-    """All that there is was said, or is unchanged. What Central has beside it is gone from the cluster."""
+    """All that there is was said, or is unchanged. What Central has beside it is gone from the cluster. It counts for the connection
+    that it is sent on, and what was sent on that connection before it: so it has no number, is not kept, and comes anew, after
+    another look at all that there is, on the next connection.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
