@@ -38,6 +38,7 @@ MODULES = {
     "definitions",
     "egress",
     "fleet",
+    "hub",
     "images",
     "images.watching",
     "integrations",
