@@ -343,6 +343,11 @@ class ClusterConfig(Part, frozen=True, kw_only=True):
     networks: tuple[str, ...] = ()
 
 
+#: The ConfigMap that the Sensor keeps ``AdmissionSettings`` in, and under which name of its ``binaryData``: JSON, by gzip.
+ADMISSION_CONFIG_MAP = "admission-control"
+ADMISSION_CONFIG_KEY = "settings.json.gz"
+
+
 class AdmissionSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All that an admission controller decides by, as the Sensor gives it and as it is kept in the ConfigMap and on disk.
 

@@ -17,7 +17,6 @@ from redoubt.postgres import databases, failures, migrations
 from redoubt.postgres import pool as pools
 from redoubt.scanner.config import Settings
 from redoubt.scanner.following import Follower
-from redoubt.scanner.health import Health, Ready
 from redoubt.scanner.indexer import IndexerService
 from redoubt.scanner.indexing import Indexing
 from redoubt.scanner.leader import WireLeader
@@ -26,6 +25,7 @@ from redoubt.scanner.matching import Matching
 from redoubt.scanner.store import IndexStore, LayerStore
 from redoubt.wire.calls import Servable
 from redoubt.wire.channel import channel, split
+from redoubt.wire.health import Health, Ready
 from redoubt.wire.identity import INDEXERS, Service
 from redoubt.wire.material import Files, Material
 from redoubt.wire.server import OnePort

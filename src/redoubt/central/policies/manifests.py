@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import msgspec
 import yaml
 
-from redoubt.central.images import original
 from redoubt.central.refusals import InvalidArgument
-from redoubt.model.workload import Deployment, ImageName
+from redoubt.indexer.sources.reference import named
+from redoubt.model.workload import Deployment
 from redoubt.policies import kubernetes
 from redoubt.policies.kubernetes import NotAWorkload
 
@@ -54,12 +54,6 @@ def read(text: str, namespace: str) -> Manifests:
     if sum(len(each.containers) for each in deployments) > MOST_CONTAINERS:
         raise InvalidArgument(f"at most {MOST_CONTAINERS} containers are checked at once")
     return Manifests(tuple(deployments), tuple(ignored))
-
-
-def named(text: str) -> ImageName:
-    """An image's name taken apart; of what is none there is the text only."""
-    name = original.name(text)
-    return ImageName(registry=name.registry, remote=name.remote, tag=name.tag, full_name=name.full_name)
 
 
 def _reason(error: Exception) -> str:

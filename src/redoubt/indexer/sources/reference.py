@@ -11,6 +11,7 @@ import re
 import msgspec
 
 from redoubt.errors import UsageError
+from redoubt.model.workload import ImageName
 
 DOCKER_HUB = "docker.io"
 _DOCKER_HUB_API = "registry-1.docker.io"
@@ -93,6 +94,17 @@ def parse_reference(text: str) -> ImageReference:
         raise _refused(text, f"its name is longer than {_MAX_NAME} characters")
     return ImageReference(
         host=host, repository=repository, tag=tag or ("" if digest else "latest"), digest=digest
+    )
+
+
+def named(text: str) -> ImageName:
+    """An image's name taken apart, as policies look at it; of what is none there is the text only."""
+    try:
+        reference = parse_reference(text)
+    except UsageError:
+        return ImageName(full_name=text)
+    return ImageName(
+        registry=reference.host, remote=reference.repository, tag=reference.tag, full_name=str(reference)
     )
 
 

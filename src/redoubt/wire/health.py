@@ -1,4 +1,4 @@
-"""Whether a Scanner's service lives and is ready, and its metrics: plain HTTP for Kubernetes and Prometheus."""
+"""Whether a service lives and is ready, and its metrics: plain HTTP for Kubernetes and Prometheus."""
 
 from __future__ import annotations
 
