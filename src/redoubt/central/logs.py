@@ -31,6 +31,8 @@ LEVELS = {
 
 #: Modules of Central that write. A library counts as soon as it has written.
 MODULES = {
+    "activity",
+    "alerts",
     "api",
     "audit",
     "auth",
@@ -46,6 +48,7 @@ MODULES = {
     "notices",
     "policies",
     "probes",
+    "risk",
 }
 
 _SECRET = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar.types import ControllerRouterHandler
 
+from redoubt.central.api.alerts import AlertController
 from redoubt.central.api.auth import AuthController
 from redoubt.central.api.authorize import AuthorizeController, RoxctlLoginController
 from redoubt.central.api.clusters import ClusterController
@@ -35,6 +36,7 @@ from redoubt.central.api.tokens import SigningKeyController, TokenController
 
 ALL: list[ControllerRouterHandler] = [
     AccessScopeController,
+    AlertController,
     AuthController,
     AuthorizeController,
     ClusterController,
