@@ -256,7 +256,9 @@ class AlertController(Controller):
         if group_by not in ("CATEGORY", "CLUSTER", "UNSET"):
             raise InvalidArgument("groupBy is one of CATEGORY, CLUSTER, UNSET")
         groups: dict[str, list[SeverityCount]] = defaultdict(list)
-        for each in await AlertStore(services.pool).counts(await _wanted(request, services, search), group_by):
+        for each in await AlertStore(services.pool).counts(
+            await _wanted(request, services, search), group_by
+        ):
             groups[each.name].append(SeverityCount(SEVERITIES[each.severity], str(each.number)))
         return AlertCounts([CountGroup(name, counts) for name, counts in groups.items()])
 
