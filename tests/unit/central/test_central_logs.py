@@ -122,5 +122,5 @@ def test_every_module_of_central_that_writes_has_a_level_of_its_own() -> None:
     named = {name for path in sources for name in re.findall(r'get_logger\("([a-z.]+)"\)', path.read_text())}
     assert named
     assert named <= logs.MODULES
-    with pytest.raises(InvalidArgument, match=r"unknown modules: nosuch; there are api, .*definitions"):
+    with pytest.raises(InvalidArgument, match=r"unknown modules: nosuch; there are activity, .*definitions"):
         logs.set_level("Debug", ["nosuch"])
