@@ -15,6 +15,7 @@ from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.exits import Exits
 from redoubt.central.fleet.rematch import Fleet
 from redoubt.central.frame import Hook
+from redoubt.central.hub.parts import Hub
 from redoubt.central.images.sboms import Sboms
 from redoubt.central.images.scanning import Scanning
 from redoubt.central.images.watching import Watching
@@ -47,6 +48,7 @@ class Services:
     probes: Probes | None = None
     exits: Exits | None = None
     fleet: Fleet | None = None
+    hub: Hub | None = None
     images: Scanning | None = None
     watching: Watching | None = None
     sboms: Sboms | None = None

@@ -18,6 +18,8 @@ from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.definitions.work import Became
 from redoubt.central.exits import Exits
 from redoubt.central.fleet import parts as fleet_parts
+from redoubt.central.hub.parts import Hub
+from redoubt.central.hub.wire import SensorService
 from redoubt.central.images import parts
 from redoubt.central.images.wire import ImageService
 from redoubt.central.leading import Led
@@ -90,6 +92,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             in_database=settings.definitions_store == "database",
         )
         policies = Policies(pool)
+        hub = Hub(pool, settings, notices)
         services = Services(
             settings=settings,
             pool=pool,
@@ -99,7 +102,8 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             probes=probes,
             exits=exits,
             policies=policies,
-            parts=[exits, notices, auth, definitions, probes, policies],
+            hub=hub,
+            parts=[exits, notices, auth, definitions, probes, policies, hub],
             warnings=warnings,
         )
         if not policy.offline:
@@ -149,6 +153,7 @@ def answering(services: Services, definitions: Definitions, probes: Probes) -> l
         DefinitionsService(definitions),
         ImageService(services, door),
         ProbeUploadService(probes, door),
+        SensorService(services.hub),
     ]
 
 

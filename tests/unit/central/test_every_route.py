@@ -43,6 +43,8 @@ POLICY_READERS = POLICY_WRITERS | {"Analyst"}
 IMAGE_WRITERS = ADMIN | {"Continuous Integration"}
 IMAGE_READERS = IMAGE_WRITERS | {"Analyst"}
 
+DEPLOYMENT_READERS = READERS | {"Network Graph Viewer"}
+
 #: Method and path to who may call it.
 TABLE: dict[str, frozenset[str]] = {
     "GET /api/docs": EVERYBODY,
@@ -95,7 +97,11 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /v1/definitions/snapshots/{digest:str}": ADMINISTRATORS | MATCHERS,
     "GET /v1/definitions/snapshots/{digest:str}/stream": ADMINISTRATORS | MATCHERS,
     "GET /v1/definitions/trust": ADMINISTRATORS,
+    "GET /v1/deployments": DEPLOYMENT_READERS,
+    "GET /v1/deployments/{id:str}": DEPLOYMENT_READERS,
+    "GET /v1/deploymentscount": DEPLOYMENT_READERS,
     "GET /v1/egress": ADMINISTRATORS,
+    "GET /v1/export/deployments": DEPLOYMENT_READERS,
     "GET /v1/fleet/cves": IMAGE_READERS,
     "GET /v1/fleet/cves/{cve:str}/images": IMAGE_READERS,
     "GET /v1/fleet/images": IMAGE_READERS,
@@ -199,6 +205,9 @@ CALLS: dict[str, frozenset[str]] = {
     "/redoubt.v1.Images/ListScans": IMAGE_READERS,
     "/redoubt.v1.Images/Scan": IMAGE_WRITERS,
     "/redoubt.v1.ProbeUpload/GetExistingProbes": ADMINISTRATORS,
+    "/redoubt.v1.Sensors/Communicate": frozenset({"(SENSOR_SERVICE)"}),
+    "/redoubt.v1.Sensors/EnrichIndexReport": frozenset({"(SENSOR_SERVICE)"}),
+    "/redoubt.v1.Sensors/GetScannedImage": frozenset({"(SENSOR_SERVICE)", "(ADMISSION_CONTROL_SERVICE)"}),
     "/v1.ProbeUploadService/GetExistingProbes": ADMINISTRATORS,
 }
 

@@ -13,6 +13,7 @@ from redoubt.central.api.definitions import (
     ScannerDefinitionsController,
     VulnDefinitionsController,
 )
+from redoubt.central.api.deployments import DeploymentController
 from redoubt.central.api.detection import DetectionController
 from redoubt.central.api.egress import EgressController
 from redoubt.central.api.events import EventController
@@ -41,6 +42,7 @@ ALL: list[ControllerRouterHandler] = [
     AuthorizeController,
     ClusterController,
     DefinitionsController,
+    DeploymentController,
     DetectionController,
     EgressController,
     EventController,

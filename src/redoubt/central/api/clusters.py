@@ -16,6 +16,7 @@ from redoubt.central.api import checks
 from redoubt.central.api.given import Empty, Given
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.roles import Access, Resource
+from redoubt.central.clusters.records import Cluster, Health
 from redoubt.central.config import Settings
 from redoubt.central.refusals import InvalidArgument, NotFound
 from redoubt.central.store.clusters import ClusterStore
@@ -25,62 +26,6 @@ _WRITE = allow(Resource.CLUSTER, Access.READ_WRITE)
 
 _TYPES = ("GENERIC_CLUSTER", "KUBERNETES_CLUSTER", "OPENSHIFT_CLUSTER", "OPENSHIFT4_CLUSTER")
 _METHODS = ("UNSET_COLLECTION", "NO_COLLECTION", "KERNEL_MODULE", "EBPF", "CORE_BPF")
-
-
-class AdmissionController(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How the admission controller decides."""
-
-    enabled: bool = False
-    timeout_seconds: int = 0
-    scan_inline: bool = False
-    disable_bypass: bool = False
-    enforce_on_updates: bool = False
-
-
-class DynamicConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What changes without installing anew."""
-
-    admission_controller_config: AdmissionController | None = None
-    registry_override: str = ""
-    disable_audit_logs: bool = False
-
-
-class Tolerations(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Whether Collector tolerates tainted nodes."""
-
-    disabled: bool = False
-
-
-class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How a cluster does; nothing is known before its Sensor has called."""
-
-    overall_health_status: str = "UNINITIALIZED"
-    sensor_health_status: str = "UNINITIALIZED"
-    collector_health_status: str = "UNINITIALIZED"
-    admission_control_health_status: str = "UNINITIALIZED"
-
-
-class Cluster(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A cluster's record. ``status`` and ``healthStatus`` are Central's; what is sent of them does not count."""
-
-    id: str = ""
-    name: str = ""
-    type: str = "KUBERNETES_CLUSTER"
-    labels: dict[str, str] = {}
-    main_image: str = ""
-    collector_image: str = ""
-    central_api_endpoint: str = ""
-    collection_method: str = "CORE_BPF"
-    admission_controller: bool = False
-    admission_controller_updates: bool = False
-    admission_controller_events: bool = False
-    admission_controller_fail_on_error: bool = False
-    slim_collector: bool = False
-    dynamic_config: DynamicConfig | None = None
-    tolerations_config: Tolerations | None = None
-    managed_by: str = "MANAGER_TYPE_MANUAL"
-    status: None = None
-    health_status: Health | None = None
 
 
 class ClusterAnswer(msgspec.Struct, frozen=True, rename="camel"):

@@ -34,6 +34,9 @@ class Outlet(Protocol):
     def tell(self, message: pb.ToSensor) -> None:
         """Send it when there is room. Never waits."""
 
+    def look(self) -> None:
+        """Something may have been written down for it."""
+
 
 class Pusher:
     """Tells Sensors. Its methods without ``await`` never fail: what cannot be told now is told when the Sensor is back."""
@@ -59,6 +62,11 @@ class Pusher:
         """It has it no more, unless another connection took its place."""
         if self._here.get(cluster) is outlet:
             del self._here[cluster]
+
+    def look(self) -> None:
+        """Something may have been written down for Sensors that are connected here."""
+        for outlet in self._here.values():
+            outlet.look()
 
     # What there is to tell
 

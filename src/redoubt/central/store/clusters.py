@@ -31,6 +31,11 @@ class ClusterStore(Store, Generic[R]):
         record = await self._pool.fetchval("SELECT record FROM clusters WHERE id = $1", identifier)
         return None if record is None else self._decode(record)
 
+    async def named(self, name: str) -> R | None:
+        """One, by its name."""
+        record = await self._pool.fetchval("SELECT record FROM clusters WHERE name = $1", name)
+        return None if record is None else self._decode(record)
+
     async def add(self, identifier: UUID, name: str, record: R) -> None:
         """Add one. Raises ``AlreadyExists`` where the name or the identifier is taken."""
         await self._write(

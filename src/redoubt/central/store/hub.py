@@ -5,11 +5,87 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
+
 from redoubt.central.notices import tell
-from redoubt.central.store import Store
+from redoubt.central.store import Connection, Store, affected
 
 #: What replicas tell each other when something lies in ``sensor_pushes``.
 TOPIC = "sensor_pushes"
+#: Seconds in which a Sensor that is connected has to be heard, or another one may take its place.
+FRESH = 90.0
+#: Seconds that pushes and answers are kept.
+_KEPT = 900.0
+
+
+class NewSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A Sensor that connects; see ``0080_hub.sql``."""
+
+    cluster: UUID
+    holder: UUID
+    spool: str
+    version: str
+    capabilities: str
+    bundle: str
+    identification: str
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection looks for now and then. ``record`` is the cluster's, as JSON; others are equal while nothing changed."""
+
+    record: str
+    policies: int
+    policies_number: int
+    pushes: bool
+
+
+class Lost(Exception):
+    """Another connection has the stream now, or the cluster is gone: nothing of this one counts any more."""
+
+
+async def hold(connection: Connection, cluster: UUID, holder: UUID) -> None:
+    """Keep others from taking this stream's place until the end of the transaction. Raises ``Lost``."""
+    if not await connection.fetchval(
+        "SELECT true FROM sensor_sessions WHERE cluster = $1 AND holder = $2 FOR UPDATE", cluster, holder
+    ):
+        raise Lost
+
+
+async def arrived(connection: Connection, cluster: UUID, spool: str, number: int) -> None:
+    """Note that all up to ``number`` has arrived."""
+    await connection.execute(
+        "INSERT INTO sensor_spools (cluster, spool, acknowledged, used) VALUES ($1, $2, $3, now())"
+        " ON CONFLICT (cluster, spool) DO UPDATE SET acknowledged = excluded.acknowledged, used = excluded.used",
+        cluster,
+        spool,
+        number,
+    )
+
+
+async def counted(connection: Connection, cluster: UUID, spoilt: int, dropped: int) -> None:
+    """Note that the Sensor was heard, and what could not be read or was lost."""
+    await connection.execute(
+        "UPDATE sensor_sessions SET heard = now(), spoilt = spoilt + $2, dropped = dropped + $3 WHERE cluster = $1",
+        cluster,
+        spoilt,
+        dropped,
+    )
+
+
+async def healthy(connection: Connection, cluster: UUID, health: str) -> None:
+    """Keep how a cluster's services are; JSON of ``model.cluster.Health``."""
+    await connection.execute(
+        "UPDATE sensor_sessions SET health = $2, health_at = now() WHERE cluster = $1", cluster, health
+    )
+
+
+async def synced(connection: Connection, cluster: UUID, gone: dict[str, int]) -> None:
+    """Note that all that there is was said, and how many objects were gone, by kind."""
+    await connection.execute(
+        "UPDATE sensor_sessions SET synced_at = now(), reconciled = $2 WHERE cluster = $1",
+        cluster,
+        msgspec.json.encode(gone).decode(),
+    )
 
 
 class HubStore(Store):
@@ -21,7 +97,79 @@ class HubStore(Store):
             await self._pool.fetchval("SELECT connected FROM sensor_sessions WHERE cluster = $1", cluster)
         )
 
+    async def begin(self, session: NewSession) -> bool:
+        """Have the stream to a cluster's Sensor, in place of whoever had it; False where another Sensor is connected and fresh.
+
+        The same Sensor (of the same spool) may always connect again.
+        """
+        tag = await self._pool.execute(
+            "INSERT INTO sensor_sessions (cluster, holder, connected, since, heard, spool, version, capabilities, bundle,"
+            " identification) VALUES ($1, $2, true, now(), now(), $3, $4, $5, $6, $7)"
+            " ON CONFLICT (cluster) DO UPDATE SET holder = excluded.holder, connected = true, since = excluded.since,"
+            " heard = excluded.heard, spool = excluded.spool, version = excluded.version,"
+            " capabilities = excluded.capabilities, bundle = excluded.bundle, identification = excluded.identification"
+            " WHERE NOT sensor_sessions.connected OR sensor_sessions.spool = excluded.spool"
+            " OR sensor_sessions.heard < now() - make_interval(secs => $8)",
+            session.cluster,
+            session.holder,
+            session.spool,
+            session.version,
+            session.capabilities,
+            session.bundle,
+            session.identification,
+            FRESH,
+        )
+        return affected(tag) == 1
+
+    async def end(self, cluster: UUID, holder: UUID) -> None:
+        """Have it no more."""
+        await self._pool.execute(
+            "UPDATE sensor_sessions SET connected = false WHERE cluster = $1 AND holder = $2", cluster, holder
+        )
+
+    async def acknowledged(self, cluster: UUID, spool: str) -> int:
+        """How far a numbering has arrived."""
+        found = await self._pool.fetchval(
+            "SELECT acknowledged FROM sensor_spools WHERE cluster = $1 AND spool = $2", cluster, spool
+        )
+        return int(found or 0)
+
+    async def identification(self, cluster: UUID) -> str:
+        """What the cluster's Sensor said last of the cluster; empty where none ever did."""
+        found = await self._pool.fetchval(
+            "SELECT identification FROM sensor_sessions WHERE cluster = $1", cluster
+        )
+        return str(found or "")
+
+    async def look(self, cluster: UUID, holder: UUID) -> Look | None:
+        """What may have changed for a connection; None where it has the stream no more."""
+        row = await self._pool.fetchrow(
+            "SELECT c.record, (SELECT coalesce(max(revision), 0) FROM policies) AS policies,"
+            " (SELECT count(*) FROM policies) AS policies_number,"
+            " EXISTS (SELECT FROM sensor_pushes p WHERE p.cluster = s.cluster) AS pushes"
+            " FROM sensor_sessions s JOIN clusters c ON c.id = s.cluster WHERE s.cluster = $1 AND s.holder = $2",
+            cluster,
+            holder,
+        )
+        return None if row is None else msgspec.convert(dict(row), Look)
+
     # What is handed over
+
+    async def pushed(self, cluster: UUID) -> list[bytes]:
+        """What lies here for a cluster's Sensor, and no longer."""
+        rows = await self._pool.fetch(
+            "DELETE FROM sensor_pushes WHERE cluster = $1 RETURNING id, message", cluster
+        )
+        return [row["message"] for row in sorted(rows, key=lambda row: int(row["id"]))]
+
+    async def tidy(self) -> None:
+        """Forget what nobody fetched."""
+        for table in ("sensor_pushes", "sensor_answers"):
+            await self._pool.execute(
+                f"DELETE FROM {table} WHERE created < now() - make_interval(secs => $1)",  # noqa: S608
+                _KEPT,
+            )
+        await self._pool.execute("DELETE FROM sensor_spools WHERE used < now() - interval '90 days'")
 
     async def push(self, clusters: Sequence[UUID], message: bytes) -> None:
         """Have the replicas that have these clusters' Sensors tell them a message."""

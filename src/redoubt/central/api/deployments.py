@@ -1,0 +1,131 @@
+"""``/v1/deployments``: workloads of all clusters, in the original's form; each caller sees those that his roles hold for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, Response, get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Stream
+
+from redoubt.central.api.given import Call, Given
+from redoubt.central.auth.declare import allow
+from redoubt.central.auth.roles import Access, Resource
+from redoubt.central.objects.looking import Looking, Page, whole
+from redoubt.model.workload import Deployment
+
+#: The original's search text; see ``objects.query``.
+Query = Annotated[str, QueryParameter(name="query")]
+Limit = Annotated[int, QueryParameter(name="pagination.limit")]
+Offset = Annotated[int, QueryParameter(name="pagination.offset")]
+SortField = Annotated[str, QueryParameter(name="pagination.sortOption.field")]
+SortReversed = Annotated[bool, QueryParameter(name="pagination.sortOption.reversed")]
+
+_READ = allow(Resource.DEPLOYMENT, Access.READ, scoped=True)
+
+
+class ListDeployment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``storage.ListDeployment``."""
+
+    id: str
+    hash: str = ""
+    name: str
+    cluster: str
+    cluster_id: str
+    namespace: str
+    created: datetime | None = None
+    priority: str = "0"
+
+
+class DeploymentList(msgspec.Struct, frozen=True):
+    """Deployments, by name unless somebody asks otherwise."""
+
+    deployments: list[ListDeployment]
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many there are."""
+
+    count: int
+
+
+class DeploymentController(Controller):
+    """``DeploymentService`` of the original."""
+
+    path = "/v1"
+    tags = ("Deployments",)
+
+    @get("/deployments", opt=_READ, summary="Deployments")
+    async def all(
+        self,
+        services: Given,
+        request: Call,
+        text: Query = "",
+        limit: Limit = 0,
+        offset: Offset = 0,
+        field: SortField = "",
+        reverse: SortReversed = False,
+    ) -> DeploymentList:
+        """Found by the query, as many as are asked for."""
+        page = Page(limit=limit, offset=offset, field=field, reversed=reverse)
+        found = await _looking(services).page(request.user, text, page)
+        return DeploymentList([_listed(each) for each in found])
+
+    @get("/deploymentscount", opt=_READ, summary="How many deployments there are")
+    async def count(self, services: Given, request: Call, text: Query = "") -> Count:
+        """Found by the query."""
+        return Count(await _looking(services).count(request.user, text))
+
+    @get(
+        "/deployments/{id:str}",
+        opt=_READ,
+        summary="A deployment",
+        responses={200: ResponseSpec(Deployment, description="The deployment")},
+    )
+    async def one(self, services: Given, request: Call, id: FromPath[str]) -> Response[object]:  # noqa: A002
+        """By Kubernetes' UID."""
+        return Response(whole(await _looking(services).one(request.user, id)))
+
+    @get("/export/deployments", opt=_READ, summary="All deployments, a line each")
+    async def export(self, services: Given, request: Call, text: Query = "") -> Stream:
+        """``{"result": {"deployment": …}}`` a line."""
+        return await exported(_looking(services), services, request, text, "deployment")
+
+
+async def exported(
+    looking: Looking[Deployment], services: Given, request: Call, query: str, name: str
+) -> Stream:
+    """Objects, a line each."""
+    every = looking.every(request.user, query)
+    first = await anext(every, None)
+
+    async def lines() -> AsyncIterator[bytes]:
+        if first is not None:
+            yield _line(name, first)
+        async for each in every:
+            yield _line(name, each)
+
+    return Stream(lines(), media_type="application/json")
+
+
+def _line(name: str, part: msgspec.Struct) -> bytes:
+    return msgspec.json.encode({"result": {name: whole(part)}}) + b"\n"
+
+
+def _listed(each: Deployment) -> ListDeployment:
+    return ListDeployment(
+        id=each.id,
+        name=each.name,
+        cluster=each.cluster_name,
+        cluster_id=each.cluster_id,
+        namespace=each.namespace,
+        created=each.created,
+    )
+
+
+def _looking(services: Given) -> Looking[Deployment]:
+    return Looking(services.pool, "deployment", Deployment)

@@ -1,0 +1,187 @@
+"""What Sensors tell becomes what Central keeps: many messages a transaction, each one's effects once and with its acknowledgement.
+
+Messages are taken in their order. One that cannot be read, or that the database does not take, is counted and dropped, and
+holds nothing else up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import asyncpg
+import msgspec
+import structlog
+
+from redoubt.central.hub.answers import Answered, Answers
+from redoubt.central.hub.objects import Identifier, Objects
+from redoubt.central.hub.receiving import ClusterRef, Receiver, Spoilt
+from redoubt.central.refusals import Exhausted
+from redoubt.central.store import Connection, Pool
+from redoubt.central.store import hub as store
+from redoubt.errors import RedoubtError
+from redoubt.model.cluster import Health
+from redoubt.postgres import pool as pools
+from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
+
+#: Objects of a cluster that are told of before it is said that these are all.
+_MOST_SEEN = 1_000_000
+
+_log = structlog.get_logger("hub")
+_healths = msgspec.json.Decoder(Health, strict=False)
+
+
+class Link:
+    """A connection, as far as what it tells is concerned. ``seen`` is what was told of before ``synced``."""
+
+    def __init__(self, cluster: ClusterRef, holder: store.NewSession, acknowledged: int) -> None:
+        self.cluster = cluster
+        self.holder = holder.holder
+        self.spool = holder.spool
+        self.acknowledged = acknowledged
+        self.seen: set[Identifier] = set()
+        self.synced = False
+
+
+class _Unstorable(Exception):
+    """Something among the messages is not taken by whoever keeps it."""
+
+
+class _Batch:
+    """What a transaction comes to, beside what it wrote."""
+
+    def __init__(self, link: Link) -> None:
+        self.seen: set[Identifier] = set()
+        self.synced = link.synced
+        self.number = link.acknowledged
+        self.spoilt = 0
+        self.dropped = 0
+        self.answers: list[pb.Answer] = []
+
+
+class HealthReceiver:
+    """How a cluster's services are."""
+
+    async def take(self, connection: Connection, cluster: ClusterRef, message: pb.FromSensor) -> None:
+        """See ``Receiver``."""
+        try:
+            health = _healths.decode(message.health.health)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Spoilt(f"health: {error}") from None
+        await store.healthy(connection, cluster.id, msgspec.json.encode(health).decode())
+
+
+class Intake:
+    """Takes messages. ``receivers`` are by the name of the message's field; objects have their own."""
+
+    def __init__(self, pool: Pool, answers: Answers) -> None:
+        self.objects = Objects()
+        self.receivers: dict[str, Receiver] = {"health": HealthReceiver()}
+        self._pool = pool
+        self._answers = answers
+
+    async def take(self, link: Link, messages: Sequence[pb.FromSensor]) -> None:
+        """Keep what several messages come to; ``link.acknowledged`` is then the last number that is kept.
+
+        Raises ``Lost`` where the connection has lost its stream, ``DatabaseUnavailable`` where nothing can be kept now.
+        """
+        try:
+            await self._keep(link, messages)
+        except _Unstorable as error:
+            if len(messages) > 1:
+                # Somewhere among them; the others are kept.
+                for one in messages:
+                    await self.take(link, [one])
+                return
+            kind = messages[0].WhichOneof("message")
+            _log.error("a Sensor's message is not kept", cluster=link.cluster.name, kind=kind, exc_info=error)
+            await self._keep(link, messages, none=True)
+
+    async def _keep(self, link: Link, messages: Sequence[pb.FromSensor], *, none: bool = False) -> None:
+        batch = await pools.again(partial(self._transaction, link, messages, none=none))
+        link.acknowledged = batch.number
+        link.synced = batch.synced
+        link.seen = set() if link.synced else link.seen | batch.seen
+        if len(link.seen) > _MOST_SEEN:
+            raise Exhausted(f"more than {_MOST_SEEN} objects, and no word that these are all")
+        for answer in batch.answers:
+            await self._answers.came(
+                link.cluster.id, answer.request_id[:100], Answered(answer.failure, answer.result)
+            )
+
+    async def _transaction(self, link: Link, messages: Sequence[pb.FromSensor], *, none: bool) -> _Batch:
+        batch = _Batch(link)
+        async with self._pool.acquire() as connection, connection.transaction():
+            await store.hold(connection, link.cluster.id, link.holder)
+            try:
+                await self._all(connection, link, messages, batch, none=none)
+            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+                raise _Unstorable from error
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RedoubtError):
+                raise
+            except Exception as error:
+                raise _Unstorable from error
+            if batch.number > link.acknowledged:
+                await store.arrived(connection, link.cluster.id, link.spool, batch.number)
+            await store.counted(connection, link.cluster.id, batch.spoilt, batch.dropped)
+        return batch
+
+    async def _all(
+        self,
+        connection: Connection,
+        link: Link,
+        messages: Sequence[pb.FromSensor],
+        batch: _Batch,
+        *,
+        none: bool,
+    ) -> None:
+        events: list[pb.ObjectEvent] = []
+        for message in messages:
+            kind = message.WhichOneof("message") or ""
+            if message.number:
+                if message.number <= batch.number:
+                    continue  # it is here already
+                batch.number = message.number
+            if none:
+                batch.spoilt += 1
+            elif kind == "object":
+                events.append(message.object)
+                if not batch.synced:
+                    batch.seen.add((message.object.kind, message.object.id))
+            else:
+                # Objects first: what is told after them may be about them.
+                batch.spoilt += await self.objects.take(connection, link.cluster, events)
+                events = []
+                await self._one(connection, link, kind, message, batch)
+        batch.spoilt += await self.objects.take(connection, link.cluster, events)
+
+    async def _one(
+        self, connection: Connection, link: Link, kind: str, message: pb.FromSensor, batch: _Batch
+    ) -> None:
+        if kind == "synced":
+            if not batch.synced and not message.number:
+                await self._reconcile(connection, link, message.synced, batch)
+            return
+        if kind == "answer":
+            batch.answers.append(message.answer)
+            return
+        if kind == "records":
+            batch.dropped += min(message.records.dropped, 1 << 40)
+        receiver = self.receivers.get(kind)
+        if receiver is None:
+            batch.spoilt += 1
+            return
+        try:
+            await receiver.take(connection, link.cluster, message)
+        except Spoilt as error:
+            _log.debug("a Sensor's message cannot be read", cluster=link.cluster.name, reason=str(error))
+            batch.spoilt += 1
+
+    async def _reconcile(self, connection: Connection, link: Link, synced: pb.Synced, batch: _Batch) -> None:
+        seen = link.seen | batch.seen
+        for unchanged in synced.unchanged:
+            seen.update((unchanged.kind, identifier) for identifier in unchanged.ids)
+        gone = await self.objects.reconcile(connection, link.cluster, seen)
+        await store.synced(connection, link.cluster.id, gone)
+        batch.synced = True
+        _log.info("synced", cluster=link.cluster.name, seen=len(seen), removed=gone)

@@ -1,0 +1,136 @@
+"""``redoubt.v1.Sensors``: each cluster's stream, and what a cluster asks of images."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import msgspec
+import structlog
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+from grpclib.server import Stream
+
+import redoubt
+from redoubt import tasks
+from redoubt.central.hub.admitting import identification
+from redoubt.central.hub.intake import Link
+from redoubt.central.hub.parts import Hub
+from redoubt.central.hub.session import Communication, Session
+from redoubt.central.hub.told import Told
+from redoubt.central.refusals import AlreadyExists, FailedPrecondition, InvalidArgument, Refused
+from redoubt.central.store.hub import Lost, NewSession
+from redoubt.errors import RedoubtError
+from redoubt.wire import calls, failures
+from redoubt.wire.identity import Service
+from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
+from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsBase
+
+ImageStream = Stream[pb.GetScannedImageRequest, pb.ScannedImagePart]
+EnrichStream = Stream[pb.EnrichIndexReportRequest, pb.ScannedImagePart]
+
+#: Seconds in which a Sensor says who it is.
+_HELLO = 30.0
+#: Characters of what a Sensor says of itself.
+_LONGEST = 2000
+
+_log = structlog.get_logger("hub")
+
+
+class SensorService(SensorsBase):
+    """See ``sensors.proto``."""
+
+    def __init__(self, hub: Hub | None) -> None:
+        self._hub = hub
+
+    @calls.allow(Service.SENSOR)
+    async def Communicate(self, stream: Communication) -> None:
+        """See ``sensors.proto``."""
+        hub = self._available()
+        with told():
+            try:
+                async with asyncio.timeout(_HELLO):
+                    first = await calls.request(stream)
+            except TimeoutError:
+                raise InvalidArgument(f"no Hello came within {_HELLO:.0f} seconds") from None
+            if first.WhichOneof("message") != "hello":
+                raise InvalidArgument("a Sensor says Hello first")
+            await _communicate(hub, stream, first.hello)
+
+    @calls.allow(Service.SENSOR, Service.ADMISSION_CONTROL)
+    async def GetScannedImage(self, stream: ImageStream) -> None:
+        """See ``sensors.proto``."""
+        raise GRPCError(Status.UNIMPLEMENTED)
+
+    @calls.allow(Service.SENSOR)
+    async def EnrichIndexReport(self, stream: EnrichStream) -> None:
+        """See ``sensors.proto``."""
+        raise GRPCError(Status.UNIMPLEMENTED)
+
+    def _available(self) -> Hub:
+        if self._hub is None:
+            raise GRPCError(Status.UNIMPLEMENTED, "this Central looks after no clusters")
+        return self._hub
+
+
+async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello) -> None:
+    identity = calls.peer(stream)
+    assert identity is not None  # asked before
+    await hub.trusted.check(identity.bundle_id)
+    if not 0 < len(hello.spool) <= 100 or not hello.spool.isprintable():
+        raise InvalidArgument("spool has 1 to 100 printable characters")
+    said = identification(hello)
+    cluster = await hub.admission.cluster(identity, hello)
+    new = NewSession(
+        cluster=cluster.id,
+        holder=uuid4(),
+        spool=hello.spool,
+        version=_clean(hello.version, 100),
+        capabilities=_clean(hello.capabilities),
+        bundle=identity.bundle_id,
+        identification=msgspec.json.encode(said).decode(),
+    )
+    if not await hub.store.begin(new):
+        _log.warning("a second Sensor of a cluster was refused", cluster=cluster.name)
+        raise AlreadyExists(f"another Sensor of the cluster {cluster.name!r} is connected")
+    try:
+        acknowledged = await hub.store.acknowledged(cluster.id, new.spool)
+        welcome = pb.Welcome(
+            cluster_id=str(cluster.id),
+            cluster_name=cluster.name,
+            central_version=redoubt.__version__,
+            acknowledged=acknowledged,
+        )
+        link = Link(cluster, new, acknowledged)
+        told = Told(hub.pool, hub.baselines, cluster.id, new.holder, welcome)
+        session = Session(stream, link, hub.intake, hub.store, told, hub.trusted)
+        _log.info("a Sensor is connected", cluster=cluster.name, version=new.version, again=hello.reconnect)
+        hub.pusher.connected(cluster.id, session)
+        try:
+            await session.run()
+        except Lost:
+            if await hub.exists(cluster.id):
+                raise AlreadyExists("the cluster's Sensor has connected again elsewhere") from None
+            raise FailedPrecondition("the cluster was deleted at Central") from None
+        finally:
+            hub.pusher.disconnected(cluster.id, session)
+            _log.info("a Sensor is gone", cluster=cluster.name)
+    finally:
+        await tasks.to_the_end(hub.store.end(cluster.id, new.holder))
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Failures as gRPC's statuses, with Central's own codes."""
+    try:
+        yield
+    except Refused as error:
+        raise failures.status(error, Status(error.code.value)) from error
+    except RedoubtError as error:
+        raise failures.status(error) from error
+
+
+def _clean(text: str, longest: int = _LONGEST) -> str:
+    return text[:longest].replace("\x00", "")
