@@ -1,0 +1,101 @@
+"""What a Sensor is told at start. See ``configuration`` for where it may stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from redoubt import configuration
+from redoubt.errors import UsageError
+
+PREFIX = "REDOUBT_SENSOR_"
+ALIASES = {
+    "data": ("REDOUBT_DATA_DIR",),
+    "central": ("ROX_CENTRAL_ENDPOINT",),
+    "cluster_name": ("ROX_CLUSTER_NAME",),
+    "namespace": ("POD_NAMESPACE",),
+    "kubeconfig": ("KUBECONFIG",),
+    "log_level": ("LOGLEVEL",),
+}
+SECRET: frozenset[str] = frozenset()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One Sensor. Times are in seconds, sizes in bytes."""
+
+    #: The spool, and what Central said last.
+    data: Path = Path("/var/lib/redoubt/sensor")
+    #: The address that is listened on; empty: every one.
+    host: str = ""
+    port: int = 8443
+    #: Health and metrics, without TLS. 0: none.
+    health_host: str = ""
+    health_port: int = 9443
+    #: A folder with ``ca.pem``, ``cert.pem`` and ``key.pem``; not given: ``<data>/certificates``.
+    certificates: Path | None = None
+    #: Where Central is, and where the cluster's own Indexer, if there is one; host and port.
+    central: str = "central.stackrox.svc:443"
+    indexer: str = ""
+    #: What the cluster is to be called, where Central has no name for it yet.
+    cluster_name: str = ""
+    #: The namespace that this Sensor runs in.
+    namespace: str = "stackrox"
+    #: How the API server is reached; not given: as a pod of the cluster, else as ``~/.kube/config`` says.
+    kubeconfig: Path | None = None
+    #: How long to wait before connecting to Central again: doubled each time, up to the longest.
+    backoff_first: float = 10.0
+    backoff_longest: float = 300.0
+    #: What waits on disk for Central, at most. Beyond it the oldest is dropped, and counted.
+    spool_bytes: int = 512 << 20
+    #: What is held in memory of images, at most.
+    image_cache_bytes: int = 200 << 20
+    #: Changes of the cluster's objects that wait to be looked at, at most.
+    changes: int = 10_000
+    #: Seconds after which a watch is begun anew, and within which lists after a watch was lost are spread.
+    watch_seconds: float = 300.0
+    relist_jitter: float = 5.0
+    #: How often Central is told how the cluster's services are.
+    health_interval: float = 30.0
+    #: Nothing is done to workloads, whatever policies say.
+    no_enforcement: bool = False
+    log_level: str = "info"
+    #: ``json`` for machines, ``console`` for people.
+    log_format: str = "json"
+
+    @property
+    def address(self) -> str | None:
+        """What is listened on; None stands for every address."""
+        return None if self.host in ("", "*", "::", "0.0.0.0") else self.host  # noqa: S104
+
+
+def load(
+    file: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Settings:
+    """The settings. Raises as ``configuration.load``."""
+    settings = configuration.load(
+        Settings, PREFIX, file, aliases=ALIASES, environment=environment, flags=flags
+    )
+    for name in ("port", "health_port"):
+        if not 0 <= getattr(settings, name) < 65536:
+            raise UsageError(f"settings: {name} {getattr(settings, name)} is none")
+    for name, least in (
+        ("backoff_first", 0.05),
+        ("watch_seconds", 1),
+        ("relist_jitter", 0),
+        ("health_interval", 0.05),
+        ("spool_bytes", 1 << 20),
+        ("image_cache_bytes", 1 << 20),
+        ("changes", 1),
+    ):
+        if not getattr(settings, name) >= least:
+            raise UsageError(f"settings: {name} is at least {least}")
+    if not settings.backoff_longest >= settings.backoff_first:
+        raise UsageError("settings: backoff_longest is at least backoff_first")
+    if settings.log_format not in ("json", "console"):
+        raise UsageError(f"settings: log_format is json or console, not {settings.log_format!r}")
+    return settings

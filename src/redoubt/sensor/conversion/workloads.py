@@ -1,0 +1,189 @@
+"""Pods, and what makes them: what the object itself says. Pure.
+
+Only what no other workload owns becomes a ``Deployment``; of others it is kept who owns them, so that their pods
+are found to be the owner's. What is around a workload (services, roles, network policies) is for ``graph``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from redoubt.errors import UsageError
+from redoubt.indexer.sources import reference as references
+from redoubt.model.cluster import ContainerInstance, Pod
+from redoubt.model.workload import Deployment, ImageName
+from redoubt.policies import kubernetes
+from redoubt.sensor.conversion.fields import Given, moment, number, part, parts, text, texts
+from redoubt.sensor.conversion.objects import shortened
+
+
+class SeenWorkload(msgspec.Struct, frozen=True):
+    """What makes pods. ``deployment`` is None where ``owner`` (a UID) is looked at in its place.
+
+    ``generation`` rises when somebody changes what is wanted.
+    """
+
+    namespace: str
+    owner: str = ""
+    deployment: Deployment | None = None
+    generation: int = 0
+
+
+class RunningImage(msgspec.Struct, frozen=True):
+    """An image that a pod's container runs, by its digest, and what it is called in the pod."""
+
+    container: str
+    image: str
+    digest: str
+    pullable: bool
+
+
+class SeenPod(msgspec.Struct, frozen=True):
+    """A pod. ``workload`` is what it is where nothing owns it; ``owner`` the UID of what does."""
+
+    pod: Pod
+    owner: str
+    workload: Deployment | None
+    images: tuple[RunningImage, ...]
+    host_network: bool
+    labels: dict[str, str]
+
+
+def named(written: str) -> ImageName:
+    """An image's name taken apart; of what is none there is the text only."""
+    try:
+        found = references.parse_reference(written)
+    except UsageError:
+        return ImageName(full_name=written)
+    return ImageName(
+        registry=found.host, remote=found.repository, tag=found.tag, full_name=str(found)
+    )
+
+
+def workload(given: dict[str, Any]) -> SeenWorkload:
+    """Anything but a pod. Raises :class:`redoubt.policies.kubernetes.NotAWorkload`."""
+    namespace, owner = text(given, "metadata", "namespace"), _owner(given)
+    if owner:
+        return SeenWorkload(namespace, owner=owner)
+    return SeenWorkload(
+        namespace, deployment=_deployment(given), generation=number(given, "metadata", "generation")
+    )
+
+
+def _deployment(given: dict[str, Any]) -> Deployment:
+    found = kubernetes.deployment(given, named)
+    return msgspec.structs.replace(
+        found,
+        annotations=shortened(found.annotations),
+        created=moment(given, "metadata", "creationTimestamp"),
+    )
+
+
+def _owner(given: Given) -> str:
+    """The workload that owns it; empty where none does."""
+    for each in parts(given, "metadata", "ownerReferences"):
+        if kubernetes.is_workload(each):
+            return text(each, "uid")
+    return ""
+
+
+def pod(given: dict[str, Any]) -> SeenPod:
+    """A pod. Raises :class:`redoubt.policies.kubernetes.NotAWorkload`."""
+    status = part(given, "status")
+    statuses = [
+        each
+        for field in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+        for each in parts(status, field)
+    ]
+    owner = _owner(given)
+    ips = (*(text(each, "ip") for each in parts(status, "podIPs")), text(status, "podIP"))
+    live, ended = _instances(statuses)
+    return SeenPod(
+        Pod(
+            id=text(given, "metadata", "uid"),
+            name=text(given, "metadata", "name"),
+            namespace=text(given, "metadata", "namespace"),
+            started=moment(status, "startTime"),
+            live_instances=live,
+            terminated_instances=ended,
+            node=text(given, "spec", "nodeName"),
+            ips=tuple(dict.fromkeys(ip for ip in ips if ip)),
+        ),
+        owner,
+        None if owner else _deployment(given),
+        _images(given, statuses),
+        part(given, "spec").get("hostNetwork") is True,
+        texts(given, "metadata", "labels"),
+    )
+
+
+def _instances(
+    statuses: list[dict[str, Any]],
+) -> tuple[tuple[ContainerInstance, ...], tuple[ContainerInstance, ...]]:
+    """Containers that run, and those that ran before them and ended."""
+    live, ended = [], []
+    for each in statuses:
+        state, last = part(each, "state"), part(each, "lastState")
+        running = part(state, "running")
+        if running:
+            live.append(
+                ContainerInstance(
+                    container_id=_bare(text(each, "containerID")),
+                    container_name=text(each, "name"),
+                    image_digest=digest(text(each, "imageID")),
+                    started=moment(running, "startedAt"),
+                )
+            )
+        for over in (part(last, "terminated"), part(state, "terminated")):
+            if over:
+                ended.append(
+                    ContainerInstance(
+                        container_id=_bare(text(over, "containerID")),
+                        container_name=text(each, "name"),
+                        image_digest=digest(text(each, "imageID")),
+                        started=moment(over, "startedAt"),
+                        finished=moment(over, "finishedAt"),
+                        exit_code=number(over, "exitCode"),
+                        termination_reason=text(over, "reason")[:256],
+                    )
+                )
+    return tuple(live), tuple(ended)
+
+
+def _bare(identifier: str) -> str:
+    """``containerd://0123…`` without its scheme."""
+    return identifier.rpartition("//")[2]
+
+
+def digest(image: str) -> str:
+    """The manifest's digest in a status' ``imageID``: ``docker-pullable://name@sha256:…``, ``name@sha256:…``.
+
+    Empty where it has none: a bare ``sha256:…`` is the configuration's.
+    """
+    name, at, found = image.rpartition("@")
+    return found if at and name and found.startswith("sha256:") and len(found) == 71 else ""
+
+
+def _images(given: Given, statuses: list[dict[str, Any]]) -> tuple[RunningImage, ...]:
+    asked = {
+        text(each, "name"): text(each, "image")
+        for field in ("initContainers", "containers", "ephemeralContainers")
+        for each in parts(given, "spec", field)
+    }
+    found = []
+    for each in statuses:
+        name, identifier = text(each, "name"), text(each, "imageID")
+        if identifier and name in asked:
+            found.append(
+                RunningImage(
+                    name, named(asked[name]).full_name, digest(identifier), not _was_built_here(identifier)
+                )
+            )
+    return tuple(found)
+
+
+def _was_built_here(identifier: str) -> bool:
+    """Docker's word for an image that no registry gave it."""
+    return identifier.startswith("docker://sha256:")
