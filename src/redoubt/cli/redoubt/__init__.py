@@ -25,6 +25,7 @@ _COMMANDS = {
     "central": (f"{_HERE}.serving:central", "Run Central, for Kubernetes."),
     "indexer": (f"{_HERE}.serving:indexer", "Run an Indexer, for Kubernetes."),
     "matcher": (f"{_HERE}.serving:matcher", "Run a Matcher, for Kubernetes."),
+    "sensor": (f"{_HERE}.securing:sensor", "Watch a cluster for Central, for Kubernetes."),
     "collector": (f"{_HERE}.collecting:collector", "Tell what processes in this node's containers do."),
     "certificates": (
         f"{_HERE}.certificates:certificates",

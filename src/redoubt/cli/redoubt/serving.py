@@ -38,13 +38,13 @@ class Listening(Protocol):
     def port(self) -> int: ...
 
 
-_CONFIG = click.option(
+CONFIG = click.option(
     "--config",
     "config",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A YAML file with settings; the environment is stronger. See docs/configuration.md.",
 )
-_SET = click.option(
+SET = click.option(
     "--set",
     multiple=True,
     allow_from_autoenv=False,
@@ -62,8 +62,8 @@ _SET = click.option(
         "reset-password": (f"{_INSTALLED}:reset_password", "Give the administrator a new password."),
     },
 )
-@_CONFIG
-@_SET
+@CONFIG
+@SET
 @click.pass_context
 def central(ctx: click.Context, config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # called as on the command line
     """Run Central: the API, who may use it, and what is kept of images and definitions.
@@ -82,13 +82,13 @@ def central(ctx: click.Context, config: Path | None, set: tuple[str, ...]) -> No
 
     flags = configuration.given(settings.Settings, set, settings.SECRET)
     given = settings.load(config, flags=flags)
-    _logging(given.log_level, given.log_format)
+    logging(given.log_level, given.log_format)
     run(lambda: serve(given))
 
 
 @click.command(cls=Configured, context_settings=HELP)
-@_CONFIG
-@_SET
+@CONFIG
+@SET
 def indexer(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # called as on the command line
     """Run an Indexer: it reads images out of registries and keeps what is in them in its database.
 
@@ -100,13 +100,13 @@ def indexer(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  #
 
     flags = configuration.given(settings.Settings, set, settings.SECRET)
     given = settings.load(config, flags=flags)
-    _logging(given.log_level, given.log_format)
+    logging(given.log_level, given.log_format)
     run(lambda: serve(given))
 
 
 @click.command(cls=Configured, context_settings=HELP)
-@_CONFIG
-@_SET
+@CONFIG
+@SET
 def matcher(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # called as on the command line
     """Run a Matcher: it keeps to Central's definitions and tells what they say of images.
 
@@ -118,7 +118,7 @@ def matcher(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  #
 
     flags = configuration.given(settings.Settings, set, settings.SECRET)
     given = settings.load(config, flags=flags)
-    _logging(given.log_level, given.log_format)
+    logging(given.log_level, given.log_format)
     run(lambda: serve(given))
 
 
@@ -163,7 +163,7 @@ def announce(ready: Ready) -> None:
         Console().done(f"The administrator's password, shown this once: {ready.password}")
 
 
-def _logging(level: str, form: str) -> None:
+def logging(level: str, form: str) -> None:
     from redoubt.central import logs
 
     logs.configure(level, form)

@@ -59,7 +59,9 @@ class Api:
         try:
             return client_adapter.AsyncClient(self._config, parameters)
         except (OSError, ValueError, ConfigError, AssertionError) as error:
-            raise UnreadableInput(f"{self.host}: its CA or our credentials cannot be read ({error})") from None
+            raise UnreadableInput(
+                f"{self.host}: its CA or our credentials cannot be read ({error})"
+            ) from None
 
     async def close(self) -> None:
         """End all connections."""
@@ -80,7 +82,9 @@ class Api:
         async with self._asked(method, path, body=msgspec.json.encode(body), kind=kind) as answer:
             return await _whole(answer)
 
-    async def lines(self, path: str, parameters: Mapping[str, str], silence: float) -> AsyncGenerator[bytes, None]:
+    async def lines(
+        self, path: str, parameters: Mapping[str, str], silence: float
+    ) -> AsyncGenerator[bytes, None]:
         """A watch's lines, until the server ends it. Raises also where nothing comes for ``silence`` seconds."""
         timeout = httpx2.Timeout(self._timeout, read=silence)
         async with self._asked("GET", path, parameters=parameters, timeout=timeout) as answer:
@@ -151,5 +155,3 @@ def _refusal(path: str, code: int, body: bytes) -> ApiFailure:
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         said = ""
     return ApiFailure(f"{path}: {said[:300] or f'HTTP {code}'}", code)
-
-

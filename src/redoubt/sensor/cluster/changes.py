@@ -10,7 +10,6 @@ import asyncio
 import msgspec
 
 
-
 class Change(msgspec.Struct, frozen=True):
     """An object as it is now; ``found`` is None where it is gone. ``fresh``: it was made while we watched.
 
@@ -64,5 +63,3 @@ class Changes:
         if len(self._waiting) < self._most:
             self._room.set()
         return taken
-
-

@@ -208,7 +208,9 @@ class Watch:
             found = self._convert(given)
         except UnreadableInput as error:
             self.spoilt += 1
-            _log.warning("an object cannot be read", kind=self.resource.kind, id=identifier, problem=str(error))
+            _log.warning(
+                "an object cannot be read", kind=self.resource.kind, id=identifier, problem=str(error)
+            )
             return identifier
         await self._put(Change(self.resource.kind, identifier, found, fresh))
         return identifier

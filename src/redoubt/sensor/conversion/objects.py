@@ -69,7 +69,7 @@ _PULLS = {"kubernetes.io/dockerconfigjson": ".dockerconfigjson", "kubernetes.io/
 _LARGEST_VALUE = 2 << 20
 
 
-def annotations(given: Given) -> dict[str, str]:
+def noted(given: Given) -> dict[str, str]:
     """An object's annotations, as many as may be kept."""
     return shortened(texts(given, "metadata", "annotations"))
 
@@ -97,7 +97,7 @@ def _labelled(given: Given) -> dict[str, Any]:
     return {
         **_named(given),
         "labels": texts(given, "metadata", "labels"),
-        "annotations": annotations(given),
+        "annotations": noted(given),
     }
 
 
@@ -158,7 +158,9 @@ def secret(given: Given) -> SeenSecret:
         **_placed(given),
         type=kind,
         created_at=moment(given, "metadata", "creationTimestamp"),
-        files=tuple(_file(name, value, kind) for name, value in sorted(data.items()) if isinstance(name, str)),
+        files=tuple(
+            _file(name, value, kind) for name, value in sorted(data.items()) if isinstance(name, str)
+        ),
     )
     pull = None
     if kind in _PULLS and (content := _decoded(data.get(_PULLS[kind]))):
@@ -355,9 +357,7 @@ class SeenIngress(msgspec.Struct, frozen=True):
 def ingress(given: Given) -> SeenIngress:
     """An Ingress of ``networking.k8s.io/v1`` or ``v1beta1``."""
     spec = part(given, "spec")
-    found = [
-        _backend(each, "") for name in ("defaultBackend", "backend") if (each := part(spec, name))
-    ]
+    found = [_backend(each, "") for name in ("defaultBackend", "backend") if (each := part(spec, name))]
     for rule in parts(spec, "rules"):
         host = text(rule, "host")
         found += [_backend(part(path, "backend"), host) for path in parts(rule, "http", "paths")]

@@ -10,10 +10,9 @@ from typing import Any
 
 import msgspec
 
-from redoubt.errors import UsageError
-from redoubt.indexer.sources import reference as references
+from redoubt.indexer.sources.reference import named
 from redoubt.model.cluster import ContainerInstance, Pod
-from redoubt.model.workload import Deployment, ImageName
+from redoubt.model.workload import Deployment
 from redoubt.policies import kubernetes
 from redoubt.sensor.conversion.fields import Given, moment, number, part, parts, text, texts
 from redoubt.sensor.conversion.objects import shortened
@@ -22,13 +21,13 @@ from redoubt.sensor.conversion.objects import shortened
 class SeenWorkload(msgspec.Struct, frozen=True):
     """What makes pods. ``deployment`` is None where ``owner`` (a UID) is looked at in its place.
 
-    ``generation`` rises when somebody changes what is wanted.
+    ``automount`` is None where the account decides.
     """
 
     namespace: str
     owner: str = ""
     deployment: Deployment | None = None
-    generation: int = 0
+    automount: bool | None = None
 
 
 class RunningImage(msgspec.Struct, frozen=True):
@@ -45,21 +44,10 @@ class SeenPod(msgspec.Struct, frozen=True):
 
     pod: Pod
     owner: str
-    workload: Deployment | None
+    workload: SeenWorkload | None
     images: tuple[RunningImage, ...]
     host_network: bool
     labels: dict[str, str]
-
-
-def named(written: str) -> ImageName:
-    """An image's name taken apart; of what is none there is the text only."""
-    try:
-        found = references.parse_reference(written)
-    except UsageError:
-        return ImageName(full_name=written)
-    return ImageName(
-        registry=found.host, remote=found.repository, tag=found.tag, full_name=str(found)
-    )
 
 
 def workload(given: dict[str, Any]) -> SeenWorkload:
@@ -67,9 +55,18 @@ def workload(given: dict[str, Any]) -> SeenWorkload:
     namespace, owner = text(given, "metadata", "namespace"), _owner(given)
     if owner:
         return SeenWorkload(namespace, owner=owner)
-    return SeenWorkload(
-        namespace, deployment=_deployment(given), generation=number(given, "metadata", "generation")
-    )
+    return SeenWorkload(namespace, deployment=_deployment(given), automount=_automount(_pod_spec(given)))
+
+
+def _pod_spec(given: Given) -> Given:
+    if text(given, "kind") == "CronJob":
+        return part(given, "spec", "jobTemplate", "spec", "template", "spec")
+    return part(given, "spec", "template", "spec")
+
+
+def _automount(spec: Given) -> bool | None:
+    said = spec.get("automountServiceAccountToken")
+    return said if isinstance(said, bool) else None
 
 
 def _deployment(given: dict[str, Any]) -> Deployment:
@@ -112,10 +109,18 @@ def pod(given: dict[str, Any]) -> SeenPod:
             ips=tuple(dict.fromkeys(ip for ip in ips if ip)),
         ),
         owner,
-        None if owner else _deployment(given),
+        None if owner else _bare_pod(given),
         _images(given, statuses),
         part(given, "spec").get("hostNetwork") is True,
         texts(given, "metadata", "labels"),
+    )
+
+
+def _bare_pod(given: dict[str, Any]) -> SeenWorkload:
+    return SeenWorkload(
+        text(given, "metadata", "namespace"),
+        deployment=_deployment(given),
+        automount=_automount(part(given, "spec")),
     )
 
 

@@ -15,7 +15,13 @@ from redoubt.sensor.conversion.objects import SeenBinding
 
 _NOTHING, _READ, _LIST, _WRITE, _EVERYTHING = range(5)
 _WRITES = frozenset({"create", "bind", "patch", "update", "delete", "deletecollection"})
-_IN_CLUSTER = ("NONE", "ELEVATED_CLUSTER_WIDE", "ELEVATED_CLUSTER_WIDE", "ELEVATED_CLUSTER_WIDE", "CLUSTER_ADMIN")
+_IN_CLUSTER = (
+    "NONE",
+    "ELEVATED_CLUSTER_WIDE",
+    "ELEVATED_CLUSTER_WIDE",
+    "ELEVATED_CLUSTER_WIDE",
+    "CLUSTER_ADMIN",
+)
 _IN_NAMESPACE = ("NONE", "DEFAULT", "ELEVATED_IN_NAMESPACE", "ELEVATED_IN_NAMESPACE", "ELEVATED_IN_NAMESPACE")
 
 #: Namespace and name of a role; a ClusterRole's namespace is empty.

@@ -1,0 +1,29 @@
+"""``redoubt sensor``: the service that watches a cluster, until it is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from redoubt import configuration
+from redoubt.cli.entry import HELP, Configured
+from redoubt.cli.redoubt.serving import CONFIG, SET, logging, run
+
+
+@click.command(cls=Configured, context_settings=HELP)
+@CONFIG
+@SET
+def sensor(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # called as on the command line
+    """Run the Sensor of a cluster: it watches what there is, asks policies of it, and tells Central.
+
+    \b
+    REDOUBT_SENSOR_CENTRAL=central.example:443 redoubt sensor
+    """
+    from redoubt.sensor import config as settings
+    from redoubt.sensor.service import sensor as serve
+
+    flags = configuration.given(settings.Settings, set, settings.SECRET)
+    given = settings.load(config, flags=flags)
+    logging(given.log_level, given.log_format)
+    run(lambda: serve(given))
