@@ -10,6 +10,7 @@ import pytest
 
 from redoubt.central.config import Settings as Central
 from redoubt.scanner.config import Settings as Scanner
+from redoubt.sensor.config import Settings as Sensor
 
 DOCUMENT = (Path(__file__).parents[3] / "docs/configuration.md").read_text()
 
@@ -24,7 +25,9 @@ def rows(heading: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize(("heading", "kind"), [("Central", Central), ("Indexer and Matcher", Scanner)])
+@pytest.mark.parametrize(
+    ("heading", "kind"), [("Central", Central), ("Indexer and Matcher", Scanner), ("Sensor", Sensor)]
+)
 def test_every_setting_is_documented(heading: str, kind: type[msgspec.Struct]) -> None:
     told = rows(heading)
     fields = {field.name: field.default for field in msgspec.structs.fields(kind)}
