@@ -17,23 +17,28 @@ from redoubt.model.cluster import (
     ClusterNode,
     ConfigMap,
     K8sRole,
+    K8sRoleBinding,
     Namespace,
     Pod,
     PullSecret,
+    Secret,
+    Service,
     ServiceAccount,
 )
-from redoubt.model.workload import Container, ContainerImage, Deployment, Part, Surroundings
+from redoubt.model.workload import Deployment, Part, Surroundings
 from redoubt.sensor.cluster.changes import Change
 from redoubt.sensor.conversion.objects import SeenBinding, SeenIngress, SeenSecret, SeenService
-from redoubt.sensor.conversion.workloads import RunningImage, SeenPod, SeenWorkload
+from redoubt.sensor.conversion.workloads import SeenPod, SeenWorkload
+from redoubt.sensor.graph.digests import running
 from redoubt.sensor.graph.exposures import exposed
-from redoubt.sensor.graph.permissions import Account, RoleKey, bound_role, levels, role_key
+from redoubt.sensor.graph.owners import Owners
+from redoubt.sensor.graph.permissions import Account
+from redoubt.sensor.graph.rights import Rights
 from redoubt.sensor.graph.selectors import applying, selects
+from redoubt.sensor.graph.ways import Ways
 
 #: The cluster's own parts: the original calls their namespaces so.
 _ORCHESTRATOR = re.compile(r"kube-.*|openshift-.*")
-_DEEPEST = 8
-
 Key = tuple[str, str]
 
 
@@ -72,29 +77,22 @@ class Inventory:
         self._of_kind: dict[str, set[str]] = defaultdict(set)
         self._workloads: dict[str, _Workload] = {}
         self._by_namespace: dict[str, set[str]] = defaultdict(set)
-        self._owners: dict[str, str] = {}
-        self._children: dict[str, set[str]] = defaultdict(set)
+        self._owners = Owners()
         self._pods: dict[str, SeenPod] = {}
         self._pods_of: dict[str, set[str]] = defaultdict(set)
         self._deployment_of: dict[str, str] = {}
         self._namespaces: dict[str, Namespace] = {}
-        self._services: dict[str, dict[str, SeenService]] = defaultdict(dict)
-        self._ingresses: dict[str, dict[str, SeenIngress]] = defaultdict(dict)
+        self._ways = Ways()
         self._policies: dict[str, dict[str, ClusterNetworkPolicy]] = defaultdict(dict)
         self._accounts: dict[Account, ServiceAccount] = {}
-        self._roles: dict[RoleKey, K8sRole] = {}
-        self._bindings: dict[str, SeenBinding] = {}
-        self._bindings_of: dict[RoleKey, set[str]] = defaultdict(set)
-        self._levels: dict[Account, str] = {}
-        self._rights_changed = False
+        self._rights = Rights()
         self._pulls: dict[str, PullSecret] = {}
         self._dirty = Dirty()
         self._stale: dict[str, bool] = {}
         #: Containers that run, by the runtime's identifier: the pod's UID, and the container's name.
         self.containers: dict[str, tuple[str, str]] = {}
-        #: Addresses of pods that have their own, by UID; and of services.
+        #: UIDs of pods that have addresses of their own, by these.
         self.pod_ips: dict[str, str] = {}
-        self.service_ips: dict[str, str] = {}
 
     # What is asked
 
@@ -108,9 +106,7 @@ class Inventory:
         if found is None:
             return None
         if kind == "binding":
-            seen = self._bindings[identifier]
-            role = self._roles.get(bound_role(seen))
-            found = msgspec.structs.replace(found, role_id="" if role is None else role.id)
+            found = msgspec.structs.replace(found, role_id=self._rights.role_of(identifier))
         named = {"cluster_id": self.cluster_id}
         if "cluster_name" in found.__struct_fields__:
             named["cluster_name"] = self.cluster_name
@@ -157,6 +153,10 @@ class Inventory:
             if seen.pod.name == name and seen.pod.namespace == namespace:
                 return self.pod(identifier)
         return None
+
+    def service_at(self, ip: str) -> str:
+        """The UID of the service that has an address; empty where none has."""
+        return self._ways.ips.get(ip, "")
 
     def namespace(self, name: str) -> Namespace | None:
         """A namespace by its name."""
@@ -246,8 +246,7 @@ class Inventory:
             self._put_binding(change.id, found)
         elif isinstance(found, K8sRole):
             self._put("role", change.id, found)
-            self._roles[role_key(found)] = found
-            self._role_changed(role_key(found))
+            self._bindings_changed(self._rights.put_role(found))
         elif isinstance(found, ServiceAccount):
             self._put("serviceaccount", change.id, found)
             self._accounts[found.namespace, found.name] = found
@@ -265,9 +264,8 @@ class Inventory:
 
     def drain(self) -> Dirty:
         """What changed since the last time."""
-        if self._rights_changed:
-            self._rights_changed = False
-            self._weigh_rights()
+        for account in self._rights.weigh():
+            self._touch(self._using(*account))
         for identifier, fresh in self._stale.items():
             workload = self._workloads.get(identifier)
             if workload is None:
@@ -314,37 +312,17 @@ class Inventory:
             self._resolve_under(identifier)
 
     def _own_by(self, identifier: str, owner: str) -> None:
-        before = self._owners.get(identifier, "")
-        if before == owner:
-            return
-        self._children[before].discard(identifier)
-        if not self._children[before]:
-            del self._children[before]
-        if owner:
-            self._owners[identifier] = owner
-            self._children[owner].add(identifier)
-        else:
-            self._owners.pop(identifier, None)
-        self._resolve_under(identifier)
+        if self._owners.put(identifier, owner):
+            self._resolve_under(identifier)
 
-    def _top(self, identifier: str) -> str:
-        for _ in range(_DEEPEST):
-            if identifier in self._workloads:
-                return identifier
-            if not (identifier := self._owners.get(identifier, "")):
-                return ""
-        return ""
-
-    def _resolve_under(self, identifier: str, depth: int = 0) -> None:
+    def _resolve_under(self, identifier: str) -> None:
         """Whose the pods beneath are, as it may be known only now."""
-        for each in tuple(self._children.get(identifier, ())):
+        for each in self._owners.beneath(identifier):
             if each in self._pods:
                 self._resolve(each)
-            elif depth < _DEEPEST:
-                self._resolve_under(each, depth + 1)
 
     def _resolve(self, pod: str) -> None:
-        before, now = self._deployment_of.get(pod, ""), self._top(pod)
+        before, now = self._deployment_of.get(pod, ""), self._owners.top(pod, self._workloads)
         if before == now:
             return
         if before:
@@ -388,37 +366,14 @@ class Inventory:
                 del self.pod_ips[ip]
 
     def _put_service(self, identifier: str, found: SeenService) -> None:
-        there = self._services[found.service.namespace]
-        before = there.get(identifier)
-        there[identifier] = found
         self._put("service", identifier, found.service)
-        for ip in () if before is None else before.service.cluster_ips:
-            self.service_ips.pop(ip, None)
-        self.service_ips.update(dict.fromkeys(found.service.cluster_ips, identifier))
-        if before != found:
-            selectors = [each.service.selector for each in (before, found) if each is not None]
-            self._touch(self._selected(found.service.namespace, selectors))
+        namespace = found.service.namespace
+        self._touch(self._selected(namespace, self._ways.put_service(identifier, found)))
 
     def _put_ingress(self, identifier: str, found: SeenIngress) -> None:
-        there = self._ingresses[found.service.namespace]
-        before = there.get(identifier)
-        there[identifier] = found
         self._put("service", identifier, found.service)
-        if before != found:
-            self._touch(self._behind(found, before))
-
-    def _behind(self, *ingresses: SeenIngress | None) -> list[str]:
-        """Workloads whose services an ingress leads to."""
-        found: list[str] = []
-        for ingress in ingresses:
-            if ingress is None:
-                continue
-            names = {each.service for each in ingress.backends}
-            namespace = ingress.service.namespace
-            services = self._services.get(namespace, {}).values()
-            selectors = [each.service.selector for each in services if each.service.name in names]
-            found += self._selected(namespace, selectors)
-        return found
+        namespace = found.service.namespace
+        self._touch(self._selected(namespace, self._ways.put_ingress(identifier, found)))
 
     def _selected(self, namespace: str, selectors: list[dict[str, str]]) -> list[str]:
         found = []
@@ -434,25 +389,12 @@ class Inventory:
         self._touch(self._by_namespace.get(found.namespace, ()))
 
     def _put_binding(self, identifier: str, found: SeenBinding) -> None:
-        before = self._bindings.get(identifier)
-        if before == found:
-            return
-        if before is not None:
-            self._bindings_of[bound_role(before)].discard(identifier)
-        self._bindings[identifier] = found
-        self._bindings_of[bound_role(found)].add(identifier)
+        self._rights.put_binding(identifier, found)
         self._put("binding", identifier, found.binding)
-        self._rights_changed = True
+        self._dirty.objects["binding", identifier] = None
 
-    def _role_changed(self, key: RoleKey) -> None:
-        self._rights_changed = True
-        self._dirty.objects.update({("binding", each): None for each in self._bindings_of.get(key, ())})
-
-    def _weigh_rights(self) -> None:
-        before, self._levels = self._levels, levels(self._roles, self._bindings.values())
-        for account in before.keys() | self._levels.keys():
-            if before.get(account, "NONE") != self._levels.get(account, "NONE"):
-                self._touch(self._using(*account))
+    def _bindings_changed(self, bindings: Iterable[str]) -> None:
+        self._dirty.objects.update({("binding", each): None for each in bindings})
 
     def _using(self, namespace: str, account: str) -> list[str]:
         """Workloads that run as a service account."""
@@ -495,18 +437,12 @@ class Inventory:
         elif isinstance(found, ServiceAccount):
             self._accounts.pop((namespace, found.name), None)
         elif isinstance(found, K8sRole):
-            self._roles.pop(role_key(found), None)
-            self._role_changed(role_key(found))
-        elif (binding := self._bindings.pop(identifier, None)) is not None:
-            self._bindings_of[bound_role(binding)].discard(identifier)
-            self._rights_changed = True
-        elif (service := self._services[namespace].pop(identifier, None)) is not None:
-            for ip in service.service.cluster_ips:
-                self.service_ips.pop(ip, None)
-            self._touch(self._selected(namespace, [service.service.selector]))
-        elif (ingress := self._ingresses[namespace].pop(identifier, None)) is not None:
-            self._touch(self._behind(ingress))
-        else:
+            self._bindings_changed(self._rights.lose_role(found))
+        elif isinstance(found, K8sRoleBinding):
+            self._rights.lose_binding(identifier)
+        elif isinstance(found, Service):
+            self._touch(self._selected(namespace, self._ways.lose(identifier, namespace)))
+        elif isinstance(found, Secret):
             self._put_pull(identifier, None)
 
     def _lose_pod(self, identifier: str) -> None:
@@ -539,21 +475,17 @@ class Inventory:
         automount = workload.seen.automount
         if automount is None:
             automount = True if account is None else account.automount_token
-        services = [
-            each
-            for each in self._services.get(base.namespace, {}).values()
-            if selects(each.service.selector, base.pod_labels)
-        ]
-        ingresses = list(self._ingresses.get(base.namespace, {}).values())
+        services = self._ways.services(base.namespace, base.pod_labels)
+        ingresses = self._ways.ingresses(base.namespace)
         orchestrator = _ORCHESTRATOR.fullmatch(base.namespace) is not None
         workload.whole = msgspec.structs.replace(
             base,
             namespace_id="" if namespace is None else namespace.id,
             cluster_id=self.cluster_id,
             cluster_name=self.cluster_name,
-            containers=self._resolved(base.containers, there),
+            containers=running(base.containers, (self._pods[each] for each in there)),
             ports=exposed(base.ports, services, ingresses),
-            service_account_permission_level=self._levels.get((base.namespace, base.service_account), "NONE"),
+            service_account_permission_level=self._rights.level((base.namespace, base.service_account)),
             automount_service_account_token=automount,
             orchestrator_component=orchestrator,
             platform_component=orchestrator or base.namespace == self._own,
@@ -563,30 +495,3 @@ class Inventory:
             cluster_labels=self.cluster_labels,
             namespace_labels={} if namespace is None else namespace.labels,
         )
-
-    def _resolved(self, containers: tuple[Container, ...], pods: Iterable[str]) -> tuple[Container, ...]:
-        """Containers with the digests of what their pods run: the newest pod's."""
-        running: dict[tuple[str, str], RunningImage] = {}
-        for pod in sorted((self._pods[each] for each in pods), key=_age):
-            for each in pod.images:
-                running[each.container, each.image] = each
-        return tuple(_with_digest(each, running) for each in containers)
-
-
-def _age(seen: SeenPod) -> tuple[bool, float, str]:
-    started = seen.pod.started
-    return (started is not None, 0.0 if started is None else started.timestamp(), seen.pod.id)
-
-
-def _with_digest(container: Container, running: dict[tuple[str, str], RunningImage]) -> Container:
-    image = container.image
-    if image is None or image.name is None:
-        return container
-    found = running.get((container.name, image.name.full_name))
-    if found is None:
-        asked_for = image.name.full_name.partition("@")[2]
-        if not asked_for:
-            return container
-        return msgspec.structs.replace(container, image=ContainerImage(id=asked_for, name=image.name))
-    known = ContainerImage(id=found.digest, name=image.name, not_pullable=not found.pullable)
-    return msgspec.structs.replace(container, image=known)
