@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import httpx
 from litestar import Litestar
@@ -84,7 +84,7 @@ class Central:
         self._url = url
         self.printed = ""
 
-    async def __aenter__(self) -> Central:
+    async def __aenter__(self) -> Self:
         self.pool = await pool.connect(self._url, maximum=6)
         self.notices = Notices(self.pool)
         self.auth = Auth.create(self.settings, self.pool, sealer(self.settings), self.notices)

@@ -10,13 +10,13 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import msgspec
 
 from redoubt.central.hub.admitting import ANY_CLUSTER
-from redoubt.central.hub.parts import Hub
+from redoubt.central.hub.parts import Hub, attach
 from redoubt.central.hub.wire import SensorService
 from redoubt.central.policies.keeping import Policies
 from redoubt.central.services import Services
@@ -27,32 +27,32 @@ from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsStub
 from redoubt.wire.server import OnePort
 from support import centrals
+from support.scanners import Scanners
 from support.wire import Certificates
 
 #: Of anything that a test waits for, in seconds.
 PATIENCE = 20.0
+ADMIN = ("admin", centrals.PASSWORD)
 
 
-class Watched(centrals.Central):
-    """A Central that looks after clusters, on a real port."""
+class Watching(centrals.Central):
+    """What a Central that looks after clusters has in addition: a real port, and words for tests."""
 
-    def __init__(
-        self, url: str, folder: Path, certificates: Certificates | None = None, **settings: Any
-    ) -> None:
-        super().__init__(url, folder / "central", **settings)
-        self.certificates = certificates or Certificates(folder / "certificates")
+    certificates: Certificates
 
     async def equip(self, services: Services) -> None:
         self.hub = services.hub = Hub(services.pool, services.settings, self.notices)
         services.policies = Policies(services.pool)
         services.parts += [services.policies, self.hub]
+        await super().equip(services)
+        attach(services)
 
-    async def __aenter__(self) -> Watched:
+    async def __aenter__(self) -> Self:
         await super().__aenter__()
         self.server = OnePort(
             tls=self.certificates.material(Service.CENTRAL, f"central-{uuid4()}"),
             app=self.app,
-            services=[SensorService(self.hub)],
+            services=[SensorService(self.services)],
         )
         await self.server.start("127.0.0.1", 0)
         return self
@@ -63,19 +63,33 @@ class Watched(centrals.Central):
 
     async def cluster(self, name: str) -> str:
         """A cluster that an administrator adds; its identifier."""
-        answer = await self.http.post("/v1/clusters", json={"name": name}, auth=("admin", centrals.PASSWORD))
+        answer = await self.http.post("/v1/clusters", json={"name": name}, auth=ADMIN)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["cluster"]["id"])
 
     async def get(self, path: str, **parameters: Any) -> Any:
         """What the administrator is answered."""
-        answer = await self.http.get(path, params=parameters, auth=("admin", centrals.PASSWORD))
+        answer = await self.http.get(path, params=parameters, auth=ADMIN)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def dial(self, cluster: str, service: Service = Service.SENSOR, **more: Any) -> Channel:
         """A channel with a certificate of a cluster's service."""
         return dial(self.server.port, self.certificates, cluster, service, **more)
+
+
+class Watched(Watching):
+    """A Central that looks after clusters, without a Scanner."""
+
+    def __init__(
+        self, url: str, folder: Path, certificates: Certificates | None = None, **settings: Any
+    ) -> None:
+        super().__init__(url, folder / "central", **settings)
+        self.certificates = certificates or Certificates(folder / "certificates")
+
+
+class WatchedScanners(Watching, Scanners):
+    """The same with an Indexer and a Matcher; see ``Scanners``."""
 
 
 def dial(
@@ -190,7 +204,7 @@ class Sensor:
 
 @asynccontextmanager
 async def sensor(
-    central: Watched,
+    central: Watching,
     cluster: str = ANY_CLUSTER,
     *,
     spool: str = "spool",

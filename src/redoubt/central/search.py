@@ -35,6 +35,8 @@ class Kind(Enum):
     NUMBER = "number"
     TIME = "time"
     BOOLEAN = "boolean"
+    #: A jsonb of texts by their names: ``app=web``, or ``app`` for any.
+    LABELS = "labels"
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -135,6 +137,8 @@ def _condition(column: Column, term: Term, values: list[object], now: datetime) 
             return _text(column.sql, term, values)
         case Kind.TEXTS:
             return f"EXISTS (SELECT FROM unnest({column.sql}) AS one WHERE {_text('one', term, values)})"
+        case Kind.LABELS:
+            return f"EXISTS (SELECT FROM jsonb_each_text({column.sql}) AS one WHERE {_label(term, values)})"
         case Kind.ENUM:
             return f"{column.sql} = ANY ({value(_words(column, term), _type(column))})"
         case Kind.BOOLEAN:
@@ -157,7 +161,16 @@ def _presence(column: Column, *, there: bool) -> str:
         return f"{column.sql} {'<>' if there else '='} ''"
     if column.kind is Kind.TEXTS:
         return f"cardinality({column.sql}) {'>' if there else '='} 0"
+    if column.kind is Kind.LABELS:
+        return f"{column.sql} {'<>' if there else '='} '{{}}'"
     return f"{column.sql} IS {'NOT ' if there else ''}NULL"
+
+
+def _label(term: Term, values: list[object]) -> str:
+    """A name and what it has; each is how a text begins, unless in quotes both are whole."""
+    name, equals, text = term.text.partition("=")
+    found = _text("one.key", Term(name, quoted=term.quoted), values)
+    return f"{found} AND {_text('one.value', Term(text, quoted=term.quoted), values)}" if equals else found
 
 
 def _text(sql: str, term: Term, values: list[object]) -> str:

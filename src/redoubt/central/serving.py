@@ -18,7 +18,7 @@ from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.definitions.work import Became
 from redoubt.central.exits import Exits
 from redoubt.central.fleet import parts as fleet_parts
-from redoubt.central.hub.parts import Hub
+from redoubt.central.hub.parts import Hub, attach
 from redoubt.central.hub.wire import SensorService
 from redoubt.central.images import parts
 from redoubt.central.images.wire import ImageService
@@ -113,6 +113,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             services.parts.append(Led(pool, _ONLINE, online) if shared else online)
         parts.equip(services, tls, definitions.digest)
         fleet_parts.equip(services, tls, definitions)
+        attach(services)
         server = OnePort(tls=tls, app=app.create(services), services=answering(services, definitions, probes))
         await services.start()  # here, and not by the application: what fails is told in a line
         stack.push_async_callback(services.stop)
@@ -153,7 +154,7 @@ def answering(services: Services, definitions: Definitions, probes: Probes) -> l
         DefinitionsService(definitions),
         ImageService(services, door),
         ProbeUploadService(probes, door),
-        SensorService(services.hub),
+        SensorService(services),
     ]
 
 

@@ -6,13 +6,14 @@ rule lets nothing in.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 import msgspec
 
 from redoubt.central.auth.caller import Caller
-from redoubt.central.auth.roles import DENY_ALL, Access, Requirement, Resource, ScopeRules, Selector
+from redoubt.central.auth.roles import DENY_ALL, Access, Level, Requirement, Resource, ScopeRules, Selector
 from redoubt.central.store import Pool
 
 
@@ -59,7 +60,11 @@ async def reach(pool: Pool, caller: Caller, resource: Resource, access: Access =
         for role in caller.roles
         if role.gives(resource) >= access and role.scope.id != DENY_ALL and role.scope.rules is not None
     ]
-    return within(rules, await _clusters(pool)) if rules else Reach()
+    if not rules:
+        return Reach()
+    found = within(rules, await _clusters(pool, labels=any(each.namespace_label_selectors for each in rules)))
+    # What is a whole cluster's is not seen by who sees some of its namespaces.
+    return Reach(clusters=found.clusters) if resource.level is Level.CLUSTER else found
 
 
 def within(rules: Iterable[ScopeRules], clusters: Iterable[KnownCluster]) -> Reach:
@@ -109,11 +114,22 @@ def _holds(requirement: Requirement, labels: Mapping[str, str]) -> bool:
             return False
 
 
-async def _clusters(pool: Pool) -> list[KnownCluster]:
+async def _clusters(pool: Pool, *, labels: bool) -> list[KnownCluster]:
+    """All clusters; with the ``labels`` of their namespaces where these are asked for."""
+    namespaces: dict[UUID, dict[str, dict[str, str]]] = defaultdict(dict)
+    if labels:
+        for row in await pool.fetch(
+            "SELECT cluster, name, labels FROM cluster_objects WHERE kind = 'namespace'"
+        ):
+            namespaces[row["cluster"]][row["name"]] = _labels(row["labels"])
     rows = await pool.fetch(
         "SELECT id, name, coalesce(record -> 'labels', '{}')::text AS labels FROM clusters"
     )
     return [
-        KnownCluster(row["id"], row["name"], msgspec.json.decode(row["labels"], type=dict[str, str]), {})
+        KnownCluster(row["id"], row["name"], _labels(row["labels"]), namespaces.get(row["id"], {}))
         for row in rows
     ]
+
+
+def _labels(text: str) -> dict[str, str]:
+    return msgspec.json.decode(text, type=dict[str, str])

@@ -64,6 +64,8 @@ class Fleet:
         self.images = FleetStore(pool)
         self._work = FleetWork(pool)
         self._totals = FleetTotals(pool)
+        #: Hear of the images of which a run found something otherwise: their digests.
+        self.listeners: list[Callable[[list[str]], None]] = []
         self._judges = judges
         self._workers = workers
         self._told = told or (lambda line: None)
@@ -134,6 +136,9 @@ class Fleet:
             await self._score(judge)
             await self._work.end(run, judge.info, list(zip(releases, ends, strict=True)))
             await self._totals.changes(run)
+            if changed_images := await self._totals.changed_images(run):
+                for tell in self.listeners:
+                    tell(changed_images)
             await self._totals.forget_changes(_KEPT_RUNS)
             return Outcome(run, questions, packages)
 

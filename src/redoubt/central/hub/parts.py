@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
+from grpclib.server import Stream
 
 from redoubt import tasks
+from redoubt.central.alerts.receiving import AlertReceiver
 from redoubt.central.config import Settings
-from redoubt.central.hub.admitting import Admission
+from redoubt.central.delegation.choosing import Delegation
+from redoubt.central.hub.admitting import ANY_CLUSTER, Admission
 from redoubt.central.hub.answers import Answers
 from redoubt.central.hub.intake import Intake
 from redoubt.central.hub.pushing import Pusher
@@ -19,11 +23,31 @@ from redoubt.central.hub.told import NoBaselines
 from redoubt.central.notices import Notices
 from redoubt.central.store import Pool
 from redoubt.central.store.hub import TOPIC, HubStore
+from redoubt.model import IndexReport, VulnerabilityReport
+from redoubt.wire import calls
+
+if TYPE_CHECKING:
+    from redoubt.central.services import Services
 
 #: Seconds between two times that what nobody fetched is forgotten.
 _TIDY = 300.0
 
 _log = structlog.get_logger("hub")
+
+
+def attach(services: Services) -> None:
+    """Have Sensors told of what happens elsewhere in Central: images that were looked at, and those that the fleet found otherwise."""
+    hub = services.hub
+    if hub is None:
+        return
+
+    async def scanned(index: IndexReport, report: VulnerabilityReport) -> None:
+        hub.pusher.images_changed([index.image.digest])
+
+    if services.images is not None:
+        services.images.listeners.append(scanned)
+    if services.fleet is not None:
+        services.fleet.listeners.append(hub.pusher.images_changed)
 
 
 class NoneRevoked:
@@ -42,9 +66,11 @@ class Hub:
         self.answers = Answers(self.store)
         self.pusher = Pusher(self.store, self.answers)
         self.intake = Intake(pool, self.answers)
+        self.intake.receivers["alerts"] = AlertReceiver()
         self.admission = Admission(pool, settings)
         self.baselines: BaselineSource = NoBaselines()
         self.trusted: Trusted = NoneRevoked()
+        self.delegation = Delegation(pool)
         self._task: asyncio.Task[None] | None = None
         notices.on(TOPIC, lambda _: self.pusher.look())
 
@@ -58,6 +84,25 @@ class Hub:
             await tasks.end(self._task)
             self._task = None
         await self.pusher.stop()
+
+    async def caller(self, stream: Stream[Any, Any]) -> UUID | None:
+        """The cluster whose service calls; None where its certificate names none and it is not known otherwise.
+
+        With an init bundle's certificate the call's metadata say which (``cluster``), and only one that was added by the
+        bundle counts. Raises ``PermissionDenied``.
+        """
+        identity = calls.peer(stream)
+        assert identity is not None  # asked before
+        await self.trusted.check(identity.bundle_id)
+        if identity.identifier == ANY_CLUSTER:
+            said = stream.metadata.get("cluster", "") if stream.metadata is not None else ""
+            found = await self.store.of_bundle(identity.bundle_id) if identity.bundle_id else []
+            return next((each for each in found if str(each) == said or (not said and len(found) == 1)), None)
+        try:
+            cluster = UUID(identity.identifier)
+        except ValueError:
+            return None
+        return cluster if await self.exists(cluster) else None
 
     async def exists(self, cluster: UUID) -> bool:
         """Whether there is such a cluster."""

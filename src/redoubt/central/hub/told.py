@@ -19,6 +19,7 @@ from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 #: Objects in a message.
 _KNOWN = 5000
+_delegations = msgspec.json.Decoder(DelegatedRegistryConfig)
 _records = msgspec.json.Decoder(Cluster)
 
 
@@ -67,7 +68,8 @@ class Told:
         """Config and policies, where they are others than were told last."""
         messages = []
         record = _records.decode(look.record)
-        told = msgspec.json.encode(config(record, DelegatedRegistryConfig()))
+        delegated = _delegations.decode(look.delegation or "{}")
+        told = msgspec.json.encode(config(record, delegated))
         if told != self._config:
             messages.append(pb.ToSensor(config=pb.Config(config=told)))
             self._config = told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -16,14 +16,16 @@ from grpclib.server import Stream
 import redoubt
 from redoubt import tasks
 from redoubt.central.hub.admitting import identification
+from redoubt.central.hub.images import LARGEST, Images
 from redoubt.central.hub.intake import Link
 from redoubt.central.hub.parts import Hub
 from redoubt.central.hub.session import Communication, Session
 from redoubt.central.hub.told import Told
 from redoubt.central.refusals import AlreadyExists, FailedPrecondition, InvalidArgument, Refused
+from redoubt.central.services import Services
 from redoubt.central.store.hub import Lost, NewSession
 from redoubt.errors import RedoubtError
-from redoubt.wire import calls, failures
+from redoubt.wire import calls, chunks, failures
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsBase
@@ -42,13 +44,14 @@ _log = structlog.get_logger("hub")
 class SensorService(SensorsBase):
     """See ``sensors.proto``."""
 
-    def __init__(self, hub: Hub | None) -> None:
-        self._hub = hub
+    def __init__(self, services: Services) -> None:
+        self._hub = services.hub
+        self._images = None if services.hub is None else Images(services, services.hub.delegation)
 
     @calls.allow(Service.SENSOR)
     async def Communicate(self, stream: Communication) -> None:
         """See ``sensors.proto``."""
-        hub = self._available()
+        hub, _ = self._available()
         with told():
             try:
                 async with asyncio.timeout(_HELLO):
@@ -62,17 +65,36 @@ class SensorService(SensorsBase):
     @calls.allow(Service.SENSOR, Service.ADMISSION_CONTROL)
     async def GetScannedImage(self, stream: ImageStream) -> None:
         """See ``sensors.proto``."""
-        raise GRPCError(Status.UNIMPLEMENTED)
+        hub, images = self._available()
+        with told():
+            asked = await calls.request(stream)
+            cluster = await hub.caller(stream)
+            data = await images.get(asked.image_name[:_LONGEST], cluster, cached=asked.cached)
+            await _send(stream, data)
 
     @calls.allow(Service.SENSOR)
     async def EnrichIndexReport(self, stream: EnrichStream) -> None:
         """See ``sensors.proto``."""
-        raise GRPCError(Status.UNIMPLEMENTED)
+        hub, images = self._available()
+        with told():
+            first = await calls.request(stream)
+            cluster = await hub.caller(stream)
+            if cluster is None:
+                raise FailedPrecondition("it is not known which cluster this is; connect first")
 
-    def _available(self) -> Hub:
-        if self._hub is None:
+            async def parts() -> AsyncIterator[bytes]:
+                async for message in stream:
+                    yield message.chunk
+
+            async with images.reading:
+                data = await chunks.join(parts(), first.size, LARGEST)
+                found = await images.brought(first.image_name[:_LONGEST], data, cluster)
+            await _send(stream, found)
+
+    def _available(self) -> tuple[Hub, Images]:
+        if self._hub is None or self._images is None:
             raise GRPCError(Status.UNIMPLEMENTED, "this Central looks after no clusters")
-        return self._hub
+        return self._hub, self._images
 
 
 async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello) -> None:
@@ -119,6 +141,12 @@ async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello) -> None
             _log.info("a Sensor is gone", cluster=cluster.name)
     finally:
         await tasks.to_the_end(hub.store.end(cluster.id, new.holder))
+
+
+async def _send(stream: ImageStream | EnrichStream, data: bytes) -> None:
+    await stream.send_message(pb.ScannedImagePart(size=len(data)))
+    for chunk in chunks.cut(data):
+        await stream.send_message(pb.ScannedImagePart(chunk=chunk))
 
 
 @contextmanager

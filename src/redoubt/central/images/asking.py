@@ -147,6 +147,7 @@ def originally(kept: Kept, *, descriptions: bool = True) -> original.Image:
         indexed=kept.listed.indexed,
         matched=kept.listed.matched,
         source=kept.listed.source,
+        cluster=kept.listed.cluster,
     )
     return original.image(scanned, datetime.now(UTC).date(), descriptions=descriptions)
 

@@ -143,6 +143,8 @@ class Image(Part, frozen=True, kw_only=True):
     is_cluster_local: bool = False
     top_cvss: float | UnsetType = UNSET
     notes: tuple[str, ...]
+    #: Ours: the cluster whose own Indexer looked at it.
+    cluster_id: str = ""
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -164,6 +166,7 @@ class Scanned(msgspec.Struct, frozen=True, kw_only=True):
     indexed: datetime
     matched: datetime
     source: str = ""
+    cluster: str = ""
 
 
 def count(report: VulnerabilityReport) -> Counted:
@@ -200,6 +203,8 @@ def image(scanned: Scanned, today: date, *, descriptions: bool = True) -> Image:
         cves=counts.cves,
         fixable_cves=counts.fixable,
         last_updated=max(scanned.indexed, scanned.matched),
+        is_cluster_local=bool(scanned.cluster),
+        cluster_id=scanned.cluster,
         top_cvss=UNSET if counts.top_cvss is None else counts.top_cvss,
         notes=("MISSING_SIGNATURE", "MISSING_SIGNATURE_VERIFICATION_DATA")
         if whole

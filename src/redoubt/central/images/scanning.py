@@ -25,8 +25,8 @@ from redoubt.central.refusals import Aborted, Exhausted, NotFound
 from redoubt.central.refusals import Unavailable as NotNow
 from redoubt.central.scanners import Access, Progress
 from redoubt.central.store.images import ImageStore, Kept, Listed
-from redoubt.errors import DefinitionsMissing, RedoubtError, TryLater
-from redoubt.indexer.sources.reference import ImageReference, parse_reference
+from redoubt.errors import DefinitionsMissing, RedoubtError, TryLater, UsageError
+from redoubt.indexer.sources.reference import ImageReference, is_digest, parse_reference
 from redoubt.model import IndexReport, VulnerabilityReport
 from redoubt.postgres import pool as pools
 from redoubt.wire.failures import Unavailable
@@ -196,6 +196,25 @@ class Scanning:
         async with self._matching:
             return await self._trying(Job("", force=False), lambda: self._matcher.match(index))
 
+    async def brought(self, name: str, index: IndexReport, cluster: str, *, keep: bool) -> Kept:
+        """What a report amounts to that a cluster's own Indexer made of an image; kept in place of what is, if it is to be.
+
+        Raises ``UsageError`` for a name or a report of no image, and as ``match``.
+        """
+        reference = parse_reference(name)
+        if not is_digest(index.image.digest) or index.image.kind != "registry":
+            raise UsageError("the report is of no image in a registry")
+        if reference.digest and reference.digest != index.image.digest:
+            raise UsageError(f"the report is of {index.image.digest}, and not of {reference}")
+        index = _renamed(index, str(reference))
+        report = await self.match(index)
+        listed = _listed(str(reference), index, report, datetime.now(UTC), "", cluster=cluster)
+        if keep:
+            await pools.again(lambda: self.store.put(listed, index, report))
+            for tell in self.listeners:
+                await pools.again(partial(tell, index, report))
+        return Kept(listed=listed, names=(listed.name,), index=index, report=report)
+
     # What a scan does
 
     def _job(self, reference: ImageReference, platform: str, force: bool) -> Job:
@@ -242,7 +261,14 @@ class Scanning:
         job.digest = digest = index.image.digest
         found = None if job.force else await pools.again(lambda: self.store.find(digest))
         now = datetime.now(UTC)
-        if found is not None and _same(found.index, index) and found.listed.definitions == self._active():
+        # What a cluster's Indexer said counts for that cluster.
+        own = found is not None and not found.listed.cluster
+        if (
+            found is not None
+            and own
+            and _same(found.index, index)
+            and found.listed.definitions == self._active()
+        ):
             listed = msgspec.structs.replace(found.listed, name=job.image, indexed=now, source=source)
             await pools.again(lambda: self.store.seen(listed))
             return _named(found, listed)
@@ -320,7 +346,13 @@ class Scanning:
         async with self._matching:
             report = await self._matcher.match(kept.index)
         listed = _listed(
-            kept.listed.name, kept.index, report, kept.listed.indexed, kept.listed.source, datetime.now(UTC)
+            kept.listed.name,
+            kept.index,
+            report,
+            kept.listed.indexed,
+            kept.listed.source,
+            datetime.now(UTC),
+            kept.listed.cluster,
         )
         with suppress(RedoubtError):
             await self.store.matched(listed, report)
@@ -353,6 +385,7 @@ def _listed(
     indexed: datetime,
     source: str,
     matched: datetime | None = None,
+    cluster: str = "",
 ) -> Listed:
     counts = original.count(report)
     return Listed(
@@ -367,6 +400,7 @@ def _listed(
         fixable=counts.fixable,
         top_cvss=counts.top_cvss,
         source=source,
+        cluster=cluster,
     )
 
 

@@ -8,11 +8,12 @@ from uuid import UUID
 
 import msgspec
 
+from redoubt.central import search
 from redoubt.central.auth.caller import Caller
-from redoubt.central.auth.roles import Level, Resource
-from redoubt.central.auth.scoping import visible
-from redoubt.central.objects import query as queries
+from redoubt.central.auth.reach import reach
+from redoubt.central.auth.roles import Resource
 from redoubt.central.refusals import InvalidArgument, NotFound
+from redoubt.central.search import Column, Kind
 from redoubt.central.store import Pool
 from redoubt.central.store.objects import Found, ObjectStore, Where
 from redoubt.model.cluster import KINDS
@@ -34,6 +35,38 @@ RESOURCES: dict[str, Resource] = {
     "role": Resource.K8S_ROLE,
     "binding": Resource.K8S_ROLE_BINDING,
     "networkpolicy": Resource.NETWORK_POLICY,
+}
+
+_EVERY = {
+    "cluster": Column("c.name"),
+    "cluster id": Column("o.cluster::text"),
+    "namespace": Column("o.namespace"),
+}
+
+
+def _fields(name: str, *more: str) -> dict[str, Column]:
+    """What is called by ``name``, by its id and its label."""
+    return {
+        **_EVERY,
+        name: Column("o.name"),
+        f"{name} id": Column("o.id"),
+        f"{name} label": Column("o.labels", Kind.LABELS),
+        "created": Column("o.created", Kind.TIME),
+        **{each: Column("o.images", Kind.TEXTS) for each in more},
+    }
+
+
+#: Fields that are searched by, by the kind of object.
+FIELDS: dict[str, dict[str, Column]] = {
+    "deployment": _fields("deployment", "image", "image sha"),
+    "pod": _fields("pod") | {"pod name": Column("o.name"), "pod uid": Column("o.id")},
+    "node": _fields("node"),
+    "namespace": _fields("namespace"),
+    "secret": _fields("secret"),
+    "serviceaccount": _fields("service account"),
+    "role": _fields("role"),
+    "binding": _fields("role binding"),
+    "networkpolicy": _fields("network policy"),
 }
 
 
@@ -58,7 +91,7 @@ class Looking(Generic[P]):
 
     async def one(self, caller: Caller, identifier: str) -> P:
         """By its identifier. Raises ``NotFound``, also where the caller may not see it."""
-        found = await self._store.one(self._kind, identifier[:300], await self._seen(caller))
+        found = await self._store.one(self._kind, identifier[:300], await self._where(caller))
         if found is None:
             raise NotFound(f"there is no {self._kind} {identifier[:100]!r}")
         return self._read(found)
@@ -71,28 +104,40 @@ class Looking(Generic[P]):
         """The same as they are kept."""
         if not 0 <= page.limit <= _MOST or not 0 <= page.offset < 2**31:
             raise InvalidArgument(f"pagination.limit is at most {_MOST}, and pagination.offset not negative")
-        order = queries.order(page.field, reverse=page.reversed)
-        where = queries.where(self._kind, query, await self._seen(caller, within))
+        order = self._order(page)
+        where = await self._where(caller, query, within)
         return await self._store.page(self._kind, where, order, limit=page.limit or _PAGE, offset=page.offset)
 
     async def count(self, caller: Caller, query: str) -> int:
         """How many there are. Raises ``InvalidArgument``."""
-        return await self._store.count(self._kind, queries.where(self._kind, query, await self._seen(caller)))
+        return await self._store.count(self._kind, await self._where(caller, query))
 
     async def every(self, caller: Caller, query: str) -> AsyncIterator[P]:
         """All. Raises ``InvalidArgument`` before the first."""
-        where = queries.where(self._kind, query, await self._seen(caller))
+        where = await self._where(caller, query)
         async for found in self._store.every(self._kind, where):
             yield self._read(found)
 
-    async def _seen(self, caller: Caller, within: UUID | None = None) -> Where:
-        resource = RESOURCES[self._kind]
-        seen = await visible(self._pool, caller, resource)
-        namespace = "" if resource.level is Level.CLUSTER else "o.namespace"
-        text, values = seen.condition("o.cluster", namespace, 1)
+    async def _where(self, caller: Caller, query: str = "", within: UUID | None = None) -> Where:
+        asked = search.parse(query)
+        seen = await reach(self._pool, caller, RESOURCES[self._kind])
+        values: list[object] = []
+        conditions = [seen.condition(values, "o.cluster", "o.namespace")]
+        conditions += search.where(asked, FIELDS[self._kind], values)
         if within is not None:
-            text, values = f"{text} AND o.cluster = ${len(values) + 1}", (*values, within)
-        return Where(text, values)
+            values.append(within)
+            conditions.append(f"o.cluster = ${len(values)}")
+        return Where(" AND ".join(conditions), tuple(values))
+
+    def _order(self, page: Page) -> str:
+        """By a field, or by name. Raises ``InvalidArgument``."""
+        field = page.field.strip().lower()
+        column = FIELDS[self._kind].get(field, None if field else Column("o.name"))
+        if column is None or column.kind not in (Kind.TEXT, Kind.TIME):
+            raise InvalidArgument(
+                f"pagination.sortOption.field {page.field[:80]!r} is not one to sort by here"
+            )
+        return f"{column.sql} {'DESC' if page.reversed else 'ASC'} NULLS LAST, o.cluster, o.id"
 
     def _read(self, found: Found) -> P:
         """With the cluster's name as it is now."""

@@ -106,6 +106,13 @@ class FleetTotals(Store):
             await connection.execute("SET LOCAL statement_timeout = 0")
             await connection.execute(_COUNT_CHANGES, run)
 
+    async def changed_images(self, run: int) -> list[str]:
+        """Digests of the images of which a run found something otherwise."""
+        rows = await self._pool.fetch(
+            "SELECT i.digest FROM fleet_image_changes JOIN fleet_images i USING (image) WHERE run = $1", run
+        )
+        return [row["digest"] for row in rows]
+
     async def forget_changes(self, kept: int) -> None:
         """Forget what runs found, but for the last ``kept``."""
         for table in ("fleet_changes", "fleet_image_changes"):

@@ -31,9 +31,10 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What a connection looks for now and then. ``record`` is the cluster's, as JSON; others are equal while nothing changed."""
+    """What a connection looks for now and then. ``record`` (the cluster's) and ``delegation`` are JSON; others are equal while nothing changed."""
 
     record: str
+    delegation: str | None
     policies: int
     policies_number: int
     pushes: bool
@@ -141,10 +142,15 @@ class HubStore(Store):
         )
         return str(found or "")
 
+    async def of_bundle(self, bundle: str) -> list[UUID]:
+        """Clusters whose Sensor last had a certificate of an init bundle."""
+        rows = await self._pool.fetch("SELECT cluster FROM sensor_sessions WHERE bundle = $1", bundle)
+        return [row["cluster"] for row in rows]
+
     async def look(self, cluster: UUID, holder: UUID) -> Look | None:
         """What may have changed for a connection; None where it has the stream no more."""
         row = await self._pool.fetchrow(
-            "SELECT c.record, (SELECT coalesce(max(revision), 0) FROM policies) AS policies,"
+            "SELECT c.record, (SELECT config FROM delegation) AS delegation, (SELECT coalesce(max(revision), 0) FROM policies) AS policies,"
             " (SELECT count(*) FROM policies) AS policies_number,"
             " EXISTS (SELECT FROM sensor_pushes p WHERE p.cluster = s.cluster) AS pushes"
             " FROM sensor_sessions s JOIN clusters c ON c.id = s.cluster WHERE s.cluster = $1 AND s.holder = $2",

@@ -15,13 +15,13 @@ from redoubt.model import IndexReport, VulnerabilityReport
 
 #: What a kept report may be, decompressed, in bytes.
 _LARGEST = 1 << 30
-_LISTED = "id, name, indexed, matched, definitions, system, components, cves, fixable, top_cvss::float8 AS top_cvss, source"
+_LISTED = "id, name, indexed, matched, definitions, system, components, cves, fixable, top_cvss::float8 AS top_cvss, source, cluster"
 #: The same in a list, as the fleet counts it where its definitions are newer than those that the image was matched with last. (Of
 #: two snapshots the one that the fleet follows is newer, but for one that it has not come to yet.)
 _IN_LIST = (
     "i.id, i.name, i.indexed, i.matched, i.definitions, i.system, i.components, coalesce(f.flaws, i.cves) AS cves,"
     " coalesce(f.fixable_flaws, i.fixable) AS fixable,"
-    " (CASE WHEN f.image IS NULL THEN i.top_cvss ELSE f.top_cvss END)::float8 AS top_cvss, i.source"
+    " (CASE WHEN f.image IS NULL THEN i.top_cvss ELSE f.top_cvss END)::float8 AS top_cvss, i.source, i.cluster"
 )
 _FOLLOWED = """
 FROM images i LEFT JOIN fleet_images f ON f.digest = i.id AND f.flaws IS NOT NULL
@@ -47,6 +47,8 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     fixable: int
     top_cvss: float | None
     source: str
+    #: The cluster whose own Indexer looked at it; empty for Central's.
+    cluster: str = ""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,19 +92,24 @@ class ImageStore(Store):
         row = await self._pool.fetchrow(f"SELECT {_LISTED} FROM images WHERE id = $1", digest)  # noqa: S608
         return one(Listed, row)
 
+    async def named(self, name: str) -> str | None:
+        """The digest that a name led to when it was looked at last."""
+        found = await self._pool.fetchval("SELECT image FROM image_names WHERE name = $1", name)
+        return None if found is None else str(found)
+
     async def put(self, listed: Listed, index: IndexReport, report: VulnerabilityReport) -> None:
         """Keep a scan in place of what was kept of the digest, and let its name lead to it."""
         packed = await asyncio.to_thread(_written, index), await asyncio.to_thread(_written, report)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 "INSERT INTO images (id, name, indexed, matched, definitions, system, components, cves, fixable,"
-                " top_cvss, source, index, report)"
-                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+                " top_cvss, source, cluster, index, report)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
                 " ON CONFLICT (id) DO UPDATE SET name = excluded.name, indexed = excluded.indexed,"
                 " matched = excluded.matched, definitions = excluded.definitions, system = excluded.system,"
                 " components = excluded.components, cves = excluded.cves, fixable = excluded.fixable,"
-                " top_cvss = excluded.top_cvss, source = excluded.source, index = excluded.index,"
-                " report = excluded.report",
+                " top_cvss = excluded.top_cvss, source = excluded.source, cluster = excluded.cluster,"
+                " index = excluded.index, report = excluded.report",
                 *msgspec.structs.astuple(listed),
                 *packed,
             )
