@@ -37,8 +37,8 @@ CREATE TABLE alerts (
     record text NOT NULL
 );
 CREATE UNIQUE INDEX alerts_open ON alerts (cluster, entity, policy, stage, state) WHERE state <> 'RESOLVED';
-CREATE INDEX alerts_by_time ON alerts (occurred DESC, id) WHERE state <> 'RESOLVED';
-CREATE INDEX alerts_by_severity ON alerts (severity DESC, occurred DESC, id) WHERE state <> 'RESOLVED';
-CREATE INDEX alerts_by_policy ON alerts (policy) WHERE state <> 'RESOLVED';
+CREATE INDEX alerts_by_time ON alerts (occurred, id) WHERE state <> 'RESOLVED';
+CREATE INDEX alerts_by_severity ON alerts (severity, occurred, id) WHERE state <> 'RESOLVED';
+CREATE INDEX alerts_by_policy ON alerts (policy_name, occurred, id) WHERE state <> 'RESOLVED';
 CREATE INDEX alerts_by_deployment ON alerts (deployment) WHERE deployment <> '';
 CREATE INDEX alerts_resolved ON alerts (resolved) WHERE state = 'RESOLVED';

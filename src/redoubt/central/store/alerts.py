@@ -201,13 +201,25 @@ class AlertStore(Store):
         """How many alerts each policy has; those with the most severe policies first."""
         values: list[object] = []
         rows = await self._fetch(
-            "SELECT (SELECT record FROM alert_policies WHERE digest = g.digest) AS policy_record, number FROM ("  # noqa: S608
-            " SELECT policy, max(policy_name) AS name, max(severity) AS severity, count(*) AS number,"
-            " (array_agg(policy_digest ORDER BY occurred DESC))[1] AS digest"
-            f" FROM alerts a WHERE {wanted.where(values)} GROUP BY policy) g ORDER BY severity DESC, name",
+            "SELECT policy, policy_digest, max(policy_name) AS name, max(severity) AS severity, count(*) AS number,"  # noqa: S608
+            f" max(occurred) AS last FROM alerts a WHERE {wanted.where(values)} GROUP BY 1, 2 ORDER BY last",
             values,
         )
-        return several(PolicyGroup, rows)
+        numbers: dict[str, int] = {}
+        last: dict[str, asyncpg.Record] = {}
+        for row in rows:  # a policy that was changed stands there as it was last
+            numbers[row["policy"]] = numbers.get(row["policy"], 0) + row["number"]
+            last[row["policy"]] = row
+        records = await self._pool.fetch(
+            "SELECT digest, record FROM alert_policies WHERE digest = ANY($1::bytea[])",
+            [row["policy_digest"] for row in last.values()],
+        )
+        record = {row["digest"]: row["record"] for row in records}
+        return [
+            PolicyGroup(record[row["policy_digest"]], numbers[row["policy"]])
+            for row in sorted(last.values(), key=lambda row: (-row["severity"], row["name"]))
+            if row["policy_digest"] in record
+        ]
 
     async def counts(self, wanted: Wanted, by: str) -> list[Counted]:
         """How many alerts have each severity, by ``CLUSTER``, by ``CATEGORY``, or (``UNSET``) all together."""
@@ -290,12 +302,10 @@ def _whole(row: asyncpg.Record) -> Alert:
 
 
 def _order(sort: str, *, descending: bool) -> str:
-    if not sort:
-        return "a.occurred DESC, a.id"
-    column = _SORTED.get(sort.lower())
+    column = _SORTED.get(sort.lower()) if sort else "a.occurred"
     if column is None:
         raise InvalidArgument(f"alerts are not sorted by {sort[:80]!r}; one of {', '.join(_SORTED)}")
-    direction = " DESC" if descending else ""
-    if column == "a.occurred":
-        return f"a.occurred{direction}, a.id"
-    return f"{column}{direction}, a.occurred DESC, a.id"
+    # All in one direction, as indexes are: they are read forwards or backwards.
+    direction = " DESC" if descending or not sort else ""
+    several = dict.fromkeys((column, "a.occurred", "a.id"))
+    return ", ".join(each + direction for each in several)

@@ -1,0 +1,128 @@
+"""Records as rows: each once, whatever a stranger's process is called."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redoubt.central.activity import records
+from redoubt.central.activity.blocks import Block, Blocks
+from redoubt.central.activity.receiving import peer_of
+from redoubt.model.cluster import EndpointRecord, Entity, FlowRecord
+from redoubt.model.happening import Ancestor, Process, ProcessSignal
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+A = UUID(int=1)
+SECOND = 10**9
+THEN = int(NOW.timestamp()) * SECOND - 3600 * SECOND
+
+
+def process(after: int = 0, **signal: Any) -> Process:
+    given = {
+        "exec_file_path": "/bin/sh",
+        "time": NOW - timedelta(hours=1) + timedelta(seconds=after),
+        **signal,
+    }
+    return Process(id="p", deployment_id="d", pod_uid="u", container_name="c", signal=ProcessSignal(**given))
+
+
+def flow(after: int = 0, closed: int | None = None, **more: Any) -> FlowRecord:
+    ends = {
+        "source": Entity(type="DEPLOYMENT", id="a"),
+        "destination": Entity(type="DEPLOYMENT", id="b"),
+        "port": 80,
+    }
+    return FlowRecord(
+        **{**ends, **more},
+        seen=THEN + after * SECOND,
+        closed=None if closed is None else THEN + closed * SECOND,
+    )
+
+
+def test_the_same_process_is_one_row() -> None:
+    (row,) = records.processes(A, [process(5), process(1), process(9)], NOW)
+    assert row.times == 3
+    assert (row.last_seen - row.first_seen).seconds == 8
+    assert (
+        len(
+            records.processes(
+                A, [process(args="a"), process(args="b"), process(exec_file_path="/bin/a")], NOW
+            )
+        )
+        == 3
+    )
+
+
+def test_where_one_text_ends_is_told_from_where_the_next_begins() -> None:
+    assert records.digest(b"", "ab", "c") != records.digest(b"", "a", "bc")
+    assert records.digest(b"", "") != records.digest(b"")
+
+
+def test_hostile_processes_are_kept_shorter_and_apart() -> None:
+    long = "x" * 128 * 1024
+    rows = records.processes(
+        A,
+        [
+            process(args=long + "1"),
+            process(args=long + "2"),
+            process(args="a\x00b"),
+            process(args="a\ufffdb"),
+            process(args="\x1b[2J\n", pid=2**63 - 1, uid=-5),
+            process(args="z", lineage_info=(Ancestor(parent_exec_file_path=long),) * 100),
+            process(10**6, args="later"),
+        ],
+        NOW,
+    )
+    assert len(rows) == 7
+    assert all("\x00" not in row.args and len(row.args) <= records.MOST_ARGUMENTS for row in rows)
+    assert all(len(row.lineage) < 20_000 and row.uid >= 0 and row.last_seen <= NOW for row in rows)
+
+
+def test_what_belongs_to_nobody_is_left_out() -> None:
+    assert (
+        records.processes(A, [Process(), Process(deployment_id="d"), process(exec_file_path="")], NOW) == []
+    )
+    assert (
+        records.flows(
+            A, [FlowRecord(source=Entity(), destination=Entity()), flow(port=70_000), flow(port=-1)], NOW
+        )
+        == []
+    )
+    assert records.endpoints(A, [EndpointRecord(), EndpointRecord(deployment_id="d")], NOW) == []
+
+
+@given(st.permutations([flow(1), flow(3, closed=3), flow(2), flow(0, closed=0)]))
+def test_what_was_told_of_a_flow_last_counts(given: list[FlowRecord]) -> None:
+    (row,) = records.flows(A, given, NOW)
+    assert row.closed == row.last_seen
+    assert (row.last_seen - row.first_seen).seconds == 3
+
+
+def test_moments_that_are_none_are_now() -> None:
+    for odd in (0, -1, 2**63, 10**30):
+        assert records.moment(odd, NOW) == NOW
+
+
+def test_the_smallest_block_counts() -> None:
+    blocks = Blocks(
+        [
+            Block("1", "wide", "198.51.0.0/16"),
+            Block("2", "near", "198.51.100.0/24"),
+            Block("3", "six", "2001:db8::/32"),
+        ]
+    )
+    assert [
+        peer_of("INTERNET", each, blocks) for each in ("198.51.100.7", "198.51.1.1", "::ffff:198.51.1.1")
+    ] == [
+        ("EXTERNAL_SOURCE", "198.51.100.0/24"),
+        ("EXTERNAL_SOURCE", "198.51.0.0/16"),
+        ("EXTERNAL_SOURCE", "198.51.0.0/16"),
+    ]
+    assert peer_of("INTERNET", "2001:db8::1", blocks) == ("EXTERNAL_SOURCE", "2001:db8::/32")
+    for outside in ("192.0.2.1", "", "no address", "2001:db9::1"):
+        assert peer_of("INTERNET", outside, blocks) == ("INTERNET", "")
+    assert peer_of("DEPLOYMENT", "d", blocks) == ("DEPLOYMENT", "d")
