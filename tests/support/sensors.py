@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import msgspec
 
-from redoubt.central.hub.admitting import ANY_CLUSTER
+from redoubt.central.clusters.bundles import ANY_CLUSTER, Bundles
 from redoubt.central.hub.parts import Hub, attach
 from redoubt.central.hub.wire import SensorService
 from redoubt.central.policies.keeping import Policies
@@ -41,7 +41,11 @@ class Watching(centrals.Central):
     certificates: Certificates
 
     async def equip(self, services: Services) -> None:
-        self.hub = services.hub = Hub(services.pool, services.settings, self.notices)
+        self.bundles = services.bundles = Bundles(
+            services.pool, self.notices, self.certificates.authority_folder
+        )
+        self.auth.authenticator.trusted = self.bundles
+        self.hub = services.hub = Hub(services.pool, services.settings, self.notices, self.bundles)
         services.policies = Policies(services.pool)
         services.parts += [services.policies, self.hub]
         await super().equip(services)
@@ -103,27 +107,39 @@ def dial(
 class Sensor:
     """A connection of a stand-in Sensor. ``told`` is all that Central said."""
 
-    def __init__(self, stream: Any, spool: str, dialled: Channel) -> None:
-        self.ended = False
-        self._dialled = dialled
-        self.stream = stream
+    stream: Any
+
+    def __init__(self, spool: str, dialled: Channel) -> None:
         self.spool = spool
         self.told: list[pb.ToSensor] = []
         self.acknowledged = 0
         self.number = 0
+        self._dialled = dialled
         self._changed = asyncio.Event()
+        self._opened = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
+
+    async def open(self) -> None:
+        """Until the call has begun."""
+        opened = asyncio.create_task(self._opened.wait())
+        await asyncio.wait([opened, self._reader], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        if self._reader.done():
+            opened.cancel()
+            self._reader.result()
 
     async def _read(self) -> None:
         try:
+            # Within the call, whose end says why it ended.
             with self._dialled.told():
-                while (message := await self.stream.recv_message()) is not None:
-                    self.told.append(message)
-                    if message.WhichOneof("message") == "acknowledged":
-                        self.acknowledged = message.acknowledged
-                    self._changed.set()
-                self.ended = True
-                await self.stream.recv_trailing_metadata()
+                async with SensorsStub(self._dialled).Communicate.open() as self.stream:
+                    await self.stream.send_request()
+                    self._opened.set()
+                    while (message := await self.stream.recv_message()) is not None:
+                        self.told.append(message)
+                        if message.WhichOneof("message") == "acknowledged":
+                            self.acknowledged = message.acknowledged
+                        self._changed.set()
+                    await self.stream.recv_trailing_metadata()
         finally:
             self._changed.set()
 
@@ -198,8 +214,10 @@ class Sensor:
         async with asyncio.timeout(PATIENCE):
             await self._reader
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Hang up."""
         self._reader.cancel()
+        await asyncio.wait([self._reader], timeout=PATIENCE)
 
 
 @asynccontextmanager
@@ -224,17 +242,14 @@ async def connected(
 ) -> AsyncIterator[Sensor]:
     """The same over a channel."""
     try:
-        async with SensorsStub(dialled).Communicate.open() as stream:
-            await stream.send_request()
-            one = Sensor(stream, spool, dialled)
-            try:
-                if hello:
-                    await one.hello(**more)
-                yield one
-            finally:
-                one.close()
-                if not one.ended:
-                    await stream.cancel()
+        one = Sensor(spool, dialled)
+        try:
+            await one.open()
+            if hello:
+                await one.hello(**more)
+            yield one
+        finally:
+            await one.close()
     finally:
         dialled.close()
 

@@ -51,7 +51,8 @@ class Certificates:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.authority = Authority.create(folder / "authority")
+        self.authority_folder = folder / "authority"
+        self.authority = Authority.create(self.authority_folder)
 
     def files(self, service: Service, name: str = "", **more: Any) -> Files:
         folder = self.folder / (name or service.host)

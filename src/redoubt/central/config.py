@@ -63,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: A certificate and its key for people and their browsers, who call by another name than services; PEM files.
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    #: A folder with the CA and its key, ``ca.pem`` and ``ca-key.pem``, to issue init bundles with; empty: none are issued.
+    ca: Path | None = None
     #: Host and port of the Indexer and the Matcher; empty: none, and what needs them says so.
     indexer: str = ""
     matcher: str = ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from redoubt.central.auth.parts import Auth
+from redoubt.central.clusters.bundles import Bundles
 from redoubt.central.config import Settings
 from redoubt.central.definitions.shelf import Definitions
 from redoubt.central.exits import Exits
@@ -49,6 +50,7 @@ class Services:
     exits: Exits | None = None
     fleet: Fleet | None = None
     hub: Hub | None = None
+    bundles: Bundles | None = None
     images: Scanning | None = None
     watching: Watching | None = None
     sboms: Sboms | None = None

@@ -12,6 +12,7 @@ from redoubt.central import app, mode
 from redoubt.central.auth import sources
 from redoubt.central.auth.calls import Door
 from redoubt.central.auth.parts import Auth, sealer
+from redoubt.central.clusters.bundles import Bundles
 from redoubt.central.config import Settings
 from redoubt.central.definitions.online import Online
 from redoubt.central.definitions.shelf import Definitions
@@ -92,7 +93,9 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             in_database=settings.definitions_store == "database",
         )
         policies = Policies(pool)
-        hub = Hub(pool, settings, notices)
+        bundles = Bundles(pool, notices, settings.ca)
+        hub = Hub(pool, settings, notices, bundles)
+        auth.authenticator.trusted = bundles
         services = Services(
             settings=settings,
             pool=pool,
@@ -103,6 +106,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             exits=exits,
             policies=policies,
             hub=hub,
+            bundles=bundles,
             parts=[exits, notices, auth, definitions, probes, policies, hub],
             warnings=warnings,
         )

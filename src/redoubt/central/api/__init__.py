@@ -7,6 +7,7 @@ from litestar.types import ControllerRouterHandler
 from redoubt.central.api.alerts import AlertController
 from redoubt.central.api.auth import AuthController
 from redoubt.central.api.authorize import AuthorizeController, RoxctlLoginController
+from redoubt.central.api.clusterinit import ClusterInitController
 from redoubt.central.api.clusters import ClusterController
 from redoubt.central.api.definitions import (
     DefinitionsController,
@@ -41,6 +42,7 @@ ALL: list[ControllerRouterHandler] = [
     AuthController,
     AuthorizeController,
     ClusterController,
+    ClusterInitController,
     DefinitionsController,
     DeploymentController,
     DetectionController,

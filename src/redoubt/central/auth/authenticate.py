@@ -30,11 +30,20 @@ class Tokens(Protocol):
     async def check(self, token: str) -> Caller: ...
 
 
+class Trusted(Protocol):
+    """Who knows whether certificates still count."""
+
+    async def check(self, bundle: str) -> None:
+        """Raises ``PermissionDenied`` where the init bundle that a certificate came with was revoked."""
+
+
 class Authenticator:
     """Without ``passwords`` or ``tokens`` the respective credentials are refused."""
 
     def __init__(self, passwords: Passwords | None = None, tokens: Tokens | None = None) -> None:
         self._passwords = passwords
+        #: Knows whether the init bundle counts that a certificate came with; None: all of them do.
+        self.trusted: Trusted | None = None
         self._tokens = tokens
 
     async def caller(self, authorization: str, peer: Identity | None, source: str) -> Caller:
@@ -45,6 +54,8 @@ class Authenticator:
         if peer is not None and not peer.valid():
             # The connection outlived the certificate.
             peer = None
+        if peer is not None and peer.bundle_id and self.trusted is not None:
+            await self.trusted.check(peer.bundle_id)
         if not authorization:
             if peer is None:
                 return Caller(source=source)

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import msgspec
 import structlog
 
+from redoubt.central.clusters.bundles import ANY_CLUSTER
 from redoubt.central.clusters.records import Cluster
 from redoubt.central.config import Settings
 from redoubt.central.hub.receiving import ClusterRef
@@ -21,9 +22,6 @@ from redoubt.central.store.hub import HubStore
 from redoubt.model.cluster import Identification
 from redoubt.wire.identity import Identity
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
-
-#: What certificates of an init bundle are issued for.
-ANY_CLUSTER = str(UUID(int=0))
 
 _log = structlog.get_logger("hub")
 

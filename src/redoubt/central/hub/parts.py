@@ -11,14 +11,15 @@ from grpclib.server import Stream
 
 from redoubt import tasks
 from redoubt.central.alerts.receiving import AlertReceiver
+from redoubt.central.auth.authenticate import Trusted
+from redoubt.central.clusters.bundles import ANY_CLUSTER
 from redoubt.central.config import Settings
 from redoubt.central.delegation.choosing import Delegation
-from redoubt.central.hub.admitting import ANY_CLUSTER, Admission
+from redoubt.central.hub.admitting import Admission
 from redoubt.central.hub.answers import Answers
 from redoubt.central.hub.intake import Intake
 from redoubt.central.hub.pushing import Pusher
 from redoubt.central.hub.receiving import BaselineSource
-from redoubt.central.hub.session import Trusted
 from redoubt.central.hub.told import NoBaselines
 from redoubt.central.notices import Notices
 from redoubt.central.store import Pool
@@ -50,17 +51,10 @@ def attach(services: Services) -> None:
         services.fleet.listeners.append(hub.pusher.images_changed)
 
 
-class NoneRevoked:
-    """Every certificate counts."""
-
-    async def check(self, bundle: str) -> None:
-        """See ``Trusted``."""
-
-
 class Hub:
     """Central's end of all streams. ``baselines`` and receivers of ``intake`` are set by whoever has them."""
 
-    def __init__(self, pool: Pool, settings: Settings, notices: Notices) -> None:
+    def __init__(self, pool: Pool, settings: Settings, notices: Notices, trusted: Trusted) -> None:
         self.pool = pool
         self.store = HubStore(pool)
         self.answers = Answers(self.store)
@@ -69,7 +63,7 @@ class Hub:
         self.intake.receivers["alerts"] = AlertReceiver()
         self.admission = Admission(pool, settings)
         self.baselines: BaselineSource = NoBaselines()
-        self.trusted: Trusted = NoneRevoked()
+        self.trusted = trusted
         self.delegation = Delegation(pool)
         self._task: asyncio.Task[None] | None = None
         notices.on(TOPIC, lambda _: self.pusher.look())

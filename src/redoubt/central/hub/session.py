@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from typing import Protocol
 
 from grpclib.server import Stream
 
 from redoubt import tasks
+from redoubt.central.auth.authenticate import Trusted
 from redoubt.central.hub.intake import Intake, Link
 from redoubt.central.hub.told import Told
 from redoubt.central.refusals import Exhausted, Unauthenticated
@@ -32,13 +32,6 @@ _OUTGOING_BYTES, _OUTGOING = 32 << 20, 20_000
 _LOOK = 2.0
 #: Seconds in which what came last is kept, after the Sensor said that it is done.
 _LAST = 30.0
-
-
-class Trusted(Protocol):
-    """Whether a certificate still counts."""
-
-    async def check(self, bundle: str) -> None:
-        """Raises ``PermissionDenied`` where the init bundle was revoked."""
 
 
 class Inbox:

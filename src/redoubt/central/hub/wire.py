@@ -154,8 +154,10 @@ def told() -> Iterator[None]:
     """Failures as gRPC's statuses, with Central's own codes."""
     try:
         yield
+    except FailedPrecondition as error:
+        raise failures.status(error, Status.FAILED_PRECONDITION) from error  # alone it would mean definitions
     except Refused as error:
-        raise failures.status(error, Status(error.code.value)) from error
+        raise GRPCError(Status(error.code.value), str(error)) from error
     except RedoubtError as error:
         raise failures.status(error) from error
 

@@ -202,6 +202,7 @@ class Supervisor:
                     "REDOUBT_CENTRAL_DATABASE_URL": database.url("central"),
                     "REDOUBT_CENTRAL_DATA": str(self._data / "central"),
                     "REDOUBT_CENTRAL_CERTIFICATES": str(leaves.folder(Service.CENTRAL)),
+                    "REDOUBT_CENTRAL_CA": str(self._data / "ca"),
                     "REDOUBT_CENTRAL_INDEXER": f"127.0.0.1:{indexer}",
                     "REDOUBT_CENTRAL_MATCHER": f"127.0.0.1:{matcher}",
                     "REDOUBT_CENTRAL_LOG_FORMAT": "console",
