@@ -1,0 +1,122 @@
+"""``Admissions``: what admission controllers decide by, what they refused, and images for them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+import structlog
+from grpclib.server import Stream
+
+from redoubt.errors import UnreadableInput
+from redoubt.model.cluster import AdmissionFigures
+from redoubt.policies.alerts import Alert
+from redoubt.sensor.detection.images import Images
+from redoubt.sensor.serving.settings import AdmissionKeeper
+from redoubt.sensor.stream.spool import Spool
+from redoubt.wire import calls, chunks
+from redoubt.wire.failures import Unavailable
+from redoubt.wire.identity import Service
+from redoubt.wire.proto.redoubt.v1 import secured_pb2 as secured
+from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
+from redoubt.wire.proto.redoubt.v1.secured_grpc import AdmissionsBase
+
+_log = structlog.get_logger("admissions")
+#: Seconds after which settings that did not change are said again.
+_AGAIN = 120.0
+#: Admission controllers whose figures are kept.
+_MOST = 100
+_alerts = msgspec.json.Decoder(list[Alert], strict=False)
+_figures = msgspec.json.Decoder(AdmissionFigures, strict=False)
+
+WatchStream = Stream[secured.WatchSettingsRequest, secured.AdmissionSettings]
+ReportStream = Stream[secured.AdmissionReport, secured.AdmissionReported]
+ImageStream = Stream[pb.GetScannedImageRequest, pb.ScannedImagePart]
+
+
+class AdmissionService(AdmissionsBase):
+    """``redoubt.v1.Admissions``. ``watching`` are those that are connected; ``figures`` add up since the start."""
+
+    def __init__(self, keeper: AdmissionKeeper, images: Images, spool: Spool) -> None:
+        self._keeper = keeper
+        self._images = images
+        self._spool = spool
+        self.watching: dict[int, str] = {}
+        self.figures: dict[str, AdmissionFigures] = {}
+
+    @calls.allow(Service.ADMISSION_CONTROL)
+    async def Watch(self, stream: WatchStream) -> None:
+        """See ``secured.proto``."""
+        request = await calls.request(stream)
+        self.watching[id(stream)] = request.hostname[:253]
+        said = request.revision
+        try:
+            while True:
+                now = self._keeper.current
+                if now is not None and now.revision != said:
+                    said = now.revision
+                    await stream.send_message(
+                        secured.AdmissionSettings(revision=now.revision, settings=self._keeper.content)
+                    )
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._keeper.changed(said), _AGAIN)
+        finally:
+            del self.watching[id(stream)]
+
+    @calls.allow(Service.ADMISSION_CONTROL)
+    async def Report(self, stream: ReportStream) -> None:
+        """See ``secured.proto``."""
+        report = await calls.request(stream)
+        if report.figures:
+            self._add(report.figures)
+        if report.alerts:
+            await self._keep(report.alerts)
+        await stream.send_message(secured.AdmissionReported())
+
+    @calls.allow(Service.ADMISSION_CONTROL)
+    async def GetScannedImage(self, stream: ImageStream) -> None:
+        """See ``secured.proto``."""
+        request = await calls.request(stream)
+        content = await self._images.content(request.image_name, request.namespace, cached=request.cached)
+        await stream.send_message(pb.ScannedImagePart(size=len(content)))
+        for chunk in chunks.cut(content):
+            await stream.send_message(pb.ScannedImagePart(chunk=chunk))
+
+    async def _keep(self, content: bytes) -> None:
+        """By deployment, as Central takes them."""
+        by_deployment: dict[str, list[Alert]] = {}
+        try:
+            for alert in _alerts.decode(content):
+                about = "" if alert.deployment is None else alert.deployment.id
+                by_deployment.setdefault(about, []).append(alert)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UnreadableInput(f"alerts: {str(error)[:200]}") from None
+        last = 0
+        for deployment, alerts in by_deployment.items():
+            results = pb.AlertResults(
+                stage=pb.AlertResults.ATTEMPTED, deployment_id=deployment, alerts=msgspec.json.encode(alerts)
+            )
+            number = self._spool.append("alerts", pb.FromSensor(alerts=results))
+            if not number:
+                raise Unavailable("there is no room for alerts now")
+            last = number
+        await self._spool.durable(last)
+
+    def _add(self, content: bytes) -> None:
+        try:
+            new = _figures.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UnreadableInput(f"figures: {str(error)[:200]}") from None
+        name = new.hostname[:253]
+        before = self.figures.pop(name, AdmissionFigures())
+        while len(self.figures) >= _MOST:
+            self.figures.pop(next(iter(self.figures)))
+        self.figures[name] = AdmissionFigures(
+            hostname=name,
+            allowed=before.allowed + new.allowed,
+            denied=before.denied + new.denied,
+            bypassed=before.bypassed + new.bypassed,
+            deadline=before.deadline + new.deadline,
+            failed=before.failed + new.failed,
+        )
