@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import msgspec
 import structlog
@@ -14,23 +15,35 @@ from redoubt import tasks
 from redoubt.egress import refusals
 from redoubt.egress.guard import Guard
 from redoubt.errors import RedoubtError
-from redoubt.model.cluster import BaselineSync, ClusterConfig
+from redoubt.model.cluster import AdmissionSettings, BaselineSync, ClusterConfig
 from redoubt.sensor.cluster.api import Api, configured
 from redoubt.sensor.cluster.identifying import identify
 from redoubt.sensor.cluster.observing import Observer
 from redoubt.sensor.config import Settings
+from redoubt.sensor.detection.detector import Detector
+from redoubt.sensor.detection.enforcement import Enforcer
+from redoubt.sensor.detection.images import Images
 from redoubt.sensor.graph.inventory import Dirty, Inventory
+from redoubt.sensor.health import HealthReport
+from redoubt.sensor.requests import Requests
+from redoubt.sensor.scanning import LocalScanning
+from redoubt.sensor.serving.admissions import AdmissionService
+from redoubt.sensor.serving.settings import AdmissionKeeper
+from redoubt.sensor.stream.asking import Central
 from redoubt.sensor.stream.link import Link
 from redoubt.sensor.stream.remembered import Policies, Remembered
 from redoubt.sensor.stream.spool import Spool
+from redoubt.wire.calls import Servable
 from redoubt.wire.channel import channel, split
 from redoubt.wire.health import Health
-from redoubt.wire.identity import Service
+from redoubt.wire.identity import INDEXERS, Service
 from redoubt.wire.material import Files, Material
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.server import OnePort
 
 _log = structlog.get_logger("sensor")
+#: Bytes of all pull secrets: a message of the stream may have 4 MB.
+_LARGEST_SECRETS = 3_500_000
 
 
 class Sensor:
@@ -50,35 +63,65 @@ class Sensor:
             seconds=settings.watch_seconds,
             jitter=settings.relist_jitter,
         )
-        self.central = channel(settings.central, material, [Service.CENTRAL])
+        self.channel = channel(settings.central, material, [Service.CENTRAL])
+        self.indexer = channel(settings.indexer, material, INDEXERS) if settings.indexer else None
+        self.central = Central(self.channel)
+        self.images = Images(self.central.image, settings.image_cache_bytes, self._images_known)
+        self.enforcer = Enforcer(api, self.observer.resource, off=settings.no_enforcement)
+        self.detector = Detector(self.inventory, self.images, self.spool, self.enforcer)
+        self.admission = AdmissionKeeper(
+            api, settings.namespace, settings.data / "state" / "admission.json", self._admission_settings
+        )
+        self.admissions = AdmissionService(self.admission, self.images, self.spool)
+        scanning = LocalScanning(self.indexer, self.central, self.inventory, settings.namespace)
+        self.requests = Requests(self.inventory, self.detector, self.enforcer, scanning, self.tell)
+        #: gRPC services for the rest of the cluster.
+        self.services: list[Servable] = [self.admissions]
+        self.health = HealthReport(self)
         self.link: Link | None = None
+        self._policies: Policies | None = None
 
     async def prepare(self) -> None:
         """Read what is on the disk. Raises ``AccessDenied`` and ``UsageError``."""
         await asyncio.to_thread(self.spool.open)
         await asyncio.to_thread(self.remembered.load)
+        await asyncio.to_thread(self.admission.load)
         self._configured(self.remembered.config)
+        if self.remembered.policies.revision:
+            await self._say_policies(self.remembered.policies)
 
     async def run(self) -> None:
         """Everything, until it is cancelled."""
-        work = [
-            asyncio.create_task(self.spool.run(), name="spool"),
-            asyncio.create_task(self.remembered.run(), name="remembered"),
-            asyncio.create_task(self.observer.run(), name="observer"),
-            asyncio.create_task(self._link(), name="link"),
-        ]
+        parts: dict[str, Coroutine[Any, Any, None]] = {
+            "spool": self.spool.run(),
+            "remembered": self.remembered.run(),
+            "observer": self.observer.run(),
+            "images": self.images.run(),
+            "enforcer": self.enforcer.run(),
+            "detector": self._detect(),
+            "admission": self.admission.run(),
+            "health": self.health.run(self.settings.health_interval),
+            "link": self._link(),
+        }
+        work = [asyncio.create_task(each, name=name) for name, each in parts.items()]
         try:
             done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
+            await self.requests.stop()
             await tasks.end(*work)
             await self.remembered.save()
             self.spool.close()
 
+    async def _detect(self) -> None:
+        # What is around a workload is not all known before.
+        await self.observer.ready.wait()
+        await self.detector.run()
+
     async def _link(self) -> None:
         self.link = Link(
-            self.central,
+            self.channel,
             self.inventory,
             self.spool,
             self,
@@ -90,11 +133,43 @@ class Sensor:
         )
         await self.link.run()
 
+    def tell(self, message: pb.FromSensor) -> None:
+        """Something of the moment, to Central: lost where it is away."""
+        if self.link is not None:
+            self.link.tell(message)
+
     def _heard(self, dirty: Dirty) -> None:
         """The cluster changed."""
         if self.link is not None:
             for key in dirty.objects:
                 self.link.mark(key)
+        for identifier, fresh in dirty.deployments.items():
+            self.detector.mark(identifier, fresh=fresh)
+        if dirty.pull_secrets:
+            self._say_pull_secrets()
+        if any(kind == "namespace" for kind, _ in dirty.objects):
+            self.admission.touch()
+
+    def _images_known(self, keys: Iterable[str]) -> None:
+        self.detector.images_known(keys)
+
+    def _say_pull_secrets(self) -> None:
+        content = msgspec.json.encode(self.inventory.pull_secrets)
+        if len(content) > _LARGEST_SECRETS:
+            _log.error("pull secrets are too many for Central", bytes=len(content))
+            return
+        self.tell(pb.FromSensor(pull_secrets=pb.PullSecrets(secrets=content)))
+
+    def _admission_settings(self) -> AdmissionSettings | None:
+        if self._policies is None or not self.remembered.config.cluster_id:
+            return None
+        return AdmissionSettings(
+            revision=0,
+            config=self.remembered.config,
+            policies=self._policies.policies,
+            namespace_labels=dict(sorted(self.inventory.namespace_labels.items())),
+            central=self.settings.central,
+        )
 
     # What Central says
 
@@ -105,6 +180,7 @@ class Sensor:
                 self.remembered.config, cluster_id=message.cluster_id, cluster_name=message.cluster_name
             )
         )
+        self.images.back()
 
     async def hear(self, message: pb.ToSensor) -> None:
         """See ``Told``."""
@@ -114,26 +190,44 @@ class Sensor:
                     config = msgspec.json.decode(message.config.config, type=ClusterConfig, strict=False)
                     self._configured(config)
                 case "policies":
-                    policies = msgspec.json.decode(message.policies.policies, type=tuple[msgspec.Raw, ...])
-                    self.remembered.say_policies(Policies(message.policies.revision, policies))
+                    raw = msgspec.json.decode(message.policies.policies, type=tuple[msgspec.Raw, ...])
+                    await self._say_policies(Policies(message.policies.revision, raw))
                 case "baselines":
                     said = msgspec.json.decode(message.baselines.baselines, type=BaselineSync, strict=False)
                     self.remembered.say_baselines(said)
+                case "images_changed":
+                    self.images.forget(message.images_changed.digests)
+                case "request":
+                    self.requests.take(message.request)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             _log.error("what Central says cannot be read", problem=str(error)[:200])
 
-    async def synced(self) -> None:
+    async def synced(self, *, forgotten: bool) -> None:
         """See ``Told``."""
         _log.info("Central has all objects")
+        self.detector.linked(forgotten=forgotten)
+        self._say_pull_secrets()
+        self.health.say()
 
     async def away(self) -> None:
         """See ``Told``."""
+        self.detector.unlinked()
+
+    async def _say_policies(self, policies: Policies) -> None:
+        if self._policies == policies:
+            return
+        if self.remembered.policies != policies:
+            self.remembered.say_policies(policies)
+        self._policies = policies
+        await self.detector.say_policies(policies.policies)
+        self.admission.touch()
 
     def _configured(self, config: ClusterConfig) -> None:
         if config != self.remembered.config:
             self.remembered.say_config(config)
         self.inventory.be(config.cluster_id, config.cluster_name, config.cluster_labels)
         self._heard(self.inventory.drain())
+        self.admission.touch()
 
 
 @asynccontextmanager
@@ -145,7 +239,9 @@ async def sensor(settings: Settings) -> AsyncIterator[OnePort]:
         _guarded(stack, settings, api)
         material = Material(Files.within(settings.certificates or settings.data / "certificates"))
         made = Sensor(settings, api, material)
-        stack.callback(made.central.close)
+        for each in (made.channel, made.indexer):
+            if each is not None:
+                stack.callback(each.close)
         await made.prepare()
         registry = _metrics(made)
         if settings.health_port:
@@ -156,7 +252,7 @@ async def sensor(settings: Settings) -> AsyncIterator[OnePort]:
             health = Health(ready, registry)
             await health.start(settings.health_host, settings.health_port)
             stack.push_async_callback(health.stop)
-        port = OnePort(tls=material, services=[])
+        port = OnePort(tls=material, services=made.services)
         await port.start(settings.address, settings.port)
         stack.push_async_callback(port.stop)
         work = asyncio.create_task(made.run(), name="sensor")

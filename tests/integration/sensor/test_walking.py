@@ -2,60 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import base64
+import gzip
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
 
-from redoubt.sensor.config import Settings
-from redoubt.sensor.service import sensor
-from redoubt.wire.identity import Service
+from redoubt.model.cluster import AdmissionSettings
+from redoubt.model.scannedimage import ImageScan, ScannedComponent, ScannedFlaw, ScannedImage
+from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.hub import CLUSTER, StandIn, listening
 from support.kube import Cluster, kube  # noqa: F401  (a fixture)
+from support.policies import group, policy
+from support.sensing import deployment, sensing
 from support.wire import Certificates, run
 
 pytestmark = pytest.mark.xdist_group("kube")
-
-
-def _deployment(namespace: str, name: str = "shop", **spec: Any) -> dict[str, Any]:
-    labels = {"app": name}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "main", "image": "registry.example/shop:1.4"}], **spec},
-            },
-        },
-    }
-
-
-@asynccontextmanager
-async def _sensing(
-    cluster: Cluster, folder: Path, certificates: Certificates, central: int, **more: Any
-) -> AsyncIterator[None]:
-    files = certificates.files(Service.SENSOR, "sensor", identifier=CLUSTER)
-    settings = Settings(
-        data=folder / "data",
-        host="127.0.0.1",
-        port=0,
-        health_port=0,
-        certificates=files.certificate.parent,
-        central=f"127.0.0.1:{central}",
-        kubeconfig=cluster.kubeconfig(),
-        backoff_first=0.1,
-        backoff_longest=1.0,
-        relist_jitter=0.2,
-        **more,
-    )
-    async with sensor(settings):
-        yield
 
 
 def test_a_deployment_that_is_made_is_told_to_central(kube: Cluster, tmp_path: Path) -> None:  # noqa: F811
@@ -65,11 +28,11 @@ def test_a_deployment_that_is_made_is_told_to_central(kube: Cluster, tmp_path: P
         certificates, central = Certificates(tmp_path), StandIn()
         async with (
             listening(central, certificates) as port,
-            _sensing(kube, tmp_path, certificates, port.port),
+            sensing(kube, tmp_path, certificates, port.port),
         ):
             await central.until("a sync", lambda: central.synced)
             assert central.of("namespace", namespace)[0]["labels"]["team"] == "shop"
-            kube.admin.create(_deployment(namespace))
+            kube.admin.create(deployment(namespace))
             found = await central.until("the deployment", lambda: central.of("deployment", "shop", namespace))
             assert found[0]["clusterId"] == CLUSTER
             assert found[0]["containers"][0]["image"]["name"]["fullName"] == "registry.example/shop:1.4"
@@ -78,9 +41,77 @@ def test_a_deployment_that_is_made_is_told_to_central(kube: Cluster, tmp_path: P
                 lambda: [p for p in central.of("pod", namespace=namespace) if p.get("deploymentId")],
             )
             assert pods[0]["deploymentId"] == found[0]["id"]
-            kube.admin.delete(_deployment(namespace))
+            kube.admin.delete(deployment(namespace))
             await central.until(
                 "the deployment's end", lambda: not central.of("deployment", "shop", namespace)
             )
+
+    run(work(), within=90)
+
+
+def test_a_new_deployment_that_breaks_a_policy_is_scaled_to_zero_and_an_old_one_is_let_alone(
+    kube: Cluster,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    namespace = kube.namespace()
+    central = StandIn()
+    central.policies = [
+        policy(
+            [group("Privileged Container", "true")],
+            name="No privileged ones",
+            enforcement_actions=("SCALE_TO_ZERO_ENFORCEMENT",),
+        ),
+        policy([group("CVE", "CVE-2099-0001")], id="b", name="A flaw"),
+    ]
+    flaw = ScannedFlaw(cve="CVE-2099-0001")
+    central.images["registry.example/shop:1.4"] = ScannedImage(
+        id="", scan=ImageScan(components=(ScannedComponent(name="curl", version="1", vulns=(flaw,)),))
+    )
+    bad = [{"name": "main", "image": "registry.example/shop:1.4", "securityContext": {"privileged": True}}]
+    old, new = deployment(namespace, "old", containers=bad), deployment(namespace, "new", containers=bad)
+    kube.admin.create(old)
+
+    def told(name: str) -> list[set[str]]:
+        found = central.of("deployment", name, namespace)
+        identifier = found[0]["id"] if found else ""
+        return [
+            {each.policy.name for each in alerts} for _, one, alerts in central.alerts if one == identifier
+        ]
+
+    async def work() -> None:
+        certificates = Certificates(tmp_path)
+        async with (
+            listening(central, certificates) as port,
+            sensing(kube, tmp_path, certificates, port.port),
+        ):
+            both = {"No privileged ones", "A flaw"}
+            await central.until("alerts of the old one", lambda: both in told("old"))
+            kube.admin.create(new)
+            await central.until("alerts of the new one", lambda: both in told("new"))
+            enforced = [
+                alert for _, _, alerts in central.alerts for alert in alerts if alert.enforcement is not None
+            ]
+            assert [
+                (each.deployment and each.deployment.name, each.enforcement_count) for each in enforced
+            ] == [("new", 1)]
+            assert kube.admin.get(new)["spec"]["replicas"] == 0
+            kube.admin.patch(old, {"metadata": {"labels": {"touched": "yes"}}})
+            await central.until(
+                "the old one's label",
+                lambda: "touched" in central.of("deployment", "old", namespace)[0]["labels"],
+            )
+            assert kube.admin.get(old)["spec"]["replicas"] == 1
+            where = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "admission-control", "namespace": "default"},
+            }
+            packed = kube.admin.get(where)["binaryData"]["settings.json.gz"]
+            settings = msgspec.json.decode(gzip.decompress(base64.b64decode(packed)), type=AdmissionSettings)
+            assert len(settings.policies) == 2
+            assert settings.config.cluster_id == CLUSTER
+            request = pb.Request(id="one", reassess="")
+            await central.say(pb.ToSensor(request=request))
+            await central.until("an answer", lambda: central.answers.get("one"))
 
     run(work(), within=90)

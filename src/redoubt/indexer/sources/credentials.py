@@ -66,6 +66,15 @@ def find_credentials(reference: ImageReference) -> Credentials | None:
     return None
 
 
+def find_within(config: str, name: str, reference: ImageReference) -> Credentials | None:
+    """What the text of such a file, called ``name``, holds for a repository. Helpers that it names are not run.
+
+    Raises ``UnreadableInput``.
+    """
+    file = msgspec.structs.replace(_parsed(config.encode(), name), helpers=None, store="")
+    return _in_file(file, Path(name), reference)
+
+
 def _files() -> list[Path]:
     """Where credentials may lie, the most specific first."""
     environment = os.environ
@@ -94,12 +103,16 @@ def _read(path: Path) -> _File | None:
         return None
     except OSError as error:
         raise AccessDenied(f"{path}: the registry credentials cannot be read ({error.strerror})") from error
+    return _parsed(data, str(path))
+
+
+def _parsed(data: bytes, name: str) -> _File:
     try:
         return msgspec.json.decode(data, type=_File)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         # The decoder's own message may quote the file.
         raise UnreadableInput(
-            f"{path}: not a file of registry credentials as Docker or Podman write it; log in again"
+            f"{name}: not a file of registry credentials as Docker or Podman write it; log in again"
         ) from None
 
 

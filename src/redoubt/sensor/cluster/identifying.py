@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -11,10 +12,14 @@ from redoubt.model.cluster import Identification
 from redoubt.sensor.cluster.api import Api
 from redoubt.sensor.conversion.fields import text
 
+#: Seconds until an API server that is away is asked again.
+_AGAIN = 2.0
+
 
 async def identify(api: Api, own_namespace: str) -> Identification:
-    """As much as the API server tells; what it refuses is left empty."""
-    version = await _asked(api, "/version")
+    """As much as the API server tells, once it tells anything; what it refuses is left empty."""
+    while not (version := await _asked(api, "/version")):
+        await asyncio.sleep(_AGAIN)
     openshift = await _asked(api, "/apis/config.openshift.io/v1/clusteroperators/openshift-apiserver")
     return Identification(
         system_namespace_id=await _namespace(api, "kube-system"),

@@ -48,8 +48,8 @@ class Told(Protocol):
     async def hear(self, message: pb.ToSensor) -> None:
         """Anything but the welcome, acknowledgements and what Central knows."""
 
-    async def synced(self) -> None:
-        """Central has all objects."""
+    async def synced(self, *, forgotten: bool) -> None:
+        """Central has all objects. ``forgotten``: it may not have all that it acknowledged before."""
 
     async def away(self) -> None:
         """Central cannot be told anything now."""
@@ -82,6 +82,8 @@ class Link:
         self._first, self._longest = first, longest
         self._was_connected = False
         self._failed = 0
+        #: What Central acknowledged before may not be there: its database is another, or an older one.
+        self._forgotten = False
         self._sending = asyncio.Lock()
         self._changed: dict[Key, None] = {}
         self._wake = asyncio.Event()
@@ -144,7 +146,10 @@ class Link:
         if message is None or message.WhichOneof("message") != "welcome":
             # Leaving the call raises the status that Central ended it with, where it did.
             raise Unavailable(f"{self._channel.address}: does not say welcome")
+        if message.welcome.acknowledged < self._spool.acknowledged or not self._spool.acknowledged:
+            self._forgotten = True
         if not self._spool.agree(message.welcome.acknowledged):
+            self._forgotten = True
             raise NetworkError("Central knows more of this spool than is in it; another numbering begins")
         await self._told.welcome(message.welcome)
         self.connected, self._was_connected, self.problem = True, True, ""
@@ -193,7 +198,8 @@ class Link:
         await self._say_all(stream)
         self._failed = 0
         self.synced = True
-        await self._told.synced()
+        await self._told.synced(forgotten=self._forgotten)
+        self._forgotten = False
         work = [
             asyncio.create_task(self._say_changes(stream), name="say-changes"),
             asyncio.create_task(self._say_spooled(stream), name="say-spooled"),
