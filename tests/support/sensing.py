@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from redoubt.children import bound
 from redoubt.sensor.config import Settings
 from redoubt.sensor.service import sensor
 from redoubt.wire.identity import Service
@@ -58,3 +63,69 @@ async def sensing(
     }
     async with sensor(Settings(**given)) as port:
         yield port
+
+
+class Process:
+    """``redoubt sensor`` as a process of its own, that can be killed. Its log is in ``folder``."""
+
+    def __init__(self, cluster: Cluster, folder: Path, certificates: Certificates, central: int) -> None:
+        files = certificates.files(Service.SENSOR, "sensor", identifier=CLUSTER)
+        self.folder = folder
+        self.data = folder / "data"
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("REDOUBT_", "ROX_"))
+        }
+        given = {
+            "data": self.data,
+            "host": "127.0.0.1",
+            "port": 0,
+            "health_port": 0,
+            "certificates": files.certificate.parent,
+            "central": f"127.0.0.1:{central}",
+            "kubeconfig": cluster.kubeconfig(),
+            "namespace": "default",
+            "backoff_first": 0.1,
+            "backoff_longest": 1.0,
+            "relist_jitter": 0.2,
+        }
+        self._environment = kept | {
+            f"REDOUBT_SENSOR_{name.upper()}": str(value) for name, value in given.items()
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Process:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it; whether it is ready is for Central to see."""
+        with (self.folder / "sensor.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "redoubt", "sensor"],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=bound(signal.SIGKILL),
+            )
+
+    def kill(self) -> None:
+        """By SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory."""
+        assert self._process is not None
+        found = Path(f"/proc/{self._process.pid}/statm").read_text().split()
+        return int(found[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def log(self) -> str:
+        """What it said."""
+        return (self.folder / "sensor.log").read_text(errors="replace")
