@@ -89,7 +89,7 @@ class Inventory:
         self._pulls: dict[str, PullSecret] = {}
         self._dirty = Dirty()
         self._stale: dict[str, bool] = {}
-        #: Containers that run, by the runtime's identifier: the pod's UID, and the container's name.
+        #: Containers that run or have ended, by the runtime's identifier: the pod's UID, and the container's name.
         self.containers: dict[str, tuple[str, str]] = {}
         #: UIDs of pods that have addresses of their own, by these.
         self.pod_ips: dict[str, str] = {}
@@ -343,7 +343,7 @@ class Inventory:
         if before is not None:
             self._forget_addresses(identifier, before)
         self._pods[identifier] = found
-        for each in found.pod.live_instances:
+        for each in (*found.pod.terminated_instances, *found.pod.live_instances):
             if each.container_id:
                 self.containers[each.container_id] = (identifier, each.container_name)
         if not found.host_network:
@@ -359,7 +359,7 @@ class Inventory:
             self._touch([self.deployment_of(identifier)])
 
     def _forget_addresses(self, identifier: str, seen: SeenPod) -> None:
-        for each in seen.pod.live_instances:
+        for each in (*seen.pod.terminated_instances, *seen.pod.live_instances):
             self.containers.pop(each.container_id, None)
         for ip in seen.pod.ips:
             if self.pod_ips.get(ip) == identifier:

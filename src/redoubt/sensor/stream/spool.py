@@ -23,6 +23,7 @@ from uuid import uuid4
 import structlog
 
 from redoubt.errors import AccessDenied, UsageError
+from redoubt.wire.failures import Unavailable
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 _log = structlog.get_logger("spool")
@@ -37,7 +38,25 @@ _READ = 256 << 10
 _AGAIN = 1.0
 
 #: Kinds of what is kept, by their numbers in the files.
-KINDS = ("other", "alerts", "processes", "flows", "endpoints", "nodes", "audit")
+KINDS = ("other", "alerts", "processes", "flows", "endpoints", "nodes")
+_RECORDS: dict[int, str] = {
+    pb.Records.PROCESSES: "processes",
+    pb.Records.FLOWS: "flows",
+    pb.Records.ENDPOINTS: "endpoints",
+}
+
+
+def kind_of(message: pb.FromSensor) -> str:
+    """What a message is of, as what is lost is counted."""
+    match message.WhichOneof("message"):
+        case "records":
+            return _RECORDS.get(message.records.kind, KINDS[0])
+        case "alerts":
+            return "alerts"
+        case "node":
+            return "nodes"
+        case _:
+            return KINDS[0]
 
 
 class _Segment:
@@ -165,6 +184,13 @@ class Spool:
         self._pending_bytes += len(data)
         self._wake.set()
         return int(message.number)
+
+    async def put(self, message: pb.FromSensor) -> None:
+        """Keep a message; it is on the disk when this returns. Raises ``Unavailable`` where there is no room."""
+        number = self.append(kind_of(message), message)
+        if not number:
+            raise Unavailable("there is no room in the spool now")
+        await self.durable(number)
 
     async def durable(self, number: int) -> None:
         """Return when the message with this number is on the disk."""
