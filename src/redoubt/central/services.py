@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from redoubt.central.activity.baselines import Baselines
 from redoubt.central.auth.parts import Auth
 from redoubt.central.clusters.bundles import Bundles
 from redoubt.central.config import Settings
@@ -51,6 +52,7 @@ class Services:
     fleet: Fleet | None = None
     hub: Hub | None = None
     bundles: Bundles | None = None
+    baselines: Baselines | None = None
     images: Scanning | None = None
     watching: Watching | None = None
     sboms: Sboms | None = None

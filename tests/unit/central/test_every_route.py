@@ -31,6 +31,7 @@ KNOWN = frozenset(DEFAULT_ROLES) | {f"({service})" for service in Service}
 EVERYBODY = KNOWN | NOBODY
 ADMIN = frozenset({"Admin"})
 READERS = ADMIN | {"Analyst"}
+GRAPH_READERS = READERS | {"Network Graph Viewer"}
 #: May write the administration, and read it.
 ADMINISTRATORS = ADMIN | {"Sensor Creator"}
 INTEGRATION_READERS = READERS | {"Configuration Controller", "Vulnerability Report Creator"}
@@ -128,6 +129,29 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /v1/mypermissions": KNOWN,
     "GET /v1/permissionsets": READERS,
     "GET /v1/permissionsets/{id:uuid}": READERS,
+    "GET /v1/listening_endpoints/deployment/{id:str}": READERS,
+    "GET /v1/networkbaseline/{id:str}": READERS,
+    "GET /v1/networkgraph/cluster/{cluster:uuid}": GRAPH_READERS,
+    "GET /v1/networkgraph/cluster/{cluster:uuid}/externalentities": GRAPH_READERS,
+    "GET /v1/networkgraph/config": GRAPH_READERS,
+    "GET /v1/processbaselines/key": READERS,
+    "GET /v1/processcount": READERS,
+    "GET /v1/processes/deployment/{id:str}": READERS,
+    "GET /v1/processes/deployment/{id:str}/grouped": READERS,
+    "GET /v1/processes/deployment/{id:str}/grouped/container": READERS,
+    "DELETE /v1/networkgraph/externalentities/{id:str}": ADMIN,
+    "DELETE /v1/processbaselines": ADMIN,
+    "PATCH /v1/networkbaseline/{id:str}/lock": ADMIN,
+    "PATCH /v1/networkbaseline/{id:str}/peers": ADMIN,
+    "PATCH /v1/networkbaseline/{id:str}/unlock": ADMIN,
+    "PATCH /v1/networkgraph/externalentities/{id:str}": ADMIN,
+    "POST /v1/networkbaseline/{id:str}/status": READERS,
+    "POST /v1/networkgraph/cluster/{cluster:uuid}/externalentities": ADMIN,
+    "PUT /v1/networkgraph/config": ADMIN,
+    "PUT /v1/processbaselines": ADMIN,
+    "PUT /v1/processbaselines/bulk/lock": ADMIN,
+    "PUT /v1/processbaselines/bulk/unlock": ADMIN,
+    "PUT /v1/processbaselines/lock": ADMIN,
     "GET /v1/ping": EVERYBODY,
     "GET /v1/pullsecrets": INTEGRATION_READERS,
     "GET /v1/policies": POLICY_READERS,

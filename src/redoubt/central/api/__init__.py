@@ -7,6 +7,7 @@ from litestar.types import ControllerRouterHandler
 from redoubt.central.api.alerts import AlertController
 from redoubt.central.api.auth import AuthController
 from redoubt.central.api.authorize import AuthorizeController, RoxctlLoginController
+from redoubt.central.api.baselines import BaselineController
 from redoubt.central.api.clusterinit import ClusterInitController
 from redoubt.central.api.clusters import ClusterController
 from redoubt.central.api.definitions import (
@@ -27,10 +28,13 @@ from redoubt.central.api.integrations import (
     WatchedImageController,
 )
 from redoubt.central.api.metadata import MetadataController
+from redoubt.central.api.network_baselines import NetworkBaselineController
+from redoubt.central.api.network_graph import NetworkGraphController
 from redoubt.central.api.page import PageController
 from redoubt.central.api.ping import PingController
 from redoubt.central.api.policies import PolicyController
 from redoubt.central.api.probes import KernelObjectController, ProbeController, ProbeUploadController
+from redoubt.central.api.processes import ProcessController
 from redoubt.central.api.roles import AccessScopeController, PermissionSetController, RoleController
 from redoubt.central.api.sboms import ImageSbomController, SbomController
 from redoubt.central.api.system import SystemController
@@ -41,6 +45,7 @@ ALL: list[ControllerRouterHandler] = [
     AlertController,
     AuthController,
     AuthorizeController,
+    BaselineController,
     ClusterController,
     ClusterInitController,
     DefinitionsController,
@@ -57,6 +62,8 @@ ALL: list[ControllerRouterHandler] = [
     IntegrationHealthController,
     KernelObjectController,
     MetadataController,
+    NetworkBaselineController,
+    NetworkGraphController,
     PageController,
     PermissionSetController,
     PingController,
@@ -64,6 +71,7 @@ ALL: list[ControllerRouterHandler] = [
     PullSecretController,
     ProbeController,
     ProbeUploadController,
+    ProcessController,
     RoleController,
     RoxctlLoginController,
     SbomController,

@@ -13,14 +13,17 @@ import msgspec
 from litestar import Controller, delete, get, patch
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from redoubt.central.activity.records import MOST_NAME, MOST_PATH, text
 from redoubt.central.api import checks
+from redoubt.central.api.baselines import baselines_of
 from redoubt.central.api.given import Call, Empty, Given
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.reach import reach
 from redoubt.central.auth.roles import Access, Resource
-from redoubt.central.refusals import InvalidArgument, NotFound
+from redoubt.central.refusals import FailedPrecondition, InvalidArgument, NotFound
 from redoubt.central.store.alert_intake import SEVERITIES
 from redoubt.central.store.alerts import AlertStore, Listed, Moment, Wanted, wanted
+from redoubt.central.store.baselines import BaselineKey
 from redoubt.policies.alerts import Alert, Message
 from redoubt.policies.policy import Policy
 
@@ -279,9 +282,10 @@ class AlertController(Controller):
         """With ``addToBaseline`` its processes are known from now on, and break nothing again."""
         asked = data or ResolveOne()
         checks.same(id, asked.id)
-        await _one(request, services, id, Access.READ_WRITE)
-        chosen = Wanted(wanted(f'Alert ID:"{id}"').asked)
-        await AlertStore(services.pool).resolve(chosen)
+        found = await _one(request, services, id, Access.READ_WRITE)
+        if asked.add_to_baseline or asked.whitelist:
+            await _add_to_baseline(request, services, found)
+        await AlertStore(services.pool).resolve(Wanted(wanted(f'Alert ID:"{found.id}"').asked))
         return Empty()
 
     @patch("/alerts/resolve", opt=_WRITE, summary="Alerts are over")
@@ -326,6 +330,28 @@ async def _one(request: Call, services: Given, identifier: str, access: Access =
     if found is None:
         raise NotFound(f"there is no alert {identifier}")
     return found
+
+
+async def _add_to_baseline(request: Call, services: Given, alert: Alert) -> None:
+    """The alert's processes are known from now on. It takes the right to change baselines."""
+    within = await reach(services.pool, request.user, Resource.DEPLOYMENT_EXTENSION, Access.READ_WRITE)
+    process = alert.process_violation
+    paths: dict[str, set[str]] = defaultdict(set)
+    for each in () if process is None else process.processes:
+        if each.signal is not None and (path := each.signal.exec_file_path or each.signal.name):
+            paths[each.container_name].add(text(path, MOST_PATH))
+    if not paths or alert.deployment is None:
+        raise InvalidArgument("this alert is about no processes that could be added to a baseline")
+    for container, several in paths.items():
+        key = BaselineKey(
+            deployment_id=alert.deployment.id,
+            container_name=text(container, MOST_NAME),
+            cluster_id=alert.cluster_id,
+            namespace=alert.namespace,
+        )
+        _, failed = await baselines_of(services).change([key], sorted(several), (), within)
+        if failed:
+            raise FailedPrecondition(f"the baseline of container {container[:100]!r}: {failed[0].error}")
 
 
 def _policy(policy: Policy) -> ListAlertPolicy:

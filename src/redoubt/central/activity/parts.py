@@ -1,0 +1,18 @@
+"""What keeps what clusters tell, put together and given to the hub."""
+
+from __future__ import annotations
+
+from redoubt.central.activity.baselines import Baselines
+from redoubt.central.activity.following import ActivityFollower
+from redoubt.central.activity.receiving import RecordReceiver
+from redoubt.central.services import Services
+
+
+def equip(services: Services) -> None:
+    """Have what Sensors tell of activity kept and learned from, and tell them what is known to be usual."""
+    hub = services.hub
+    services.baselines = Baselines(services.pool, None if hub is None else hub.pusher)
+    if hub is not None:
+        hub.intake.receivers["records"] = RecordReceiver()
+        hub.intake.objects.followers.append(ActivityFollower())
+        hub.baselines = services.baselines

@@ -1,0 +1,224 @@
+"""``/v1/networkgraph``: who talks to whom in a cluster, and networks outside that have a name."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import msgspec
+from litestar import Controller, delete, get, patch, post, put
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from redoubt.central import search as searching
+from redoubt.central.activity.blocks import Block, Blocks
+from redoubt.central.activity.graph import GraphEntity, ListenPort, NetworkGraph, drawn, external
+from redoubt.central.api import checks
+from redoubt.central.api.given import Call, Empty, Given
+from redoubt.central.auth.declare import allow
+from redoubt.central.auth.reach import reach
+from redoubt.central.auth.roles import Access, Resource
+from redoubt.central.objects.looking import FIELDS
+from redoubt.central.refusals import InvalidArgument, NotFound
+from redoubt.central.store.activity import ActivityStore
+
+_READ = allow(Resource.NETWORK_GRAPH, Access.READ, scoped=True)
+_WRITE = allow(Resource.NETWORK_GRAPH, Access.READ_WRITE)
+_ENTITIES = allow(Resource.NETWORK_GRAPH, Access.READ)
+
+#: Deployments that one graph shows, as in the original, and those that are looked through for them.
+_MOST_NODES, _MOST_DEPLOYMENTS = 2000, 50_000
+#: Flows that are looked at, the latest.
+_MOST_FLOWS = 200_000
+#: What was seen within that time is shown, if nobody says otherwise.
+_SINCE = timedelta(hours=1)
+_CONFIG = "network_graph_hide_default"
+
+Query = Annotated[str, QueryParameter(name="query")]
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A message of the original."""
+
+
+class EntityScope(_Message, frozen=True, kw_only=True):
+    """Of which cluster; of all where it is empty."""
+
+    cluster_id: str
+
+
+class NetworkEntity(_Message, frozen=True, kw_only=True):
+    """``storage.NetworkEntity``."""
+
+    info: GraphEntity
+    scope: EntityScope
+
+
+class Entities(_Message, frozen=True, kw_only=True):
+    """``GetExternalNetworkEntitiesResponse``."""
+
+    entities: list[NetworkEntity]
+
+
+class NewSource(_Message, frozen=True, kw_only=True):
+    """A name and a CIDR."""
+
+    name: str = ""
+    cidr: str = ""
+
+
+class NewEntity(_Message, frozen=True, kw_only=True):
+    """``CreateNetworkEntityRequest``."""
+
+    cluster_id: str = ""
+    entity: NewSource = NewSource()
+
+
+class Renamed(_Message, frozen=True, kw_only=True):
+    """``PatchNetworkEntityRequest``."""
+
+    id: str = ""
+    name: str = ""
+
+
+class GraphConfig(_Message, frozen=True, kw_only=True):
+    """``NetworkGraphConfig``. There are no default external sources here."""
+
+    id: str = ""
+    hide_default_external_srcs: bool = False
+
+
+class PutGraphConfig(_Message, frozen=True, kw_only=True):
+    """``PutNetworkGraphConfigRequest``."""
+
+    config: GraphConfig = GraphConfig()
+
+
+class NetworkGraphController(Controller):
+    """The network graph."""
+
+    path = "/v1/networkgraph"
+    tags = ("Network graph",)
+
+    @get("/cluster/{cluster:uuid}", opt=_READ, summary="Who talks to whom")
+    async def graph(
+        self,
+        request: Call,
+        services: Given,
+        cluster: FromPath[UUID],
+        search: Query = "",
+        since: FromQuery[datetime | None] = None,
+    ) -> NetworkGraph:
+        """Deployments that the query finds and what they talk to: open flows, and those seen ``since`` (an hour ago)."""
+        within = await reach(services.pool, request.user, Resource.NETWORK_GRAPH)
+        values: list[object] = []
+        conditions = searching.where(searching.parse(search), FIELDS["deployment"], values)
+        text = " AND ".join(conditions) or "TRUE"
+        store = ActivityStore(services.pool)
+        nodes = [
+            each
+            for each in await store.nodes(cluster, text, values, _MOST_DEPLOYMENTS)
+            if within.has(cluster, each.namespace)
+        ]
+        if sum(each.matched for each in nodes) > _MOST_NODES:
+            raise InvalidArgument(
+                f"there are more than {_MOST_NODES} deployments; ask for some of them by a query"
+            )
+        name = await services.pool.fetchval("SELECT name FROM clusters WHERE id = $1", cluster)
+        if name is None:
+            raise NotFound(f"there is no cluster {cluster}")
+        since = since or datetime.now(UTC) - _SINCE
+        since = since if since.tzinfo else since.replace(tzinfo=UTC)
+        flows = await store.flows(cluster, since, _MOST_FLOWS + 1)
+        blocks = await store.blocks(cluster)
+        ports: dict[str, list[ListenPort]] = {}
+        for deployment, port, protocol in await store.ports(cluster):
+            ports.setdefault(deployment, []).append(ListenPort(port=port, l4protocol=protocol))
+        found = await asyncio.to_thread(
+            lambda: drawn(nodes, flows[:_MOST_FLOWS], Blocks(blocks), name, ports)
+        )
+        return msgspec.structs.replace(found, incomplete=len(flows) > _MOST_FLOWS)
+
+    @get("/cluster/{cluster:uuid}/externalentities", opt=_READ, summary="Networks outside that have a name")
+    async def entities(
+        self, request: Call, services: Given, cluster: FromPath[UUID], search: Query = ""
+    ) -> Entities:
+        """Of a cluster, and of all; ``query``: ``External Source Name``, ``External Source Address``."""
+        asked = searching.parse(search)
+        found = await ActivityStore(services.pool).blocks(cluster)
+        return Entities(entities=[_entity(each) for each in found if _fits(each, asked)])
+
+    @post(
+        "/cluster/{cluster:uuid}/externalentities",
+        opt=_WRITE,
+        status_code=200,
+        summary="Name a network outside",
+    )
+    async def add(self, services: Given, cluster: FromPath[UUID], data: JSONBody[NewEntity]) -> NetworkEntity:
+        """``entity``: a name and a CIDR. Flows to addresses in it are shown there at once, unless a smaller one has them."""
+        checks.same(cluster, data.cluster_id)
+        if not await services.pool.fetchval("SELECT true FROM clusters WHERE id = $1", cluster):
+            raise NotFound(f"there is no cluster {cluster}")
+        try:
+            network = ip_network(data.entity.cidr.strip(), strict=False)
+        except ValueError:
+            raise InvalidArgument("entity.cidr is no network, as in 198.51.100.0/24") from None
+        if network.prefixlen == 0:
+            raise InvalidArgument("entity.cidr is all there is")
+        name = checks.name(data.entity.name, "entity.name") if data.entity.name else str(network)
+        made = Block(str(uuid4()), name, str(network), str(cluster))
+        await ActivityStore(services.pool).add_block(made)
+        return _entity(made)
+
+    @patch("/externalentities/{id:str}", opt=_WRITE, summary="Call a network otherwise")
+    async def rename(self, services: Given, id: FromPath[str], data: JSONBody[Renamed]) -> NetworkEntity:  # noqa: A002
+        """``name``."""
+        checks.same(id, data.id)
+        store = ActivityStore(services.pool)
+        await store.rename_block(id.replace("\x00", ""), checks.name(data.name))
+        found = await store.block(id.replace("\x00", ""))
+        if found is None:
+            raise NotFound(f"there is no such network {id[:100]!r}")
+        return _entity(found)
+
+    @delete("/externalentities/{id:str}", opt=_WRITE, status_code=200, summary="Forget a network's name")
+    async def remove(self, services: Given, id: FromPath[str]) -> Empty:  # noqa: A002
+        """Its flows are then those of the next larger one that has a name, or the internet's."""
+        await ActivityStore(services.pool).remove_block(id.replace("\x00", ""))
+        return Empty()
+
+    @get("/config", opt=_ENTITIES, summary="How the graph is shown")
+    async def config(self, services: Given) -> GraphConfig:
+        """Kept for the original's programs."""
+        kept = await services.pool.fetchval("SELECT value FROM settings WHERE name = $1", _CONFIG)
+        return GraphConfig(id="networkGraphConfig", hide_default_external_srcs=kept == "true")
+
+    @put("/config", opt=_WRITE, summary="Say how the graph is shown")
+    async def put_config(self, services: Given, data: JSONBody[PutGraphConfig]) -> GraphConfig:
+        """``hideDefaultExternalSrcs``."""
+        await services.pool.execute(
+            "INSERT INTO settings (name, value) VALUES ($1, $2)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed = now()",
+            _CONFIG,
+            "true" if data.config.hide_default_external_srcs else "false",
+        )
+        return GraphConfig(
+            id="networkGraphConfig", hide_default_external_srcs=data.config.hide_default_external_srcs
+        )
+
+
+def _entity(block: Block) -> NetworkEntity:
+    return NetworkEntity(info=external(block), scope=EntityScope(cluster_id=block.cluster))
+
+
+def _fits(block: Block, asked: tuple[searching.Asked, ...]) -> bool:
+    given = {"external source name": block.name, "external source address": block.block}
+    for each in asked:
+        value = given.get(each.field.lower())
+        if value is None:
+            raise InvalidArgument(f"there is no field {each.field[:80]!r} to search by here")
+        if not any(value.lower().startswith(term.text.lower()) != term.negated for term in each.terms):
+            return False
+    return True
