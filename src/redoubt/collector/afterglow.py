@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from redoubt.model.noderecords import Connection, Event, Flow
 
 #: Seconds for which a flow without connections is open still, as the original has it.
@@ -58,6 +60,16 @@ class Afterglow:
         """Tell the ends of flows that have glowed for long enough. ``now``: nanoseconds, as events' times."""
         for key in list(self._due(now)):
             self._end(key, self._glowing.pop(key))
+
+    def again(self) -> None:
+        """Tell all flows that are open once more: to somebody who does not know of them."""
+        for flow in list(self._flows.values()):
+            self._tell(msgspec.structs.replace(flow, scraped=True))
+
+    def clear(self, now: int) -> None:
+        """End all flows: whoever is connected still is to be told anew."""
+        for key in list(self._flows):
+            self._end(key, self._glowing.pop(key, now))
 
     def _due(self, now: int) -> Iterator[_Key]:
         for key, since in self._glowing.items():

@@ -6,17 +6,20 @@ Blocking, in the thread that calls; who wants an event loop runs it beside one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from threading import Event as Flag
 
+import msgspec
+
 from redoubt.collector import processes, snapshot, sources
 from redoubt.collector.afterglow import Afterglow
-from redoubt.collector.health import Health
 from redoubt.collector.loader import Settings
 from redoubt.collector.observer import Observer
+from redoubt.collector.outside import Limit, Outside
 from redoubt.collector.sources import Method, Source
-from redoubt.model.noderecords import Event, Loss
+from redoubt.model.noderecords import CollectorHealth, Connection, Endpoint, Event, Loss
 
 #: Seconds between two looks at the counters and the clock.
 _COUNTING = 1.0
@@ -37,31 +40,47 @@ class Collector:
     scrape: bool = True
     #: Seconds for which a flow without connections is open still; None: connections are told, and no flows.
     afterglow: float | None = None
+    #: Whether addresses outside of the cluster are told as one, unless ``configure`` says otherwise.
+    outside: bool = False
     #: Programs of the probe to run; None for all.
     only: Collection[str] | None = None
-    health: Health = field(default_factory=Health)
+    health: CollectorHealth = field(default_factory=CollectorHealth)
     #: Called once all that happens is seen.
-    ready: Callable[[Health], None] = lambda _: None
+    ready: Callable[[CollectorHealth], None] = lambda _: None
     _tell: Callable[[Event], None] = field(default=lambda _: None, init=False)
     _stop: Flag = field(default_factory=Flag, init=False)
     _lost: list[dict[str, int]] = field(default_factory=list, init=False)
+    _asked: deque[Callable[[], None]] = field(default_factory=deque, init=False)
+    _observer: Observer = field(init=False)
+    _glow: Afterglow | None = field(default=None, init=False)
+    _outside: Outside | None = field(default=None, init=False)
+    _limit: Limit = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Put together what events go through: addresses outside → flows → how many → ``tell``."""
+        self._observer = Observer(only_containers=self.settings.only_containers)
+        self._limit = Limit(self.tell)
+        self._tell = self.tell
+        if self.afterglow is not None:
+            self._tell = self._glow = Afterglow(self._limit, self.afterglow)
+        if self.outside:
+            self._tell = self._outside = Outside(self._tell)
 
     def run(self) -> None:
         """Until ``stop`` is called."""
-        observer = Observer(only_containers=self.settings.only_containers)
-        glow = None if self.afterglow is None else Afterglow(self.tell, self.afterglow)
-        self._tell = self.tell if glow is None else glow
+        observer, glow = self._observer, self._glow
         source = sources.choose(self.method, self.settings, observer, self.health, self.only)
         try:
             if self.scrape:
-                for found in processes.scrape():
-                    self._hand_on(observer.found(found))
+                self._scrape()
                 self._reconcile(source, observer)
             self.ready(self.health)
             counted, reconciled = 0.0, time.monotonic()
             while True:
                 last = self._stop.is_set()
                 self._drain(source)
+                while self._asked:
+                    self._asked.popleft()()
                 if last or time.monotonic() - counted >= _COUNTING:
                     self._count(source)
                     observer.tick()
@@ -80,6 +99,38 @@ class Collector:
     def stop(self) -> None:
         """Have ``run`` tell what is there already, and end. From any thread or signal handler."""
         self._stop.set()
+
+    def again(self) -> None:
+        """Have all that runs, stands and listens told once more. From any thread."""
+        self._asked.append(self._again)
+
+    def configure(self, *, apart: bool, networks: Iterable[str], a_minute: int) -> None:
+        """How addresses outside are told (``Outside.configure``), and flows of a container in a minute. From any thread."""
+        self._asked.append(lambda: self._configure(apart, tuple(networks), a_minute))
+
+    def _again(self) -> None:
+        self._scrape()
+        for told in self._observer.tracker.standing():
+            if self._glow is None or isinstance(told, Endpoint):
+                self._hand_on(msgspec.structs.replace(told, scraped=True))
+        if self._glow is not None:
+            self._glow.again()
+
+    def _configure(self, apart: bool, networks: tuple[str, ...], a_minute: int) -> None:
+        self._limit.a_minute = a_minute
+        wanted = (apart, networks)
+        if self._outside is None or self._outside.configured == wanted:
+            return
+        self._outside.configure(apart=apart, networks=networks)
+        if self._glow is not None:  # what flows are called by has changed
+            self._glow.clear(self._observer.now)
+            for told in self._observer.tracker.standing():
+                if isinstance(told, Connection):
+                    self._hand_on(msgspec.structs.replace(told, scraped=True))
+
+    def _scrape(self) -> None:
+        for found in processes.scrape():
+            self._hand_on(self._observer.found(found))
 
     def _hand_on(self, event: Event | None) -> None:
         if event is not None:
@@ -114,6 +165,8 @@ class Collector:
 
     def _count(self, source: Source) -> None:
         """Keep the books, and tell what was lost since they were kept last."""
+        self._limit.flush(self._observer.now)
+        self.health.limited = self._limit.limited
         lost = self.health.lost = source.count(self.health)
         before, self._lost = self._lost, lost
         more = [

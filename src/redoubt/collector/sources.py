@@ -8,12 +8,11 @@ from typing import Literal, Protocol
 
 from redoubt.collector import connector, processes
 from redoubt.collector.connector import Connector
-from redoubt.collector.health import Health
 from redoubt.collector.libbpf import Unavailable
 from redoubt.collector.loader import Probe, Settings
 from redoubt.collector.observer import Observer
 from redoubt.errors import EXIT_CREDENTIALS
-from redoubt.model.noderecords import Event
+from redoubt.model.noderecords import CollectorHealth, Event
 
 Method = Literal["auto", "core_bpf", "proc_connector"]
 
@@ -32,7 +31,7 @@ class Source(Protocol):
         """Until there may be more, or a moment after ``stop`` is set."""
         ...
 
-    def count(self, health: Health) -> list[dict[str, int]]:
+    def count(self, health: CollectorHealth) -> list[dict[str, int]]:
         """Write into ``health`` what is counted. Gives what was lost since the start: for each CPU, by kind."""
         ...
 
@@ -45,7 +44,7 @@ def choose(
     method: Method,
     settings: Settings,
     observer: Observer,
-    health: Health,
+    health: CollectorHealth,
     only: Collection[str] | None = None,
 ) -> Source:
     """The best there is; ``health`` says which, and what it does not show. Raises ``Unavailable``, with every reason."""
@@ -95,7 +94,7 @@ class ByProbe:
         """A nap."""
         stop.wait(NAP)
 
-    def count(self, health: Health) -> list[dict[str, int]]:
+    def count(self, health: CollectorHealth) -> list[dict[str, int]]:
         """The kernel's own counters."""
         counts = self._probe.counts()
         health.missed, health.made = counts.missed, counts.made
@@ -133,7 +132,7 @@ class ByConnector:
         if not stop.is_set():
             self._connector.wait(NAP)
 
-    def count(self, health: Health) -> list[dict[str, int]]:
+    def count(self, health: CollectorHealth) -> list[dict[str, int]]:
         """Gaps in the numbers of each CPU's messages."""
         health.gone = self._gone
         lost = self._connector.lost

@@ -5,6 +5,7 @@ A snapshot takes a while: what was told after it began weighs more than what it 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import msgspec
@@ -35,6 +36,10 @@ class Tracker:
 
     def __len__(self) -> int:
         return len(self._standing)
+
+    def standing(self) -> Iterator[Told]:
+        """All connections and endpoints that stand."""
+        yield from list(self._standing.values())
 
     def known(self, which: Key) -> Told | None:
         """What stands there."""

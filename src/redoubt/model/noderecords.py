@@ -1,4 +1,4 @@
-"""What the collector tells: processes that began, connections, listening sockets, and what it lost.
+"""What the collector tells: processes that began, connections, listening sockets, what it lost, and how it is.
 
 Texts are what strangers wrote. They are UTF-8 with bytes that are none written as ``\\xNN``; control characters are still in them.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+
+#: In place of an address: somewhere outside of the cluster.
+EXTERNAL = "external"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", rename="camel"):
@@ -78,6 +81,7 @@ class Flow(Event, frozen=True, kw_only=True, tag="flow"):
 
     protocol: Literal["tcp", "udp"]
     role: Literal["client", "server"]
+    #: An address; of known networks, the network (``203.0.113.0/24``); ``EXTERNAL`` where addresses outside are told as one.
     remote: str
     #: The server's.
     port: int
@@ -103,9 +107,50 @@ class Endpoint(Event, frozen=True, kw_only=True, tag="endpoint"):
 
 
 class Loss(Event, frozen=True, kw_only=True, tag="loss"):
-    """Something happened that is not told: records that found no room since the last such event."""
+    """Something happened that is not told: records that found no room since the last such event.
 
-    #: By kind: exec, fork, exit, tcp, udp, cgroup.
+    ``lost`` is by kind. The kernel's: exec, fork, exit, tcp, udp, cgroup. Of what waited for the Sensor: the tags of events;
+    and ``limited`` for flows beyond what a container may have told in a minute.
+    """
+
     lost: dict[str, int]
     #: By CPU, all kinds.
     cpus: list[int]
+
+
+#: What the Sensor is sent.
+Told = Process | Connection | Flow | Endpoint | Loss
+
+HealthMethod = Literal["core_bpf", "ebpf", "proc_connector", "none"]
+
+
+class CollectorHealth(msgspec.Struct, kw_only=True, rename="camel"):
+    """How the collector is: by what method it sees, what that does not show, and what was lost. Renewed while it runs."""
+
+    method: HealthMethod = "none"
+    #: Why it is no better method, in one line.
+    degraded: str = ""
+    #: What this method does not show, each in a line.
+    unseen: list[str] = []
+    #: Events that were told.
+    events: int = 0
+    #: Records that the kernel's side made, by kind.
+    made: dict[str, int] = {}
+    #: Records that found no room: for each CPU, by kind.
+    lost: list[dict[str, int]] = []
+    #: How often the kernel did not run a program because it was running already, by program.
+    missed: dict[str, int] = {}
+    #: Records that could not be read.
+    spoilt: int = 0
+    #: Records of containers whose names were not told: their doings are not told either.
+    unnamed: int = 0
+    #: Connections and endpoints that only a look at all sockets showed, opened or gone.
+    reconciled: int = 0
+    #: Processes whose descriptors or network could not be seen at the last look (CAP_SYS_PTRACE).
+    unreadable: int = 0
+    #: Programs that were started and gone before /proc was read (without BPF only).
+    gone: int = 0
+    #: Events that found no room while they waited for the Sensor, by kind.
+    dropped: dict[str, int] = {}
+    #: Flows that were not told because their container had too many in a minute.
+    limited: int = 0

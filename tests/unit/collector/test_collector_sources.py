@@ -6,7 +6,7 @@ import pytest
 
 from redoubt.collector import connector, sources
 from redoubt.collector.connector import Connector, Happened
-from redoubt.collector.health import Health
+from redoubt.model.noderecords import CollectorHealth
 from redoubt.collector.libbpf import Unavailable
 from redoubt.collector.loader import Settings
 from redoubt.collector.observer import Observer
@@ -26,14 +26,14 @@ class Listening(Connector):
         self._expected = {}
 
 
-def choose(method: sources.Method, health: Health) -> sources.Source:
+def choose(method: sources.Method, health: CollectorHealth) -> sources.Source:
     return sources.choose(method, Settings(), Observer(), health)
 
 
 def test_without_bpf_the_next_best_is_taken_and_health_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "Probe", NoProbe)
     monkeypatch.setattr(sources, "Connector", Listening)
-    health = Health()
+    health = CollectorHealth()
     assert isinstance(choose("auto", health), sources.ByConnector)
     assert health.method == "proc_connector"
     assert "no BPF here" in health.degraded
@@ -43,7 +43,7 @@ def test_without_bpf_the_next_best_is_taken_and_health_says_why(monkeypatch: pyt
 def test_who_asks_for_bpf_gets_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "Probe", NoProbe)
     monkeypatch.setattr(sources, "Connector", Listening)
-    health = Health()
+    health = CollectorHealth()
     with pytest.raises(Unavailable, match=r"^no BPF here$"):
         choose("core_bpf", health)
     assert health.method == "none"
@@ -56,7 +56,7 @@ def test_where_nothing_works_every_reason_is_told(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sources, "Probe", NoProbe)
     monkeypatch.setattr(sources, "Connector", denied)
     with pytest.raises(Unavailable, match="no BPF here; no connector either") as refused:
-        choose("auto", Health())
+        choose("auto", CollectorHealth())
     assert refused.value.exit_code == EXIT_CREDENTIALS
 
 

@@ -1,25 +1,29 @@
-"""``redoubt collector``: what happens in this node's containers, as lines of JSON."""
+"""``redoubt collector``: what happens in this node's containers, told to the Sensor or as lines of JSON."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from redoubt.cli.console import Console
-from redoubt.cli.entry import HELP, require
-from redoubt.cli.redoubt import options
+from redoubt.cli.entry import HELP, Configured, require
+from redoubt.cli.redoubt import options, serving
 
 if TYPE_CHECKING:
-    from redoubt.collector.health import Health
     from redoubt.collector.sources import Method
-    from redoubt.model.noderecords import Event
+    from redoubt.model.noderecords import CollectorHealth, Event
 
 
-@click.command(context_settings=HELP)
-@click.option("--print", is_flag=True, help="Print events, a line of JSON each.")
+@click.command(cls=Configured, context_settings=HELP)
+@serving.CONFIG
+@serving.SET
+@click.option(
+    "--print", is_flag=True, help="Print events, a line of JSON each; without it, the Sensor is told."
+)
 @click.option("--all", is_flag=True, help="Also tell what happens outside of containers.")
 @click.option("--scrape/--no-scrape", default=True, help="Tell what runs already. [default: yes]")
 @click.option(
@@ -43,7 +47,9 @@ if TYPE_CHECKING:
 )
 @options.quiet
 def collector(
-    print: bool,  # noqa: A002  # this and the next one: called as on the command line
+    config: Path | None,
+    set: tuple[str, ...],  # noqa: A002  # this and the next two: called as on the command line
+    print: bool,  # noqa: A002
     all: bool,  # noqa: A002
     scrape: bool,
     flows: bool,
@@ -54,13 +60,18 @@ def collector(
     """Tell what processes of this node's containers do: programs started, connections, listening sockets.
 
     \b
+    redoubt collector --config FILE      told to the Sensor
     redoubt collector --print            what happens in containers
     redoubt collector --print --all      on the whole machine
 
     Needs Linux 5.8 or newer with BTF, CAP_BPF and CAP_PERFMON (or root), and libbpf 1. Without these, CAP_NET_ADMIN shows
-    less.
+    less. The options below are for --print; what the Sensor is told is set by --config, --set and the environment.
     """
-    require(print, "nothing to do; give --print")
+    if not print:
+        require(not (all or flows) and scrape and method == "auto", "give --print, or settings (--set)")
+        _serve(config, set)
+        return
+    require(config is None and not set, "--print has no settings; give options")
     from redoubt.collector.afterglow import AFTERGLOW
     from redoubt.collector.collector import Collector
     from redoubt.collector.loader import Settings
@@ -82,7 +93,17 @@ def collector(
     console.done(f"{health.events:,} events, {lost:,} records lost, {sum(health.missed.values()):,} missed")
 
 
-def _ready(console: Console, health: Health) -> None:
+def _serve(config: Path | None, said: tuple[str, ...]) -> None:
+    from redoubt import configuration
+    from redoubt.collector import config as settings
+    from redoubt.collector.serving import collector as serve
+
+    given = settings.load(config, flags=configuration.given(settings.Settings, said))
+    serving.logging(given.log_level, given.log_format)
+    serving.run(lambda: serve(given))
+
+
+def _ready(console: Console, health: CollectorHealth) -> None:
     if health.degraded:
         console.warn(health.degraded)
         for each in health.unseen:

@@ -145,7 +145,15 @@ async def _until_told(serve: Callable[[], AbstractAsyncContextManager[Listening]
         async with serve() as service:
             started.set()
             announce(Ready(service.port, getattr(service, "password", "")))
-            await told.wait()
+            ended = getattr(service, "ended", None)  # one that may end of itself
+            if ended is None:
+                await told.wait()
+                return
+            waiting = asyncio.ensure_future(told.wait())
+            await asyncio.wait([waiting, ended], return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if ended.done():
+                ended.result()
 
     work = asyncio.ensure_future(served())
     for number in (signal.SIGTERM, signal.SIGINT):

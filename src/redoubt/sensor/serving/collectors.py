@@ -1,0 +1,110 @@
+"""``Collectors``: the cluster's Collectors, a stream each."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+import msgspec
+import structlog
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+from grpclib.server import Stream
+
+from redoubt import tasks
+from redoubt.model.noderecords import CollectorHealth
+from redoubt.sensor.runtime.detection import Runtime, Session
+from redoubt.wire import calls
+from redoubt.wire.identity import Service
+from redoubt.wire.proto.redoubt.v1.secured_grpc import CollectorsBase
+from redoubt.wire.proto.redoubt.v1.secured_pb2 import (
+    CollectorConfig,
+    FromCollector,
+    GetProbeRequest,
+    ProbePart,
+    ToCollector,
+)
+
+_log = structlog.get_logger("sensor.collectors")
+
+#: A node's name has at most 253 characters.
+_LONGEST = 253
+
+
+class Collectors(CollectorsBase):
+    """``configured`` gives what collectors are told; ``changed`` is to be called when that is something else."""
+
+    def __init__(self, runtime: Runtime, configured: Callable[[], CollectorConfig]) -> None:
+        self._runtime = runtime
+        self._configured = configured
+        self._sensor = secrets.token_hex(16)
+        self._streams: set[asyncio.Event] = set()
+
+    def changed(self) -> None:
+        """Tell all what is configured now."""
+        for each in self._streams:
+            each.set()
+
+    @calls.allow(Service.COLLECTOR)
+    async def Communicate(self, stream: Stream[FromCollector, ToCollector]) -> None:
+        """See the protocol."""
+        hello = (await calls.request(stream)).hello
+        if not 0 < len(hello.hostname) <= _LONGEST or not 0 < len(hello.instance) <= _LONGEST:
+            raise GRPCError(Status.INVALID_ARGUMENT, "a collector says first which node it is on")
+        session = self._runtime.session(hello.hostname, hello.instance)
+        session.version = hello.version
+        more = asyncio.Event()
+        tell = more.set
+        session.tell = tell
+        changed = asyncio.Event()
+        changed.set()
+        self._streams.add(changed)
+        _log.info("a collector", node=hello.hostname, version=hello.version, kernel=hello.kernel)
+        answering = [
+            asyncio.create_task(self._acknowledge(stream, session, more)),
+            asyncio.create_task(self._configure(stream, changed)),
+        ]
+        try:
+            async for message in stream:
+                await self._take(session, message)
+        finally:
+            self._streams.discard(changed)
+            if session.tell is tell:
+                self._runtime.away(session)
+            await tasks.end(*answering)
+
+    async def _take(self, session: Session, message: FromCollector) -> None:
+        if message.HasField("events"):
+            await self._runtime.take(session, message.number, message.events)
+        elif message.HasField("health"):
+            try:
+                session.health = msgspec.json.decode(message.health, type=CollectorHealth)
+            except msgspec.MsgspecError as error:
+                raise GRPCError(Status.INVALID_ARGUMENT, f"health that cannot be read: {error}") from None
+
+    async def _acknowledge(
+        self, stream: Stream[FromCollector, ToCollector], session: Session, more: asyncio.Event
+    ) -> None:
+        told = 0
+        while True:
+            if session.acknowledged > told:
+                told = session.acknowledged
+                await stream.send_message(ToCollector(acknowledged=told))
+            await more.wait()
+            more.clear()
+
+    async def _configure(self, stream: Stream[FromCollector, ToCollector], changed: asyncio.Event) -> None:
+        while True:
+            await changed.wait()
+            changed.clear()
+            config = CollectorConfig()
+            config.CopyFrom(self._configured())
+            config.sensor = self._sensor
+            await stream.send_message(ToCollector(config=config))
+
+    @calls.allow(Service.COLLECTOR)
+    async def GetProbe(self, stream: Stream[GetProbeRequest, ProbePart]) -> None:
+        """See the protocol."""
+        await calls.request(stream)
+        raise GRPCError(Status.NOT_FOUND, "no probe")

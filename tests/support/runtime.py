@@ -1,0 +1,158 @@
+"""A stand-in for the Sensor's store and its way to Central, and a real server for collectors in front of runtime detection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from redoubt.errors import NetworkError
+from redoubt.model import happening
+from redoubt.model.cluster import EndpointRecord, Enforcement, FlowRecord
+from redoubt.model.workload import Container, Deployment, Surroundings
+from redoubt.policies import ImagePart, Policy, PolicySet
+from redoubt.policies.alerts import Alert
+from redoubt.sensor.runtime.detection import Runtime
+from redoubt.sensor.runtime.surroundings import Place
+from redoubt.sensor.serving.collectors import Collectors
+from redoubt.wire.material import Material
+from redoubt.wire.proto.redoubt.v1.secured_pb2 import CollectorConfig
+from redoubt.wire.proto.redoubt.v1.sensors_pb2 import FromSensor, Records
+from redoubt.wire.server import OnePort
+
+
+class Store:
+    """What the Sensor knows of its cluster: a stand-in, filled by the test. It is judging and enforcing, too."""
+
+    def __init__(self, policies: Sequence[Policy] = ()) -> None:
+        self.containers: dict[str, Place] = {}
+        self.pods: dict[str, Place] = {}
+        self.addresses: dict[str, list[str]] = {}
+        self.deployments: dict[str, Deployment] = {}
+        self.policies = PolicySet(policies)
+        self.cluster = ("11111111-2222-4333-8444-555555555555", "remote")
+        self.enforced: list[Enforcement] = []
+
+    def add(self, name: str, container: str = "", pod: str = "", addresses: Sequence[str] = ()) -> Deployment:
+        """A deployment with one pod and one container."""
+        made = Deployment(
+            id=f"id-{name}", name=name, namespace="shop", type="Deployment", containers=(Container(name="main"),)
+        )
+        self.deployments[made.id] = made
+        place = Place(
+            deployment_id=made.id,
+            namespace="shop",
+            pod=f"{name}-1",
+            pod_uid=pod or f"uid-{name}",
+            container_name="main",
+            image_id="sha256:" + "0" * 64,
+        )
+        if container:
+            self.containers[container] = place
+        if pod:
+            self.pods[pod] = place
+        for each in addresses:
+            self.addresses[each] = [made.id]
+        return made
+
+    def container(self, container_id: str) -> Place | None:
+        return self.containers.get(container_id)
+
+    def pod(self, uid: str) -> Place | None:
+        return self.pods.get(uid)
+
+    def addressed(self, address: str) -> Sequence[str]:
+        return self.addresses.get(address, ())
+
+    def deployment(self, identifier: str) -> Deployment | None:
+        return self.deployments.get(identifier)
+
+    def parts(self, deployment: Deployment) -> Sequence[ImagePart | None]:
+        return [None] * len(deployment.containers)
+
+    def around(self, deployment: Deployment) -> Surroundings:
+        return Surroundings()
+
+    def in_namespace(self, namespace: str) -> Surroundings:
+        return Surroundings()
+
+    def enforce(self, asked: Enforcement) -> None:
+        self.enforced.append(asked)
+
+
+class Sent:
+    """What would go to Central. ``failing``: there is no room on the disk."""
+
+    def __init__(self) -> None:
+        self.messages: list[FromSensor] = []
+        self.failing = False
+
+    async def put(self, message: FromSensor) -> None:
+        if self.failing:
+            raise NetworkError("no space left on device")
+        self.messages.append(message)
+
+    @property
+    def processes(self) -> list[happening.Process]:
+        return self._of(Records.PROCESSES, happening.Process)
+
+    @property
+    def flows(self) -> list[FlowRecord]:
+        return self._of(Records.FLOWS, FlowRecord)
+
+    @property
+    def endpoints(self) -> list[EndpointRecord]:
+        return self._of(Records.ENDPOINTS, EndpointRecord)
+
+    @property
+    def alerts(self) -> list[Alert]:
+        return [
+            alert
+            for each in self.messages
+            if each.HasField("alerts")
+            for alert in msgspec.json.decode(each.alerts.alerts, type=list[Alert])
+        ]
+
+    @property
+    def dropped(self) -> int:
+        return sum(each.records.dropped for each in self.messages)
+
+    def _of(self, kind: int, struct: type) -> list:  # type: ignore[type-arg]
+        return [
+            record
+            for each in self.messages
+            if each.HasField("records") and each.records.kind == kind
+            for record in msgspec.msgpack.decode(each.records.records, type=list[struct])  # type: ignore[valid-type]
+        ]
+
+
+class Sensor:
+    """Runtime detection behind a real port, over stand-ins."""
+
+    def __init__(self, store: Store, tls: Material, **options: object) -> None:
+        self.store = store
+        self.sent = Sent()
+        self.runtime = Runtime(store, store, store, self.sent, **{"interval": 0.05} | options)  # type: ignore[arg-type]
+        self.config = CollectorConfig()
+        self.collectors = Collectors(self.runtime, lambda: self.config)
+        self.one = OnePort(tls=tls, services=[self.collectors])
+
+    @property
+    def port(self) -> int:
+        return self.one.port
+
+
+@asynccontextmanager
+async def sensor(store: Store, tls: Material, port: int = 0, **options: object) -> AsyncIterator[Sensor]:
+    """Running."""
+    made = Sensor(store, tls, **options)
+    await made.one.start("127.0.0.1", port)
+    running = asyncio.create_task(made.runtime.run())
+    try:
+        yield made
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await made.one.stop(0)
