@@ -38,7 +38,11 @@ class Store:
     def add(self, name: str, container: str = "", pod: str = "", addresses: Sequence[str] = ()) -> Deployment:
         """A deployment with one pod and one container."""
         made = Deployment(
-            id=f"id-{name}", name=name, namespace="shop", type="Deployment", containers=(Container(name="main"),)
+            id=f"id-{name}",
+            name=name,
+            namespace="shop",
+            type="Deployment",
+            containers=(Container(name="main"),),
         )
         self.deployments[made.id] = made
         place = Place(

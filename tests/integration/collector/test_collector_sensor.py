@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from redoubt.wire.identity import Service
 from support.kernel import DEADLINE, Contained, needs_bpf
 from support.runtime import Sensor, Store, sensor
@@ -77,5 +75,3 @@ def test_a_process_in_a_container_is_an_indicator_with_its_pod(tmp_path: Path) -
 
     with Contained() as container:
         run(work(container), DEADLINE)
-
-

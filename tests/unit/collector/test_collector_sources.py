@@ -6,11 +6,11 @@ import pytest
 
 from redoubt.collector import connector, sources
 from redoubt.collector.connector import Connector, Happened
-from redoubt.model.noderecords import CollectorHealth
 from redoubt.collector.libbpf import Unavailable
 from redoubt.collector.loader import Settings
 from redoubt.collector.observer import Observer
 from redoubt.errors import EXIT_CREDENTIALS
+from redoubt.model.noderecords import CollectorHealth
 
 
 class NoProbe:
