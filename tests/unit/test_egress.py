@@ -107,7 +107,9 @@ def test_nobody_else_opens_connections() -> None:
     text = {"socket", "socket.AF_INET", "socket.AF_INET6", "socket.inet_ntop"}
     assert found.pop("collector/records.py") == text
     # Handlers name what the wire gives them to answer with, and no client's.
-    for name in [name for name in found if name.startswith(("scanner/", "central/", "sensor/", "admission/"))]:
+    for name in [
+        name for name in found if name.startswith(("scanner/", "central/", "sensor/", "admission/"))
+    ]:
         found[name] = {n for n in found[name] if not n.startswith("grpclib.") or "client" in n.lower()} - {
             "grpclib"
         }
