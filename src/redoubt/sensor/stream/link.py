@@ -14,7 +14,6 @@ from typing import Protocol
 
 import msgspec
 import structlog
-from grpclib.client import Stream
 
 import redoubt
 from redoubt import tasks
@@ -23,7 +22,7 @@ from redoubt.model.cluster import Identification
 from redoubt.sensor.graph.inventory import Inventory, Key
 from redoubt.sensor.stream.outgoing import encoded
 from redoubt.sensor.stream.spool import Spool
-from redoubt.wire.channel import Channel
+from redoubt.wire.channel import Channel, ClientStream
 from redoubt.wire.failures import Unavailable
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsStub
@@ -36,7 +35,7 @@ _WELCOME, _KNOWN = 60.0, 120.0
 #: Objects that are looked at before others get a turn.
 _TURN = 50
 
-Conversation = Stream[pb.FromSensor, pb.ToSensor]
+Conversation = ClientStream[pb.FromSensor, pb.ToSensor]
 
 
 class Told(Protocol):
