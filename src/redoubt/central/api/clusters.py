@@ -1,28 +1,39 @@
 """``/v1/clusters``: the clusters that are looked after, and where their images come from.
 
-Where a registry behind the gap holds the images, the record says so (``mainImage``, ``collectorImage``). What a Sensor
-reports of a cluster is not there before there are Sensors.
+Where a registry behind the gap holds the images, the record says so (``mainImage``, ``collectorImage``). ``status`` and
+``healthStatus`` are what is known of the cluster's services. A caller sees the clusters that his roles hold for.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Annotated
 from uuid import UUID, uuid4
 
 import msgspec
 from litestar import Controller, delete, get, post, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
+from redoubt.central import search
 from redoubt.central.api import checks
-from redoubt.central.api.given import Empty, Given
+from redoubt.central.api.given import Call, Empty, Given
 from redoubt.central.auth.declare import allow
+from redoubt.central.auth.reach import reach
 from redoubt.central.auth.roles import Access, Resource
-from redoubt.central.clusters.records import Cluster, Health
+from redoubt.central.clusters.health import Health, Heard, health, status
+from redoubt.central.clusters.records import Cluster
 from redoubt.central.config import Settings
 from redoubt.central.refusals import InvalidArgument, NotFound
+from redoubt.central.search import Column, Kind
 from redoubt.central.store.clusters import ClusterStore
+from redoubt.central.store.hub import HubStore
 
 _READ = allow(Resource.CLUSTER, Access.READ)
+_SEE = allow(Resource.CLUSTER, Access.READ, scoped=True)
 _WRITE = allow(Resource.CLUSTER, Access.READ_WRITE)
+
+#: The original's search text.
+Query = Annotated[str, QueryParameter(name="query")]
 
 _TYPES = ("GENERIC_CLUSTER", "KUBERNETES_CLUSTER", "OPENSHIFT_CLUSTER", "OPENSHIFT4_CLUSTER")
 _METHODS = ("UNSET_COLLECTION", "NO_COLLECTION", "KERNEL_MODULE", "EBPF", "CORE_BPF")
@@ -62,18 +73,15 @@ class ClusterController(Controller):
     path = "/v1"
     tags = ("Clusters",)
 
-    @get("/clusters", opt=_READ, summary="All clusters")
-    async def all(self, services: Given) -> ClusterList:
+    @get("/clusters", opt=_SEE, summary="All clusters")
+    async def all(self, services: Given, request: Call, text: Query = "") -> ClusterList:
         """By name."""
-        return ClusterList(await _store(services).all())
+        return ClusterList(await _found(services, request, text))
 
-    @get("/clusters/{id:uuid}", opt=_READ, summary="A cluster")
-    async def one(self, services: Given, id: FromPath[UUID]) -> ClusterAnswer:  # noqa: A002
+    @get("/clusters/{id:uuid}", opt=_SEE, summary="A cluster")
+    async def one(self, services: Given, request: Call, id: FromPath[UUID]) -> ClusterAnswer:  # noqa: A002
         """By its identifier."""
-        found = await _store(services).get(id)
-        if found is None:
-            raise NotFound(f"there is no cluster {id}")
-        return ClusterAnswer(found)
+        return ClusterAnswer(await _one(services, request, id))
 
     @post("/clusters", opt=_WRITE, status_code=200, summary="Add a cluster")
     async def add(self, services: Given, data: JSONBody[Cluster]) -> ClusterAnswer:
@@ -86,13 +94,24 @@ class ClusterController(Controller):
         return ClusterAnswer(record)
 
     @put("/clusters/{id:uuid}", opt=_WRITE, summary="Change a cluster")
-    async def change(self, services: Given, id: FromPath[UUID], data: JSONBody[Cluster]) -> ClusterAnswer:  # noqa: A002
+    async def change(
+        self,
+        services: Given,
+        request: Call,
+        id: FromPath[UUID],  # noqa: A002
+        data: JSONBody[Cluster],
+    ) -> ClusterAnswer:
         """The whole record."""
         checks.same(id, data.id)
-        record = _record(id, data, services.settings)
+        before = await _store(services).get(id)
+        if before is None:
+            raise NotFound(f"there is no cluster {id}")
+        record = msgspec.structs.replace(
+            _record(id, data, services.settings), init_bundle_id=before.init_bundle_id
+        )
         if not await _store(services).change(id, record.name, record):
             raise NotFound(f"there is no cluster {id}")
-        return ClusterAnswer(record)
+        return ClusterAnswer(await _one(services, request, id))
 
     @delete("/clusters/{id:uuid}", opt=_WRITE, status_code=200, summary="Delete a cluster")
     async def remove(self, services: Given, id: FromPath[UUID]) -> Empty:  # noqa: A002
@@ -120,6 +139,42 @@ async def _kernel_support(services: Given) -> bool:
     return services.probes is not None and await services.probes.available()
 
 
+#: What clusters are searched by.
+_FIELDS = {
+    "cluster": Column("name"),
+    "cluster id": Column("id::text"),
+    "cluster label": Column("(record -> 'labels')", Kind.LABELS),
+}
+
+
+async def _found(services: Given, request: Call, text: str) -> list[Cluster]:
+    """With what is known of each now."""
+    seen = await reach(services.pool, request.user, Resource.CLUSTER)
+    values: list[object] = []
+    conditions = [seen.condition(values, "id", "''"), *search.where(search.parse(text), _FIELDS, values)]
+    heard, now = await HubStore(services.pool).heard(), datetime.now(UTC)
+    found = await _store(services).found(" AND ".join(conditions), values)
+    return [_known(each, heard.get(UUID(each.id)), now) for each in found]
+
+
+async def _one(services: Given, request: Call, identifier: UUID) -> Cluster:
+    found = await _found(services, request, f'Cluster ID:"{identifier}"')
+    if not found:
+        raise NotFound(f"there is no cluster {identifier}")
+    return found[0]
+
+
+def _known(record: Cluster, heard: Heard | None, now: datetime) -> Cluster:
+    if heard is None:
+        return msgspec.structs.replace(record, status=None, health_status=Health(id=record.id))
+    return msgspec.structs.replace(
+        record,
+        status=status(heard),
+        health_status=health(record.id, heard, now),
+        init_bundle_id=heard.bundle,
+    )
+
+
 def _store(services: Given) -> ClusterStore[Cluster]:
     return ClusterStore(services.pool, Cluster)
 
@@ -145,4 +200,6 @@ def _record(identifier: UUID, data: Cluster, settings: Settings) -> Cluster:
         central_api_endpoint=checks.text(data.central_api_endpoint, "centralApiEndpoint", 500),
         managed_by=checks.text(data.managed_by, "managedBy", 50),
         health_status=Health(),
+        status=None,
+        init_bundle_id="",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from redoubt.central.clusters.health import Health, Status
 from redoubt.model.cluster import AdmissionControl, ClusterConfig, DelegatedRegistryConfig
 
 
@@ -31,15 +32,6 @@ class Tolerations(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     disabled: bool = False
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How a cluster does; nothing is known before its Sensor has called."""
-
-    overall_health_status: str = "UNINITIALIZED"
-    sensor_health_status: str = "UNINITIALIZED"
-    collector_health_status: str = "UNINITIALIZED"
-    admission_control_health_status: str = "UNINITIALIZED"
-
-
 class Cluster(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A cluster's record. ``status`` and ``healthStatus`` are Central's; what is sent of them does not count."""
 
@@ -60,7 +52,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     tolerations_config: Tolerations | None = None
     managed_by: str = "MANAGER_TYPE_MANUAL"
     init_bundle_id: str = ""
-    status: None = None
+    status: Status | None = None
     health_status: Health | None = None
 
 

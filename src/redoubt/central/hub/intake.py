@@ -93,8 +93,16 @@ class Intake:
                 for one in messages:
                     await self.take(link, [one])
                 return
-            kind = messages[0].WhichOneof("message")
-            _log.error("a Sensor's message is not kept", cluster=link.cluster.name, kind=kind, exc_info=error)
+            kind, cause = messages[0].WhichOneof("message"), error.__cause__
+            ours = None if isinstance(cause, asyncpg.PostgresError) else cause
+            reason = f"{type(cause).__name__}: {cause}"[:300]
+            _log.error(
+                "a Sensor's message is not kept",
+                cluster=link.cluster.name,
+                kind=kind,
+                reason=reason,
+                exc_info=ours,
+            )
             await self._keep(link, messages, none=True)
 
     async def _keep(self, link: Link, messages: Sequence[pb.FromSensor], *, none: bool = False) -> None:
@@ -105,9 +113,9 @@ class Intake:
         if len(link.seen) > _MOST_SEEN:
             raise Exhausted(f"more than {_MOST_SEEN} objects, and no word that these are all")
         for answer in batch.answers:
-            await self._answers.came(
-                link.cluster.id, answer.request_id[:100], Answered(answer.failure, answer.result)
-            )
+            identifier = answer.request_id[:100].replace("\x00", "")
+            failure = answer.failure.replace("\x00", "")
+            await self._answers.came(link.cluster.id, identifier, Answered(failure, answer.result))
 
     async def _transaction(self, link: Link, messages: Sequence[pb.FromSensor], *, none: bool) -> _Batch:
         batch = _Batch(link)

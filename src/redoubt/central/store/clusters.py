@@ -23,7 +23,14 @@ class ClusterStore(Store, Generic[R]):
 
     async def all(self) -> list[R]:
         """All, by name."""
-        rows = await self._pool.fetch("SELECT record FROM clusters ORDER BY name")
+        return await self.found("true", [])
+
+    async def found(self, condition: str, values: list[object]) -> list[R]:
+        """Those for which a condition holds, by name. Its text is made of constants only."""
+        rows = await self._pool.fetch(
+            f"SELECT record FROM clusters WHERE {condition} ORDER BY name",  # noqa: S608
+            *values,
+        )
         return [self._decode(row["record"]) for row in rows]
 
     async def get(self, identifier: UUID) -> R | None:
@@ -49,7 +56,10 @@ class ClusterStore(Store, Generic[R]):
 
     async def delete(self, identifier: UUID) -> bool:
         """Delete one; False where there is none."""
-        return affected(await self._pool.execute("DELETE FROM clusters WHERE id = $1", identifier)) == 1
+        async with self._pool.acquire() as connection, connection.transaction():
+            # All that is known of it goes with it, which may take a while.
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            return affected(await connection.execute("DELETE FROM clusters WHERE id = $1", identifier)) == 1
 
     async def _write(self, statement: str, identifier: UUID, name: str, record: R) -> bool:
         try:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from redoubt.central.clusters.health import Heard
 from redoubt.central.notices import tell
 from redoubt.central.store import Connection, Store, affected
 
@@ -16,6 +17,8 @@ TOPIC = "sensor_pushes"
 FRESH = 90.0
 #: Seconds that pushes and answers are kept.
 _KEPT = 900.0
+#: Answers of a cluster that lie here at a time.
+_ANSWERS = 100
 
 
 class NewSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +145,17 @@ class HubStore(Store):
         )
         return str(found or "")
 
+    async def heard(self) -> dict[UUID, Heard]:
+        """What is kept of all clusters' Sensors."""
+        rows = await self._pool.fetch(
+            "SELECT cluster, connected, heard, version, bundle, identification, health, synced_at, reconciled, spoilt"
+            " FROM sensor_sessions"
+        )
+        return {
+            row["cluster"]: msgspec.convert({k: v for k, v in row.items() if k != "cluster"}, Heard)
+            for row in rows
+        }
+
     async def of_bundle(self, bundle: str) -> list[UUID]:
         """Clusters whose Sensor last had a certificate of an init bundle."""
         rows = await self._pool.fetch("SELECT cluster FROM sensor_sessions WHERE bundle = $1", bundle)
@@ -200,13 +214,15 @@ class HubStore(Store):
             await tell(connection, TOPIC)
 
     async def put_answer(self, identifier: str, cluster: UUID, failure: str, result: bytes) -> None:
-        """Keep an answer for the replica that asked. The first one counts."""
+        """Keep an answer for the replica that asked. The first one counts; a cluster has some at a time only."""
         await self._pool.execute(
-            "INSERT INTO sensor_answers (id, cluster, failure, result) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            "INSERT INTO sensor_answers (id, cluster, failure, result) SELECT $1::text, $2::uuid, $3::text,"
+            " $4::bytea WHERE (SELECT count(*) FROM sensor_answers WHERE cluster = $2) < $5 ON CONFLICT DO NOTHING",
             identifier,
             cluster,
             failure,
             result,
+            _ANSWERS,
         )
 
     async def take_answer(self, identifier: str, cluster: UUID) -> tuple[str, bytes] | None:
