@@ -63,7 +63,7 @@ def alert(of: Policy | None = None, about: AlertDeployment | None = None, **more
         "lifecycle_stage": "DEPLOY",
         "deployment": about or deployment(),
         "violations": (violated("it does not hold"),),
-        "time": THEN,
+        "time": datetime.now(UTC),
         "entity_type": "DEPLOYMENT",
     }
     return Alert(**{**given, **more})

@@ -10,6 +10,7 @@ import structlog
 
 from redoubt.central import app, mode
 from redoubt.central.activity import parts as activity_parts
+from redoubt.central.alerts import parts as alert_parts
 from redoubt.central.auth import sources
 from redoubt.central.auth.calls import Door
 from redoubt.central.auth.parts import Auth, sealer
@@ -120,6 +121,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         fleet_parts.equip(services, tls, definitions)
         attach(services)
         activity_parts.equip(services)
+        alert_parts.equip(services)
         server = OnePort(tls=tls, app=app.create(services), services=answering(services, definitions, probes))
         await services.start()  # here, and not by the application: what fails is told in a line
         stack.push_async_callback(services.stop)

@@ -10,6 +10,7 @@ from redoubt.central.api.authorize import AuthorizeController, RoxctlLoginContro
 from redoubt.central.api.baselines import BaselineController
 from redoubt.central.api.clusterinit import ClusterInitController
 from redoubt.central.api.clusters import ClusterController
+from redoubt.central.api.configuration import ConfigController
 from redoubt.central.api.definitions import (
     DefinitionsController,
     ScannerDefinitionsController,
@@ -47,6 +48,7 @@ ALL: list[ControllerRouterHandler] = [
     AuthorizeController,
     BaselineController,
     ClusterController,
+    ConfigController,
     ClusterInitController,
     DefinitionsController,
     DeploymentController,

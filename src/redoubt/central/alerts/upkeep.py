@@ -1,0 +1,99 @@
+"""Alerts looked after in the background, by one replica: over when their policy is, and forgotten after a while."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+import structlog
+
+from redoubt import tasks
+from redoubt.central.store import Pool
+from redoubt.central.store.alert_upkeep import AlertUpkeep, Open
+from redoubt.central.store.policies import PolicyStore
+from redoubt.central.store.retention import RetentionStore
+from redoubt.model.happening import EventObject, KubernetesEvent
+from redoubt.policies import Policy, PolicySet
+from redoubt.policies.compiling import CompiledPolicy
+
+#: Seconds between two looks whether policies changed, and after which all is looked at in any case.
+EVERY, ANYHOW = 2.0, 60.0
+#: Seconds between two times that what is old is forgotten.
+FORGET = 3600.0
+
+_log = structlog.get_logger("alerts")
+
+
+class Upkeep:
+    """The work. ``led`` by one replica; two at it do no harm."""
+
+    def __init__(self, pool: Pool, *, every: float = EVERY) -> None:
+        self._policies = PolicyStore(pool)
+        self._alerts = AlertUpkeep(pool)
+        self._retention = RetentionStore(pool)
+        self._every = every
+        self._task: asyncio.Task[None] | None = None
+        self._revision: tuple[int, int] | None = None
+        self._looked = self._forgot = 0.0
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name="alerts upkeep")
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            await tasks.end(self._task)
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 (it is tried again)
+                _log.warning("alerts are not looked after", reason=type(error).__name__)
+            await asyncio.sleep(self._every)
+
+    async def look(self) -> None:
+        """Do what is due."""
+        now, revision = time.monotonic(), await self._policies.revision()
+        if revision != self._revision or now - self._looked > ANYHOW:
+            over = await self.follow_policies(await self._policies.all())
+            over += await self._alerts.of_what_is_gone()
+            self._revision, self._looked = revision, now
+            if over:
+                _log.info("alerts are over", number=over)
+        if not self._forgot or now - self._forgot > FORGET:
+            gone = await self._retention.forget()
+            self._forgot = now
+            if gone:
+                _log.info("forgotten", **gone)
+
+    async def follow_policies(self, policies: Iterable[Policy]) -> int:
+        """What is about policies that are gone, disabled or no longer meant for it is over; how many alerts."""
+        given = list(policies)
+        over = await self._alerts.resolve_of([each.id for each in given if each.disabled])
+        made = await asyncio.to_thread(PolicySet, given)
+        compiled = {each.policy.id: each for each in made.compiled}
+        now = datetime.now(UTC)
+        async for page in self._alerts.open_of(compiled):
+            if ids := [each.id for each in page if not meant(compiled, each, now)]:
+                over += await self._alerts.resolve(ids, now)
+        return over
+
+
+def meant(policies: Mapping[str, CompiledPolicy], given: Open, now: datetime) -> bool:
+    """Whether an alert's policy would be asked of what it is about. Pure."""
+    compiled = policies[given.policy]
+    if given.stage not in compiled.policy.lifecycle_stages:
+        return False
+    if (deployment := given.deployment) is not None:
+        return compiled.applies.to_deployment(deployment, given.around, now)
+    if (resource := given.alert.resource) is not None:
+        event = KubernetesEvent(
+            object=EventObject(cluster_id=given.alert.cluster_id, namespace=resource.namespace)
+        )
+        return compiled.applies.to_event(event, given.around, now)
+    return True

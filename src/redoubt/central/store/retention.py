@@ -1,0 +1,118 @@
+"""What is forgotten after a while: alerts by the days that are set, activity by what it is good for."""
+
+from __future__ import annotations
+
+import msgspec
+
+from redoubt.central.store import Store, affected
+
+_NAME = "alert_retention"
+#: Rows that one statement deletes.
+_GO = 10_000
+#: Different arguments that are kept of a program of a container: those seen last.
+MOST_ARGUMENTS = 1000
+
+
+class AlertRetention(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """``AlertRetentionConfig``: days; 0: kept for ever. The numbers are the original's."""
+
+    resolved_deploy_retention_duration_days: int = 7
+    deleted_runtime_retention_duration_days: int = 7
+    all_runtime_retention_duration_days: int = 30
+    attempted_deploy_retention_duration_days: int = 7
+    attempted_runtime_retention_duration_days: int = 7
+
+
+#: What goes after how many days (``$1``), by the field that says so.
+_ALERTS = {
+    "resolved_deploy_retention_duration_days": "state = 'RESOLVED' AND stage = 'DEPLOY' AND resolved < now() - $1 * interval '1 day'",
+    "deleted_runtime_retention_duration_days": (
+        "state <> 'ATTEMPTED' AND stage = 'RUNTIME' AND inactive AND occurred < now() - $1 * interval '1 day'"
+    ),
+    "all_runtime_retention_duration_days": (
+        "state <> 'ATTEMPTED' AND stage = 'RUNTIME' AND occurred < now() - $1 * interval '1 day'"
+    ),
+    "attempted_deploy_retention_duration_days": (
+        "state = 'ATTEMPTED' AND stage = 'DEPLOY' AND occurred < now() - $1 * interval '1 day'"
+    ),
+    "attempted_runtime_retention_duration_days": (
+        "state = 'ATTEMPTED' AND stage = 'RUNTIME' AND occurred < now() - $1 * interval '1 day'"
+    ),
+}
+_OF_NO_CLUSTER = "cluster NOT IN (SELECT id FROM clusters)"
+#: What goes of activity, by table.
+_ACTIVITY = (
+    ("processes", "last_seen < now() - interval '7 days'"),
+    ("network_flows", "closed IS NOT NULL AND last_seen < now() - interval '7 days'"),
+    ("network_flows", "last_seen < now() - interval '30 days'"),
+    ("listening_endpoints", "closed IS NOT NULL AND last_seen < now() - interval '1 day'"),
+    (
+        "alert_policies",
+        "added < now() - interval '1 day' AND digest NOT IN (SELECT policy_digest FROM alerts)",
+    ),
+    *(
+        (table, _OF_NO_CLUSTER)
+        for table in (
+            "processes",
+            "network_flows",
+            "listening_endpoints",
+            "process_baselines",
+            "network_baselines",
+        )
+    ),
+)
+_ARGUMENTS = """
+DELETE FROM processes WHERE key IN (
+    SELECT key FROM (
+        SELECT key, row_number() OVER (PARTITION BY deployment, container, path ORDER BY last_seen DESC) AS place FROM processes
+        WHERE (deployment, container, path) IN (
+            SELECT deployment, container, path FROM processes GROUP BY 1, 2, 3 HAVING count(*) > $1::bigint)
+    ) p WHERE place > $1::bigint
+)
+"""
+
+
+class RetentionStore(Store):
+    """The setting, and what it comes to."""
+
+    async def get(self) -> AlertRetention:
+        """As it is set."""
+        kept = await self._pool.fetchval("SELECT value FROM settings WHERE name = $1", _NAME)
+        return AlertRetention() if kept is None else msgspec.json.decode(kept, type=AlertRetention)
+
+    async def put(self, given: AlertRetention) -> None:
+        """Set it."""
+        await self._pool.execute(
+            "INSERT INTO settings (name, value) VALUES ($1, $2)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed = now()",
+            _NAME,
+            msgspec.json.encode(given).decode(),
+        )
+
+    async def forget(self) -> dict[str, int]:
+        """Forget what is old enough; how many rows, by table."""
+        set_to = await self.get()
+        gone: dict[str, int] = {}
+        for field, condition in _ALERTS.items():
+            if days := getattr(set_to, field):
+                gone["alerts"] = gone.get("alerts", 0) + await self._delete("alerts", condition, float(days))
+        for table, condition in _ACTIVITY:
+            gone[table] = gone.get(table, 0) + await self._delete(table, condition)
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            gone["processes"] += affected(await connection.execute(_ARGUMENTS, MOST_ARGUMENTS))
+        return {table: number for table, number in gone.items() if number}
+
+    async def _delete(self, table: str, condition: str, *values: float) -> int:
+        """A few at a time, so that nobody waits for it."""
+        total = 0
+        while True:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute("SET LOCAL statement_timeout = 0")
+                tag = await connection.execute(
+                    f"DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {condition} LIMIT {_GO}))",  # noqa: S608
+                    *values,
+                )
+            total += affected(tag)
+            if affected(tag) < _GO:
+                return total
