@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from redoubt.children import bound
 from redoubt.sensor.config import Settings
@@ -17,7 +17,6 @@ from redoubt.sensor.service import sensor
 from redoubt.wire.identity import Service
 from redoubt.wire.server import OnePort
 from support.hub import CLUSTER
-from support.kube import Cluster
 from support.wire import Certificates
 
 
@@ -41,9 +40,16 @@ def deployment(namespace: str, name: str = "shop", kind: str = "Deployment", **p
     }
 
 
+class Configured(Protocol):
+    """An API server."""
+
+    def kubeconfig(self) -> Path:
+        """What clients read."""
+
+
 @asynccontextmanager
 async def sensing(
-    cluster: Cluster, folder: Path, certificates: Certificates, central: int, **more: Any
+    cluster: Configured, folder: Path, certificates: Certificates, central: int, **more: Any
 ) -> AsyncIterator[OnePort]:
     """A Sensor with its data in ``folder``, and short pauses."""
     files = certificates.files(Service.SENSOR, "sensor", identifier=CLUSTER)
@@ -68,7 +74,7 @@ async def sensing(
 class Process:
     """``redoubt sensor`` as a process of its own, that can be killed. Its log is in ``folder``."""
 
-    def __init__(self, cluster: Cluster, folder: Path, certificates: Certificates, central: int) -> None:
+    def __init__(self, cluster: Configured, folder: Path, certificates: Certificates, central: int) -> None:
         files = certificates.files(Service.SENSOR, "sensor", identifier=CLUSTER)
         self.folder = folder
         self.data = folder / "data"

@@ -1,0 +1,190 @@
+"""What a Sensor costs: reading objects, bringing a large cluster to Central, and a storm of changes.
+
+    python bench/sensor.py decode
+    python bench/sensor.py sync [DEPLOYMENTS]        a real API server, a real Central
+    python bench/sensor.py storm [SECONDS] [A SECOND]  a stand-in for the API server, which a real one could not keep up with
+
+Prints one line a figure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+
+from redoubt.sensor.conversion import workloads
+from redoubt.wire.identity import Service
+from support.apiserver import ApiServer, serving
+from support.hub import CLUSTER, StandIn, listening
+from support.kube import running
+from support.secured import Secured
+from support.sensing import deployment
+from support.up import PASSWORD, Up
+from support.wire import Certificates
+
+
+def pod(number: int, version: int) -> dict[str, Any]:
+    """About 5 KB, as kubelets leave them."""
+    uid = f"00000000-0000-4000-8000-{number:012d}"
+    fields = {f"f:{each}": {"f:inner": {}} for each in range(60)}
+    containers = [
+        {
+            "name": f"c{each}",
+            "image": "registry.example/team/shop:1.4",
+            "env": [{"name": f"V{one}", "value": "x" * 20} for one in range(8)],
+            "volumeMounts": [{"name": "token", "mountPath": "/var/run/secrets/token"}],
+            "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+        }
+        for each in range(2)
+    ]
+    statuses = [
+        {
+            "name": f"c{each}",
+            "image": "registry.example/team/shop:1.4",
+            "ready": True,
+            "imageID": "registry.example/team/shop@sha256:" + "a" * 64,
+            "containerID": f"containerd://{number:032x}{each:032x}",
+            "restartCount": version,
+            "state": {"running": {"startedAt": f"2099-01-02T03:{version % 60:02d}:05Z"}},
+        }
+        for each in range(2)
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"pod-{number}",
+            "namespace": f"ns-{number % 20}",
+            "uid": uid,
+            "resourceVersion": str(version),
+            "creationTimestamp": "2099-01-02T03:04:05Z",
+            "labels": {"app": f"a{number}", "pod-template-hash": "6c959dc85d"},
+            "managedFields": [{"manager": "kubelet", "fieldsV1": fields}],
+        },
+        "spec": {"nodeName": "one", "containers": containers, "volumes": [{"name": "token", "secret": {"secretName": "t"}}]},
+        "status": {"phase": "Running", "podIP": f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", "containerStatuses": statuses},
+    }
+
+
+def decode() -> None:
+    """lightkube's types against plain JSON, for the same pod."""
+    import msgspec
+    from lightkube.resources.core_v1 import Pod
+
+    line = json.dumps(pod(1, 1)).encode()
+    ways = {
+        "lightkube's type": lambda: msgspec.json.decode(line, type=Pod),
+        "plain JSON": lambda: msgspec.json.decode(line),
+        "plain JSON and its conversion": lambda: workloads.pod(msgspec.json.decode(line)),
+    }
+    for name, way in ways.items():
+        way()
+        began, count = time.perf_counter(), 3000
+        for _ in range(count):
+            way()
+        print(f"{name}: {(time.perf_counter() - began) / count * 1e6:.0f} us for {len(line)} bytes")
+    odd = json.dumps({**pod(1, 1), "spec": {"hostNetwork": "yes"}}).encode()
+    try:
+        msgspec.json.decode(odd, type=Pod)
+    except msgspec.ValidationError as error:
+        print(f"lightkube's type, a field of another type: {error}; the whole watch ends")
+
+
+def resident(process: int) -> int:
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def sync(count: int) -> None:
+    """From the start of the Sensor's process until Central lists them all."""
+    with tempfile.TemporaryDirectory() as folder, running(controllers=False) as kube:
+        for number in range(20):
+            kube.namespace(name=f"ns-{number}")
+        began = time.monotonic()
+        for number in range(count):
+            kube.admin.create(deployment(f"ns-{number % 20}", f"shop-{number}"))
+        print(f"made {count} deployments in {time.monotonic() - began:.0f} s")
+        with Up(Path(folder), environment={"ROX_ADMIN_PASSWORD": PASSWORD}) as up:
+            secured = Secured(up, kube, Path(folder))
+            try:
+                began = time.monotonic()
+                secured.sensor.start()
+                there = 0
+                while there < count and time.monotonic() - began < 300:
+                    time.sleep(0.5)
+                    there = secured.central.get("/v1/deploymentscount")["count"]
+                print(f"{there} deployments at Central after {time.monotonic() - began:.1f} s")
+                assert secured.sensor.process is not None
+                alerts, last, began_alerts = -1, 0, time.monotonic()
+                while time.monotonic() - began_alerts < 120:
+                    status, told = secured.central.call("GET", "/v1/alertscount")
+                    if status == 200 and told["count"] != last:
+                        last, alerts = told["count"], time.monotonic() - began
+                    time.sleep(1)
+                    if alerts > 0 and time.monotonic() - began > alerts + 20:
+                        break
+                print(f"{last} alerts, the last after {alerts:.0f} s")
+                print(f"the Sensor has {resident(secured.sensor.process.pid) / 1e6:.0f} MB")
+            finally:
+                secured.stop()
+
+
+async def storm(seconds: float, a_second: int) -> None:
+    """Pods of 2,000 that change all the time; memory of the process, and how far Central is behind."""
+    from support.sensing import Process
+
+    path = "/api/v1/pods"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = ApiServer(folder)
+        made.objects[path] = [pod(number, 1) for number in range(2000)]
+        made.objects["/api/v1/namespaces"] = [
+            {"metadata": {"name": f"ns-{each}", "uid": f"ns-{each}"}} for each in range(20)
+        ]
+        certificates, central = Certificates(folder), StandIn()
+        async with serving(made), listening(central, certificates) as port:
+            with Process(made, folder, certificates, port.port) as process:
+                await central.until("a sync", lambda: central.synced, 60)
+                print(f"2,000 pods synced; {process.resident / 1e6:.0f} MB")
+                began, sent = time.monotonic(), 0
+                version = 2
+                while (gone := time.monotonic() - began) < seconds:
+                    while sent < gone * a_second:
+                        lines = [
+                            json.dumps({"type": "MODIFIED", "object": pod((sent + each) * 7 % 2000, version)}).encode()
+                            for each in range(50)
+                        ]
+                        version += 1
+                        await made.write(path, b"\n".join(lines) + b"\n")
+                        sent += 50
+                    await asyncio.sleep(0.01)
+                    if int(gone) % 10 == 0 and int(gone * 100) % 1000 < 2:
+                        print(f"{gone:.0f} s: {sent} updates, {process.resident / 1e6:.0f} MB, Central heard {central.sent_objects}")
+                print(f"{sent / seconds:.0f} updates/s for {seconds:.0f} s; {process.resident / 1e6:.0f} MB; Central heard {central.sent_objects}")
+                await asyncio.sleep(3)
+                print(f"3 s later: {process.resident / 1e6:.0f} MB")
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case ["decode"]:
+            decode()
+        case ["sync", *more]:
+            sync(int(more[0]) if more else 2000)
+        case ["storm", *more]:
+            numbers = [float(each) for each in more]
+            asyncio.run(storm(*(numbers[:1] or [60.0]), int((numbers[1:] or [1000])[0])))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
