@@ -22,9 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from redoubt.sensor.conversion import workloads
-from redoubt.wire.identity import Service
 from support.apiserver import ApiServer, serving
-from support.hub import CLUSTER, StandIn, listening
+from support.hub import StandIn, listening
 from support.kube import running
 from support.secured import Secured
 from support.sensing import deployment
@@ -70,8 +69,16 @@ def pod(number: int, version: int) -> dict[str, Any]:
             "labels": {"app": f"a{number}", "pod-template-hash": "6c959dc85d"},
             "managedFields": [{"manager": "kubelet", "fieldsV1": fields}],
         },
-        "spec": {"nodeName": "one", "containers": containers, "volumes": [{"name": "token", "secret": {"secretName": "t"}}]},
-        "status": {"phase": "Running", "podIP": f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", "containerStatuses": statuses},
+        "spec": {
+            "nodeName": "one",
+            "containers": containers,
+            "volumes": [{"name": "token", "secret": {"secretName": "t"}}],
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
+            "containerStatuses": statuses,
+        },
     }
 
 
@@ -159,7 +166,9 @@ async def storm(seconds: float, a_second: int) -> None:
                 while (gone := time.monotonic() - began) < seconds:
                     while sent < gone * a_second:
                         lines = [
-                            json.dumps({"type": "MODIFIED", "object": pod((sent + each) * 7 % 2000, version)}).encode()
+                            json.dumps(
+                                {"type": "MODIFIED", "object": pod((sent + each) * 7 % 2000, version)}
+                            ).encode()
                             for each in range(50)
                         ]
                         version += 1
@@ -167,8 +176,12 @@ async def storm(seconds: float, a_second: int) -> None:
                         sent += 50
                     await asyncio.sleep(0.01)
                     if int(gone) % 10 == 0 and int(gone * 100) % 1000 < 2:
-                        print(f"{gone:.0f} s: {sent} updates, {process.resident / 1e6:.0f} MB, Central heard {central.sent_objects}")
-                print(f"{sent / seconds:.0f} updates/s for {seconds:.0f} s; {process.resident / 1e6:.0f} MB; Central heard {central.sent_objects}")
+                        print(
+                            f"{gone:.0f} s: {sent} updates, {process.resident / 1e6:.0f} MB, Central heard {central.sent_objects}"
+                        )
+                print(
+                    f"{sent / seconds:.0f} updates/s for {seconds:.0f} s; {process.resident / 1e6:.0f} MB; Central heard {central.sent_objects}"
+                )
                 await asyncio.sleep(3)
                 print(f"3 s later: {process.resident / 1e6:.0f} MB")
 

@@ -76,7 +76,9 @@ class ApiServer:
                 self.requests.append(request.split()[1])
                 query = parse_qs(target.query)
                 if "watch" in query and target.path not in self.refusals:
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    writer.write(
+                        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    )
                     self.watchers[target.path].append(writer)
                     await reader.read()
                     return

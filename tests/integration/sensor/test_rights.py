@@ -1,0 +1,104 @@
+"""The Sensor with the rights that the documentation gives it, and with none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.hub import StandIn, listening
+from support.kube import Cluster, kube  # noqa: F401  (a fixture)
+from support.policies import group, policy
+from support.sensing import deployment, sensing
+from support.wire import Certificates, run
+
+pytestmark = pytest.mark.xdist_group("kube")
+DOCUMENT = Path(__file__).parents[3] / "docs/secured-cluster.md"
+
+
+class _Plain:
+    """A cluster as its user without rights sees it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def kubeconfig(self) -> Path:
+        return self._cluster.kubeconfig("plain")
+
+
+def _documented(namespace: str) -> list[dict[str, Any]]:
+    block = re.search(r"```yaml\n(apiVersion.*?)```", DOCUMENT.read_text(), re.S)
+    assert block is not None
+    found = [each for each in yaml.safe_load_all(block[1]) if each]
+    for each in found:
+        if "namespace" in each["metadata"]:
+            each["metadata"]["namespace"] = namespace
+        subject = {"kind": "User", "name": "plain", "apiGroup": "rbac.authorization.k8s.io"}
+        role = {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": each["kind"],
+            "name": each["metadata"]["name"],
+        }
+        binding = {**each, "kind": f"{each['kind']}Binding", "subjects": [subject], "roleRef": role}
+        del binding["rules"]
+        found = [*found, binding]
+    return found
+
+
+def test_the_documented_rights_are_enough(kube: Cluster, tmp_path: Path) -> None:  # noqa: F811
+    namespace, own = kube.namespace(), kube.namespace()
+    rights = _documented(own)
+    bad = [{"name": "main", "image": "registry.example/shop:1.4", "securityContext": {"privileged": True}}]
+
+    async def work() -> None:
+        certificates, central = Certificates(tmp_path), StandIn()
+        central.policies = [
+            policy(
+                [group("Privileged Container", "true")], enforcement_actions=("SCALE_TO_ZERO_ENFORCEMENT",)
+            )
+        ]
+        async with (
+            listening(central, certificates) as port,
+            sensing(_Plain(kube), tmp_path, certificates, port.port, namespace=own, health_interval=0.2),
+        ):
+            await central.until("a sync", lambda: central.synced)
+            given = deployment(namespace, containers=bad)
+            kube.admin.create(given)
+            await central.until(
+                "an enforcement",
+                lambda: any(each.enforcement for _, _, alerts in central.alerts for each in alerts),
+            )
+            assert kube.admin.get(given)["spec"]["replicas"] == 0
+            central.health.clear()
+            healthy = await central.until("health", lambda: central.health)
+            assert healthy[0]["sensor"]["status"] == "HEALTHY", healthy[0]
+            where = {"name": "admission-control", "namespace": own}
+            assert kube.admin.get({"apiVersion": "v1", "kind": "ConfigMap", "metadata": where})["binaryData"]
+
+    try:
+        for each in rights:
+            kube.admin.create(each)
+        run(work(), within=90)
+    finally:
+        for each in rights:
+            kube.admin.delete(each)
+
+
+def test_what_may_not_be_listed_is_said_and_holds_nothing_up(kube: Cluster, tmp_path: Path) -> None:  # noqa: F811
+    async def work() -> None:
+        certificates, central = Certificates(tmp_path), StandIn()
+        async with (
+            listening(central, certificates) as port,
+            sensing(_Plain(kube), tmp_path, certificates, port.port, health_interval=0.2),
+        ):
+            await central.until("a sync", lambda: central.synced)
+            healthy = await central.until("health", lambda: central.health)
+            assert healthy[-1]["sensor"]["status"] == "DEGRADED"
+            assert any(
+                "secrets" in each and "forbidden" in each for each in healthy[-1]["sensor"]["problems"]
+            )
+
+    run(work(), within=60)
