@@ -9,6 +9,7 @@ from redoubt.central.api.auth import AuthController
 from redoubt.central.api.authorize import AuthorizeController, RoxctlLoginController
 from redoubt.central.api.baselines import BaselineController
 from redoubt.central.api.clusterinit import ClusterInitController
+from redoubt.central.api.clusterobjects import OBJECT_CONTROLLERS
 from redoubt.central.api.clusters import ClusterController
 from redoubt.central.api.configuration import ConfigController
 from redoubt.central.api.definitions import (
@@ -83,4 +84,5 @@ ALL: list[ControllerRouterHandler] = [
     TokenController,
     VulnDefinitionsController,
     WatchedImageController,
+    *OBJECT_CONTROLLERS,
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from litestar import Controller, Response, get
@@ -16,7 +16,7 @@ from redoubt.central.api.given import Call, Given
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.objects.looking import Looking, Page, whole
-from redoubt.model.workload import Deployment
+from redoubt.model.workload import Deployment, Part
 
 #: The original's search text; see ``objects.query``.
 Query = Annotated[str, QueryParameter(name="query")]
@@ -24,6 +24,8 @@ Limit = Annotated[int, QueryParameter(name="pagination.limit")]
 Offset = Annotated[int, QueryParameter(name="pagination.offset")]
 SortField = Annotated[str, QueryParameter(name="pagination.sortOption.field")]
 SortReversed = Annotated[bool, QueryParameter(name="pagination.sortOption.reversed")]
+
+P = TypeVar("P", bound=Part)
 
 _READ = allow(Resource.DEPLOYMENT, Access.READ, scoped=True)
 
@@ -93,12 +95,10 @@ class DeploymentController(Controller):
     @get("/export/deployments", opt=_READ, summary="All deployments, a line each")
     async def export(self, services: Given, request: Call, text: Query = "") -> Stream:
         """``{"result": {"deployment": …}}`` a line."""
-        return await exported(_looking(services), services, request, text, "deployment")
+        return await exported(_looking(services), request, text, "deployment")
 
 
-async def exported(
-    looking: Looking[Deployment], services: Given, request: Call, query: str, name: str
-) -> Stream:
+async def exported(looking: Looking[P], request: Call, query: str, name: str) -> Stream:
     """Objects, a line each."""
     every = looking.every(request.user, query)
     first = await anext(every, None)

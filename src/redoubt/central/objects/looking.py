@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -89,9 +89,10 @@ class Looking(Generic[P]):
         self._kind = kind
         self._decoder = msgspec.json.Decoder(struct)
 
-    async def one(self, caller: Caller, identifier: str) -> P:
+    async def one(self, caller: Caller, identifier: str, within: UUID | None = None) -> P:
         """By its identifier. Raises ``NotFound``, also where the caller may not see it."""
-        found = await self._store.one(self._kind, identifier[:300], await self._where(caller))
+        where = await self._where(caller, within=within)
+        found = None if "\x00" in identifier else await self._store.one(self._kind, identifier[:300], where)
         if found is None:
             raise NotFound(f"there is no {self._kind} {identifier[:100]!r}")
         return self._read(found)
@@ -107,6 +108,17 @@ class Looking(Generic[P]):
         order = self._order(page)
         where = await self._where(caller, query, within)
         return await self._store.page(self._kind, where, order, limit=page.limit or _PAGE, offset=page.offset)
+
+    async def within(self, caller: Caller, cluster: UUID, namespace: str) -> list[P]:
+        """All of a namespace."""
+        where = await self._where(caller, within=cluster)
+        text = f"{where.text} AND o.namespace = ${len(where.values) + 1}"
+        every = self._store.every(self._kind, Where(text, (*where.values, namespace)))
+        return [self._read(found) async for found in every]
+
+    async def numbers(self, namespaces: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], dict[str, int]]:
+        """How many objects of each kind are in namespaces."""
+        return await self._store.numbers(namespaces)
 
     async def count(self, caller: Caller, query: str) -> int:
         """How many there are. Raises ``InvalidArgument``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -129,6 +130,19 @@ class ObjectStore(Store):
                 kind,
             )
         )
+
+    async def numbers(self, namespaces: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], dict[str, int]]:
+        """How many objects of each kind are in namespaces."""
+        rows = await self._pool.fetch(
+            "SELECT cluster, namespace, kind, count(*) AS number FROM cluster_objects WHERE (cluster, namespace) IN"
+            " (SELECT * FROM unnest($1::uuid[], $2::text[])) GROUP BY cluster, namespace, kind",
+            [cluster for cluster, _ in namespaces],
+            [name for _, name in namespaces],
+        )
+        found: dict[tuple[UUID, str], dict[str, int]] = defaultdict(dict)
+        for row in rows:
+            found[row["cluster"], row["namespace"]][row["kind"]] = row["number"]
+        return found
 
     async def every(self, kind: str, where: Where) -> AsyncIterator[Found]:
         """All, page by page; what comes or goes meanwhile may or may not be among them."""

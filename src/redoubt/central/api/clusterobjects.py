@@ -1,0 +1,407 @@
+"""What else there is in clusters: pods, nodes, namespaces, secrets, service accounts, roles, bindings, network policies.
+
+Paths and forms are the original's; each caller sees what his roles hold for. A secret's values are nowhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Response, get
+from litestar.params import FromPath, FromQuery
+from litestar.response import Stream
+from litestar.types import ControllerRouterHandler
+
+from redoubt.central.api import checks
+from redoubt.central.api.deployments import (
+    Count,
+    Limit,
+    Offset,
+    Query,
+    SortField,
+    SortReversed,
+    exported,
+)
+from redoubt.central.api.given import Call, Given
+from redoubt.central.auth.declare import allow
+from redoubt.central.auth.roles import Access, Resource
+from redoubt.central.objects.granting import Grants, granted
+from redoubt.central.objects.looking import Looking, Page, whole
+from redoubt.central.refusals import NotFound
+from redoubt.model.cluster import (
+    ClusterNetworkPolicy,
+    ClusterNode,
+    K8sRole,
+    K8sRoleBinding,
+    Namespace,
+    Pod,
+    Secret,
+    ServiceAccount,
+)
+from redoubt.model.workload import Deployment
+
+_DEPLOYMENTS = allow(Resource.DEPLOYMENT, Access.READ, scoped=True)
+_NODES = allow(Resource.NODE, Access.READ, scoped=True)
+_NAMESPACES = allow(Resource.NAMESPACE, Access.READ, scoped=True)
+_SECRETS = allow(Resource.SECRET, Access.READ, scoped=True)
+_ACCOUNTS = allow(
+    (Resource.SERVICE_ACCOUNT, Access.READ),
+    (Resource.K8S_ROLE, Access.READ),
+    (Resource.K8S_ROLE_BINDING, Access.READ),
+    (Resource.DEPLOYMENT, Access.READ),
+    scoped=True,
+)
+_ROLES = allow(Resource.K8S_ROLE, Access.READ, scoped=True)
+_BINDINGS = allow(Resource.K8S_ROLE_BINDING, Access.READ, scoped=True)
+_SUBJECTS = allow(
+    (Resource.K8S_SUBJECT, Access.READ),
+    (Resource.K8S_ROLE, Access.READ),
+    (Resource.K8S_ROLE_BINDING, Access.READ),
+    scoped=True,
+)
+_POLICIES = allow(Resource.NETWORK_POLICY, Access.READ, scoped=True)
+
+#: An answer whose parts are structs of ``model``, with all their fields.
+Told = Response[dict[str, Any]]
+
+
+class PodController(Controller):
+    """``PodService``."""
+
+    path = "/v1"
+    tags = ("Deployments",)
+
+    @get("/pods", opt=_DEPLOYMENTS, summary="Pods")
+    async def all(
+        self,
+        services: Given,
+        request: Call,
+        text: Query = "",
+        limit: Limit = 0,
+        offset: Offset = 0,
+        field: SortField = "",
+        reverse: SortReversed = False,
+    ) -> Told:
+        """Found by the query."""
+        page = Page(limit=limit, offset=offset, field=field, reversed=reverse)
+        return Response(
+            {"pods": whole(await Looking(services.pool, "pod", Pod).page(request.user, text, page))}
+        )
+
+    @get("/export/pods", opt=_DEPLOYMENTS, summary="All pods, a line each")
+    async def export(self, services: Given, request: Call, text: Query = "") -> Stream:
+        """``{"result": {"pod": …}}`` a line."""
+        return await exported(Looking(services.pool, "pod", Pod), request, text, "pod")
+
+
+class NodeController(Controller):
+    """``NodeService``."""
+
+    path = "/v1"
+    tags = ("Clusters",)
+
+    @get("/nodes/{cluster:uuid}", opt=_NODES, summary="Nodes of a cluster")
+    async def all(self, services: Given, request: Call, cluster: FromPath[UUID]) -> Told:
+        """By name."""
+        found = await _nodes(services).page(request.user, "", Page(limit=10_000), cluster)
+        return Response({"nodes": whole(found)})
+
+    @get("/nodes/{cluster:uuid}/{node:str}", opt=_NODES, summary="A node")
+    async def one(
+        self, services: Given, request: Call, cluster: FromPath[UUID], node: FromPath[str]
+    ) -> Response[object]:
+        """By Kubernetes' UID."""
+        return Response(whole(await _nodes(services).one(request.user, node, cluster)))
+
+    @get("/export/nodes", opt=_NODES, summary="All nodes, a line each")
+    async def export(self, services: Given, request: Call, text: Query = "") -> Stream:
+        """``{"result": {"node": …}}`` a line."""
+        return await exported(_nodes(services), request, text, "node")
+
+
+class NamespaceController(Controller):
+    """``NamespaceService``."""
+
+    path = "/v1/namespaces"
+    tags = ("Clusters",)
+
+    @get(opt=_NAMESPACES, summary="Namespaces")
+    async def all(
+        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
+    ) -> Told:
+        """With how much is in each."""
+        looking = Looking(services.pool, "namespace", Namespace)
+        found = await looking.page(request.user, text, Page(limit=limit, offset=offset))
+        return Response({"namespaces": await _counted(looking, found)})
+
+    @get("/{id:str}", opt=_NAMESPACES, summary="A namespace")
+    async def one(self, services: Given, request: Call, id: FromPath[str]) -> Response[object]:  # noqa: A002
+        """By Kubernetes' UID."""
+        looking = Looking(services.pool, "namespace", Namespace)
+        return Response((await _counted(looking, [await looking.one(request.user, id)]))[0])
+
+
+class ListSecret(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``storage.ListSecret``."""
+
+    id: str
+    name: str
+    cluster_id: str
+    cluster_name: str
+    namespace: str
+    types: list[str]
+    created_at: datetime | None
+
+
+class SecretList(msgspec.Struct, frozen=True):
+    """Secrets, by name."""
+
+    secrets: list[ListSecret]
+
+
+class SecretController(Controller):
+    """``SecretService``."""
+
+    path = "/v1"
+    tags = ("Clusters",)
+
+    @get("/secrets", opt=_SECRETS, summary="Secrets")
+    async def all(
+        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
+    ) -> SecretList:
+        """What there is, never what it says."""
+        page = Page(limit=limit, offset=offset)
+        return SecretList([_secret(each) for each in await _secrets(services).page(request.user, text, page)])
+
+    @get("/secretscount", opt=_SECRETS, summary="How many secrets there are")
+    async def count(self, services: Given, request: Call, text: Query = "") -> Count:
+        """Found by the query."""
+        return Count(await _secrets(services).count(request.user, text))
+
+    @get("/secrets/{id:str}", opt=_SECRETS, summary="A secret")
+    async def one(self, services: Given, request: Call, id: FromPath[str]) -> Response[object]:  # noqa: A002
+        """By Kubernetes' UID; with the deployments that use it, as far as the caller may see them."""
+        secret = await _secrets(services).one(request.user, id)
+        users: list[dict[str, str]] = []
+        if request.user.may(Resource.DEPLOYMENT, Access.READ):
+            there = Looking(services.pool, "deployment", Deployment)
+            users = [
+                {"id": each.id, "name": each.name}
+                for each in await there.within(request.user, UUID(secret.cluster_id), secret.namespace)
+                if _uses(each, secret.name)
+            ]
+        told = whole(secret) | {"relationship": {"id": secret.id, "deploymentRelationships": users}}
+        return Response(told)
+
+
+class ServiceAccountController(Controller):
+    """``ServiceAccountService``."""
+
+    path = "/v1/serviceaccounts"
+    tags = ("RBAC",)
+
+    @get(opt=_ACCOUNTS, summary="Service accounts, their roles and who runs as them")
+    async def all(
+        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
+    ) -> Told:
+        """Found by the query; 100 unless more are asked for."""
+        looking = Looking(services.pool, "serviceaccount", ServiceAccount)
+        found = await looking.page(request.user, text, Page(limit=limit or 100, offset=offset))
+        return Response({"saAndRoles": await _accounts(services, request, found)})
+
+    @get("/{id:str}", opt=_ACCOUNTS, summary="A service account")
+    async def one(self, services: Given, request: Call, id: FromPath[str]) -> Told:  # noqa: A002
+        """By Kubernetes' UID."""
+        looking = Looking(services.pool, "serviceaccount", ServiceAccount)
+        found = await looking.one(request.user, id)
+        return Response({"saAndRole": (await _accounts(services, request, [found]))[0]})
+
+
+class RbacController(Controller):
+    """``RbacService``."""
+
+    path = "/v1/rbac"
+    tags = ("RBAC",)
+
+    @get("/roles", opt=_ROLES, summary="Roles of Kubernetes")
+    async def roles(
+        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
+    ) -> Told:
+        """Found by the query."""
+        looking = Looking(services.pool, "role", K8sRole)
+        found = await looking.page(request.user, text, Page(limit=limit, offset=offset))
+        return Response({"roles": whole(found)})
+
+    @get("/roles/{id:str}", opt=_ROLES, summary="A role of Kubernetes")
+    async def role(self, services: Given, request: Call, id: FromPath[str]) -> Told:  # noqa: A002
+        """By Kubernetes' UID."""
+        return Response({"role": whole(await Looking(services.pool, "role", K8sRole).one(request.user, id))})
+
+    @get("/bindings", opt=_BINDINGS, summary="Role bindings")
+    async def bindings(
+        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
+    ) -> Told:
+        """Found by the query."""
+        looking = Looking(services.pool, "binding", K8sRoleBinding)
+        found = await looking.page(request.user, text, Page(limit=limit, offset=offset))
+        return Response({"bindings": whole(found)})
+
+    @get("/bindings/{id:str}", opt=_BINDINGS, summary="A role binding")
+    async def binding(self, services: Given, request: Call, id: FromPath[str]) -> Told:  # noqa: A002
+        """By Kubernetes' UID."""
+        looking = Looking(services.pool, "binding", K8sRoleBinding)
+        return Response({"binding": whole(await looking.one(request.user, id))})
+
+    @get("/subjects", opt=_SUBJECTS, summary="Users and groups, and the roles that they are given")
+    async def subjects(self, services: Given, request: Call, text: Query = "") -> Told:
+        """By name, cluster by cluster; ``query`` is one of bindings."""
+        grants = await granted(services.pool, request.user, text)
+        return Response(
+            {
+                "subjectAndRoles": [
+                    {"subject": _subject(each), "roles": whole(each.cluster_roles + each.scoped_roles)}
+                    for each in grants
+                    if each.subject.kind in ("USER", "GROUP")
+                ]
+            }
+        )
+
+    @get("/subject/{id:str}", opt=_SUBJECTS, summary="A user or group")
+    async def subject(self, services: Given, request: Call, id: FromPath[str]) -> Told:  # noqa: A002
+        """By the ``id`` that the list tells."""
+        for each in await granted(services.pool, request.user):
+            if each.id == id and each.subject.kind in ("USER", "GROUP"):
+                return Response({"subject": _subject(each), **_roles(each)})
+        raise NotFound("there is no such user or group")
+
+
+class NetworkPolicyController(Controller):
+    """``NetworkPolicyService``, as far as policies that are there are looked at."""
+
+    path = "/v1/networkpolicies"
+    tags = ("Network",)
+
+    @get(opt=_POLICIES, summary="Network policies")
+    async def all(
+        self,
+        services: Given,
+        request: Call,
+        text: Query = "",
+        cluster_id: FromQuery[str] = "",
+        namespace: FromQuery[str] = "",
+    ) -> Told:
+        """Of a cluster and a namespace, where they are named."""
+        within = UUID(checks.identifier(cluster_id, "cluster_id")) if cluster_id else None
+        looking = Looking(services.pool, "networkpolicy", ClusterNetworkPolicy)
+        found = await looking.page(request.user, text, Page(limit=10_000), within)
+        chosen = [each for each in found if not namespace or each.namespace == namespace]
+        return Response({"networkPolicies": whole(chosen)})
+
+    @get("/{id:str}", opt=_POLICIES, summary="A network policy")
+    async def one(self, services: Given, request: Call, id: FromPath[str]) -> Response[object]:  # noqa: A002
+        """By Kubernetes' UID."""
+        looking = Looking(services.pool, "networkpolicy", ClusterNetworkPolicy)
+        return Response(whole(await looking.one(request.user, id)))
+
+
+def _nodes(services: Given) -> Looking[ClusterNode]:
+    return Looking(services.pool, "node", ClusterNode)
+
+
+def _secrets(services: Given) -> Looking[Secret]:
+    return Looking(services.pool, "secret", Secret)
+
+
+def _secret(each: Secret) -> ListSecret:
+    return ListSecret(
+        id=each.id,
+        name=each.name,
+        cluster_id=each.cluster_id,
+        cluster_name=each.cluster_name,
+        namespace=each.namespace,
+        types=sorted({file.type for file in each.files} or {"UNDETERMINED"}),
+        created_at=each.created_at,
+    )
+
+
+def _uses(deployment: Deployment, secret: str) -> bool:
+    return secret in deployment.image_pull_secrets or any(
+        mounted.name == secret for container in deployment.containers for mounted in container.secrets
+    )
+
+
+async def _counted(looking: Looking[Namespace], found: list[Namespace]) -> list[dict[str, object]]:
+    numbers = await looking.numbers([(UUID(each.cluster_id), each.name) for each in found])
+    told: list[dict[str, object]] = []
+    for each in found:
+        mine = numbers.get((UUID(each.cluster_id), each.name), {})
+        told.append(
+            {
+                "metadata": whole(each),
+                "numDeployments": mine.get("deployment", 0),
+                "numSecrets": mine.get("secret", 0),
+                "numNetworkPolicies": mine.get("networkpolicy", 0),
+            }
+        )
+    return told
+
+
+async def _accounts(services: Given, request: Call, found: list[ServiceAccount]) -> list[dict[str, object]]:
+    if not found:
+        return []
+    grants = {
+        (each.cluster, each.subject.namespace, each.subject.name): each
+        for each in await granted(services.pool, request.user)
+        if each.subject.kind == "SERVICE_ACCOUNT"
+    }
+    runs: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
+    deployments = Looking(services.pool, "deployment", Deployment)
+    for cluster, namespace in {(each.cluster_id, each.namespace) for each in found}:
+        for one in await deployments.within(request.user, UUID(cluster), namespace):
+            runs[cluster, namespace, one.service_account or "default"].append(
+                {"id": one.id, "name": one.name}
+            )
+    told: list[dict[str, object]] = []
+    for each in found:
+        key = (each.cluster_id, each.namespace, each.name)
+        told.append(
+            {"serviceAccount": whole(each), **_roles(grants.get(key)), "deploymentRelationships": runs[key]}
+        )
+    return told
+
+
+def _roles(grants: Grants | None) -> dict[str, object]:
+    if grants is None:
+        return {"clusterRoles": [], "scopedRoles": []}
+    by_namespace: dict[str, list[K8sRole]] = defaultdict(list)
+    for role, namespace in zip(grants.scoped_roles, grants.scoped_namespaces, strict=True):
+        by_namespace[namespace].append(role)
+    scoped = [{"namespace": name, "roles": whole(roles)} for name, roles in sorted(by_namespace.items())]
+    return {"clusterRoles": whole(grants.cluster_roles), "scopedRoles": scoped}
+
+
+def _subject(grants: Grants) -> dict[str, str]:
+    subject = grants.subject
+    return {
+        "id": grants.id,
+        "kind": subject.kind,
+        "name": subject.name,
+        "namespace": subject.namespace,
+        "clusterId": grants.cluster,
+        "clusterName": grants.cluster_name,
+    }
+
+
+OBJECT_CONTROLLERS: list[ControllerRouterHandler] = [
+    PodController,
+    NodeController,
+    NamespaceController,
+    SecretController,
+    ServiceAccountController,
+    RbacController,
+    NetworkPolicyController,
+]
