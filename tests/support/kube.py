@@ -72,7 +72,8 @@ def programs() -> Path:
     done = subprocess.run(
         [install], env={**os.environ, "KUBE_HOME": str(home)}, capture_output=True, timeout=240, check=False
     )
-    if done.returncode:
+    # Its status may be that of a pipe that broke as it showed a version.
+    if not all((home / "bin" / each).exists() for each in ("kube-apiserver", "etcd")):
         pytest.skip(f"kube-apiserver cannot be unpacked: {done.stderr.decode(errors='replace')[-300:]}")
     return home / "bin"
 

@@ -352,6 +352,8 @@ class AdmissionSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     """All that an admission controller decides by, as the Sensor gives it and as it is kept in the ConfigMap and on disk.
 
     ``policies`` are StackRox's JSON, one each. ``namespace_labels`` are by name, for policies whose scopes ask for them.
+    ``images`` is another text each time that what is known of images changed: what is kept of them is forgotten then.
+    ``central`` is the address to ask where the Sensor is away.
     """
 
     revision: int
@@ -359,10 +361,11 @@ class AdmissionSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     policies: tuple[msgspec.Raw, ...] = ()
     namespace_labels: dict[str, dict[str, str]] = {}
     central: str = ""
+    images: str = ""
 
 
 class AdmissionFigures(Part, frozen=True, kw_only=True):
-    """What an admission controller did since its last word."""
+    """What an admission controller did since its last word. ``dropped`` are alerts for which it had no room."""
 
     hostname: str = ""
     allowed: int = 0
@@ -370,6 +373,7 @@ class AdmissionFigures(Part, frozen=True, kw_only=True):
     bypassed: int = 0
     deadline: int = 0
     failed: int = 0
+    dropped: int = 0
 
 
 class ContainerBaseline(Part, frozen=True, kw_only=True):

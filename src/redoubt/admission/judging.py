@@ -1,0 +1,349 @@
+"""Reviews judged: rules and what is asked in, an answer out. It must not know how a review arrived.
+
+What is asked in turn: whether the request is judged at all; the policies that need only the description; those that need
+images, of which it waits for what is not kept here until the deadline. What cannot be judged follows the cluster's
+setting (``fail_closed``), and so does what is not known at the deadline (``at_deadline``): either is said and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from redoubt.admission import telling
+from redoubt.admission.figures import Figures
+from redoubt.admission.images import Images
+from redoubt.admission.reviews import ALLOWED, Answer, Request
+from redoubt.admission.rules import ON_CREATE, ON_UPDATE, Rules, Stage
+from redoubt.errors import RedoubtError
+from redoubt.indexer.sources.reference import named
+from redoubt.model.workload import Container, Deployment, ImageName
+from redoubt.policies import Broken, ImagePart
+from redoubt.policies.alerts import Alert
+from redoubt.policies.kubernetes import NotAWorkload, deployment, is_workload, owned
+from redoubt.policies.showing import text
+
+_log = structlog.get_logger("admission")
+
+#: Who makes pods out of what was judged before, besides service accounts of spared namespaces.
+_SYSTEM = ("system:kube-controller-manager", "system:kube-scheduler", "system:apiserver", "system:node:")
+_ACCOUNT = "system:serviceaccount:"
+#: Workloads with more containers are judged in a thread, so that others are answered meanwhile.
+_MANY = 200
+_objects = msgspec.json.Decoder(dict[str, Any])
+
+
+class Reporter(Protocol):
+    """Who tells Central."""
+
+    def tell(self, alerts: Sequence[Alert]) -> None:
+        """Alerts on their way, if there is room."""
+
+
+class Workloads(Protocol):
+    """Who can look a workload up."""
+
+    async def scaled(self, group: str, resource: str, namespace: str, name: str) -> dict[str, Any]:
+        """The workload of a scale, as the API server has it. Raises ``RedoubtError``."""
+
+    async def of_pod(self, namespace: str, name: str) -> dict[str, Any]:
+        """The workload that a pod belongs to, or the pod. Raises ``RedoubtError``."""
+
+
+class Spared:
+    """Where nothing is refused: by namespace."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = frozenset(name for name in names if not name.endswith("*"))
+        self._beginnings = tuple(name[:-1] for name in names if name.endswith("*"))
+
+    def has(self, namespace: str) -> bool:
+        """Whether it is such a namespace."""
+        return namespace in self.names or bool(self._beginnings and namespace.startswith(self._beginnings))
+
+    def is_system(self, user: str) -> bool:
+        """Whether that user may do as he pleases: service accounts of these namespaces, and Kubernetes itself."""
+        if user.startswith(_ACCOUNT):
+            return self.has(user[len(_ACCOUNT) :].partition(":")[0])
+        return user.startswith(_SYSTEM)
+
+
+class Judge:
+    """Judges one review at a time, many at once. ``rules`` is exchanged when settings change."""
+
+    def __init__(
+        self,
+        images: Images,
+        figures: Figures,
+        reporter: Reporter,
+        spared: Spared,
+        workloads: Workloads | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.rules: Rules | None = None
+        self._images, self._figures, self._reporter = images, figures, reporter
+        self._spared, self._workloads, self._now = spared, workloads, now
+
+    async def workload(self, request: Request, rules: Rules, within: float) -> Answer:
+        """Whether an object may be made, or changed. ``within`` are seconds."""
+        until = time.monotonic() + within
+        if not self._is_judged(request, rules):
+            return self._done("spared", ALLOWED)
+        try:
+            given = await self._given(request, rules, within)
+            if given is None:
+                return self._done("spared", ALLOWED)
+            if len(given.containers) > _MANY:
+                described = await asyncio.to_thread(self._described, request, rules, given)
+            else:
+                described = self._described(request, rules, given)
+            if described is not None:
+                return described
+            return await self._imaged(request, rules, given, until)
+        except RedoubtError as error:
+            return self.failed(request, rules, str(error))
+
+    def failed(self, request: Request, rules: Rules, why: str) -> Answer:
+        """The answer to what cannot be judged."""
+        closed = rules.config.fail_closed
+        _log.warning(
+            "not judged", refused=closed, why=text(why), **place(request), operation=text(request.operation)
+        )
+        return self._done(
+            "failed",
+            Answer(
+                allowed=not closed,
+                message=f"Redoubt could not judge this, and {'refuses' if closed else 'lets pass'} such: {text(why)}",
+                note="not judged",
+            ),
+        )
+
+    def _is_judged(self, request: Request, rules: Rules) -> bool:
+        config = rules.config
+        wanted = {"CREATE": config.enforce_on_creates, "UPDATE": config.enforce_on_updates}
+        return (
+            config.enabled
+            and wanted.get(request.operation, False)
+            and request.sub_resource in ("", "scale")
+            and not self._spared.has(request.namespace)
+            and not self._spared.is_system(request.user_info.username)
+            and bool(_stage(request, rules).described.compiled or _stage(request, rules).imaged.compiled)
+        )
+
+    async def _given(self, request: Request, rules: Rules, within: float) -> Deployment | None:
+        """The workload; None for what is no matter of ours. Raises ``RedoubtError`` where it cannot be read."""
+        found = _object(request.object)
+        if request.sub_resource == "scale":
+            scaled = await self._scaled(request, found, within)
+            if scaled is None:
+                return None
+            found = scaled
+        elif not is_workload(found):
+            # Rules of others' making may send us anything.
+            if request.resource.resource in _RESOURCES:
+                raise NotAWorkload(f"{text(request.resource.resource)}: {text(str(found.get('kind')))}")
+            return None
+        if owned(found) and request.operation == "UPDATE" and owned(_object(request.old_object)):
+            return None
+        made = deployment(found, named, namespace=request.namespace or "default")
+        return msgspec.structs.replace(
+            made, cluster_id=rules.cluster_id, cluster_name=rules.cluster_name, namespace=request.namespace
+        )
+
+    async def _scaled(self, request: Request, scale: dict[str, Any], within: float) -> dict[str, Any] | None:
+        """The workload with as many replicas as are wanted; None where they become fewer."""
+        wanted, before = _replicas(scale), _replicas(_object(request.old_object))
+        if wanted <= before:
+            return None
+        if self._workloads is None:
+            raise NotAWorkload("a scale, and the API server cannot be asked what is scaled")
+        resource = request.resource
+        try:
+            async with asyncio.timeout(within):
+                found = await self._workloads.scaled(
+                    resource.group, resource.resource, request.namespace, request.name
+                )
+        except TimeoutError:
+            raise NotAWorkload("what is scaled could not be had in time") from None
+        if not is_workload(found) or owned(found):
+            return None
+        spec = found.get("spec")
+        return {**found, "spec": {**(spec if isinstance(spec, dict) else {}), "replicas": wanted}}
+
+    def _described(self, request: Request, rules: Rules, given: Deployment) -> Answer | None:
+        """What can be said without images; None where that is not all."""
+        if not rules.config.disable_bypass and given.annotations.get(telling.BREAK_GLASS):
+            _log.warning("break-glass", **place(request), user=text(request.user_info.username))
+            return self._done(
+                "bypassed",
+                Answer(
+                    allowed=True,
+                    message="Redoubt did not judge this: it has the break-glass annotation. That is recorded.",
+                    note="break-glass",
+                ),
+            )
+        stage = _stage(request, rules)
+        unknown: list[ImagePart | None] = [None] * len(given.containers)
+        around = rules.around(given.namespace)
+        broken = stage.described.deploy(given, unknown, self._now(), around).broken
+        if broken:
+            return self._refused(request, rules, given, broken, waiting=len(stage.imaged.compiled))
+        return None if stage.asks_images and given.containers else self._done("allowed", ALLOWED)
+
+    async def _imaged(self, request: Request, rules: Rules, given: Deployment, until: float) -> Answer:
+        """What images say. Broken by one that is known is broken; else all have to be known."""
+        now = self._now()
+        parts = [self._images.known(*_image(each), rules, now) for each in given.containers]
+        missing = [at for at, part in enumerate(parts) if part is None]
+        begun = time.monotonic()
+        why = ""
+        if missing:
+            same = request.operation == "UPDATE" and _same_images(request, given)
+            cached = same or not rules.config.scan_inline
+            why = await self._fetch(given, parts, missing, rules, cached, until)
+            self._figures.waits.observe(time.monotonic() - begun)
+        seen = [at for at, part in enumerate(parts) if part is not None]
+        if len(seen) < len(parts):
+            judged = msgspec.structs.replace(given, containers=tuple(given.containers[at] for at in seen))
+        else:
+            judged = given
+        around = rules.around(given.namespace)
+        stage = _stage(request, rules)
+        broken = stage.imaged.deploy(judged, [parts[at] for at in seen], now, around).broken
+        if broken:
+            return self._refused(request, rules, given, broken)
+        if len(seen) < len(parts):
+            return self._not_in_time(request, rules, len(parts) - len(seen), why)
+        return self._done("allowed", ALLOWED)
+
+    async def _fetch(
+        self,
+        given: Deployment,
+        parts: list[ImagePart | None],
+        missing: Sequence[int],
+        rules: Rules,
+        cached: bool,
+        until: float,
+    ) -> str:
+        """Fill ``parts`` with what can be had in time; why one could not be, if it is not for the time."""
+        now = self._now()
+        by_name: dict[tuple[ImageName, str], list[int]] = {}
+        for at in missing:
+            by_name.setdefault(_image(given.containers[at]), []).append(at)
+        asking = {
+            asyncio.create_task(
+                self._images.ask(name, digest, rules, now, cached=cached, namespace=given.namespace)
+            ): where
+            for (name, digest), where in by_name.items()
+        }
+        try:
+            await asyncio.wait(asking, timeout=max(0.0, until - time.monotonic()))
+        finally:
+            for task in asking:
+                task.cancel()  # what was begun goes on without us
+        why = ""
+        for task, where in asking.items():
+            if not task.done() or task.cancelled():
+                continue
+            if (error := task.exception()) is not None:
+                why = str(error)
+                continue
+            for at in where:
+                parts[at] = task.result()
+        return why
+
+    def _refused(
+        self, request: Request, rules: Rules, given: Deployment, broken: Sequence[Broken], waiting: int = 0
+    ) -> Answer:
+        if not request.dry_run:
+            action = ON_CREATE if request.operation == "CREATE" else ON_UPDATE
+            self._reporter.tell(telling.attempted(broken, given, action, self._now()))
+        message = telling.refusal(
+            f"This {given.type}", broken, hint=not rules.config.disable_bypass, waiting=waiting
+        )
+        return self._done("denied", Answer(allowed=False, message=message, note="denied"))
+
+    def _not_in_time(self, request: Request, rules: Rules, missing: int, why: str) -> Answer:
+        """What is known broke nothing, and not all is known."""
+        refuse = rules.config.at_deadline == "DENY"
+        what = f"{missing} of its images {'is' if missing == 1 else 'are'} not known in time"
+        _log.warning(
+            "images not known in time", refused=refuse, missing=missing, why=text(why), **place(request)
+        )
+        return self._done(
+            "deadline",
+            Answer(
+                allowed=not refuse,
+                message=f"Redoubt {'refuses this' if refuse else 'let this pass unjudged'}: {what}.",
+                note="images not known in time",
+            ),
+        )
+
+    def _done(self, outcome: str, answer: Answer) -> Answer:
+        self._figures.count(outcome)
+        return answer
+
+
+_RESOURCES = frozenset(
+    {
+        "pods",
+        "deployments",
+        "replicasets",
+        "replicationcontrollers",
+        "statefulsets",
+        "daemonsets",
+        "jobs",
+        "cronjobs",
+        "deploymentconfigs",
+    }
+)
+
+
+def _stage(request: Request, rules: Rules) -> Stage:
+    return rules.created if request.operation == "CREATE" else rules.updated
+
+
+def _object(raw: msgspec.Raw) -> dict[str, Any]:
+    try:
+        return _objects.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotAWorkload(f"an object that cannot be read: {str(error)[:200]}") from None
+
+
+def _replicas(scale: dict[str, Any]) -> int:
+    spec = scale.get("spec")
+    found = spec.get("replicas", 0) if isinstance(spec, dict) else 0
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise NotAWorkload("a scale whose replicas are no number")
+    return found
+
+
+def _image(container: Container) -> tuple[ImageName, str]:
+    image = container.image
+    if image is None:
+        return ImageName(), ""
+    return image.name or ImageName(), image.id
+
+
+def _same_images(request: Request, given: Deployment) -> bool:
+    """Whether a change leaves the images alone: then nothing is scanned for it."""
+    try:
+        before = deployment(_object(request.old_object), named, namespace=request.namespace or "default")
+    except RedoubtError:
+        return False
+    return {_image(each) for each in given.containers} <= {_image(each) for each in before.containers}
+
+
+def place(request: Request) -> dict[str, str]:
+    """What is logged of a request: where, and what it is called; never what it says."""
+    return {
+        "resource": text(request.resource.resource),
+        "namespace": text(request.namespace),
+        "name": text(request.name),
+    }

@@ -1,0 +1,141 @@
+"""Alerts and figures on their way to the Sensor: kept while it is away, within bounds; what does not fit is counted.
+
+What is refused again and again (a controller that tries) is one alert until it was sent: the newest, of the first one's
+time. It must not know how the Sensor is reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from redoubt import tasks
+from redoubt.admission.figures import Figures
+from redoubt.errors import RedoubtError
+from redoubt.model.cluster import AdmissionFigures
+from redoubt.policies.alerts import Alert
+
+#: Alerts that are kept, their bytes, and how many are sent at once.
+MOST, MEMORY, AT_ONCE = 2000, 32 << 20, 100
+#: Seconds: between two words, and after one that did not arrive.
+INTERVAL, _FIRST, _LONGEST = 1.0, 0.5, 30.0
+#: Seconds after which figures alone are worth a word.
+FIGURES = 30.0
+
+_log = structlog.get_logger("admission")
+_Key = tuple[str, str, str, str, str]
+
+
+class Line(Protocol):
+    """The Sensor, as far as reports go."""
+
+    async def report(self, alerts: bytes, figures: bytes) -> None:
+        """JSON of each. Raises ``RedoubtError`` where the Sensor does not have it."""
+
+
+class Outbox:
+    """``tell`` it; ``start``, then ``stop``."""
+
+    def __init__(self, line: Line, figures: Figures, *, interval: float = INTERVAL) -> None:
+        self._line, self._figures, self._interval = line, figures, interval
+        self._waiting: OrderedDict[_Key, bytes] = OrderedDict()
+        self._first: dict[_Key, Alert] = {}
+        self._size = 0
+        self._task: asyncio.Task[None] | None = None
+        self._now = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Alerts that were not sent yet."""
+        return len(self._waiting)
+
+    def tell(self, alerts: Sequence[Alert]) -> None:
+        """Put alerts on their way. Those for which there is no room are dropped, and counted."""
+        for alert in alerts:
+            key = _key(alert)
+            before = self._first.get(key)
+            if before is not None:
+                alert = msgspec.structs.replace(
+                    alert,
+                    id=before.id,
+                    first_occurred=before.first_occurred,
+                    enforcement_count=alert.enforcement_count + before.enforcement_count,
+                )
+                self._remove(key)
+            packed = msgspec.json.encode(alert)
+            if len(self._waiting) >= MOST or self._size + len(packed) > MEMORY:
+                self._figures.dropped += 1
+                continue
+            self._waiting[key] = packed
+            self._first[key] = alert
+            self._size += len(packed)
+        self._now.set()
+
+    def start(self) -> None:
+        """Send from now on."""
+        self._task = asyncio.create_task(self._send())
+
+    async def stop(self) -> None:
+        """Send no more; once more what there is, if that is quickly done."""
+        if self._task is not None:
+            await tasks.end(self._task)
+        if self._waiting:
+            try:
+                async with asyncio.timeout(2):
+                    await self._word()
+            except (RedoubtError, TimeoutError):
+                _log.warning("alerts are lost, as the Sensor is away", alerts=len(self._waiting))
+
+    async def _send(self) -> None:
+        wait = _FIRST
+        while True:
+            try:
+                async with asyncio.timeout(FIGURES):
+                    await self._now.wait()
+            except TimeoutError:
+                pass
+            self._now.clear()
+            try:
+                await self._word()
+                wait = _FIRST
+                await asyncio.sleep(self._interval)
+            except RedoubtError as error:
+                self._now.set()
+                if wait == _FIRST:
+                    _log.info("alerts wait for the Sensor", alerts=len(self._waiting), why=str(error))
+                await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311
+                wait = min(2 * wait, _LONGEST)
+
+    async def _word(self) -> None:
+        """All that waits, some at a time. Raises ``RedoubtError``."""
+        while True:
+            some = list(self._waiting.items())[:AT_ONCE]
+            figures = self._figures.since()
+            if not some and figures == AdmissionFigures(hostname=figures.hostname):
+                return
+            alerts = b"[" + b",".join(packed for _, packed in some) + b"]"
+            await self._line.report(alerts, msgspec.json.encode(figures))
+            self._figures.acknowledge(figures)
+            for key, packed in some:
+                if self._waiting.get(key) is packed:  # else there is news of it meanwhile
+                    self._remove(key)
+            if not self._waiting:
+                return
+
+    def _remove(self, key: _Key) -> None:
+        self._size -= len(self._waiting.pop(key))
+        del self._first[key]
+
+
+def _key(alert: Alert) -> _Key:
+    """The same for what is the same attempt, made again."""
+    about = alert.deployment
+    if alert.state != "ATTEMPTED" or about is None:
+        return (alert.id, "", "", "", "")
+    return (alert.policy.id, alert.lifecycle_stage, about.namespace, about.type, about.name)

@@ -1,0 +1,123 @@
+"""What an admission controller decides by, compiled: settings and policies, sorted by what they are asked about. Pure.
+
+Only policies that are enforced are asked of workloads. Those that need nothing but the workload's own description come
+first; the others wait for images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from redoubt.errors import UnreadableInput
+from redoubt.model.cluster import AdmissionSettings
+from redoubt.model.scannedimage import ScannedImage
+from redoubt.model.workload import ImageName, Surroundings
+from redoubt.policies import ImagePart, Policy, PolicySet
+from redoubt.policies import policy as policies
+from redoubt.policies.alerts import DEPLOY_ENFORCEMENTS
+
+#: Seconds that an answer may take at most: Kubernetes allows a webhook 30.
+LONGEST = 28
+ON_CREATE, ON_UPDATE = "FAIL_DEPLOYMENT_CREATE_ENFORCEMENT", "FAIL_DEPLOYMENT_UPDATE_ENFORCEMENT"
+ON_REQUEST = "FAIL_KUBE_REQUEST_ENFORCEMENT"
+#: A request about a pod → what the original calls it.
+EVENTS = {"exec": "PODS_EXEC", "portforward": "PODS_PORTFORWARD", "attach": "PODS_ATTACH"}
+
+_decoder = msgspec.json.Decoder(AdmissionSettings, strict=False)
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """The policies that are asked of a workload in two steps: of its description, and of its images too."""
+
+    described: PolicySet
+    imaged: PolicySet
+
+    @property
+    def asks_images(self) -> bool:
+        """Whether anything is asked of images."""
+        return bool(self.imaged.compiled)
+
+
+class Rules:
+    """Settings, compiled. ``unreadable`` are policies that could not be read, ``refused`` those that cannot be asked."""
+
+    def __init__(self, settings: AdmissionSettings) -> None:
+        self.settings = settings
+        self.revision = settings.revision
+        self.config = settings.config.admission
+        self.timeout = float(min(max(self.config.timeout_seconds, 1), LONGEST))
+        self.unreadable = 0
+        whole = PolicySet(self._policies())
+        self.refused = [each.policy.name for each in whole.refused]
+        self._whole = whole
+        self.created = _stage(whole, ON_CREATE)
+        self.updated = _stage(whole, ON_UPDATE)
+        self.events = _split(whole, _about_requests)
+        cluster = settings.config
+        self.cluster_id, self.cluster_name = cluster.cluster_id, cluster.cluster_name
+        self._around = {
+            name: Surroundings(cluster_labels=cluster.cluster_labels, namespace_labels=labels)
+            for name, labels in settings.namespace_labels.items()
+        }
+        self._elsewhere = Surroundings(cluster_labels=cluster.cluster_labels)
+
+    def around(self, namespace: str) -> Surroundings:
+        """What is known of a namespace."""
+        return self._around.get(namespace, self._elsewhere)
+
+    def image(self, image: ScannedImage, now: datetime) -> ImagePart:
+        """What these policies make of an image."""
+        return self._whole.image(image, now)
+
+    def unscanned(self, name: ImageName, now: datetime) -> ImagePart:
+        """What they make of one of which it is known that nothing is known."""
+        return self._whole.image(ScannedImage(name=name), now)
+
+    def _policies(self) -> Sequence[Policy]:
+        found = []
+        for raw in self.settings.policies:
+            try:
+                found.append(policies.read(bytes(raw)))
+            except UnreadableInput:
+                self.unreadable += 1
+        return found
+
+
+def _stage(whole: PolicySet, own: str) -> Stage:
+    wanted = {*DEPLOY_ENFORCEMENTS, own}
+    return _split(
+        whole,
+        lambda policy: (
+            "DEPLOY" in policy.lifecycle_stages and not wanted.isdisjoint(policy.enforcement_actions)
+        ),
+    )
+
+
+def _split(whole: PolicySet, wanted: Callable[[Policy], bool]) -> Stage:
+    needy = {id(each.policy) for each in whole.compiled if each.needs_image}
+    return Stage(
+        whole.only(lambda policy: wanted(policy) and id(policy) not in needy),
+        whole.only(lambda policy: wanted(policy) and id(policy) in needy),
+    )
+
+
+def _about_requests(policy: Policy) -> bool:
+    return (
+        "RUNTIME" in policy.lifecycle_stages
+        and policy.event_source == "DEPLOYMENT_EVENT"
+        and any(group.field_name == "Kubernetes Resource" for group in policy.groups())
+    )
+
+
+def read(content: bytes) -> Rules:
+    """Settings as JSON, compiled. Raises ``UnreadableInput`` for what are none: those before stay."""
+    try:
+        settings = _decoder.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableInput(f"no settings of an admission controller: {str(error)[:200]}") from None
+    if settings.config.admission.at_deadline not in ("ALLOW", "DENY"):
+        raise UnreadableInput("no settings of an admission controller: at_deadline is neither ALLOW nor DENY")
+    return Rules(settings)
