@@ -15,8 +15,8 @@ from redoubt import tasks
 from redoubt.egress import refusals
 from redoubt.egress.guard import Guard
 from redoubt.errors import RedoubtError
+from redoubt.kubeapi import Api, configured
 from redoubt.model.cluster import AdmissionSettings, BaselineSync, ClusterConfig
-from redoubt.sensor.cluster.api import Api, configured
 from redoubt.sensor.cluster.identifying import identify
 from redoubt.sensor.cluster.observing import Observer
 from redoubt.sensor.config import Settings

@@ -26,7 +26,7 @@ _COMMANDS = {
     "indexer": (f"{_HERE}.serving:indexer", "Run an Indexer, for Kubernetes."),
     "matcher": (f"{_HERE}.serving:matcher", "Run a Matcher, for Kubernetes."),
     "sensor": (f"{_HERE}.securing:sensor", "Watch a cluster for Central, for Kubernetes."),
-    "admission": (f"{_HERE}.serving:admission", "Run an admission controller, for Kubernetes."),
+    "admission": (f"{_HERE}.securing:admission", "Run an admission controller, for Kubernetes."),
     "collector": (f"{_HERE}.collecting:collector", "Tell what processes in this node's containers do."),
     "certificates": (
         f"{_HERE}.certificates:certificates",

@@ -1,4 +1,4 @@
-"""``redoubt sensor``: the service that watches a cluster, until it is told to stop."""
+"""``redoubt sensor`` and ``redoubt admission``: a cluster's services, until they are told to stop."""
 
 from __future__ import annotations
 
@@ -24,6 +24,24 @@ def sensor(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # 
     from redoubt.sensor.service import sensor as serve
 
     flags = configuration.given(settings.Settings, set, settings.SECRET)
+    given = settings.load(config, flags=flags)
+    logging(given.log_level, given.log_format)
+    run(lambda: serve(given))
+
+
+@click.command(cls=Configured, context_settings=HELP)
+@CONFIG
+@SET
+def admission(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # called as on the command line
+    """Run an admission controller: the API server asks it before it takes workloads, and lets people into pods.
+
+    \b
+    REDOUBT_ADMISSION_SENSOR=sensor.stackrox.svc:443 redoubt admission
+    """
+    from redoubt.admission import config as settings
+    from redoubt.admission.serving import admission as serve
+
+    flags = configuration.given(settings.Settings, set)
     given = settings.load(config, flags=flags)
     logging(given.log_level, given.log_format)
     run(lambda: serve(given))

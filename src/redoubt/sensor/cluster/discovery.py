@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from redoubt.errors import UnreadableInput
-from redoubt.sensor.cluster.api import Api, ApiFailure
+from redoubt.kubeapi import Api, ApiFailure
 
 _RBAC = "rbac.authorization.k8s.io"
 

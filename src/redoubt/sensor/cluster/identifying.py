@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from redoubt.errors import RedoubtError
+from redoubt.kubeapi import Api
 from redoubt.model.cluster import Identification
-from redoubt.sensor.cluster.api import Api
 from redoubt.sensor.conversion.fields import text
 
 #: Seconds until an API server that is away is asked again.

@@ -11,7 +11,7 @@ import structlog
 
 from redoubt import tasks
 from redoubt.errors import RedoubtError
-from redoubt.sensor.cluster.api import Api
+from redoubt.kubeapi import Api
 from redoubt.sensor.cluster.changes import Changes
 from redoubt.sensor.cluster.discovery import Resource, discover
 from redoubt.sensor.cluster.watching import Convert, Watch

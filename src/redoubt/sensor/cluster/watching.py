@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from redoubt.errors import NetworkError, RedoubtError, UnreadableInput
-from redoubt.sensor.cluster.api import Api, ApiFailure
+from redoubt.kubeapi import Api, ApiFailure
 from redoubt.sensor.cluster.changes import Change
 from redoubt.sensor.cluster.discovery import Resource
 

@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 
 from redoubt.errors import RedoubtError, UsageError
+from redoubt.kubeapi import MERGE, Api, ApiFailure
 from redoubt.model.cluster import Enforcement
-from redoubt.sensor.cluster.api import MERGE, Api, ApiFailure
 from redoubt.sensor.cluster.discovery import Resource
 
 _log = structlog.get_logger("enforcement")

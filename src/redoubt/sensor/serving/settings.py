@@ -20,8 +20,8 @@ import msgspec
 import structlog
 
 from redoubt.errors import RedoubtError
+from redoubt.kubeapi import MERGE, Api, ApiFailure
 from redoubt.model.cluster import ADMISSION_CONFIG_KEY, ADMISSION_CONFIG_MAP, AdmissionSettings
-from redoubt.sensor.cluster.api import MERGE, Api, ApiFailure
 from redoubt.sensor.conversion.fields import text
 from redoubt.sensor.stream.spool import write_whole
 
