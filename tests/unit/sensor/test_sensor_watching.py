@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from redoubt import tasks
-from redoubt.sensor.cluster.api import Api, configured
+from redoubt.kubeapi import Api, configured
 from redoubt.sensor.cluster.changes import Change, Changes
 from redoubt.sensor.cluster.discovery import Resource, discover
 from redoubt.sensor.cluster.watching import Watch
