@@ -31,6 +31,7 @@ from redoubt.central.policies.keeping import Policies
 from redoubt.central.probes import upstream
 from redoubt.central.probes.shelf import Probes
 from redoubt.central.probes.wire import ProbeUploadService
+from redoubt.central.risk import parts as risk_parts
 from redoubt.central.services import Services
 from redoubt.central.store import Pool
 from redoubt.central.store.probes import ProbeStore
@@ -122,6 +123,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         attach(services)
         activity_parts.equip(services)
         alert_parts.equip(services)
+        risk_parts.equip(services)
         server = OnePort(tls=tls, app=app.create(services), services=answering(services, definitions, probes))
         await services.start()  # here, and not by the application: what fails is told in a line
         stack.push_async_callback(services.stop)

@@ -108,6 +108,7 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /v1/deployments": DEPLOYMENT_READERS,
     "GET /v1/deployments/{id:str}": DEPLOYMENT_READERS,
     "GET /v1/deploymentscount": DEPLOYMENT_READERS,
+    "GET /v1/deploymentswithrisk/{id:str}": READERS,
     "GET /v1/export/nodes": READERS,
     "GET /v1/export/pods": DEPLOYMENT_READERS,
     "GET /v1/namespaces": READERS,

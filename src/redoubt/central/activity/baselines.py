@@ -16,7 +16,7 @@ import msgspec
 from redoubt.central.activity.receiving import PERIOD
 from redoubt.central.auth.reach import EVERYWHERE, Reach
 from redoubt.central.refusals import NotFound
-from redoubt.central.store import Connection, Pool, baselines, network_baselines
+from redoubt.central.store import Connection, Pool, baselines, network_baselines, risk
 from redoubt.central.store.baselines import Baseline, BaselineKey, BaselineStore
 from redoubt.central.store.network_baselines import NetworkBaseline, NetworkBaselineStore, Peer
 from redoubt.model.cluster import (
@@ -141,6 +141,7 @@ class Baselines:
                     failed.append(Failed(key, "there is no such baseline"))
                     continue
                 await work(connection, there, now)
+                await risk.due(connection, there.cluster, [there.deployment])
                 after = await baselines.found(connection, key, reach)
             assert after is not None
             changed.append(after)

@@ -18,7 +18,7 @@ from redoubt.central.activity import records
 from redoubt.central.activity.blocks import Block, Blocks
 from redoubt.central.activity.records import FlowRow, ProcessRow
 from redoubt.central.hub.receiving import ClusterRef
-from redoubt.central.store import Connection, activity_intake
+from redoubt.central.store import Connection, activity_intake, risk
 from redoubt.central.store.activity_intake import PeerSeen, Seen
 from redoubt.model.cluster import EndpointRecord, FlowRecord
 from redoubt.model.happening import Process
@@ -56,10 +56,12 @@ class RecordReceiver:
         match given.kind:
             case pb.Records.PROCESSES:
                 rows = records.processes(cluster.id, self._read(given.records, _processes), now)
-                await activity_intake.processes(connection, rows)
+                new = await activity_intake.processes(connection, rows)
                 await activity_intake.learn_processes(
                     connection, cluster.id, _programs(rows, now), now, self._process_period
                 )
+                if new and (unusual := await risk.unusual(connection, cluster.id, new)):
+                    await risk.due(connection, cluster.id, unusual)
             case pb.Records.FLOWS:
                 flows = records.flows(cluster.id, self._read(given.records, _flows), now)
                 await activity_intake.flows(connection, flows)

@@ -37,6 +37,7 @@ from redoubt.central.api.ping import PingController
 from redoubt.central.api.policies import PolicyController
 from redoubt.central.api.probes import KernelObjectController, ProbeController, ProbeUploadController
 from redoubt.central.api.processes import ProcessController
+from redoubt.central.api.risk import RiskController
 from redoubt.central.api.roles import AccessScopeController, PermissionSetController, RoleController
 from redoubt.central.api.sboms import ImageSbomController, SbomController
 from redoubt.central.api.system import SystemController
@@ -75,6 +76,7 @@ ALL: list[ControllerRouterHandler] = [
     ProbeController,
     ProbeUploadController,
     ProcessController,
+    RiskController,
     RoleController,
     RoxctlLoginController,
     SbomController,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Annotated, TypeVar
 
@@ -16,6 +16,7 @@ from redoubt.central.api.given import Call, Given
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.objects.looking import Looking, Page, whole
+from redoubt.central.store.risk import DEPLOYMENT, RiskStore
 from redoubt.model.workload import Deployment, Part
 
 #: The original's search text; see ``objects.query``.
@@ -72,10 +73,11 @@ class DeploymentController(Controller):
         field: SortField = "",
         reverse: SortReversed = False,
     ) -> DeploymentList:
-        """Found by the query, as many as are asked for."""
+        """Found by the query, as many as are asked for. ``priority`` 1 is the riskiest; 0: nobody looked yet."""
         page = Page(limit=limit, offset=offset, field=field, reversed=reverse)
         found = await _looking(services).page(request.user, text, page)
-        return DeploymentList([_listed(each) for each in found])
+        places = await RiskStore(services.pool).priorities(DEPLOYMENT, [each.id for each in found])
+        return DeploymentList([_listed(each, places) for each in found])
 
     @get("/deploymentscount", opt=_READ, summary="How many deployments there are")
     async def count(self, services: Given, request: Call, text: Query = "") -> Count:
@@ -116,7 +118,7 @@ def _line(name: str, part: msgspec.Struct) -> bytes:
     return msgspec.json.encode({"result": {name: whole(part)}}) + b"\n"
 
 
-def _listed(each: Deployment) -> ListDeployment:
+def _listed(each: Deployment, places: Mapping[str, int]) -> ListDeployment:
     return ListDeployment(
         id=each.id,
         name=each.name,
@@ -124,6 +126,7 @@ def _listed(each: Deployment) -> ListDeployment:
         cluster_id=each.cluster_id,
         namespace=each.namespace,
         created=each.created,
+        priority=str(places.get(each.id, 0)),
     )
 
 

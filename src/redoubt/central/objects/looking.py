@@ -44,6 +44,10 @@ _EVERY = {
 }
 
 
+#: What a deployment's risk comes to; nothing where nobody looked yet.
+_RISK = "(SELECT {} FROM risks r WHERE (r.kind, r.cluster, r.subject) = ('deployment', o.cluster, o.id))"
+
+
 def _fields(name: str, *more: str) -> dict[str, Column]:
     """What is called by ``name``, by its id and its label."""
     return {
@@ -58,7 +62,11 @@ def _fields(name: str, *more: str) -> dict[str, Column]:
 
 #: Fields that are searched by, by the kind of object.
 FIELDS: dict[str, dict[str, Column]] = {
-    "deployment": _fields("deployment", "image", "image sha"),
+    "deployment": _fields("deployment", "image", "image sha")
+    | {
+        "deployment risk priority": Column(_RISK.format("priority"), Kind.NUMBER),
+        "deployment risk score": Column(_RISK.format("score"), Kind.NUMBER),
+    },
     "pod": _fields("pod") | {"pod name": Column("o.name"), "pod uid": Column("o.id")},
     "node": _fields("node"),
     "namespace": _fields("namespace"),
@@ -145,7 +153,7 @@ class Looking(Generic[P]):
         """By a field, or by name. Raises ``InvalidArgument``."""
         field = page.field.strip().lower()
         column = FIELDS[self._kind].get(field, None if field else Column("o.name"))
-        if column is None or column.kind not in (Kind.TEXT, Kind.TIME):
+        if column is None or column.kind not in (Kind.TEXT, Kind.TIME, Kind.NUMBER):
             raise InvalidArgument(
                 f"pagination.sortOption.field {page.field[:80]!r} is not one to sort by here"
             )

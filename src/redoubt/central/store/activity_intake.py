@@ -73,9 +73,15 @@ ORDER BY 2, 3, 4, 5, 6, 7 ON CONFLICT DO NOTHING
 """
 
 
-async def processes(connection: Connection, rows: Sequence[ProcessRow]) -> None:
-    """Keep processes."""
-    await _put(connection, _PROCESSES, rows)
+async def processes(connection: Connection, rows: Sequence[ProcessRow]) -> list[bytes]:
+    """Keep processes; the keys of those that were not there."""
+    if not rows:
+        return []
+    new = await connection.fetch(
+        f"WITH put AS ({_PROCESSES} RETURNING t.key, t.xmax = 0 AS new) SELECT key FROM put WHERE new",  # noqa: S608
+        *_columns(rows),
+    )
+    return [row["key"] for row in new]
 
 
 async def endpoints(connection: Connection, rows: Sequence[EndpointRow]) -> None:
@@ -141,5 +147,8 @@ async def pods_gone(connection: Connection, cluster: UUID, pods: Sequence[str]) 
 
 async def _put(connection: Connection, statement: str, rows: Sequence[R]) -> None:
     if rows:
-        columns = zip(*(msgspec.structs.astuple(row) for row in rows), strict=True)
-        await connection.execute(statement, *(list(each) for each in columns))
+        await connection.execute(statement, *_columns(rows))
+
+
+def _columns(rows: Sequence[R]) -> list[list[object]]:
+    return [list(each) for each in zip(*(msgspec.structs.astuple(row) for row in rows), strict=True)]

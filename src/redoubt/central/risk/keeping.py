@@ -1,0 +1,136 @@
+"""Risks, kept up to date in the background: what something changed of is due, and any replica may look at it.
+
+An image is looked at once for each state of what is known of it, and once a day, since it grows older. All deployments are due every four
+hours, in case a change was missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from redoubt import tasks
+from redoubt.central.images import asking
+from redoubt.central.policies.detection import scanned
+from redoubt.central.risk import deployments, images
+from redoubt.central.risk.scores import Risk
+from redoubt.central.services import Services
+from redoubt.central.store.risk import DEPLOYMENT, IMAGE, NOWHERE, KeptRisk, RiskStore
+from redoubt.errors import RedoubtError
+
+#: Seconds between two looks whether something is due; between two rankings, at least; until all are due anyhow.
+EVERY, RANK, ALL = 2.0, 5.0, 4 * 3600.0
+#: Words of change that are taken at a time; several may be about one deployment.
+_GO = 500
+_DAY = timedelta(days=1)
+
+_log = structlog.get_logger("risk")
+
+
+class Keeping:
+    """Looks at what is due."""
+
+    def __init__(self, services: Services, *, every: float = EVERY, pause: float = 10.0) -> None:
+        self._services = services
+        self._store = RiskStore(services.pool, pause)
+        self._every = every
+        self._task: asyncio.Task[None] | None = None
+        self._changed: set[str] = set()
+        self._ranked = 0.0
+        self._all = 0.0
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name="risk")
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            await tasks.end(self._task)
+            self._task = None
+
+    async def images_changed(self, digests: list[str]) -> None:
+        """Something is known otherwise of these images."""
+        await self._store.due_with(digests)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                more = await self.look()
+            except Exception as error:  # noqa: BLE001 (it is tried again)
+                _log.warning("risks are not kept up to date", reason=type(error).__name__)
+                more = False
+            await asyncio.sleep(0 if more else self._every)
+
+    async def look(self) -> bool:
+        """Look at some of what is due; whether there may be more."""
+        now = time.monotonic()
+        if self._all == 0.0 or now - self._all > ALL:
+            await self._store.tidy()
+            await self._store.all_due()
+            self._all = now
+        taken = await self._store.take(_GO)
+        for cluster, deployment in taken:
+            await self._one(cluster, deployment)
+        if self._changed and (now - self._ranked > RANK or not taken):
+            for kind in sorted(self._changed):
+                await self._store.rank(kind)
+            self._changed.clear()
+            self._ranked = now
+        return bool(taken)
+
+    async def _one(self, cluster: UUID, deployment: str) -> None:
+        inputs = await self._store.inputs(cluster, deployment)
+        if inputs is None:
+            return
+        of_images = [risk for each in inputs.images if (risk := await self._image(each)) is not None]
+        risk = deployments.assessed(inputs.deployment, inputs.broken, inputs.suspicious, of_images)
+        await self._put(
+            KeptRisk(
+                kind=DEPLOYMENT,
+                cluster=cluster,
+                subject=deployment,
+                namespace=inputs.deployment.namespace,
+                risk=risk,
+                computed=datetime.now(UTC),
+            )
+        )
+
+    async def _image(self, name: str) -> Risk | None:
+        """The risk of an image; None where it was not scanned."""
+        found = await self._store.image_of(name)
+        if found is None:
+            return None
+        digest, basis = found
+        kept, now = await self._store.get(IMAGE, digest), datetime.now(UTC)
+        if kept is not None and kept.basis == basis and now - kept.computed < _DAY:
+            return kept.risk
+        try:
+            image = await asking.find(self._services, digest)
+        except RedoubtError as error:
+            _log.debug("an image's risk is what it was", image=digest, reason=str(error))
+            return None if kept is None else kept.risk
+        if image is None:
+            return None
+        risk = await asyncio.to_thread(lambda: images.assessed(scanned(image), now))
+        basis = (await self._store.image_of(digest) or found)[1]  # it may have been matched anew just now
+        await self._put(
+            KeptRisk(
+                kind=IMAGE,
+                cluster=NOWHERE,
+                subject=digest,
+                namespace="",
+                risk=risk,
+                basis=basis,
+                computed=now,
+            )
+        )
+        return risk
+
+    async def _put(self, given: KeptRisk) -> None:
+        if await self._store.put(given):
+            self._changed.add(given.kind)
