@@ -7,6 +7,7 @@ there are.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, RedoubtErr
 
 #: Bytes of an answer, and of one line of a watch. etcd takes no object of more than 1.5 MB; a page has some of them.
 LARGEST, LONGEST_LINE = 1 << 30, 32 << 20
-MERGE, STRATEGIC = "application/merge-patch+json", "application/strategic-merge-patch+json"
+MERGE = "application/merge-patch+json"
+#: Seconds between two readings of the CA's file.
+_RENEW = 30.0
 
 
 class ApiFailure(RedoubtError):
@@ -52,6 +55,7 @@ class Api:
         self._config = config
         self._timeout = timeout
         self.host = urlsplit(config.cluster.server).hostname or ""
+        self._renewed = time.monotonic()
         self._client = self._made()
 
     def _made(self) -> httpx2.AsyncClient:
@@ -71,6 +75,12 @@ class Api:
         """Read the CA's and the credentials' files again; connections that there are end."""
         before, self._client = self._client, self._made()
         await before.aclose()
+
+    async def _renew_now_and_then(self) -> None:
+        """The CA may have been exchanged: it is read again, every half a minute at most."""
+        if time.monotonic() - self._renewed >= _RENEW:
+            self._renewed = time.monotonic()
+            await self.renew()
 
     async def get(self, path: str, parameters: Mapping[str, str] | None = None) -> bytes:
         """An object or list, as JSON. Raises ``ApiFailure``, ``NetworkError``."""
@@ -133,6 +143,8 @@ class Api:
                     await answer.aclose()
         except (httpx2.HTTPError, httpx2.StreamError, OSError, RuntimeError) as error:
             said = str(error) or type(error).__name__
+            if "CERTIFICATE_VERIFY_FAILED" in said:
+                await self._renew_now_and_then()
             raise NetworkError(f"{self.host}: the API server cannot be reached ({said[:200]})") from error
         except ConfigError as error:
             raise AccessDenied(f"{self.host}: credentials cannot be read ({error})") from None

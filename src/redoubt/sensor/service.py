@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from redoubt import tasks
 from redoubt.egress import refusals
 from redoubt.egress.guard import Guard
-from redoubt.errors import RedoubtError
 from redoubt.kubeapi import Api, configured
 from redoubt.model.cluster import AdmissionSettings, BaselineSync, ClusterConfig
 from redoubt.sensor.cluster.identifying import identify
@@ -231,8 +230,8 @@ class Sensor:
 
 
 @asynccontextmanager
-async def sensor(settings: Settings) -> AsyncIterator[OnePort]:
-    """A running Sensor. Raises ``RedoubtError`` where it cannot start."""
+async def sensor(settings: Settings, failed: Callable[[], None] | None = None) -> AsyncIterator[OnePort]:
+    """A running Sensor. ``failed`` is called when a part of it ended by a fault. Raises ``RedoubtError`` where it cannot start."""
     async with AsyncExitStack() as stack:
         api = Api(configured(settings.kubeconfig))
         stack.push_async_callback(api.close)
@@ -256,15 +255,17 @@ async def sensor(settings: Settings) -> AsyncIterator[OnePort]:
         await port.start(settings.address, settings.port)
         stack.push_async_callback(port.stop)
         work = asyncio.create_task(made.run(), name="sensor")
-        work.add_done_callback(_ended)
+        work.add_done_callback(lambda task: _ended(task, failed))
         stack.push_async_callback(tasks.end, work)
         yield port
 
 
-def _ended(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        reason = str(error) if isinstance(error, RedoubtError) else repr(error)
-        _log.error("the Sensor ended", reason=reason)
+def _ended(task: asyncio.Task[None], failed: Callable[[], None] | None) -> None:
+    if task.cancelled():
+        return
+    _log.error("the Sensor ended by a fault", exc_info=task.exception())
+    if failed is not None:
+        failed()
 
 
 def _guarded(stack: AsyncExitStack, settings: Settings, api: Api) -> None:

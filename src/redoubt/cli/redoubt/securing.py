@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -26,7 +27,8 @@ def sensor(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # 
     flags = configuration.given(settings.Settings, set, settings.SECRET)
     given = settings.load(config, flags=flags)
     logging(given.log_level, given.log_format)
-    run(lambda: serve(given))
+    # Kubernetes starts it again.
+    run(lambda: serve(given, lambda: os._exit(1)))
 
 
 @click.command(cls=Configured, context_settings=HELP)

@@ -12,11 +12,11 @@ from grpclib.server import Stream
 from redoubt.errors import UnreadableInput
 from redoubt.model.cluster import AdmissionFigures
 from redoubt.policies.alerts import Alert
+from redoubt.sensor.detection.evaluation import encoded
 from redoubt.sensor.detection.images import Images
 from redoubt.sensor.serving.settings import AdmissionKeeper
 from redoubt.sensor.stream.spool import Spool
 from redoubt.wire import calls, chunks
-from redoubt.wire.failures import Unavailable
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import secured_pb2 as secured
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
@@ -27,6 +27,8 @@ _log = structlog.get_logger("admissions")
 _AGAIN = 120.0
 #: Admission controllers whose figures are kept.
 _MOST = 100
+#: Alerts of a message.
+_ALERTS = 50
 _alerts = msgspec.json.Decoder(list[Alert], strict=False)
 _figures = msgspec.json.Decoder(AdmissionFigures, strict=False)
 
@@ -92,16 +94,14 @@ class AdmissionService(AdmissionsBase):
                 by_deployment.setdefault(about, []).append(alert)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableInput(f"alerts: {str(error)[:200]}") from None
-        last = 0
         for deployment, alerts in by_deployment.items():
-            results = pb.AlertResults(
-                stage=pb.AlertResults.ATTEMPTED, deployment_id=deployment, alerts=msgspec.json.encode(alerts)
-            )
-            number = self._spool.append("alerts", pb.FromSensor(alerts=results))
-            if not number:
-                raise Unavailable("there is no room for alerts now")
-            last = number
-        await self._spool.durable(last)
+            # As many at a time as surely fit.
+            for at in range(0, len(alerts), _ALERTS):
+                packed, _ = encoded(alerts[at : at + _ALERTS])
+                results = pb.AlertResults(
+                    stage=pb.AlertResults.ATTEMPTED, deployment_id=deployment, alerts=packed
+                )
+                await self._spool.put(pb.FromSensor(alerts=results))
 
     def _add(self, content: bytes) -> None:
         try:

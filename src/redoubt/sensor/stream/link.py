@@ -32,6 +32,8 @@ _log = structlog.get_logger("central")
 _MOST_OF_THE_MOMENT = 1000
 #: Seconds that Central may take to say all that comes before the first object.
 _WELCOME, _KNOWN = 60.0, 120.0
+#: Bytes of identifiers that one message names; and of a message: what is larger ends the stream.
+_UNCHANGED, _LARGEST = 3_500_000, 4 << 20
 #: Objects that are looked at before others get a turn.
 _TURN = 50
 
@@ -214,14 +216,19 @@ class Link:
         """Every object that Central does not have so, and that this is all."""
         known = dict(self._sent)
         unchanged: dict[str, list[str]] = {}
+        room = _UNCHANGED
         # What changes while this is said is said again afterwards.
         self._changed.clear()
         for count, key in enumerate(list(self._inventory.keys())):
             if count % _TURN == 0:
                 await asyncio.sleep(0)
+            if room <= 0:
+                # No more identifiers fit into the one message that names them.
+                self._sent.pop(key, None)
             await self._say_object(stream, key)
-            if self._sent.get(key) == known.get(key) is not None:
+            if room > 0 and self._sent.get(key) == known.get(key) is not None:
                 unchanged.setdefault(key[0], []).append(key[1])
+                room -= len(key[1]) + 4
         said = pb.Synced()
         for kind, ids in unchanged.items():
             said.unchanged.add(kind=kind, ids=ids)
@@ -278,5 +285,8 @@ class Link:
 
     async def _send(self, stream: Conversation, message: pb.FromSensor) -> None:
         """One at a time: a message goes out in pieces, which must not mix."""
+        if message.ByteSize() > _LARGEST:
+            self._lose("messages too large")
+            return
         async with self._sending:
             await stream.send_message(message)

@@ -31,8 +31,8 @@ _HEAD = struct.Struct("<QIIB")
 _SEGMENT = 4 << 20
 #: What may wait for the disk, while it cannot be written.
 _UNWRITTEN = 32 << 20
-#: A message larger than this was never written.
-_LARGEST = 16 << 20
+#: A message larger than this is not taken by Central, and was never written.
+_LARGEST = (4 << 20) - 1024
 #: Bytes that are read at once for sending.
 _READ = 256 << 10
 _AGAIN = 1.0

@@ -1,0 +1,444 @@
+"""What the Sensor gives admission controllers, does for Central, and asks of the cluster's Indexer."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import json
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from grpclib.server import Stream
+
+from redoubt import tasks
+from redoubt.errors import LimitExceeded, RedoubtError, UnreadableInput
+from redoubt.model.cluster import AdmissionFigures, AdmissionSettings, ClusterConfig, Enforcement, PullSecret
+from redoubt.model.scannedimage import ScannedImage
+from redoubt.model.workload import Deployment
+from redoubt.policies.alerts import Alert, told
+from redoubt.sensor.cluster.api import ApiFailure
+from redoubt.sensor.detection.images import Images
+from redoubt.sensor.graph.inventory import Inventory
+from redoubt.sensor.requests import Requests
+from redoubt.sensor.scanning import LocalScanning
+from redoubt.sensor.serving.admissions import AdmissionService
+from redoubt.sensor.serving.settings import AdmissionKeeper
+from redoubt.sensor.stream.asking import Central
+from redoubt.sensor.stream.spool import Spool
+from redoubt.wire import calls
+from redoubt.wire.channel import channel
+from redoubt.wire.failures import Refused, Unavailable
+from redoubt.wire.identity import INDEXERS, Service
+from redoubt.wire.proto.redoubt.v1 import indexer_pb2, sensors_pb2
+from redoubt.wire.proto.redoubt.v1 import secured_pb2 as pb
+from redoubt.wire.proto.redoubt.v1.indexer_grpc import IndexerBase
+from redoubt.wire.proto.redoubt.v1.secured_grpc import AdmissionsStub
+from redoubt.wire.server import OnePort
+from support.hub import StandIn, listening
+from support.policies import deployment, policy
+from support.wire import Certificates, run
+
+
+class ConfigMaps:
+    """The part of an API server that has one ConfigMap. Not an API server."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, Any] | None = None
+        self.refuses = False
+
+    async def get(self, path: str) -> bytes:
+        if self.there is None:
+            raise ApiFailure(path, 404)
+        return json.dumps(self.there).encode()
+
+    async def change(self, method: str, path: str, body: Any, kind: str = "") -> bytes:
+        if self.refuses:
+            raise ApiFailure(f"{path}: forbidden", 403)
+        if method == "PATCH" and self.there is None:
+            raise ApiFailure(path, 404)
+        self.there = body
+        return b"{}"
+
+    @property
+    def settings(self) -> AdmissionSettings | None:
+        if self.there is None:
+            return None
+        packed = self.there["binaryData"]["settings.json.gz"]
+        return msgspec.json.decode(gzip.decompress(base64.b64decode(packed)), type=AdmissionSettings)
+
+
+class Keeping:
+    """A keeper whose settings a test changes."""
+
+    def __init__(self, folder: Path, maps: ConfigMaps) -> None:
+        self.name = ""
+        self.keeper = AdmissionKeeper(maps, "stackrox", folder / "admission.json", self._made)  # type: ignore[arg-type]
+
+    def _made(self) -> AdmissionSettings | None:
+        if not self.name:
+            return None
+        return AdmissionSettings(revision=0, config=ClusterConfig(cluster_id="c", cluster_name=self.name))
+
+    def say(self, name: str) -> None:
+        self.name = name
+        self.keeper.touch()
+
+
+async def _until(what: str, happened: Callable[[], object]) -> None:
+    for _ in range(1000):
+        if happened():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{what} did not come")
+
+
+def test_the_revision_of_settings_rises_over_restarts_and_lost_disks(tmp_path: Path) -> None:
+    maps = ConfigMaps()
+
+    async def once(folder: Path, *names: str) -> list[int]:
+        folder.mkdir(exist_ok=True)
+        given = Keeping(folder, maps)
+        given.keeper.load()
+        revisions = [given.keeper.current.revision] if given.keeper.current else []
+        task = asyncio.create_task(given.keeper.run())
+        try:
+            for name in names:
+                given.say(name)
+                await _until(name, lambda: maps.settings and maps.settings.config.cluster_name == name)  # noqa: B023
+                assert given.keeper.current is not None
+                assert maps.settings == given.keeper.current
+                revisions.append(given.keeper.current.revision)
+        finally:
+            await tasks.end(task)
+        return revisions
+
+    first = run(once(tmp_path / "a", "one", "two"))
+    again = run(once(tmp_path / "a", "two", "three"))
+    assert again[:2] == [first[-1], first[-1]]
+    other = run(once(tmp_path / "b", "four", "five"))
+    found = [*first, again[-1], *other]
+    assert found == sorted(set(found))
+
+
+def test_a_config_map_that_cannot_be_written_is_said_and_tried_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        maps = ConfigMaps()
+        maps.refuses = True
+        given = Keeping(tmp_path, maps)
+        task = asyncio.create_task(given.keeper.run())
+        try:
+            given.say("one")
+            await _until("a problem", lambda: given.keeper.problem)
+            assert given.keeper.current is not None
+            maps.refuses = False
+            given.say("two")
+            await _until("the settings", lambda: maps.settings)
+            assert given.keeper.problem == ""
+        finally:
+            await tasks.end(task)
+
+    run(work())
+
+
+class Serving:
+    """Admissions on a port, and a stand-in for Central behind it."""
+
+    def __init__(self, folder: Path, central: StandIn) -> None:
+        self.central = central
+        self.keeping = Keeping(folder, ConfigMaps())
+        self.spool = Spool(folder / "spool", 1 << 24)
+        self.stub: AdmissionsStub
+        self.service: AdmissionService
+        self.told: Any
+
+
+def _serving(
+    folder: Path,
+    work: Callable[[Serving], Coroutine[Any, Any, None]],
+    caller: Service = Service.ADMISSION_CONTROL,
+) -> None:
+    async def running() -> None:
+        certificates = Certificates(folder)
+        given = Serving(folder, StandIn())
+        given.spool.open()
+        parts = [asyncio.create_task(each) for each in (given.spool.run(), given.keeping.keeper.run())]
+        async with listening(given.central, certificates) as at:
+            central = channel(
+                f"127.0.0.1:{at.port}", certificates.material(Service.SENSOR), [Service.CENTRAL]
+            )
+            images = Images(Central(central).image, 1 << 24, lambda _: None)
+            given.service = AdmissionService(given.keeping.keeper, images, given.spool)
+            port = OnePort(tls=certificates.material(Service.SENSOR), services=[given.service])
+            await port.start("127.0.0.1", 0)
+            calling = channel(f"127.0.0.1:{port.port}", certificates.material(caller), [Service.SENSOR])
+            given.stub, given.told = AdmissionsStub(calling), calling.told
+            try:
+                await work(given)
+            finally:
+                calling.close()
+                central.close()
+                await port.stop(0.1)
+                await tasks.end(*parts)
+                given.spool.close()
+
+    run(running())
+
+
+def test_settings_are_told_now_and_when_they_change(tmp_path: Path) -> None:
+    async def work(given: Serving) -> None:
+        async with given.stub.Watch.open() as stream:
+            await stream.send_message(pb.WatchSettingsRequest(hostname="one"), end=True)
+            given.keeping.say("first")
+            first = await stream.recv_message()
+            given.keeping.say("second")
+            second = await stream.recv_message()
+            assert first is not None
+            assert second is not None
+            assert second.revision > first.revision
+            assert (
+                msgspec.json.decode(second.settings, type=AdmissionSettings).config.cluster_name == "second"
+            )
+            assert list(given.service.watching.values()) == ["one"]
+            await stream.cancel()
+        await _until("an end", lambda: not given.service.watching)
+
+    _serving(tmp_path, work)
+
+
+def _alert(**more: Any) -> Alert:
+    given: dict[str, Any] = {
+        "id": "a",
+        "policy": policy(),
+        "lifecycle_stage": "DEPLOY",
+        "violations": (),
+        "time": datetime.now(UTC),
+        "entity_type": "DEPLOYMENT",
+        "deployment": told(deployment(id="d")),
+    }
+    return Alert(**{**given, **more})
+
+
+def test_what_was_refused_is_on_the_disk_when_the_report_is_answered(tmp_path: Path) -> None:
+    async def work(given: Serving) -> None:
+        alerts = msgspec.json.encode([_alert(), _alert(id="b", deployment=told(deployment(id="e")))])
+        figures = msgspec.json.encode(AdmissionFigures(hostname="one", denied=2))
+        for _ in range(2):
+            await given.stub.Report(pb.AdmissionReport(alerts=alerts, figures=figures))
+        found = [sensors_pb2.FromSensor.FromString(data) for _, data in await given.spool.reader(0).next()]
+        assert [each.alerts.deployment_id for each in found] == ["d", "e", "d", "e"]
+        assert {each.alerts.stage for each in found} == {sensors_pb2.AlertResults.ATTEMPTED}
+        assert given.service.figures["one"].denied == 4
+
+    _serving(tmp_path, work)
+
+
+@pytest.mark.parametrize("field", ["alerts", "figures"])
+@pytest.mark.parametrize("rubbish", [b"{", b"\xff", b"5", b"[5]", b"[" * 5000])
+def test_a_report_that_cannot_be_read_is_refused(tmp_path: Path, field: str, rubbish: bytes) -> None:
+    async def work(given: Serving) -> None:
+        with pytest.raises(UnreadableInput), given.told():
+            await given.stub.Report(pb.AdmissionReport(**{field: rubbish}))
+        assert given.spool.waiting == 0
+
+    _serving(tmp_path, work)
+
+
+def test_images_are_centrals(tmp_path: Path) -> None:
+    async def work(given: Serving) -> None:
+        given.central.images["a.example/b:1"] = ScannedImage(id="found")
+        for _ in range(2):
+            request = sensors_pb2.GetScannedImageRequest(image_name="a.example/b:1", namespace="shop")
+            parts = await given.stub.GetScannedImage(request)
+            content = b"".join(part.chunk for part in parts)
+            assert msgspec.json.decode(content, type=ScannedImage).id == "found"
+        # The second time it is held here.
+        assert len(given.central.asked_images) == 1
+        assert given.central.asked_images[0].namespace == "shop"
+
+    _serving(tmp_path, work)
+
+
+def test_others_are_not_served(tmp_path: Path) -> None:
+    async def work(given: Serving) -> None:
+        with pytest.raises(Refused), given.told():
+            await given.stub.Report(pb.AdmissionReport())
+
+    _serving(tmp_path, work, caller=Service.COLLECTOR)
+
+
+class Acting:
+    """Remembers what Central asked for."""
+
+    def __init__(self) -> None:
+        self.marked: list[str] = []
+        self.acted: list[Enforcement] = []
+        self.scanned: list[tuple[str, str, bool]] = []
+
+    def mark(self, identifier: str) -> None:
+        self.marked.append(identifier)
+
+    def mark_all(self) -> None:
+        self.marked.append("all")
+
+    async def act(self, asked: Enforcement) -> None:
+        if not asked.name:
+            raise LimitExceeded("no name")
+        self.acted.append(asked)
+
+    async def scan(self, name: str, namespace: str, *, force: bool) -> bytes:
+        if name == "odd":
+            raise ValueError(name)
+        self.scanned.append((name, namespace, force))
+        return b"large"
+
+
+def _answers(*requests: sensors_pb2.Request) -> tuple[Acting, list[sensors_pb2.Answer]]:
+    acting = Acting()
+    found: list[sensors_pb2.Answer] = []
+
+    async def work() -> None:
+        inventory = Inventory()
+        inventory.be("c", "ward", {})
+        made = Requests(inventory, acting, acting, acting, lambda message: found.append(message.answer))
+        for each in requests:
+            made.take(each)
+        await _until("answers", lambda: len(found) == len(requests))
+        await made.stop()
+
+    run(work())
+    return acting, found
+
+
+def test_central_asks_and_is_answered() -> None:
+    enforcement = Enforcement(action="KILL_POD_ENFORCEMENT", name="web", pod_id="web-1")
+    acting, answers = _answers(
+        sensors_pb2.Request(id="1", reassess="d"),
+        sensors_pb2.Request(id="2", reassess=""),
+        sensors_pb2.Request(id="3", enforce=msgspec.json.encode(enforcement)),
+        sensors_pb2.Request(
+            id="4", scan_image=sensors_pb2.ScanImage(image_name="a", force=True, namespace="n")
+        ),
+        sensors_pb2.Request(id="5", enhance=msgspec.json.encode([deployment()])),
+    )
+    assert acting.marked == ["d", "all"]
+    assert acting.acted == [enforcement]
+    assert acting.scanned == [("a", "n", True)]
+    by_id = {each.request_id: each for each in answers}
+    assert {each.failure for each in answers} == {""}
+    (found,) = msgspec.json.decode(by_id["5"].result, type=list[Deployment])
+    assert (found.cluster_id, found.cluster_name) == ("c", "ward")
+
+
+def test_what_cannot_be_done_is_answered_too() -> None:
+    _, answers = _answers(
+        sensors_pb2.Request(id="1"),
+        sensors_pb2.Request(id="2", enforce=b"{}"),
+        sensors_pb2.Request(id="3", enforce=b"rubbish"),
+        sensors_pb2.Request(id="4", enhance=b"[5]"),
+        sensors_pb2.Request(id="5", scan_image=sensors_pb2.ScanImage(image_name="odd")),
+    )
+    assert len([each for each in answers if each.failure]) == 5
+
+
+class Indexer(IndexerBase):
+    """A stand-in that finds the same in every image. Not an Indexer."""
+
+    def __init__(self) -> None:
+        self.asked: list[indexer_pb2.CreateIndexReportRequest] = []
+
+    @calls.allow(Service.SENSOR)
+    async def CreateIndexReport(
+        self, stream: Stream[indexer_pb2.CreateIndexReportRequest, indexer_pb2.CreateIndexReportReply]
+    ) -> None:
+        self.asked.append(await calls.request(stream))
+        step = indexer_pb2.Progress(stage=indexer_pb2.Progress.LAYERS)
+        await stream.send_message(indexer_pb2.CreateIndexReportReply(progress=step))
+        begun = indexer_pb2.ReportPart(begun=indexer_pb2.Begun(size=6))
+        await stream.send_message(indexer_pb2.CreateIndexReportReply(part=begun))
+        for chunk in (b"rep", b"ort"):
+            part = indexer_pb2.ReportPart(chunk=chunk)
+            await stream.send_message(indexer_pb2.CreateIndexReportReply(part=part))
+
+    @calls.allow(Service.SENSOR)
+    async def GetIndexReport(self, stream: Any) -> None:
+        raise NotImplementedError
+
+    @calls.allow(Service.SENSOR)
+    async def HasIndexReport(self, stream: Any) -> None:
+        raise NotImplementedError
+
+
+def _secret(namespace: str, **registries: str) -> PullSecret:
+    auths = {
+        name.replace("_", "."): {"username": user, "password": "p", "auth": ""}
+        for name, user in registries.items()
+    }
+    return PullSecret(namespace=namespace, name="s", config=json.dumps({"auths": auths}))
+
+
+@pytest.mark.parametrize(
+    ("secrets", "user"),
+    [
+        ([_secret("shop", a_example="mine"), _secret("stackrox", a_example="ours")], "mine"),
+        ([_secret("shop", other_example="mine"), _secret("stackrox", a_example="ours")], "ours"),
+        ([_secret("elsewhere", a_example="theirs")], ""),
+        (
+            [PullSecret(namespace="shop", name="s", config="rubbish"), _secret("stackrox", a_example="ours")],
+            "ours",
+        ),
+        ([PullSecret(namespace="shop", name="s", config='{"credsStore": "run-me", "auths": {}}')], ""),
+    ],
+)
+def test_an_image_is_read_here_with_the_namespaces_secret(
+    tmp_path: Path, secrets: list[PullSecret], user: str
+) -> None:
+    async def work() -> None:
+        certificates, central, indexer = Certificates(tmp_path), StandIn(), Indexer()
+        port = OnePort(tls=certificates.material(Service.SCANNER_V4_INDEXER), services=[indexer])
+        await port.start("127.0.0.1", 0)
+        inventory = Inventory()
+        inventory._pulls = {str(number): each for number, each in enumerate(secrets)}
+        ours = certificates.material(Service.SENSOR)
+        async with listening(central, certificates) as at:
+            to_central = channel(f"127.0.0.1:{at.port}", ours, [Service.CENTRAL])
+            to_indexer = channel(f"127.0.0.1:{port.port}", ours, INDEXERS)
+            try:
+                scanning = LocalScanning(to_indexer, Central(to_central), inventory, "stackrox")
+                await scanning.scan("a.example/team/app:1", "shop", force=True)
+            finally:
+                to_indexer.close()
+                to_central.close()
+                await port.stop(0.1)
+        assert central.reports == [("a.example/team/app:1", b"report")]
+        (request,) = indexer.asked
+        assert request.reference == "a.example/team/app:1"
+        assert request.again
+        assert request.registry.username == user
+
+    run(work())
+
+
+def test_without_an_indexer_it_is_said() -> None:
+    async def work() -> None:
+        scanning = LocalScanning(None, None, Inventory(), "stackrox")  # type: ignore[arg-type]
+        with pytest.raises(RedoubtError, match="no Indexer of its own"):
+            await scanning.scan("a.example/team/app:1", "shop", force=False)
+
+    run(work())
+
+
+def test_central_away_is_unavailable(tmp_path: Path) -> None:
+    async def work() -> None:
+        certificates = Certificates(tmp_path)
+        central = channel("127.0.0.1:1", certificates.material(Service.SENSOR), [Service.CENTRAL])
+        images = Images(Central(central).image, 1 << 20, lambda _: None)
+        with pytest.raises(Unavailable):
+            await images.content("a.example/b:1", "", cached=False)
+        central.close()
+
+    run(work())
