@@ -17,11 +17,11 @@ from grpclib.server import Stream
 
 from redoubt import tasks
 from redoubt.errors import LimitExceeded, RedoubtError, UnreadableInput
+from redoubt.kubeapi import ApiFailure
 from redoubt.model.cluster import AdmissionFigures, AdmissionSettings, ClusterConfig, Enforcement, PullSecret
 from redoubt.model.scannedimage import ScannedImage
 from redoubt.model.workload import Deployment
 from redoubt.policies.alerts import Alert, told
-from redoubt.sensor.cluster.api import ApiFailure
 from redoubt.sensor.detection.images import Images
 from redoubt.sensor.graph.inventory import Inventory
 from redoubt.sensor.requests import Requests
