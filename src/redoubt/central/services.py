@@ -14,6 +14,7 @@ from redoubt.central.auth.parts import Auth
 from redoubt.central.clusters.bundles import Bundles
 from redoubt.central.config import Settings
 from redoubt.central.definitions.shelf import Definitions
+from redoubt.central.delegation.asking import Delegating
 from redoubt.central.exits import Exits
 from redoubt.central.fleet.rematch import Fleet
 from redoubt.central.frame import Hook
@@ -52,6 +53,7 @@ class Services:
     fleet: Fleet | None = None
     hub: Hub | None = None
     bundles: Bundles | None = None
+    delegating: Delegating | None = None
     baselines: Baselines | None = None
     images: Scanning | None = None
     watching: Watching | None = None

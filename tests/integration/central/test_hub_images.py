@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from redoubt.central.hub.wanting import Wanting
 from redoubt.egress import Policy
-from redoubt.model.cluster import DelegatedRegistry, DelegatedRegistryConfig
+from redoubt.indexer.sources.reference import parse_reference
+from redoubt.model.cluster import DelegatedRegistry, DelegatedRegistryConfig, PullSecret, ServiceHealth
 from redoubt.model.scannedimage import ScannedImage
 from redoubt.wire import chunks
 from redoubt.wire.channel import Channel
@@ -20,7 +25,7 @@ from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsStub
 from support.registry import Registry, needs_registry
 from support.scanners import Shelf, pushed
-from support.sensors import WatchedScanners, sensor
+from support.sensors import ADMIN, PATIENCE, WatchedScanners, deployment, sensor
 from support.wire import run
 
 pytestmark = [needs_registry, pytest.mark.usefixtures("cheap_passwords")]
@@ -108,9 +113,7 @@ def test_sensors_are_told_of_images_that_were_scanned(
         cluster = await running.cluster("north")
         async with sensor(running, cluster) as one:
             await one.ready()
-            answer = await running.http.post(
-                "/v1/images/scan", json={"imageName": name}, auth=("admin", "correct horse battery")
-            )
+            answer = await running.http.post("/v1/images/scan", json={"imageName": name}, auth=ADMIN)
             digest = answer.json()["id"]
             await one.until(
                 "the scan was told",
@@ -141,7 +144,7 @@ def test_what_a_clusters_indexer_brings_is_matched_and_counts_for_that_cluster(
         await running.http.delete(
             "/v1/images",
             params={"query.query": f"Image Sha:{honest.id}", "confirm": True},
-            auth=("admin", "correct horse battery"),
+            auth=ADMIN,
         )
         assert not flaws(await enriched(other, name, empty))
         assert (await running.get(f"/v1/images/{honest.id}"))["clusterId"] == south
@@ -162,5 +165,225 @@ def test_what_a_clusters_indexer_brings_is_matched_and_counts_for_that_cluster(
         assert not flaws(await scanned(one, f"{name}@{honest.id}", cached=True))
         for each in (one, other):
             each.close()
+
+    central(work)
+
+
+async def until(what: str, condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not await condition():
+            await asyncio.sleep(0.05)
+    assert what
+
+
+def test_images_of_deployments_are_scanned_by_themselves_and_what_cannot_be_is_tried_again(
+    central: Callable[[Work], None], registry: Registry, tmp_path: Path
+) -> None:
+    name = pushed(registry, tmp_path, "team/running:1.0")
+    missing = name.replace("running", "missing")
+
+    async def work(running: WatchedScanners) -> None:
+        cluster = await running.cluster("north")
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            await one.upsert("deployment", "uid-web", deployment("web", image=name))
+            await one.upsert("deployment", "uid-lost", deployment("lost", image=missing))
+            await one.upsert("deployment", "uid-odd", deployment("odd", image="not a name"))
+            await one.kept()
+            await one.until("the scan was told", lambda: bool(one.of("images_changed")))
+
+        async def scanned_() -> bool:
+            listed = (await running.get("/v1/images"))["images"]
+            return [each["name"] for each in listed] == [name]
+
+        await until("it was scanned", scanned_)
+
+        async def tried() -> bool:
+            rows = await running.pool.fetch("SELECT reference, tries, problem FROM cluster_images")
+            return [(row["reference"], row["tries"]) for row in rows] == [(missing, 1)]
+
+        await until("the other one was tried", tried)
+        # Nothing runs it any more, and then it is not tried again.
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            await one.remove("deployment", "uid-lost")
+            await one.kept()
+        await running.pool.execute("UPDATE cluster_images SET due = now()")
+        wanting = next(each for each in running.services.parts if isinstance(each, Wanting))
+        assert running.services.images is not None
+        await wanting.look(running.services.images)
+        assert await running.pool.fetchval("SELECT count(*) FROM cluster_images") == 0
+
+    central(work)
+
+
+def test_a_cluster_scans_what_it_is_asked_for_and_the_result_names_it(
+    central: Callable[[Work], None], registry: Registry, tmp_path: Path
+) -> None:
+    name = pushed(registry, tmp_path, "far/shop:1.0")
+
+    async def work(running: WatchedScanners) -> None:
+        cluster = await running.cluster("far")
+        # What the cluster's own Indexer would find.
+        honest = await running.http.post("/v1/images/scan", json={"imageName": name}, auth=ADMIN)
+        index = msgspec.json.encode(await running.get(f"/v1/images/{honest.json()['id']}/index"))
+        answer = await running.http.post(
+            "/v1/images/scan", json={"imageName": name, "cluster": "far"}, auth=ADMIN
+        )
+        assert answer.status_code == 400
+        assert "not connected" in answer.json()["message"]
+        answer = await running.http.post(
+            "/v1/images/scan", json={"imageName": name, "cluster": "nowhere"}, auth=ADMIN
+        )
+        assert answer.status_code == 404
+        async with sensor(running, cluster) as one:
+            await one.ready()
+
+            async def scan(**body: Any) -> Any:
+                before = len(one.of("request"))
+                asked = asyncio.create_task(
+                    running.http.post("/v1/images/scan", json={"imageName": name, **body}, auth=ADMIN)
+                )
+                await one.until("it was asked", lambda: len(one.of("request")) > before)
+                request = one.of("request")[-1]
+                assert (request.scan_image.image_name, request.scan_image.namespace) == (
+                    name,
+                    body.get("namespace", ""),
+                )
+                dialled = running.dial(cluster)
+                await enriched(dialled, name, index)
+                dialled.close()
+                await one.send(kept=False, answer=pb.Answer(request_id=request.id))
+                return (await asked).json()
+
+            found = await scan(cluster="far", namespace="shop")
+            assert (found["clusterId"], found["isClusterLocal"]) == (cluster, True)
+            assert found["scan"]["components"]
+            # The administrator has it scan such images: then nobody need name it.
+            host = name.partition("/")[0]
+            config = {
+                "enabledFor": "SPECIFIC",
+                "defaultClusterId": cluster,
+                "registries": [{"path": f"{host}/far/"}],
+            }
+            answer = await running.http.put("/v1/delegatedregistryconfig", json=config, auth=ADMIN)
+            assert answer.status_code == 200, answer.text
+            assert (await running.get("/v1/delegatedregistryconfig"))["defaultClusterId"] == cluster
+            await one.until("the config came", lambda: len(one.of("config")) > 1)
+            told = msgspec.json.decode(one.of("config")[-1].config)
+            assert told["delegated"]["registries"][0]["path"] == f"{host}/far/"
+            assert (await scan())["clusterId"] == cluster
+            [listed] = (await running.get("/v1/delegatedregistryconfig/clusters"))["clusters"]
+            assert listed == {"id": cluster, "name": "far", "isValid": False}
+            await one.healthy(scanner=ServiceHealth(status="HEALTHY"))
+            await one.upsert("namespace", "x", {"name": "x"})
+            await one.kept()
+            [listed] = (await running.get("/v1/delegatedregistryconfig/clusters"))["clusters"]
+            assert listed["isValid"]
+        for bad in (
+            {"enabledFor": "SOME"},
+            {"enabledFor": "ALL"},
+            {"enabledFor": "SPECIFIC", "registries": [{"path": "x.example"}]},
+            {"registries": [{"path": "", "clusterId": cluster}]},
+            {"defaultClusterId": "nobody"},
+        ):
+            answer = await running.http.put("/v1/delegatedregistryconfig", json=bad, auth=ADMIN)
+            assert answer.status_code == 400, bad
+
+    central(work)
+
+
+MANIFEST = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: registry.invalid/web:1}]}
+"""
+
+
+def test_a_clusters_sensor_says_more_of_a_manifest(central: Callable[[Work], None]) -> None:
+    async def work(running: WatchedScanners) -> None:
+        cluster = await running.cluster("far")
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            body = {"yaml": MANIFEST, "cluster": "far"}
+            asked = asyncio.create_task(running.http.post("/v1/detect/deploy/yaml", json=body, auth=ADMIN))
+            await one.until("it was asked", lambda: bool(one.of("request")))
+            request = one.of("request")[0]
+            [given] = msgspec.json.decode(request.enhance)
+            assert given["name"] == "web"
+            result = msgspec.json.encode([{**given, "name": "web as the cluster knows it"}])
+            await one.send(kept=False, answer=pb.Answer(request_id=request.id, result=result))
+            answer = await asked
+            assert answer.status_code == 200, answer.text
+            assert [each["name"] for each in answer.json()["runs"]] == ["web as the cluster knows it"]
+
+    central(work)
+
+
+def secret(host: str, user: str, *, old: bool = False) -> str:
+    auths = {host: {"auth": base64.b64encode(f"{user}:secret".encode()).decode()}}
+    return json.dumps(auths if old else {"auths": auths})
+
+
+def test_pull_secrets_become_integrations_and_go_with_them(central: Callable[[Work], None]) -> None:
+    async def work(running: WatchedScanners) -> None:
+        north, south = await running.cluster("north"), await running.cluster("south")
+
+        async def say(one: Any, *secrets: PullSecret) -> None:
+            await one.send(
+                kept=False, pull_secrets=pb.PullSecrets(secrets=msgspec.json.encode(list(secrets)))
+            )
+            await one.upsert("namespace", "x", {"name": "x"})
+            await one.kept()
+
+        async def listed() -> dict[str, str]:
+            found = (await running.get("/v1/imageintegrations"))["integrations"]
+            assert all(each["autogenerated"] for each in found)
+            assert all(each["docker"]["password"] in ("", "******") for each in found)
+            return {each["docker"]["endpoint"]: each["source"]["clusterId"] for each in found}
+
+        a = PullSecret(namespace="shop", name="a", config=secret("a.example", "anna"))
+        b = PullSecret(namespace="shop", name="b", config=secret("b.example", "bert", old=True))
+        bad = PullSecret(namespace="shop", name="bad", config="{")
+        async with (
+            sensor(running, north, spool="n") as one,
+            sensor(running, south, spool="s") as other,
+        ):
+            await one.ready()
+            await other.ready()
+            await say(one, a, b, bad)
+            await say(other, PullSecret(namespace="bank", name="a", config=secret("c.example", "carl")))
+            assert await listed() == {"a.example": north, "b.example": north, "c.example": south}
+            before = await running.pool.fetch("SELECT id, xmin FROM image_integrations ORDER BY id")
+            await say(one, a, b)
+            assert await running.pool.fetch("SELECT id, xmin FROM image_integrations ORDER BY id") == before
+            reference = parse_reference("a.example/shop:1")
+            assert (await running.services.images._registries.access(reference)).username == "anna"  # type: ignore[union-attr]
+            # What an administrator made counts, however exact a cluster's is.
+            own = {
+                "name": "own",
+                "type": "docker",
+                "categories": ["REGISTRY"],
+                "docker": {"endpoint": "a.example", "username": "mine", "password": "x"},
+                "skipTestIntegration": True,
+            }
+            answer = await running.http.post("/v1/imageintegrations", json=own, auth=ADMIN)
+            assert answer.status_code == 200, answer.text
+            exact = PullSecret(namespace="shop", name="a", config=secret("a.example/shop", "anna"))
+            await say(one, exact)
+            assert (await running.services.images._registries.access(reference)).username == "mine"  # type: ignore[union-attr]
+            rows = await running.pool.fetch("SELECT * FROM image_integrations")
+            assert "secret" not in str([dict(row) for row in rows]).replace("pull secret", "").replace(
+                "pull_secret", ""
+            )
+            await running.http.delete(f"/v1/imageintegrations/{answer.json()['id']}", auth=ADMIN)
+            assert await listed() == {"a.example/shop": north, "c.example": south}
+        await running.http.delete(f"/v1/clusters/{south}", auth=ADMIN)
+        assert await listed() == {"a.example/shop": north}
 
     central(work)

@@ -17,6 +17,7 @@ from redoubt.central.api.definitions import (
     ScannerDefinitionsController,
     VulnDefinitionsController,
 )
+from redoubt.central.api.delegation import DelegationController
 from redoubt.central.api.deployments import DeploymentController
 from redoubt.central.api.detection import DetectionController
 from redoubt.central.api.egress import EgressController
@@ -53,6 +54,7 @@ ALL: list[ControllerRouterHandler] = [
     ConfigController,
     ClusterInitController,
     DefinitionsController,
+    DelegationController,
     DeploymentController,
     DetectionController,
     EgressController,

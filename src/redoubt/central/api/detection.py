@@ -108,15 +108,18 @@ class DetectionController(Controller):
     async def yaml(self, services: Given, data: JSONBody[YamlRequest]) -> DeployDetected:
         """Workloads in it are asked about by policies of the DEPLOY stage, after their images were scanned."""
         _external(data.no_external_metadata)
-        if data.cluster:
-            raise FailedPrecondition("no cluster answers to this Central yet; leave cluster out")
         if not data.yaml:
             raise InvalidArgument("yaml is missing")
         given = await asyncio.to_thread(manifests.read, data.yaml, data.namespace or "default")
+        deployments = given.deployments
+        if data.cluster:
+            if services.delegating is None:
+                raise FailedPrecondition("no cluster answers to this Central; leave cluster out")
+            deployments = tuple(await services.delegating.enhanced(data.cluster, list(deployments)))
         return await deploying.detect(
             services,
             await _asked(services, data.enforcement_only),
-            given.deployments,
+            deployments,
             given.ignored,
             categories=data.policy_categories,
             force=data.force,

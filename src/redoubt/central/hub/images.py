@@ -78,9 +78,12 @@ class Images:
     async def _may_keep(self, digest: str, reference: str, cluster: UUID) -> bool:
         """Whether what a cluster brings may stand in place of what is kept."""
         there = await asking.store(self._services).listed(digest)
-        return (
-            there is None or there.cluster == str(cluster) or await self._delegation.of(reference) == cluster
-        )
+        if there is None or there.cluster == str(cluster):
+            return True
+        delegating = self._services.delegating
+        if delegating is not None and await delegating.asked(cluster, reference):
+            return True
+        return await self._delegation.of(reference) == cluster
 
     def _scanning(self) -> Scanning:
         if self._services.images is None:

@@ -14,13 +14,16 @@ from redoubt.central.alerts.receiving import AlertReceiver
 from redoubt.central.auth.authenticate import Trusted
 from redoubt.central.clusters.bundles import ANY_CLUSTER
 from redoubt.central.config import Settings
+from redoubt.central.delegation.asking import Delegating
 from redoubt.central.delegation.choosing import Delegation
 from redoubt.central.hub.admitting import Admission
 from redoubt.central.hub.answers import Answers
 from redoubt.central.hub.intake import Intake
+from redoubt.central.hub.pullsecrets import PullSecretReceiver
 from redoubt.central.hub.pushing import Pusher
 from redoubt.central.hub.receiving import BaselineSource
 from redoubt.central.hub.told import NoBaselines
+from redoubt.central.hub.wanting import Wanting
 from redoubt.central.notices import Notices
 from redoubt.central.store import Pool
 from redoubt.central.store.hub import TOPIC, HubStore
@@ -45,6 +48,14 @@ def attach(services: Services) -> None:
     async def scanned(index: IndexReport, report: VulnerabilityReport) -> None:
         hub.pusher.images_changed([index.image.digest])
 
+    services.delegating = Delegating(
+        services.pool, hub.delegation, hub.pusher, services.settings.scan_seconds
+    )
+    if services.integrations is not None:
+        hub.intake.receivers["pull_secrets"] = PullSecretReceiver(services.integrations)
+    wanting = Wanting(services.pool, hub.delegation, services.images)
+    hub.intake.objects.followers.append(wanting)
+    services.parts.append(wanting)
     if services.images is not None:
         services.images.listeners.append(scanned)
     if services.fleet is not None:

@@ -56,11 +56,17 @@ class Deleted(msgspec.Struct, frozen=True, rename="camel"):
 
 async def scan(services: Services, asked: ScanRequest, told: Told | None = None) -> Kept:
     """What a request for a scan amounts to; ``told`` hears how far it is. Raises as ``Scanning.scan``."""
-    if asked.cluster:
+    scanning = _scanning(services)
+    if services.delegating is not None:
+        cluster = await services.delegating.chosen(asked.image_name, asked.cluster)
+        if cluster is not None:
+            digest = await services.delegating.scan(
+                cluster, asked.image_name, force=asked.force, namespace=asked.namespace
+            )
+            return await image(services, digest)
+    elif asked.cluster:
         raise FailedPrecondition("no cluster scans for this Central; leave --cluster out, and Central scans")
-    return await _scanning(services).scan(
-        asked.image_name, force=asked.force, platform=asked.platform, told=told
-    )
+    return await scanning.scan(asked.image_name, force=asked.force, platform=asked.platform, told=told)
 
 
 def scans(services: Services) -> list[ScanJob]:

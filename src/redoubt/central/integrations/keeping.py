@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -16,6 +18,7 @@ from redoubt.central.integrations import defaults, pullsecrets, records, secrecy
 from redoubt.central.integrations.records import ImageIntegration
 from redoubt.central.refusals import InvalidArgument, NotFound
 from redoubt.central.scanners import Access
+from redoubt.central.store import Connection
 from redoubt.central.store.integrations import IntegrationStore, Row
 from redoubt.central.store.sealed import context
 from redoubt.errors import HostRefused, NetworkError, RedoubtError, UnreadableInput
@@ -157,9 +160,38 @@ class Integrations:
         """Names, and the registries that they are for."""
         found: dict[str, list[str]] = {}
         for row in await self.store.all():
-            if row.pull_secret:
+            if row.pull_secret and row.cluster is None:
                 found.setdefault(row.pull_secret, []).append(records.endpoint(decoded(row)))
         return found
+
+    async def put_of_cluster(
+        self, connection: Connection, cluster: UUID, integrations: Sequence[ImageIntegration]
+    ) -> int:
+        """Have these be all that there are of a cluster's pull secrets; how many changed. What cannot be one is left out."""
+        there = {row.id: row for row in await self.store.of_cluster(connection, cluster)}
+        wanted: dict[UUID, ImageIntegration] = {}
+        for each in integrations:
+            with suppress(InvalidArgument):
+                wanted[UUID(each.id)] = self._checked(each)
+        same = {
+            number for number, row in there.items() if number in wanted and self._same(row, wanted[number])
+        }
+        made = [each for number, each in wanted.items() if number not in same]
+        gone = [number for number in there if number not in same]
+        rows = [
+            msgspec.structs.replace(
+                self._row(each, each.source.image_pull_secret_name if each.source else ""), cluster=cluster
+            )
+            for each in made
+        ]
+        await self.store.put_of_cluster(connection, gone, rows)
+        return len(made) + len([number for number in gone if number not in wanted])
+
+    def _same(self, row: Row, integration: ImageIntegration) -> bool:
+        try:
+            return opened(row, self._sealer) == integration
+        except UnreadableInput:
+            return False
 
     def _checked(self, integration: ImageIntegration) -> ImageIntegration:
         name = integration.name.strip()

@@ -56,13 +56,25 @@ def integrations(name: str, text: str) -> list[ImageIntegration]:
     return list(made.values())
 
 
+def endpoint(integration: ImageIntegration) -> str:
+    """The registry of one that was made here."""
+    return integration.docker.endpoint if integration.docker is not None else ""
+
+
 def _auths(text: str) -> dict[str, _Auth]:
     text = text.strip()
     if len(text) > _LARGEST:
         raise InvalidArgument("the pull secret is larger than one can be")
     try:
         data = text.encode() if text.startswith("{") else base64.b64decode(text, validate=True)
-        return msgspec.json.decode(data, type=_File).auths
+        whole = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        # The older form, .dockercfg, is what the newer one has under auths.
+        old = "auths" not in whole and len(whole) > 0
+        return (
+            msgspec.json.decode(data, type=dict[str, _Auth])
+            if old
+            else msgspec.json.decode(data, type=_File).auths
+        )
     except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError):
         # The decoder's own message may quote the text.
         raise InvalidArgument(

@@ -1,7 +1,7 @@
 """How an image's registry is reached: which integration is for it, and what is said where none is.
 
 Of several the one for the longest part of the repository's name counts, then one that somebody made over one of a pull
-secret. Offline, only hosts that the chosen integration (or Central's settings) names are contacted; an image's name
+secret; those of clusters' own pull secrets where there is no other. Offline, only hosts that the chosen integration (or Central's settings) names are contacted; an image's name
 names none.
 """
 
@@ -145,7 +145,13 @@ def chosen(rows: list[Row], reference: ImageReference) -> Row | None:
             fitting.append((place, row))
     best = max(
         fitting,
-        key=lambda each: (len(each[0].prefix), not each[1].pull_secret, each[1].sealed is not None),
+        # What a cluster says of a registry never stands in place of what somebody set here.
+        key=lambda each: (
+            each[1].cluster is None,
+            len(each[0].prefix),
+            not each[1].pull_secret,
+            each[1].sealed is not None,
+        ),
         default=None,
     )
     return best[1] if best else None

@@ -11,7 +11,7 @@ import msgspec
 from redoubt.central.refusals import AlreadyExists
 from redoubt.central.store import Connection, Store, affected, several
 
-_COLUMNS = "id, name, pull_secret, record, sealed, status, problem, checked"
+_COLUMNS = "id, name, pull_secret, record, sealed, status, problem, checked, cluster"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +25,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     status: str = "UNINITIALIZED"
     problem: str = ""
     checked: datetime | None = None
+    #: Whose pull secret it was made of, where that was a cluster's.
+    cluster: UUID | None = None
 
 
 class IntegrationStore(Store):
@@ -73,7 +75,9 @@ class IntegrationStore(Store):
         """Put these in place of what was made of a pull secret; how many that were. All or nothing."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                done = await connection.execute("DELETE FROM image_integrations WHERE pull_secret = $1", name)
+                done = await connection.execute(
+                    "DELETE FROM image_integrations WHERE pull_secret = $1 AND cluster IS NULL", name
+                )
                 for row in rows:
                     await _add(connection, row)
         except asyncpg.UniqueViolationError:
@@ -81,6 +85,20 @@ class IntegrationStore(Store):
                 f"integrations of the pull secret {name!r} have names that are taken"
             ) from None
         return affected(done)
+
+    async def of_cluster(self, connection: Connection, cluster: UUID) -> list[Row]:
+        """Those that were made of a cluster's pull secrets."""
+        rows = await connection.fetch(
+            f"SELECT {_COLUMNS} FROM image_integrations WHERE cluster = $1",  # noqa: S608
+            cluster,
+        )
+        return several(Row, rows)
+
+    async def put_of_cluster(self, connection: Connection, gone: list[UUID], rows: list[Row]) -> None:
+        """Remove some and add others. A name that is somebody else's already is left to him."""
+        await connection.execute("DELETE FROM image_integrations WHERE id = ANY ($1::uuid[])", gone)
+        for row in rows:
+            await _add(connection, row, " ON CONFLICT DO NOTHING")
 
     async def seed(self, rows: list[Row]) -> bool:
         """Add these, once in the life of a database; whether that was now."""
@@ -150,10 +168,11 @@ class WatchedStore(Store):
 
 async def _add(connection: Connection, row: Row, otherwise: str = "") -> None:
     await connection.execute(
-        f"INSERT INTO image_integrations (id, name, pull_secret, record, sealed) VALUES ($1, $2, $3, $4, $5){otherwise}",  # noqa: S608
+        f"INSERT INTO image_integrations (id, name, pull_secret, record, sealed, cluster) VALUES ($1, $2, $3, $4, $5, $6){otherwise}",  # noqa: S608
         row.id,
         row.name,
         row.pull_secret,
         row.record,
         row.sealed,
+        row.cluster,
     )
