@@ -14,7 +14,7 @@ from redoubt.central.activity import parts as activity_parts
 from redoubt.central.risk import parts as risk_parts
 from redoubt.central.services import Services
 from redoubt.egress import Policy
-from redoubt.model.cluster import BaselineSync
+from redoubt.model.cluster import BaselineSync, ClusterConfig
 from redoubt.policies.alerts import Alert
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.activity import flow, listening, started, told
@@ -136,6 +136,28 @@ def test_sensors_are_told_of_baselines_whichever_replica_has_them(migrated: Migr
                 assert [each.paths for each in whole.processes] == [("/bin/sh",)]
 
     run(within(), 60)
+
+
+def test_sensors_are_told_of_networks_that_have_a_name(migrated: Migrated, tmp_path: Path) -> None:
+    async def work(running: Kept) -> None:
+        cluster = await running.cluster("north")
+        path = f"/v1/networkgraph/cluster/{cluster}/externalentities"
+
+        def networks(one: Sensor) -> list[tuple[str, ...]]:
+            return [
+                msgspec.json.decode(each.config, type=ClusterConfig).networks for each in one.of("config")
+            ]
+
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            body = {"entity": {"name": "partner", "cidr": "198.51.100.0/24"}}
+            answer = await running.http.post(path, json=body, auth=ADMIN)
+            await one.until("word of a network", lambda: networks(one)[-1] == ("198.51.100.0/24",))
+            gone = f"/v1/networkgraph/externalentities/{answer.json()['info']['id']}"
+            await running.http.delete(gone, auth=ADMIN)
+            await one.until("word of none", lambda: networks(one)[-1] == ())
+
+    serving(migrated, tmp_path, work)
 
 
 @needs_registry

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 
 import msgspec
-
-Network = IPv4Network | IPv6Network
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -24,27 +22,31 @@ class Blocks:
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         self._by_length: dict[tuple[int, int], dict[int, Block]] = {}
-        self.all = {each.id: each for each in blocks}
-        for each in self.all.values():
+        self.all: dict[str, Block] = {}
+        for each in blocks:
             network = ip_network(each.block)
-            of = self._by_length.setdefault((network.version, network.prefixlen), {})
-            of[int(network.network_address)] = each
+            # As Python writes it: so do Sensors, and PostgreSQL not always.
+            self.all[each.id] = found = msgspec.structs.replace(each, block=str(network))
+            self._by_length.setdefault((network.version, network.prefixlen), {})[
+                int(network.network_address)
+            ] = found
         self._lengths = {
             version: sorted((length for of, length in self._by_length if of == version), reverse=True)
             for version in (4, 6)
         }
 
-    def smallest(self, address: str) -> Block | None:
-        """The smallest block with ``address`` in it; None where there is none, or it is no address."""
+    def smallest(self, text: str) -> Block | None:
+        """The smallest block that has all of an address or network; None where there is none, or it is neither."""
         try:
-            given = ip_address(address)
+            network = ip_network(text, strict=False)
         except ValueError:
             return None
-        if given.version == 6 and (inner := given.ipv4_mapped) is not None:
-            given = inner
-        number = int(given)
-        for length in self._lengths[given.version]:
-            masked = number >> (given.max_prefixlen - length) << (given.max_prefixlen - length)
-            if (found := self._by_length[given.version, length].get(masked)) is not None:
+        address, most = network.network_address, network.prefixlen
+        if address.version == 6 and (inner := address.ipv4_mapped) is not None and most >= 96:
+            address, most = inner, most - 96
+        number = int(address)
+        for length in self._lengths[address.version]:
+            masked = number >> (address.max_prefixlen - length) << (address.max_prefixlen - length)
+            if length <= most and (found := self._by_length[address.version, length].get(masked)) is not None:
                 return found
         return None

@@ -156,7 +156,7 @@ def _end(
         return None if node is None else _deployment(node, cluster, ports)
     if of_type == "INTERNAL_ENTITIES":
         return GraphEntity(type=of_type, id=INTERNAL)
-    if (block := blocks.all.get(identifier) or blocks.smallest(identifier.partition("/")[0])) is not None:
+    if (block := blocks.all.get(identifier) or blocks.smallest(identifier)) is not None:
         return external(block)
     return GraphEntity(type="INTERNET", id=INTERNET)
 

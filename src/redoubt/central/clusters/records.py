@@ -56,8 +56,10 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     health_status: Health | None = None
 
 
-def config(record: Cluster, delegated: DelegatedRegistryConfig) -> ClusterConfig:
-    """What the cluster's Sensor is told of the record. Where nothing is said, the admission controller enforces."""
+def config(
+    record: Cluster, delegated: DelegatedRegistryConfig, networks: tuple[str, ...] = ()
+) -> ClusterConfig:
+    """What the cluster's Sensor is told of the record, and of ``networks`` outside that have a name. Where nothing is said, the admission controller enforces."""
     dynamic = record.dynamic_config or DynamicConfig()
     said = dynamic.admission_controller_config
     admission = AdmissionControl(fail_closed=record.admission_controller_fail_on_error)
@@ -79,4 +81,5 @@ def config(record: Cluster, delegated: DelegatedRegistryConfig) -> ClusterConfig
         delegated=delegated,
         disable_audit_logs=dynamic.disable_audit_logs,
         registry_override=dynamic.registry_override,
+        networks=networks,
     )

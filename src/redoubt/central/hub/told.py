@@ -69,7 +69,7 @@ class Told:
         messages = []
         record = _records.decode(look.record)
         delegated = _delegations.decode(look.delegation or "{}")
-        told = msgspec.json.encode(config(record, delegated))
+        told = msgspec.json.encode(config(record, delegated, look.networks))
         if told != self._config:
             messages.append(pb.ToSensor(config=pb.Config(config=told)))
             self._config = told

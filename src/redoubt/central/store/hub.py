@@ -41,6 +41,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     policies: int
     policies_number: int
     pushes: bool
+    #: Blocks outside the cluster that have a name.
+    networks: tuple[str, ...] = ()
 
 
 class Lost(Exception):
@@ -166,7 +168,9 @@ class HubStore(Store):
         row = await self._pool.fetchrow(
             "SELECT c.record, (SELECT config FROM delegation) AS delegation, (SELECT coalesce(max(revision), 0) FROM policies) AS policies,"
             " (SELECT count(*) FROM policies) AS policies_number,"
-            " EXISTS (SELECT FROM sensor_pushes p WHERE p.cluster = s.cluster) AS pushes"
+            " EXISTS (SELECT FROM sensor_pushes p WHERE p.cluster = s.cluster) AS pushes,"
+            " ARRAY(SELECT block::text FROM network_entities n WHERE n.cluster IS NULL OR n.cluster = s.cluster"
+            " ORDER BY block) AS networks"
             " FROM sensor_sessions s JOIN clusters c ON c.id = s.cluster WHERE s.cluster = $1 AND s.holder = $2",
             cluster,
             holder,

@@ -126,3 +126,18 @@ def test_the_smallest_block_counts() -> None:
     for outside in ("192.0.2.1", "", "no address", "2001:db9::1"):
         assert peer_of("INTERNET", outside, blocks) == ("INTERNET", "")
     assert peer_of("DEPLOYMENT", "d", blocks) == ("DEPLOYMENT", "d")
+
+
+def test_a_network_is_in_a_block_that_has_all_of_it() -> None:
+    blocks = Blocks([Block("1", "wide", "198.51.0.0/16"), Block("2", "near", "198.51.0.0/24")])
+    assert [
+        peer_of("EXTERNAL_SOURCE", each, blocks)
+        for each in ("198.51.0.0/25", "198.51.0.0/24", "198.51.0.0/20")
+    ] == [
+        ("EXTERNAL_SOURCE", "198.51.0.0/24"),
+        ("EXTERNAL_SOURCE", "198.51.0.0/24"),
+        ("EXTERNAL_SOURCE", "198.51.0.0/16"),
+    ]
+    # One that was named when it was told of, and is no more.
+    assert peer_of("EXTERNAL_SOURCE", "192.0.2.0/24", blocks) == ("EXTERNAL_SOURCE", "192.0.2.0/24")
+    assert blocks.smallest("0.0.0.0/0") is None
