@@ -1,6 +1,7 @@
 """What a Sensor costs: reading objects, bringing a large cluster to Central, and a storm of changes.
 
     python bench/sensor.py decode
+    python bench/sensor.py images
     python bench/sensor.py sync [DEPLOYMENTS]        a real API server, a real Central
     python bench/sensor.py storm [SECONDS] [A SECOND]  a stand-in for the API server, which a real one could not keep up with
 
@@ -106,6 +107,52 @@ def decode() -> None:
         print(f"lightkube's type, a field of another type: {error}; the whole watch ends")
 
 
+def images() -> None:
+    """What an image takes in memory with what the default policies make of it."""
+    import gc
+    from datetime import UTC, datetime
+
+    import msgspec
+
+    from redoubt.model.scannedimage import ImageScan, ScannedComponent, ScannedFlaw, ScannedImage
+    from redoubt.policies import PolicySet
+    from redoubt.policies.defaults import default_policies
+
+    policies = PolicySet([msgspec.structs.replace(each, disabled=False) for each in default_policies()])
+    now = datetime.now(UTC)
+
+    def made(number: int) -> bytes:
+        components = tuple(
+            ScannedComponent(
+                name=f"package-{each}-{number}",
+                version=f"1.{each}.2-deb12u{number}",
+                location="var/lib/dpkg/status",
+                vulns=tuple(
+                    ScannedFlaw(
+                        cve=f"CVE-2099-{each}{one}",
+                        cvss=7.5,
+                        severity="IMPORTANT_VULNERABILITY_SEVERITY",
+                        fixed_by="1.2.3-4",
+                        published_on=now,
+                        first_system_occurrence=now,
+                        first_image_occurrence=now,
+                    )
+                    for one in range(2)
+                ),
+            )
+            for each in range(300)
+        )
+        return msgspec.json.encode(ScannedImage(scan=ImageScan(components=components, scan_time=now)))
+
+    written = [made(number) for number in range(30)]
+    gc.collect()
+    before = resident(os.getpid())
+    kept = [policies.image(msgspec.json.decode(each, type=ScannedImage), now) for each in written]
+    gc.collect()
+    each = (resident(os.getpid()) - before) / len(kept)
+    print(f"{len(written[0])} bytes of JSON take {each:.0f}: {each / len(written[0]):.1f} times")
+
+
 def resident(process: int) -> int:
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -190,6 +237,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["decode"]:
             decode()
+        case ["images"]:
+            images()
         case ["sync", *more]:
             sync(int(more[0]) if more else 2000)
         case ["storm", *more]:

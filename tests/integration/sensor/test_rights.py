@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,10 @@ def test_the_documented_rights_are_enough(kube: Cluster, tmp_path: Path) -> None
             healthy = await central.until("health", lambda: central.health)
             assert healthy[0]["sensor"]["status"] == "HEALTHY", healthy[0]
             where = {"name": "admission-control", "namespace": own}
-            assert kube.admin.get({"apiVersion": "v1", "kind": "ConfigMap", "metadata": where})["binaryData"]
+            given = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": where}
+            await asyncio.to_thread(
+                kube.until, "the ConfigMap", lambda: kube.admin.get(given)["binaryData"], 20
+            )
 
     try:
         for each in rights:

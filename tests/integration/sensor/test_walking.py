@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,10 +14,18 @@ from redoubt.model.cluster import AdmissionSettings
 from redoubt.model.scannedimage import ImageScan, ScannedComponent, ScannedFlaw, ScannedImage
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.hub import CLUSTER, StandIn, listening
-from support.kube import Cluster, kube  # noqa: F401  (a fixture)
+from support.kube import Cluster, Refused, kube  # noqa: F401  (a fixture)
 from support.policies import group, policy
 from support.sensing import deployment, sensing
 from support.wire import Certificates, run
+
+
+def _there(cluster: Cluster, given: dict[str, Any]) -> dict[str, Any] | None:
+    try:
+        return cluster.admin.get(given)
+    except Refused:
+        return None
+
 
 pytestmark = pytest.mark.xdist_group("kube")
 
@@ -106,7 +115,8 @@ def test_a_new_deployment_that_breaks_a_policy_is_scaled_to_zero_and_an_old_one_
                 "kind": "ConfigMap",
                 "metadata": {"name": "admission-control", "namespace": "default"},
             }
-            packed = kube.admin.get(where)["binaryData"]["settings.json.gz"]
+            found = await central.until("the ConfigMap", lambda: _there(kube, where))
+            packed = found["binaryData"]["settings.json.gz"]
             settings = msgspec.json.decode(gzip.decompress(base64.b64decode(packed)), type=AdmissionSettings)
             assert len(settings.policies) == 2
             assert settings.config.cluster_id == CLUSTER

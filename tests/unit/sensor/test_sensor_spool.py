@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from redoubt import tasks
 from redoubt.errors import UsageError
 from redoubt.sensor.stream.spool import Spool
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
+
+#: 100,000 characters that no compression makes smaller than 50,000 bytes.
+NOISE = "".join(hashlib.sha512(str(each).encode()).hexdigest() for each in range(790))[:100_000]
 
 
 def _message(text: str = "x") -> pb.FromSensor:
@@ -100,7 +104,7 @@ def test_acknowledged_segments_go_and_the_numbering_stays(tmp_path: Path) -> Non
     async def work(spool: Spool) -> None:
         last = 0
         for _ in range(40):
-            last = spool.append("flows", _message("x" * 50_000))
+            last = spool.append("flows", _message(NOISE))
             await spool.durable(last)
         there = spool.size
         spool.acknowledge(last)
@@ -118,7 +122,7 @@ def test_beyond_the_bound_the_oldest_is_dropped_and_counted(tmp_path: Path) -> N
     async def work(spool: Spool) -> None:
         for kind in ("flows", "processes"):
             for _ in range(40):
-                await spool.durable(spool.append(kind, _message("x" * 50_000)))
+                await spool.durable(spool.append(kind, _message(NOISE)))
         assert spool.size <= 1 << 20
         assert spool.dropped["flows"] == 40
         assert spool.dropped["processes"] > 10
@@ -133,10 +137,10 @@ def test_beyond_the_bound_the_oldest_is_dropped_and_counted(tmp_path: Path) -> N
 def test_a_reader_passes_over_what_was_dropped_meanwhile(tmp_path: Path) -> None:
     async def work(spool: Spool) -> None:
         reader = spool.reader(0)
-        await spool.durable(spool.append("flows", _message("x" * 50_000)))
+        await spool.durable(spool.append("flows", _message(NOISE)))
         await reader.next()
         for _ in range(60):
-            await spool.durable(spool.append("flows", _message("x" * 50_000)))
+            await spool.durable(spool.append("flows", _message(NOISE)))
         found: list[int] = []
         while not found or found[-1] < 61:
             found += [number for number, _ in await reader.next()]
@@ -170,7 +174,7 @@ def test_a_disk_that_cannot_be_written_is_said_and_what_waits_is_bounded(tmp_pat
             raise OSError(28, "No space left on device")
 
         usual, spool._put = spool._put, full  # type: ignore[method-assign]
-        accepted = [spool.append("flows", _message("x" * (1 << 20))) for _ in range(60)]
+        accepted = [spool.append("flows", _message(NOISE * 20)) for _ in range(60)]
         assert accepted.count(0) == spool.dropped["flows"] > 20
         while not spool.problem:
             await asyncio.sleep(0.01)

@@ -28,7 +28,7 @@ _log = structlog.get_logger("images")
 #: Calls at a time; seconds for one, which may have to scan; and until what failed is tried again.
 _AT_ONCE, _PATIENCE, _AGAIN = 8, 600.0, 600.0
 _SWEEP = 30.0
-#: What an image takes once it is decoded, in terms of its JSON. Measured: bench/sensor.py.
+#: What an image takes once it is decoded, in terms of its JSON: 3.2 times with 300 packages (`bench/sensor.py images`).
 _DECODED = 4
 
 #: Name, namespace and whether only what is known already → JSON of a ``ScannedImage``. Raises ``RedoubtError``.

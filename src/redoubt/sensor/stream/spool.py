@@ -1,7 +1,7 @@
 """What Central has to be told, on disk until it says that it has it. Numbered; survives kill -9; bounded.
 
 A folder of segments, each named by its first number, of records one after another: 17 bytes of head (number, length of the
-message, CRC-32 of all else, kind) and the message, a ``FromSensor``. Only what was synced to the disk is given to be sent: a number is never used twice for
+message, CRC-32 of all else, kind) and the message, a ``FromSensor``; larger ones by zlib, which a bit of the kind says. Only what was synced to the disk is given to be sent: a number is never used twice for
 different things. What a crash tore off at the end is cut away at the next start. Beyond ``limit`` bytes the oldest segment
 is dropped, and what was in it counted by kind.
 """
@@ -29,6 +29,8 @@ from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 _log = structlog.get_logger("spool")
 _HEAD = struct.Struct("<QIIB")
 _SEGMENT = 4 << 20
+#: Messages larger than this are compressed; the bit of the kind that says so.
+_COMPRESSED, _IS_COMPRESSED = 1024, 0x80
 #: What may wait for the disk, while it cannot be written.
 _UNWRITTEN = 32 << 20
 #: A message larger than this is not taken by Central, and was never written.
@@ -269,6 +271,8 @@ class Spool:
             parts, size, end = [], 0, at
             while end < len(taken) and segment.size + size < self._most:
                 number, kind, data = taken[end]
+                if len(data) > _COMPRESSED:
+                    kind, data = kind | _IS_COMPRESSED, zlib.compress(data, 1)
                 parts.append(_HEAD.pack(number, len(data), _sum(number, kind, data), kind))
                 parts.append(data)
                 size += _HEAD.size + len(data)
@@ -390,6 +394,8 @@ def _records(file: BinaryIO) -> Iterator[tuple[int, int, bytes, int]]:
         if len(data) < length or _sum(number, kind, data) != checksum:
             return
         at += _HEAD.size + length
+        if kind & _IS_COMPRESSED:
+            kind, data = kind & ~_IS_COMPRESSED, zlib.decompress(data)
         yield number, kind, data, at
 
 
