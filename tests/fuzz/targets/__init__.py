@@ -9,6 +9,7 @@ from __future__ import annotations
 from targets import (
     catalogers,
     central,
+    clusters,
     containers,
     definitions,
     documents,
@@ -25,6 +26,7 @@ from targets.interface import Target
 TARGETS: dict[str, Target] = {
     **catalogers.TARGETS,
     **central.TARGETS,
+    **clusters.TARGETS,
     **containers.TARGETS,
     **definitions.TARGETS,
     **documents.TARGETS,

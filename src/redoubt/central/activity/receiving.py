@@ -18,7 +18,7 @@ from redoubt.central.activity import records
 from redoubt.central.activity.blocks import Block, Blocks
 from redoubt.central.activity.records import FlowRow, ProcessRow
 from redoubt.central.hub.receiving import ClusterRef
-from redoubt.central.store import Connection, activity_intake, risk
+from redoubt.central.store import Connection, activity_intake, hub, risk
 from redoubt.central.store.activity_intake import PeerSeen, Seen
 from redoubt.model.cluster import EndpointRecord, FlowRecord
 from redoubt.model.happening import Process
@@ -55,49 +55,34 @@ class RecordReceiver:
         given, now = message.records, datetime.now(UTC)
         match given.kind:
             case pb.Records.PROCESSES:
-                rows = records.processes(cluster.id, self._read(given.records, _processes), now)
-                new = await activity_intake.processes(connection, rows)
-                await activity_intake.learn_processes(
-                    connection, cluster.id, _programs(rows, now), now, self._process_period
-                )
-                if new and (unusual := await risk.unusual(connection, cluster.id, new)):
-                    await risk.due(connection, cluster.id, unusual)
+                processes, spoilt = read(given.records, _processes)
+                await self._take_processes(connection, cluster, processes, now)
             case pb.Records.FLOWS:
-                flows = records.flows(cluster.id, self._read(given.records, _flows), now)
+                told, spoilt = read(given.records, _flows)
+                flows = records.flows(cluster.id, told, now)
                 await activity_intake.flows(connection, flows)
                 seen = _peers(flows, await self._blocks(connection, cluster), now)
                 await activity_intake.learn_peers(connection, cluster.id, seen, now, self._network_period)
             case pb.Records.ENDPOINTS:
-                endpoints = records.endpoints(cluster.id, self._read(given.records, _endpoints), now)
-                await activity_intake.endpoints(connection, endpoints)
+                ports, spoilt = read(given.records, _endpoints)
+                await activity_intake.endpoints(connection, records.endpoints(cluster.id, ports, now))
             case _:
-                self._spoil(1)
+                spoilt = 1
+        if spoilt:
+            self.spoilt += spoilt
+            await hub.counted(connection, cluster.id, spoilt, 0)
+            _log.debug("records that cannot be read", cluster=cluster.name, number=spoilt)
 
-    def _read(
-        self, content: bytes, decoders: tuple[msgspec.msgpack.Decoder[list[T]], msgspec.msgpack.Decoder[T]]
-    ) -> list[T]:
-        several, single = decoders
-        try:
-            return several.decode(content)[:_MOST]
-        except _UNREADABLE:
-            pass
-        found: list[T] = []
-        try:
-            given = _raw.decode(content)[:_MOST]
-        except _UNREADABLE:
-            self._spoil(1)
-            return found
-        for each in given:
-            try:
-                found.append(single.decode(each))
-            except _UNREADABLE:
-                continue
-        self._spoil(len(given) - len(found))
-        return found
-
-    def _spoil(self, number: int) -> None:
-        self.spoilt += number
-        _log.warning("records that cannot be read", number=number)
+    async def _take_processes(
+        self, connection: Connection, cluster: ClusterRef, given: list[Process], now: datetime
+    ) -> None:
+        rows = records.processes(cluster.id, given, now)
+        new = await activity_intake.processes(connection, rows)
+        await activity_intake.learn_processes(
+            connection, cluster.id, _programs(rows, now), now, self._process_period
+        )
+        if new and (unusual := await risk.unusual(connection, cluster.id, new)):
+            await risk.due(connection, cluster.id, unusual)
 
     async def _blocks(self, connection: Connection, cluster: ClusterRef) -> Blocks:
         rows = await connection.fetch(
@@ -105,6 +90,28 @@ class RecordReceiver:
             cluster.id,
         )
         return Blocks(Block(*row) for row in rows)
+
+
+def read(
+    content: bytes, decoders: tuple[msgspec.msgpack.Decoder[list[T]], msgspec.msgpack.Decoder[T]]
+) -> tuple[list[T], int]:
+    """Records, and how many there are beside them that cannot be read, or are too many. Pure."""
+    several, single = decoders
+    try:
+        found = several.decode(content)
+        return found[:_MOST], len(found[_MOST:])
+    except _UNREADABLE:
+        found = []
+    try:
+        given = _raw.decode(content)
+    except _UNREADABLE:
+        return [], 1
+    for each in given[:_MOST]:
+        try:
+            found.append(single.decode(each))
+        except _UNREADABLE:
+            continue
+    return found, len(given) - len(found)
 
 
 def _programs(rows: Iterable[ProcessRow], now: datetime) -> list[Seen]:

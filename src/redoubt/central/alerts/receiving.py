@@ -16,7 +16,7 @@ import structlog
 
 from redoubt.central.alerts import merging
 from redoubt.central.hub.receiving import ClusterRef
-from redoubt.central.store import Connection, alert_intake
+from redoubt.central.store import Connection, alert_intake, hub
 from redoubt.central.store.alert_intake import ACTIVE, ATTEMPTED, KeptAlert, entity_of, taken
 from redoubt.policies.alerts import Alert
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
@@ -38,10 +38,7 @@ class AlertReceiver:
     async def take(self, connection: Connection, cluster: ClusterRef, message: pb.FromSensor) -> None:
         """Merge a message, within the transaction of ``connection``. What cannot be read is counted and left out."""
         results, now = message.alerts, datetime.now(UTC)
-        alerts, spoilt = _read(results.alerts)
-        if spoilt:
-            self.spoilt += spoilt
-            _log.warning("alerts that cannot be read", cluster=str(cluster.id), number=spoilt)
+        alerts, spoilt = read(results.alerts)
         state = ATTEMPTED if results.stage == pb.AlertResults.ATTEMPTED else ACTIVE
         mine = [_of(each, cluster, state, now) for each in alerts]
         match results.stage:
@@ -60,7 +57,10 @@ class AlertReceiver:
                 await _add(connection, cluster.id, good, state)
             case _:
                 good = []
-        self.spoilt += len(mine) - len(good)
+        if spoilt := spoilt + len(mine) - len(good):
+            self.spoilt += spoilt
+            await hub.counted(connection, cluster.id, spoilt, 0)
+            _log.debug("alerts that cannot be taken", cluster=cluster.name, number=spoilt)
 
 
 async def _deploy(
@@ -167,7 +167,8 @@ def _identifier(text: str) -> bool:
     return 0 < len(text) <= 64 and text.isascii() and text.isprintable()
 
 
-def _read(content: bytes) -> tuple[list[Alert], int]:
+def read(content: bytes) -> tuple[list[Alert], int]:
+    """Alerts, and how many there are beside them that cannot be read. Pure."""
     try:
         raw = _several.decode(content or b"[]")
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

@@ -62,6 +62,7 @@ class Upkeep:
         if revision != self._revision or now - self._looked > ANYHOW:
             over = await self.follow_policies(await self._policies.all())
             over += await self._alerts.of_what_is_gone()
+            await self._alerts.name_clusters()
             self._revision, self._looked = revision, now
             if over:
                 _log.info("alerts are over", number=over)

@@ -103,3 +103,9 @@ class AlertUpkeep(Store):
             " WHERE o.cluster = a.cluster AND o.kind = 'deployment' AND o.id = a.deployment)"
         )
         return affected(tag)
+
+    async def name_clusters(self) -> None:
+        """Call clusters as they are called now."""
+        await self._pool.execute(
+            "UPDATE alerts a SET cluster_name = c.name FROM clusters c WHERE c.id = a.cluster AND a.cluster_name <> c.name"
+        )
