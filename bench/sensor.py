@@ -2,6 +2,7 @@
 
     python bench/sensor.py decode
     python bench/sensor.py images
+    python bench/sensor.py spool
     python bench/sensor.py sync [DEPLOYMENTS]        a real API server, a real Central
     python bench/sensor.py storm [SECONDS] [A SECOND]  a stand-in for the API server, which a real one could not keep up with
 
@@ -153,6 +154,79 @@ def images() -> None:
     print(f"{len(written[0])} bytes of JSON take {each:.0f}: {each / len(written[0]):.1f} times")
 
 
+async def spool() -> None:
+    """Processes and connections, all different, as they wait for Central: how fast, and how much ten minutes of them take."""
+    import random
+    from datetime import UTC, datetime
+    from uuid import UUID
+
+    import msgspec
+
+    from redoubt.model.cluster import Entity, FlowRecord
+    from redoubt.model.happening import Process as Happened
+    from redoubt.model.happening import ProcessSignal
+    from redoubt.sensor.stream.spool import Spool
+    from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
+
+    chance = random.Random(1)
+
+    def process() -> Happened:
+        number = chance.randrange(2000)
+        return Happened(
+            id=str(UUID(int=chance.getrandbits(128))),
+            deployment_id=f"00000000-0000-4000-8000-{number:012}",
+            container_name="main",
+            pod_id=f"app-{number}-{chance.getrandbits(40):x}",
+            pod_uid=f"00000000-0000-4000-9000-{number:012}",
+            cluster_id=CLUSTER,
+            namespace=f"ns-{number % 50}",
+            image_id=f"sha256:{number:064x}",
+            signal=ProcessSignal(
+                id=str(UUID(int=chance.getrandbits(128))),
+                container_id=f"{number:064x}",
+                time=datetime.now(UTC),
+                name="sh",
+                args=f"-c 'curl http://10.0.{number % 255}.{chance.randrange(255)}/{chance.getrandbits(64):x}'",
+                exec_file_path="/usr/bin/bash",
+                pid=chance.randrange(1 << 22),
+                uid=1000,
+                gid=1000,
+            ),
+        )
+
+    def flow() -> FlowRecord:
+        return FlowRecord(
+            source=Entity(type="DEPLOYMENT", id=f"00000000-0000-4000-8000-{chance.randrange(2000):012}"),
+            destination=Entity(type="INTERNET", id=f"203.0.{chance.randrange(255)}.{chance.randrange(255)}"),
+            port=443,
+            seen=time.time_ns(),
+        )
+
+    pack = msgspec.msgpack.Encoder().encode
+    processes = [pack([process() for _ in range(500)]) for _ in range(40)]
+    flows = [pack([flow() for _ in range(500)]) for _ in range(16)]
+    with tempfile.TemporaryDirectory() as folder:
+        made = Spool(Path(folder), 512 << 20)
+        made.open()
+        writing = asyncio.create_task(made.run())
+        began, used, count, last = time.perf_counter(), time.process_time(), 0, 0
+        for _ in range(20):
+            for kind, number, batches in (("processes", 1, processes), ("flows", 2, flows)):
+                for each in batches:
+                    records = pb.Records(kind=pb.Records.Kind.Name(number), records=each)
+                    last = made.append(kind, pb.FromSensor(records=records))
+                    count += 500
+            await made.durable(last)
+        took = time.perf_counter() - began
+        print(
+            f"{count / took:.0f} records/s on the disk, with {time.process_time() - used:.1f} s of a processor in {took:.1f} s"
+        )
+        print(
+            f"ten minutes of 5,000 processes and 2,000 connections a second: {made.size * 600 * 7000 / count / 1e6:.0f} MB"
+        )
+        writing.cancel()
+
+
 def resident(process: int) -> int:
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -239,6 +313,8 @@ def main() -> None:
             decode()
         case ["images"]:
             images()
+        case ["spool"]:
+            asyncio.run(spool())
         case ["sync", *more]:
             sync(int(more[0]) if more else 2000)
         case ["storm", *more]:

@@ -59,7 +59,17 @@ _IN_TEXT = (
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), "***"),
     (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), r"\1***@"),
 )
-_QUIET = ("asyncio", "httpcore", "httpx", "hpack", "uvicorn", "uvicorn.access", "grpclib")
+_QUIET = (
+    "asyncio",
+    "httpcore",
+    "httpcore2",
+    "httpx",
+    "httpx2",
+    "hpack",
+    "uvicorn",
+    "uvicorn.access",
+    "grpclib",
+)
 
 
 class _Levels:

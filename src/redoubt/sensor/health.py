@@ -48,7 +48,7 @@ class HealthReport:
             collector=self.collectors(),
             admission=self._admission(),
             scanner=ServiceHealth(status="HEALTHY" if sensor.indexer is not None else "UNAVAILABLE"),
-            dropped=self._lost(),
+            dropped=self.lost(),
             spooled=sensor.spool.waiting,
             admission_figures=tuple(sensor.admissions.figures.values()),
         )
@@ -78,7 +78,8 @@ class HealthReport:
             status="HEALTHY" if watching else "UNAVAILABLE", desired=watching, ready=watching
         )
 
-    def _lost(self) -> dict[str, int]:
+    def lost(self) -> dict[str, int]:
+        """What was lost for want of room since the start, by kind."""
         sensor = self._sensor
         found: dict[str, int] = dict(sensor.spool.dropped)
         others = [each() for each in self.dropped]

@@ -291,8 +291,14 @@ def _metrics(made: Sensor) -> CollectorRegistry:
     gauge("connected", "Whether Central can be told", lambda: made.link is not None and made.link.connected)
     gauge("spooled", "Messages that Central has to acknowledge", lambda: made.spool.waiting)
     gauge("spool_bytes", "What the spool has on disk", lambda: made.spool.size)
+    gauge("dropped", "What was lost for want of room", lambda: sum(made.health.lost().values()))
     gauge(
         "changes_waiting", "Changed objects that were not looked at yet", lambda: len(made.observer.changes)
     )
+    gauge("spoilt_objects", "Objects that could not be read", lambda: made.observer.spoilt)
     gauge("deployments", "Workloads", lambda: len(made.inventory.deployments))
+    gauge("evaluations", "How often policies were asked of a workload", lambda: made.detector.asked)
+    gauge("image_bytes", "What is held of images", lambda: made.images.size)
+    gauge("enforced", "Enforcements done", lambda: sum(made.enforcer.done.values()))
+    gauge("not_enforced", "Enforcements that could not be done", lambda: made.enforcer.failed)
     return registry

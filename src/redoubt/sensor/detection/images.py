@@ -75,6 +75,7 @@ class Images:
         self._calls: dict[str, asyncio.Task[bytes]] = {}
         #: Wanted, and not to be had while Central is away.
         self._postponed: dict[str, ContainerImage] = {}
+        self._wanted: set[str] = set()
         #: Where they are used: for pull secrets.
         self._namespaces: dict[str, str] = {}
         self._at_once = asyncio.Semaphore(_AT_ONCE)
@@ -97,6 +98,8 @@ class Images:
                 ]
                 if over:
                     self.forget(over)
+                # Central may be there, and what it needs for an answer may not have been.
+                self.back()
         finally:
             await tasks.end(*self._background, *self._calls.values())
 
@@ -110,7 +113,7 @@ class Images:
         return False
 
     def part(self, policies: PolicySet, image: ContainerImage | None, now: datetime) -> ImagePart | None:
-        """What the policies make of an image; None where nothing is known of it. May be called from a thread, by one at a time."""
+        """What the policies make of an image; None where nothing is known of it. May be called from any thread."""
         held = self._held.get(key_of(image))
         if held is None:
             return None
@@ -165,8 +168,9 @@ class Images:
             self._want(key, image)
 
     def _want(self, key: str, image: ContainerImage) -> None:
-        if key in self._calls or key in self._postponed:
+        if key in self._wanted or key in self._postponed:
             return
+        self._wanted.add(key)
         task = asyncio.create_task(self._have(key, image), name="image")
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -185,6 +189,8 @@ class Images:
             )
             again = _AGAIN * random.uniform(0.8, 1.2)  # noqa: S311
             self._keep(key, msgspec.json.encode(nothing), time.monotonic() + again)
+        finally:
+            self._wanted.discard(key)
         self._changed((key,))
 
     def _call(self, key: str, name: str, namespace: str) -> asyncio.Task[bytes]:
