@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from redoubt.sensor.conversion import workloads
 from support.apiserver import ApiServer, serving
-from support.hub import StandIn, listening
+from support.hub import CLUSTER, StandIn, listening
 from support.kube import running
 from support.secured import Secured
 from support.sensing import deployment
