@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from redoubt.admission import reviews
-from redoubt.admission.reviews import Answer, Request, Unusable
+from redoubt.admission.reviews import Answer, EventRequest, Request, Unusable, WorkloadRequest
 from redoubt.admission.rules import Rules
 from redoubt.errors import RedoubtError
 
@@ -25,7 +25,8 @@ _TIMEOUT = re.compile(rb"(?:^|&)timeout=(?:(\d{1,4})m)?(?:(\d{1,5}(?:\.\d{1,9})?
 _JSON, _TEXT = b"application/json", b"text/plain; charset=utf-8"
 _log = structlog.get_logger("admission")
 
-Asked = Callable[[Request, Rules, float], Awaitable[Answer]]
+AskedOfWorkloads = Callable[[WorkloadRequest, Rules, float], Awaitable[Answer]]
+AskedOfEvents = Callable[[EventRequest, Rules, float], Awaitable[Answer]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -40,9 +41,14 @@ class Failing(Protocol):
 class App:
     """The ASGI application. ``rules`` is what is decided by; None before any settings came."""
 
-    def __init__(self, workload: Asked, event: Asked, failing: Failing) -> None:
+    def __init__(self, workload: AskedOfWorkloads, event: AskedOfEvents, failing: Failing) -> None:
         self.rules: Rules | None = None
-        self._asked = {"/validate": workload, "/events": event}
+        self._asked: dict[
+            str, tuple[Callable[[bytes | bytearray], Any], Callable[..., Awaitable[Answer]]]
+        ] = {
+            "/validate": (reviews.read, workload),
+            "/events": (reviews.read_event, event),
+        }
         self._failing = failing
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -52,7 +58,7 @@ class App:
         path = scope["path"]
         asked = self._asked.get(path)
         if asked is not None and scope["method"] == "POST":
-            await self._review(scope, receive, send, asked)
+            await self._review(scope, receive, send)
         elif asked is not None:
             await _answer(send, 405, b"only POST\n", _TEXT)
         elif path == "/ready":
@@ -61,7 +67,7 @@ class App:
         else:
             await _answer(send, 404, b"see /validate, /events and /ready\n", _TEXT)
 
-    async def _review(self, scope: Any, receive: Receive, send: Send, asked: Asked) -> None:
+    async def _review(self, scope: Any, receive: Receive, send: Send) -> None:
         body = await _body(receive)
         if body is None:
             await _answer(send, 413, b"the review is too large\n", _TEXT)
@@ -73,20 +79,24 @@ class App:
             )
             return
         try:
-            uid, answer = await self._judged(
-                body, rules, _within(scope["query_string"], rules.timeout), asked
-            )
+            within = _within(scope["query_string"], rules.timeout)
+            uid, answer = await self._judged(body, rules, within, *self._asked[scope["path"]])
         except Unusable as error:
             await _answer(send, 400, f"{error}\n".encode(errors="replace"), _TEXT)
             return
         await _answer(send, 200, reviews.written(uid, answer), _JSON)
 
     async def _judged(
-        self, body: bytes | bytearray, rules: Rules, within: float, asked: Asked
+        self,
+        body: bytes | bytearray,
+        rules: Rules,
+        within: float,
+        read: Callable[[bytes | bytearray], Any],
+        asked: Callable[..., Awaitable[Answer]],
     ) -> tuple[str, Answer]:
         """Raises ``Unusable`` for what has no uid: it cannot be answered."""
         try:
-            request = reviews.read(body)
+            request = read(body)
         except Unusable as error:
             if not error.uid:
                 raise

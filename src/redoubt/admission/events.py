@@ -19,7 +19,7 @@ from redoubt.admission import telling
 from redoubt.admission.figures import Figures
 from redoubt.admission.images import Images
 from redoubt.admission.judging import Reporter, Spared, Workloads, place
-from redoubt.admission.reviews import ALLOWED, Answer, Request, Unusable
+from redoubt.admission.reviews import ALLOWED, Answer, EventRequest, Options, Request
 from redoubt.admission.rules import EVENTS, ON_REQUEST, Rules
 from redoubt.errors import RedoubtError
 from redoubt.indexer.sources.reference import named
@@ -39,16 +39,7 @@ from redoubt.policies.showing import text
 _log = structlog.get_logger("admission")
 
 
-class _Options(msgspec.Struct, frozen=True):
-    """``PodExecOptions``, ``PodAttachOptions`` and ``PodPortForwardOptions``, as much as is looked at."""
-
-    container: str | None = ""
-    command: tuple[str, ...] | None = ()
-    ports: tuple[int, ...] | None = ()
-
-
-_NO_NAME = ImageName()
-_options = msgspec.json.Decoder(_Options)
+_NO_NAME, _NO_OPTIONS = ImageName(), Options()
 
 
 class EventJudge:
@@ -66,14 +57,14 @@ class EventJudge:
         self._images, self._figures, self._reporter = images, figures, reporter
         self._spared, self._workloads, self._now = spared, workloads, now
 
-    async def event(self, request: Request, rules: Rules, within: float) -> Answer:
-        """Whether a request about a pod may go on. ``within`` are seconds. Raises ``Unusable``."""
+    async def event(self, request: EventRequest, rules: Rules, within: float) -> Answer:
+        """Whether a request about a pod may go on. ``within`` are seconds."""
         until = time.monotonic() + within
         kind = EVENTS.get(request.sub_resource)
         if (
             request.operation != "CONNECT"
             or kind is None
-            or not (rules.events.described.compiled or rules.events.imaged.compiled)
+            or rules.events.is_empty
             or self._spared.is_system(request.user_info.username)
         ):
             self._figures.count("spared")
@@ -169,12 +160,9 @@ class EventJudge:
         return broken
 
 
-def _event(request: Request, kind: str, rules: Rules, now: datetime) -> KubernetesEvent:
-    """The request, as the original tells of it. Raises ``Unusable``."""
-    try:
-        options = _options.decode(request.object)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unusable(f"options that cannot be read: {str(error)[:200]}", request.uid) from None
+def _event(request: EventRequest, kind: str, rules: Rules, now: datetime) -> KubernetesEvent:
+    """The request, as the original tells of it."""
+    options = request.object or _NO_OPTIONS
     container = options.container or ""
     return KubernetesEvent(
         id=str(uuid4()),

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -19,14 +20,14 @@ import structlog
 from redoubt.admission import telling
 from redoubt.admission.figures import Figures
 from redoubt.admission.images import Images
-from redoubt.admission.reviews import ALLOWED, Answer, Request
-from redoubt.admission.rules import ON_CREATE, ON_UPDATE, Rules, Stage
+from redoubt.admission.reviews import ALLOWED, Answer, MetaPieces, Pieces, Request, WorkloadRequest
+from redoubt.admission.rules import ON_CREATE, ON_UPDATE, Key, Rules, Stage
 from redoubt.errors import RedoubtError
 from redoubt.indexer.sources.reference import named
 from redoubt.model.workload import Container, Deployment, ImageName
-from redoubt.policies import Broken, ImagePart
+from redoubt.policies import Broken, ImagePart, kubernetes, objects
 from redoubt.policies.alerts import Alert
-from redoubt.policies.kubernetes import NotAWorkload, deployment, is_workload, owned
+from redoubt.policies.kubernetes import KINDS, NotAWorkload, converted, is_owned, owned
 from redoubt.policies.showing import text
 
 _log = structlog.get_logger("admission")
@@ -36,7 +37,22 @@ _SYSTEM = ("system:kube-controller-manager", "system:kube-scheduler", "system:ap
 _ACCOUNT = "system:serviceaccount:"
 #: Workloads with more containers are judged in a thread, so that others are answered meanwhile.
 _MANY = 200
-_objects = msgspec.json.Decoder(dict[str, Any])
+#: The longest name of an image that registries take, and its digest.
+_LONG = 512
+
+
+class _Scale(msgspec.Struct, frozen=True):
+    """The spec of an ``autoscaling/v1 Scale``."""
+
+    replicas: int | None = 0
+
+
+_scales = msgspec.json.Decoder(_Scale)
+_specs = msgspec.json.Decoder(objects.Spec | None)
+_texts = msgspec.json.Decoder(objects.Texts | None)
+_NOTHING, _NO_META = Pieces(), MetaPieces()
+#: Parts of objects that are judged; the object itself has no name of its own there.
+_JUDGED = frozenset({"", "scale"})
 
 
 class Reporter(Protocol):
@@ -90,22 +106,40 @@ class Judge:
         self._images, self._figures, self._reporter = images, figures, reporter
         self._spared, self._workloads, self._now = spared, workloads, now
 
-    async def workload(self, request: Request, rules: Rules, within: float) -> Answer:
+    async def workload(self, request: WorkloadRequest, rules: Rules, within: float) -> Answer:
         """Whether an object may be made, or changed. ``within`` are seconds."""
         until = time.monotonic() + within
-        if not self._is_judged(request, rules):
+        stage = self._asked(request, rules)
+        if stage is None:
             return self._done("spared", ALLOWED)
         try:
-            given = await self._given(request, rules, within)
-            if given is None:
-                return self._done("spared", ALLOWED)
-            if len(given.containers) > _MANY:
-                described = await asyncio.to_thread(self._described, request, rules, given)
+            if request.sub_resource == "scale":
+                given = await self._scaled(request, rules, within)
+                if given is None:
+                    return self._done("spared", ALLOWED)
+                key: Key = ()
             else:
-                described = self._described(request, rules, given)
+                found = self._found(request)
+                if found is None:
+                    return self._done("spared", ALLOWED)
+                key = _key(request, found)
+                seen = rules.seen.find(key)
+                if seen is not None:
+                    if not stage.asks_images or not seen.containers:
+                        return self._done("allowed", ALLOWED)
+                    return await self._imaged(request, rules, stage, seen, until)
+                given = self._made(request, rules, found)
+            if len(given.containers) > _MANY:
+                described = await asyncio.to_thread(self._described, request, rules, stage, given)
+            else:
+                described = self._described(request, rules, stage, given)
             if described is not None:
                 return described
-            return await self._imaged(request, rules, given, until)
+            if key:
+                rules.seen.keep(key, given)
+            if not stage.asks_images or not given.containers:
+                return self._done("allowed", ALLOWED)
+            return await self._imaged(request, rules, stage, given, until)
         except RedoubtError as error:
             return self.failed(request, rules, str(error))
 
@@ -124,41 +158,45 @@ class Judge:
             ),
         )
 
-    def _is_judged(self, request: Request, rules: Rules) -> bool:
+    def _asked(self, request: Request, rules: Rules) -> Stage | None:
+        """What is asked of such a request; None for nothing."""
         config = rules.config
-        wanted = {"CREATE": config.enforce_on_creates, "UPDATE": config.enforce_on_updates}
-        return (
-            config.enabled
-            and wanted.get(request.operation, False)
-            and request.sub_resource in ("", "scale")
-            and not self._spared.has(request.namespace)
-            and not self._spared.is_system(request.user_info.username)
-            and bool(_stage(request, rules).described.compiled or _stage(request, rules).imaged.compiled)
-        )
+        if not config.enabled or request.sub_resource not in _JUDGED:
+            return None
+        if request.operation == "CREATE" and config.enforce_on_creates:
+            stage = rules.created
+        elif request.operation == "UPDATE" and config.enforce_on_updates:
+            stage = rules.updated
+        else:
+            return None
+        if stage.is_empty or self._spared.has(request.namespace):
+            return None
+        return None if self._spared.is_system(request.user_info.username) else stage
 
-    async def _given(self, request: Request, rules: Rules, within: float) -> Deployment | None:
-        """The workload; None for what is no matter of ours. Raises ``RedoubtError`` where it cannot be read."""
-        found = _object(request.object)
-        if request.sub_resource == "scale":
-            scaled = await self._scaled(request, found, within)
-            if scaled is None:
-                return None
-            found = scaled
-        elif not is_workload(found):
-            # Rules of others' making may send us anything.
-            if request.resource.resource in _RESOURCES:
-                raise NotAWorkload(f"{text(request.resource.resource)}: {text(str(found.get('kind')))}")
+    def _found(self, request: WorkloadRequest) -> Pieces | None:
+        """What is to be judged; None for what is no matter of ours. Raises ``NotAWorkload``."""
+        found = request.object or _NOTHING
+        if not kubernetes.makes_pods(found.kind or "", found.api_version or ""):
+            # Registrations of others' making may send us anything.
+            if request.kind.kind in KINDS or request.resource.resource in _RESOURCES:
+                raise NotAWorkload(f"{text(found.kind or 'an object without a kind')} makes no pods")
             return None
-        if owned(found) and request.operation == "UPDATE" and owned(_object(request.old_object)):
+        if request.operation == "UPDATE" and _is_owned(found) and _is_owned(request.old_object):
             return None
-        made = deployment(found, named, namespace=request.namespace or "default")
+        return found
+
+    def _made(self, request: Request, rules: Rules, found: Pieces) -> Deployment:
+        """Raises ``NotAWorkload``."""
         return msgspec.structs.replace(
-            made, cluster_id=rules.cluster_id, cluster_name=rules.cluster_name, namespace=request.namespace
+            _converted(found),
+            cluster_id=rules.cluster_id,
+            cluster_name=rules.cluster_name,
+            namespace=request.namespace,
         )
 
-    async def _scaled(self, request: Request, scale: dict[str, Any], within: float) -> dict[str, Any] | None:
-        """The workload with as many replicas as are wanted; None where they become fewer."""
-        wanted, before = _replicas(scale), _replicas(_object(request.old_object))
+    async def _scaled(self, request: WorkloadRequest, rules: Rules, within: float) -> Deployment | None:
+        """The workload with as many replicas as are wanted; None where they become fewer. Raises ``RedoubtError``."""
+        wanted, before = _replicas(request.object), _replicas(request.old_object)
         if wanted <= before:
             return None
         if self._workloads is None:
@@ -171,13 +209,17 @@ class Judge:
                 )
         except TimeoutError:
             raise NotAWorkload("what is scaled could not be had in time") from None
-        if not is_workload(found) or owned(found):
+        if owned(found):
             return None
-        spec = found.get("spec")
-        return {**found, "spec": {**(spec if isinstance(spec, dict) else {}), "replicas": wanted}}
+        return msgspec.structs.replace(
+            kubernetes.deployment(found, _named, namespace=request.namespace),
+            replicas=wanted,
+            cluster_id=rules.cluster_id,
+            cluster_name=rules.cluster_name,
+        )
 
-    def _described(self, request: Request, rules: Rules, given: Deployment) -> Answer | None:
-        """What can be said without images; None where that is not all."""
+    def _described(self, request: Request, rules: Rules, stage: Stage, given: Deployment) -> Answer | None:
+        """What can be said without images, where that is not "in order"."""
         if not rules.config.disable_bypass and given.annotations.get(telling.BREAK_GLASS):
             _log.warning("break-glass", **place(request), user=text(request.user_info.username))
             return self._done(
@@ -188,36 +230,39 @@ class Judge:
                     note="break-glass",
                 ),
             )
-        stage = _stage(request, rules)
         unknown: list[ImagePart | None] = [None] * len(given.containers)
         around = rules.around(given.namespace)
         broken = stage.described.deploy(given, unknown, self._now(), around).broken
         if broken:
             return self._refused(request, rules, given, broken, waiting=len(stage.imaged.compiled))
-        return None if stage.asks_images and given.containers else self._done("allowed", ALLOWED)
+        return None
 
-    async def _imaged(self, request: Request, rules: Rules, given: Deployment, until: float) -> Answer:
+    async def _imaged(
+        self, request: WorkloadRequest, rules: Rules, stage: Stage, given: Deployment, until: float
+    ) -> Answer:
         """What images say. Broken by one that is known is broken; else all have to be known."""
         now = self._now()
         parts = [self._images.known(*_image(each), rules, now) for each in given.containers]
         missing = [at for at, part in enumerate(parts) if part is None]
-        begun = time.monotonic()
         why = ""
         if missing:
+            begun = time.monotonic()
             same = request.operation == "UPDATE" and _same_images(request, given)
             cached = same or not rules.config.scan_inline
             why = await self._fetch(given, parts, missing, rules, cached, until)
             self._figures.waits.observe(time.monotonic() - begun)
         seen = [at for at, part in enumerate(parts) if part is not None]
+        judged = given
         if len(seen) < len(parts):
             judged = msgspec.structs.replace(given, containers=tuple(given.containers[at] for at in seen))
-        else:
-            judged = given
         around = rules.around(given.namespace)
-        stage = _stage(request, rules)
         broken = stage.imaged.deploy(judged, [parts[at] for at in seen], now, around).broken
         if broken:
-            return self._refused(request, rules, given, broken)
+            # The same workload was perhaps looked at before, under another identifier.
+            uid = (
+                request.object.metadata.uid if request.object and request.object.metadata else ""
+            ) or given.id
+            return self._refused(request, rules, msgspec.structs.replace(given, id=uid), broken)
         if len(seen) < len(parts):
             return self._not_in_time(request, rules, len(parts) - len(seen), why)
         return self._done("allowed", ALLOWED)
@@ -305,23 +350,58 @@ _RESOURCES = frozenset(
 )
 
 
-def _stage(request: Request, rules: Rules) -> Stage:
-    return rules.created if request.operation == "CREATE" else rules.updated
+def _key(request: Request, found: Pieces) -> Key:
+    """All of a workload that policies look at."""
+    meta = found.metadata or _NO_META
+    return (
+        request.operation,
+        request.namespace,
+        found.kind or "",
+        meta.name or "",
+        meta.generate_name or "",
+        bytes(meta.labels),
+        bytes(meta.annotations),
+        bytes(found.spec),
+    )
 
 
-def _object(raw: msgspec.Raw) -> dict[str, Any]:
-    try:
-        return _objects.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotAWorkload(f"an object that cannot be read: {str(error)[:200]}") from None
+def _is_owned(given: Pieces | None) -> bool:
+    return given is not None and given.metadata is not None and is_owned(given.metadata.owner_references)
 
 
-def _replicas(scale: dict[str, Any]) -> int:
-    spec = scale.get("spec")
-    found = spec.get("replicas", 0) if isinstance(spec, dict) else 0
-    if not isinstance(found, int) or isinstance(found, bool):
-        raise NotAWorkload("a scale whose replicas are no number")
-    return found
+def _converted(found: Pieces) -> Deployment:
+    """An object in pieces as a workload. Raises ``NotAWorkload``."""
+    meta = found.metadata or _NO_META
+    made = objects.Workload(
+        found.api_version,
+        found.kind,
+        objects.Meta(
+            meta.name,
+            meta.generate_name,
+            meta.namespace,
+            meta.uid,
+            kubernetes.decoded(_texts, meta.labels) if meta.labels else None,
+            kubernetes.decoded(_texts, meta.annotations) if meta.annotations else None,
+        ),
+        kubernetes.decoded(_specs, found.spec) if found.spec else None,
+    )
+    return converted(made, _named)
+
+
+def _replicas(scale: Pieces | None) -> int:
+    if scale is None or not scale.spec:
+        return 0
+    return kubernetes.decoded(_scales, scale.spec).replicas or 0
+
+
+@lru_cache(maxsize=4096)
+def _short_named(name: str) -> ImageName:
+    return named(name)
+
+
+def _named(name: str) -> ImageName:
+    """An image's name taken apart. What is as long as a name gets is remembered."""
+    return _short_named(name) if len(name) <= _LONG else named(name)
 
 
 def _image(container: Container) -> tuple[ImageName, str]:
@@ -331,11 +411,11 @@ def _image(container: Container) -> tuple[ImageName, str]:
     return image.name or ImageName(), image.id
 
 
-def _same_images(request: Request, given: Deployment) -> bool:
+def _same_images(request: WorkloadRequest, given: Deployment) -> bool:
     """Whether a change leaves the images alone: then nothing is scanned for it."""
     try:
-        before = deployment(_object(request.old_object), named, namespace=request.namespace or "default")
-    except RedoubtError:
+        before = _converted(request.old_object or _NOTHING)
+    except (RedoubtError, KeyError):
         return False
     return {_image(each) for each in given.containers} <= {_image(each) for each in before.containers}
 

@@ -1,13 +1,16 @@
 """What the API server asks and is answered: ``AdmissionReview`` of ``admission.k8s.io/v1``. Pure: bytes in, bytes out.
 
-Only what is looked at is read; the object stays bytes until somebody wants it. It must not know what is decided.
+Only what is looked at is read, in one pass; what is large of an object stays JSON until somebody wants it. It must not know what is decided.
 """
 
 from __future__ import annotations
 
+from typing import TypeAlias, TypeVar
+
 import msgspec
 
 from redoubt.errors import UnreadableInput
+from redoubt.policies import objects
 
 VERSION = "admission.k8s.io/v1"
 #: A message of ours, in characters: what the API server hands on to whoever asked it.
@@ -38,8 +41,37 @@ class User(msgspec.Struct, frozen=True, gc=False):
     groups: tuple[str, ...] | None = ()
 
 
+class MetaPieces(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """``ObjectMeta``, of which labels and annotations are JSON still."""
+
+    name: str | None = None
+    generate_name: str | None = None
+    namespace: str | None = None
+    uid: str | None = None
+    labels: msgspec.Raw = msgspec.Raw()
+    annotations: msgspec.Raw = msgspec.Raw()
+    owner_references: tuple[objects.Owner, ...] | None = None
+
+
+class Pieces(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """An object, of which what is large is JSON still. What is not looked at (``managedFields``, ``status``) is gone."""
+
+    api_version: str | None = None
+    kind: str | None = None
+    metadata: MetaPieces | None = None
+    spec: msgspec.Raw = msgspec.Raw()
+
+
+class Options(msgspec.Struct, frozen=True, gc=False):
+    """``PodExecOptions``, ``PodAttachOptions`` and ``PodPortForwardOptions``, as much as is looked at."""
+
+    container: str | None = ""
+    command: tuple[str, ...] | None = ()
+    ports: tuple[int, ...] | None = ()
+
+
 class Request(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """``AdmissionRequest``. ``object`` and ``old_object`` are JSON; ``null``, or nothing, where there is none."""
+    """``AdmissionRequest``, without what it is about."""
 
     uid: str
     operation: str
@@ -49,14 +81,33 @@ class Request(msgspec.Struct, frozen=True, rename="camel", gc=False):
     name: str = ""
     namespace: str = ""
     user_info: User = User()
-    object: msgspec.Raw = msgspec.Raw()
-    old_object: msgspec.Raw = msgspec.Raw()
     dry_run: bool | None = False
 
 
-class _Review(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    request: Request
+class WorkloadRequest(Request, frozen=True, rename="camel", gc=False):
+    """A request to make or change an object."""
+
+    object: Pieces | None = None
+    old_object: Pieces | None = None
+
+
+class EventRequest(Request, frozen=True, rename="camel", gc=False):
+    """A request to be connected to a pod."""
+
+    object: Options | None = None
+
+
+class _Workloads(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    request: WorkloadRequest
     api_version: str = ""
+
+
+class _Events(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    request: EventRequest
+    api_version: str = ""
+
+
+_Review = TypeVar("_Review", _Workloads, _Events)
 
 
 class _OnlyUid(msgspec.Struct, frozen=True):
@@ -77,24 +128,37 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 ALLOWED = Answer(allowed=True)
 
-_review = msgspec.json.Decoder(_Review)
+_workloads = msgspec.json.Decoder(_Workloads)
+_events = msgspec.json.Decoder(_Events)
 _anything = msgspec.json.Decoder(_Anything)
+Body: TypeAlias = bytes | bytearray
 
 
-def read(body: bytes | bytearray) -> Request:
-    """The request of a review. Raises :class:`Unusable`."""
+def read(body: Body) -> WorkloadRequest:
+    """The request of a review of objects. Raises :class:`Unusable`."""
+    review = _decoded(_workloads, body)
+    return review.request
+
+
+def read_event(body: Body) -> EventRequest:
+    """The request of a review of connections to pods. Raises :class:`Unusable`."""
+    review = _decoded(_events, body)
+    return review.request
+
+
+def _decoded(decoder: msgspec.json.Decoder[_Review], body: Body) -> _Review:
     try:
-        review = _review.decode(body)
+        review = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unusable(f"no AdmissionReview: {str(error)[:200]}", _uid(body)) from None
     if not review.request.uid:
         raise Unusable("an AdmissionReview without a uid")
     if review.api_version != VERSION:
         raise Unusable(f"an AdmissionReview of another version than {VERSION}", review.request.uid)
-    return review.request
+    return review
 
 
-def _uid(body: bytes | bytearray) -> str:
+def _uid(body: Body) -> str:
     try:
         return _anything.decode(body).request.uid
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

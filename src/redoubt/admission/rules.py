@@ -6,15 +6,18 @@ first; the others wait for images.
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 import msgspec
 
 from redoubt.errors import UnreadableInput
 from redoubt.model.cluster import AdmissionSettings
 from redoubt.model.scannedimage import ScannedImage
-from redoubt.model.workload import ImageName, Surroundings
+from redoubt.model.workload import Deployment, ImageName, Surroundings
 from redoubt.policies import ImagePart, Policy, PolicySet
 from redoubt.policies import policy as policies
 from redoubt.policies.alerts import DEPLOY_ENFORCEMENTS
@@ -26,19 +29,60 @@ ON_REQUEST = "FAIL_KUBE_REQUEST_ENFORCEMENT"
 #: A request about a pod → what the original calls it.
 EVENTS = {"exec": "PODS_EXEC", "portforward": "PODS_PORTFORWARD", "attach": "PODS_ATTACH"}
 
+#: A workload's description, in pieces.
+Key: TypeAlias = tuple[str | bytes, ...]
+
 _decoder = msgspec.json.Decoder(AdmissionSettings, strict=False)
 
 
-class Stage(msgspec.Struct, frozen=True):
+class Stage:
     """The policies that are asked of a workload in two steps: of its description, and of its images too."""
 
-    described: PolicySet
-    imaged: PolicySet
+    def __init__(self, described: PolicySet, imaged: PolicySet) -> None:
+        self.described, self.imaged = described, imaged
+        #: Whether anything is asked of images, and whether nothing is asked at all.
+        self.asks_images = bool(imaged.compiled)
+        self.is_empty = not imaged.compiled and not described.compiled
 
-    @property
-    def asks_images(self) -> bool:
-        """Whether anything is asked of images."""
-        return bool(self.imaged.compiled)
+
+class Seen:
+    """Workloads whose descriptions broke nothing: what is applied again and again is not asked about each time.
+
+    Kept by all that policies look at, byte by byte, for ``LIFETIME`` seconds: exclusions end.
+    """
+
+    LIFETIME = 60.0
+    _MEMORY, _LARGEST = 16 << 20, 256 << 10
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: OrderedDict[Key, tuple[float, int, Deployment]] = OrderedDict()
+        self.size = 0
+
+    def find(self, key: Key) -> Deployment | None:
+        """The workload, if it was looked at."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        if found[0] < self._clock():
+            self._drop(key)
+            return None
+        return found[2]
+
+    def keep(self, key: Key, given: Deployment) -> None:
+        """It is in order."""
+        size = sum(len(part) for part in key) + 512
+        if size > self._LARGEST:
+            return
+        self._drop(key)
+        self._kept[key] = (self._clock() + self.LIFETIME, size, given)
+        self.size += size
+        while self.size > self._MEMORY:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: Key) -> None:
+        if (found := self._kept.pop(key, None)) is not None:
+            self.size -= found[1]
 
 
 class Rules:
@@ -47,6 +91,8 @@ class Rules:
     def __init__(self, settings: AdmissionSettings) -> None:
         self.settings = settings
         self.revision = settings.revision
+        #: What was found in order by its description, for a while. It goes when these rules do.
+        self.seen = Seen()
         self.config = settings.config.admission
         self.timeout = float(min(max(self.config.timeout_seconds, 1), LONGEST))
         self.unreadable = 0

@@ -1,16 +1,17 @@
 """Kubernetes' objects as policies look at them: whatever makes pods becomes a ``Deployment``. Pure: no client, no cluster.
 
-Decoded JSON or YAML in, a struct out. What is not said has Kubernetes' defaults. Rules: the API reference of
-Kubernetes 1.30 (core/v1, apps/v1, batch/v1) and StackRox's ``pkg/protoconv/resources`` for the original's words. RBAC,
-services and network policies are not in a manifest; who knows a cluster puts them to it.
+JSON, or what JSON or YAML was decoded to, in; a struct out. What is not said has Kubernetes' defaults; what is of another
+type than Kubernetes has there is refused and not read as if nothing were said, or a policy would seem to be kept. Rules: the
+API reference of Kubernetes 1.30 and StackRox's ``pkg/protoconv/resources`` for the original's words. RBAC, services and
+network policies are not in a manifest; who knows a cluster puts them to it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -31,49 +32,46 @@ from redoubt.model.workload import (
     SecurityContext,
     Volume,
 )
+from redoubt.policies import objects
 
-#: Kinds that make pods: where the pod's template is.
-_TEMPLATES: dict[str, tuple[str, ...]] = {
-    "Pod": (),
-    "Deployment": ("spec", "template"),
-    "DaemonSet": ("spec", "template"),
-    "StatefulSet": ("spec", "template"),
-    "ReplicaSet": ("spec", "template"),
-    "ReplicationController": ("spec", "template"),
-    "DeploymentConfig": ("spec", "template"),
-    "Job": ("spec", "template"),
-    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+#: Kinds that make pods, and whether there is a template of them in a template, or in the spec itself.
+_DEPTHS = {
+    "Pod": 0,
+    "Deployment": 1,
+    "DaemonSet": 1,
+    "StatefulSet": 1,
+    "ReplicaSet": 1,
+    "ReplicationController": 1,
+    "DeploymentConfig": 1,
+    "Job": 1,
+    "CronJob": 2,
 }
-KINDS = frozenset(_TEMPLATES)
+KINDS = frozenset(_DEPTHS)
 #: Groups of the API that these kinds are of; ``apps.openshift.io`` is OpenShift's.
 _GROUPS = frozenset({"", "apps", "batch", "extensions", "apps.openshift.io"})
+_ONE_OF_IT = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"})
 _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 #: A volume's source → the original's word for it, and what its source is.
-_VOLUMES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
-    "hostPath": ("HostPath", lambda v: _text(v, "path")),
-    "secret": ("Secret", lambda v: _text(v, "secretName")),
-    "configMap": ("ConfigMap", lambda v: _text(v, "name")),
-    "emptyDir": ("EmptyDir", lambda v: _text(v, "medium")),
-    "persistentVolumeClaim": ("PersistentVolumeClaim", lambda v: _text(v, "claimName")),
-    "nfs": ("NFS", lambda v: f"{_text(v, 'server')}/{_text(v, 'path')}"),
-    "gitRepo": ("GitRepo", lambda v: _text(v, "repository")),
-    "awsElasticBlockStore": ("AWSElasticBlockStore", lambda v: _text(v, "volumeID")),
-    "gcePersistentDisk": ("GCEPersistentDisk", lambda v: _text(v, "pdName")),
-    "azureDisk": ("AzureDisk", lambda v: _text(v, "diskName")),
-    "azureFile": ("AzureFile", lambda v: _text(v, "shareName")),
-    "cephfs": ("CephFS", lambda v: _text(v, "path")),
-    "cinder": ("Cinder", lambda v: _text(v, "volumeID")),
-    "glusterfs": ("Glusterfs", lambda v: _text(v, "path")),
-    "rbd": ("RBD", lambda v: f"{_text(v, 'pool')}/{_text(v, 'image')}"),
+_VOLUMES: dict[str, tuple[str, Callable[[objects.Source], str | None]]] = {
+    "host_path": ("HostPath", lambda v: v.path),
+    "secret": ("Secret", lambda v: v.secret_name),
+    "config_map": ("ConfigMap", lambda v: v.name),
+    "empty_dir": ("EmptyDir", lambda v: v.medium),
+    "persistent_volume_claim": ("PersistentVolumeClaim", lambda v: v.claim_name),
+    "nfs": ("NFS", lambda v: f"{v.server or ''}/{v.path or ''}"),
+    "git_repo": ("GitRepo", lambda v: v.repository),
+    "aws_elastic_block_store": ("AWSElasticBlockStore", lambda v: v.volume_id),
+    "gce_persistent_disk": ("GCEPersistentDisk", lambda v: v.pd_name),
+    "azure_disk": ("AzureDisk", lambda v: v.disk_name),
+    "azure_file": ("AzureFile", lambda v: v.share_name),
+    "cephfs": ("CephFS", lambda v: v.path),
+    "cinder": ("Cinder", lambda v: v.volume_id),
+    "glusterfs": ("Glusterfs", lambda v: v.path),
+    "rbd": ("RBD", lambda v: f"{v.pool or ''}/{v.image or ''}"),
 }
+_UNKNOWN_VOLUME = ("unknown", "")
 _PROPAGATIONS = {"HostToContainer": "HOST_TO_CONTAINER", "Bidirectional": "BIDIRECTIONAL"}
 _SECCOMP = {"Unconfined": "UNCONFINED", "Localhost": "LOCALHOST"}
-_SOURCES = {
-    "secretKeyRef": "SECRET_KEY",
-    "configMapKeyRef": "CONFIG_MAP_KEY",
-    "fieldRef": "FIELD",
-    "resourceFieldRef": "RESOURCE_FIELD",
-}
 _QUANTITY = re.compile(r"([+-]?[0-9.]{1,40})(?:[eE]([+-]?[0-9]{1,3})|(m|u|n|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?)")
 _UNITS = {
     "n": Decimal("1e-9"),
@@ -82,7 +80,23 @@ _UNITS = {
     **{unit: Decimal(1000) ** power for power, unit in enumerate(("", "k", "M", "G", "T", "P", "E"))},
     **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
 }
+#: What msgspec says of a value of another type, and the words for its types.
+_MISTYPED = re.compile(r"Expected `(.*?)(?: \| null)?`, got `(.*?)`(?: - at `\$\.?(.*)`)?$")
+_TYPES = {
+    "object": "an object",
+    "array": "a list",
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "nothing",
+}
+_MEGA = Decimal(1024 * 1024)
+_NO_CONTEXT, _NO_SPEC, _NO_META = objects.Context(), objects.Spec(), objects.Meta()
+_DEFINED, _UNDEFINED = Probe(defined=True), Probe()
+_decoder = msgspec.json.Decoder(objects.Workload)
 
+_Decoded = TypeVar("_Decoded")
 #: An image's name as it is written → taken apart.
 Named = Callable[[str], ImageName]
 
@@ -94,8 +108,7 @@ class NotAWorkload(UnreadableInput):
 def is_workload(given: Mapping[str, Any]) -> bool:
     """Whether an object makes pods."""
     kind, version = given.get("kind"), given.get("apiVersion")
-    group = version.rpartition("/")[0] if isinstance(version, str) else ""
-    return isinstance(kind, str) and kind in KINDS and group in _GROUPS
+    return isinstance(kind, str) and makes_pods(kind, version if isinstance(version, str) else "")
 
 
 def owned(given: Mapping[str, Any]) -> bool:
@@ -112,212 +125,266 @@ def deployment(given: Mapping[str, Any], named: Named, *, namespace: str = "defa
         told = kind[:80] if isinstance(kind, str) else ""
         raise NotAWorkload(f"{told or 'an object without a kind'} makes no pods")
     try:
-        return _deployment(given, named, namespace)
-    except (TypeError, ValueError, AttributeError, KeyError, msgspec.ValidationError) as error:
-        raise NotAWorkload(f"a {given['kind']} that Kubernetes would not take: {str(error)[:200]}") from None
+        return converted(_understood(given), named, namespace=namespace)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.ValidationError) as error:
+        raise NotAWorkload(f"a {given['kind']} {_would_not(error)}") from None
 
 
-def _deployment(given: Mapping[str, Any], named: Named, namespace: str) -> Deployment:
-    kind = given["kind"]
-    meta = _dict(given, "metadata")
-    template: Mapping[str, Any] = given
-    for step in _TEMPLATES[kind]:
-        template = _dict(template, step)
-    pod, annotations = _dict(template, "spec"), _texts(meta, "annotations")
-    inner = _texts(_dict(template, "metadata"), "annotations")
-    identifier = _text(meta, "uid")
+def read(content: bytes | msgspec.Raw) -> objects.Workload:
+    """An object as JSON, for :func:`converted`, if it makes pods. Raises :class:`NotAWorkload`."""
+    given = decoded(_decoder, content)
+    if not makes_pods(given.kind or "", given.api_version or ""):
+        raise NotAWorkload(f"{(given.kind or 'an object without a kind')[:80]} makes no pods")
+    return given
+
+
+def decoded(decoder: msgspec.json.Decoder[_Decoded], content: bytes | msgspec.Raw) -> _Decoded:
+    """A piece of an object. Raises :class:`NotAWorkload`."""
+    try:
+        return decoder.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotAWorkload(f"an object {_would_not(error)}") from None
+
+
+def is_owned(owners: Iterable[objects.Owner] | None) -> bool:
+    """As :func:`owned`, of an object's owners."""
+    return any(makes_pods(each.kind or "", each.api_version or "") for each in owners or ())
+
+
+def converted(given: objects.Workload, named: Named, *, namespace: str = "default") -> Deployment:
+    """What :func:`read` gave. ``namespace`` is for an object that names none."""
+    kind = given.kind or ""
+    meta, spec = given.metadata or _NO_META, given.spec or _NO_SPEC
+    pod, inner = _pod(kind, meta, spec)
+    annotations = _texts(meta.annotations)
+    profiles = annotations | _texts(inner.annotations) if inner is not meta else annotations
+    identifier = meta.uid or ""
     containers = tuple(
-        _container(each, pod, {**annotations, **inner}, identifier, word, named)
-        for field, word in (
-            ("initContainers", "INIT"),
-            ("containers", "REGULAR"),
-            ("ephemeralContainers", "REGULAR"),
+        _container(each, pod, profiles, identifier, word, named)
+        for some, word in (
+            (pod.init_containers, "INIT"),
+            (pod.containers, "REGULAR"),
+            (pod.ephemeral_containers, "REGULAR"),
         )
-        for each in _list(pod, field)
+        if some
+        for each in some
     )
     return Deployment(
         id=identifier,
-        name=_text(meta, "name") or _text(meta, "generateName"),
+        name=meta.name or meta.generate_name or "",
         type=kind,
-        namespace=_text(meta, "namespace") or namespace,
-        replicas=_replicas(kind, given),
-        labels=_texts(meta, "labels"),
-        pod_labels=_texts(_dict(template, "metadata"), "labels"),
+        namespace=meta.namespace or namespace,
+        replicas=spec.replicas if spec.replicas is not None else int(kind in _ONE_OF_IT),
+        labels=_texts(meta.labels),
+        pod_labels=_texts(inner.labels),
         annotations=annotations,
         containers=containers,
-        ports=tuple(port for each in containers for port in each.ports),
-        image_pull_secrets=tuple(_text(each, "name") for each in _list(pod, "imagePullSecrets")),
-        service_account=_text(pod, "serviceAccountName") or _text(pod, "serviceAccount") or "default",
-        automount_service_account_token=_flag(pod, "automountServiceAccountToken", default=True),
-        host_network=_flag(pod, "hostNetwork"),
-        host_pid=_flag(pod, "hostPID"),
-        host_ipc=_flag(pod, "hostIPC"),
-        runtime_class=_text(pod, "runtimeClassName"),
+        ports=tuple([port for each in containers for port in each.ports]),
+        image_pull_secrets=tuple([each.name or "" for each in pod.image_pull_secrets or ()]),
+        service_account=pod.service_account_name or pod.service_account or "default",
+        automount_service_account_token=pod.automount_service_account_token is not False,
+        host_network=bool(pod.host_network),
+        host_pid=bool(pod.host_pid),
+        host_ipc=bool(pod.host_ipc),
+        runtime_class=pod.runtime_class_name or "",
     )
 
 
-def _replicas(kind: str, given: Mapping[str, Any]) -> int:
-    """As it is said; one where Kubernetes makes one of it."""
-    spec = _dict(given, "spec")
-    if spec.get("replicas") is not None:
-        return _integer(spec, "replicas")
-    return 1 if kind in ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController") else 0
+def makes_pods(kind: str, version: str) -> bool:
+    """Whether objects of a kind and ``apiVersion`` do."""
+    return kind in KINDS and version.rpartition("/")[0] in _GROUPS
+
+
+def _understood(given: Mapping[str, Any]) -> objects.Workload:
+    try:
+        return msgspec.convert(given, objects.Workload)
+    except msgspec.ValidationError:
+        # YAML may have keys that are numbers; to Kubernetes they are texts.
+        return msgspec.convert(msgspec.to_builtins(given, str_keys=True), objects.Workload)
+
+
+def _would_not(error: Exception) -> str:
+    said = _MISTYPED.match(str(error))
+    if said is None:
+        return f"that Kubernetes would not take: {str(error)[:200]}"
+    expected, got = (
+        " or ".join(_TYPES.get(word, word) for word in each.split(" | ")) for each in said.groups()[:2]
+    )
+    return f"that Kubernetes would not take: {(said[3] or 'all of it')[:200]}: {got} in place of {expected}"
+
+
+def _pod(kind: str, meta: objects.Meta, spec: objects.Spec) -> tuple[objects.Spec, objects.Meta]:
+    """The pod's own spec and metadata."""
+    depth = _DEPTHS[kind]
+    if not depth:
+        return spec, meta
+    if depth == 2:
+        job = spec.job_template
+        spec = (job.spec if job is not None else None) or _NO_SPEC
+    template = spec.template
+    if template is None:
+        return _NO_SPEC, _NO_META
+    return template.spec or _NO_SPEC, template.metadata or _NO_META
 
 
 def _container(
-    given: Mapping[str, Any],
-    pod: Mapping[str, Any],
+    given: objects.Container,
+    pod: objects.Spec,
     annotations: Mapping[str, str],
     identifier: str,
     kind: str,
     named: Named,
 ) -> Container:
-    name = _text(given, "name")
+    name = given.name or ""
+    own, whole = given.security_context or _NO_CONTEXT, pod.security_context or _NO_CONTEXT
     volumes, secrets = _mounts(given, pod)
+    profile = _apparmor(own) or _apparmor(whole) or annotations.get(_APPARMOR + name, "")
     return Container(
         id=f"{identifier}:{name}",
         name=name,
         type=kind,
-        image=ContainerImage(name=named(_text(given, "image"))),
-        config=_config(given, pod, annotations, name),
-        security_context=_security(given, pod),
+        image=ContainerImage(name=named(given.image or "")),
+        config=ContainerConfig(
+            env=_variables(given.env) if given.env else (),
+            command=given.command or (),
+            args=given.args or (),
+            directory=given.working_dir or "",
+            uid=(whole.run_as_user if own.run_as_user is msgspec.UNSET else own.run_as_user) or 0,
+            app_armor_profile=profile,
+        ),
+        security_context=_security(own, whole),
         volumes=volumes,
-        ports=tuple(_port(each) for each in _list(given, "ports")),
+        ports=tuple([_port(each) for each in given.ports]) if given.ports else (),
         secrets=secrets,
-        resources=_resources(_dict(given, "resources")),
-        liveness_probe=Probe(defined=bool(given.get("livenessProbe"))),
-        readiness_probe=Probe(defined=bool(given.get("readinessProbe"))),
+        resources=_resources(given.resources),
+        liveness_probe=_DEFINED if given.liveness_probe else _UNDEFINED,
+        readiness_probe=_DEFINED if given.readiness_probe else _UNDEFINED,
     )
 
 
-def _config(
-    given: Mapping[str, Any], pod: Mapping[str, Any], annotations: Mapping[str, str], name: str
-) -> ContainerConfig:
-    own, whole = _dict(given, "securityContext"), _dict(pod, "securityContext")
-    user = _integer(own if "runAsUser" in own else whole, "runAsUser")
-    return ContainerConfig(
-        env=tuple(_variable(each) for each in _list(given, "env")),
-        command=_words(given, "command"),
-        args=_words(given, "args"),
-        directory=_text(given, "workingDir"),
-        uid=user,
-        app_armor_profile=_apparmor(own) or _apparmor(whole) or annotations.get(_APPARMOR + name, ""),
-    )
-
-
-def _apparmor(context: Mapping[str, Any]) -> str:
+def _apparmor(context: objects.Context) -> str:
     """The field that took the annotation's place in 1.30, in the annotation's words."""
-    profile = _dict(context, "appArmorProfile")
-    match _text(profile, "type"):
+    profile = context.app_armor_profile
+    match profile.type if profile is not None else "":
         case "Unconfined":
             return "unconfined"
         case "RuntimeDefault":
             return "runtime/default"
         case "Localhost":
-            return f"localhost/{_text(profile, 'localhostProfile')}"
+            return f"localhost/{(profile.localhost_profile if profile is not None else '') or ''}"
         case _:
             return ""
 
 
-def _variable(given: Mapping[str, Any]) -> EnvironmentVariable:
-    key, source = _text(given, "name"), _dict(given, "valueFrom")
-    if given.get("valueFrom") is None:
-        return EnvironmentVariable(key=key, value=_text(given, "value"), env_var_source="RAW")
-    for field, word in _SOURCES.items():
-        if ref := _dict(source, field):
-            return EnvironmentVariable(key=key, value=_referred(field, ref), env_var_source=word)
-    return EnvironmentVariable(key=key, env_var_source="UNKNOWN")
+def _variables(given: Sequence[objects.Variable]) -> tuple[EnvironmentVariable, ...]:
+    return tuple(
+        [
+            EnvironmentVariable(key=each.name or "", value=each.value or "", env_var_source="RAW")
+            if each.value_from is None
+            else _from_elsewhere(each.name or "", each.value_from)
+            for each in given
+        ]
+    )
 
 
-def _referred(field: str, ref: Mapping[str, Any]) -> str:
-    """Where a variable's content comes from, for people."""
-    match field:
-        case "secretKeyRef" | "configMapKeyRef":
-            thing = "secret" if field == "secretKeyRef" else "config map"
-            return f"{thing} {_text(ref, 'name')}, key {_text(ref, 'key')}"
-        case "fieldRef":
-            return f"field {_text(ref, 'fieldPath')}"
-        case _:
-            return f"resource {_text(ref, 'resource')}"
+def _from_elsewhere(key: str, source: objects.ValueFrom) -> EnvironmentVariable:
+    """A variable whose content is elsewhere, with where that is, for people."""
+    if (ref := source.secret_key_ref) is not None:
+        where, word = f"secret {ref.name or ''}, key {ref.key or ''}", "SECRET_KEY"
+    elif (ref := source.config_map_key_ref) is not None:
+        where, word = f"config map {ref.name or ''}, key {ref.key or ''}", "CONFIG_MAP_KEY"
+    elif (ref := source.field_ref) is not None:
+        where, word = f"field {ref.field_path or ''}", "FIELD"
+    elif (ref := source.resource_field_ref) is not None:
+        where, word = f"resource {ref.resource or ''}", "RESOURCE_FIELD"
+    else:
+        where, word = "", "UNKNOWN"
+    return EnvironmentVariable(key=key, value=where, env_var_source=word)
 
 
-def _security(given: Mapping[str, Any], pod: Mapping[str, Any]) -> SecurityContext:
-    own, whole = _dict(given, "securityContext"), _dict(pod, "securityContext")
-    capabilities = _dict(own, "capabilities")
-    profile = _dict(own, "seccompProfile") or _dict(whole, "seccompProfile")
+def _security(own: objects.Context, whole: objects.Context) -> SecurityContext:
+    capabilities = own.capabilities
+    profile = own.seccomp_profile or whole.seccomp_profile
     return SecurityContext(
-        privileged=_flag(own, "privileged"),
-        read_only_root_filesystem=_flag(own, "readOnlyRootFilesystem"),
-        allow_privilege_escalation=_flag(own, "allowPrivilegeEscalation", default=True),
-        add_capabilities=_words(capabilities, "add"),
-        drop_capabilities=_words(capabilities, "drop"),
+        privileged=bool(own.privileged),
+        read_only_root_filesystem=bool(own.read_only_root_filesystem),
+        allow_privilege_escalation=own.allow_privilege_escalation is not False,
+        add_capabilities=(capabilities.add or ()) if capabilities is not None else (),
+        drop_capabilities=(capabilities.drop or ()) if capabilities is not None else (),
         seccomp_profile=SeccompProfile(
-            type=_SECCOMP.get(_text(profile, "type"), "RUNTIME_DEFAULT"),
-            localhost_profile=_text(profile, "localhostProfile"),
+            type=_SECCOMP.get(profile.type or "", "RUNTIME_DEFAULT"),
+            localhost_profile=profile.localhost_profile or "",
         )
-        if profile
+        if profile is not None
         else None,
     )
 
 
 def _mounts(
-    given: Mapping[str, Any], pod: Mapping[str, Any]
+    given: objects.Container, pod: objects.Spec
 ) -> tuple[tuple[Volume, ...], tuple[MountedSecret, ...]]:
     """Volumes, and secrets however the container gets them."""
-    there = {_text(each, "name"): _source(each) for each in _list(pod, "volumes")}
     volumes, secrets = [], []
-    for mount in _list(given, "volumeMounts"):
-        name, path = _text(mount, "name"), _text(mount, "mountPath")
-        kind, source = there.get(name, ("unknown", ""))
-        if kind == "Secret":
-            secrets.append(MountedSecret(name=source, path=path))
-            continue
-        volumes.append(
-            Volume(
-                name=name,
-                source=source,
-                destination=path,
-                read_only=_flag(mount, "readOnly"),
-                type=kind,
-                mount_propagation=_PROPAGATIONS.get(_text(mount, "mountPropagation"), "NONE"),
+    if given.volume_mounts:
+        there = {each.name or "": each for each in pod.volumes or ()}
+        for mount in given.volume_mounts:
+            name, path = mount.name or "", mount.mount_path or ""
+            volume = there.get(name)
+            kind, source = _UNKNOWN_VOLUME if volume is None else _source(volume)
+            if kind == "Secret":
+                secrets.append(MountedSecret(name=source, path=path))
+                continue
+            volumes.append(
+                Volume(
+                    name=name,
+                    source=source,
+                    destination=path,
+                    read_only=bool(mount.read_only),
+                    type=kind,
+                    mount_propagation=_PROPAGATIONS.get(mount.mount_propagation or "", "NONE"),
+                )
             )
-        )
-    secrets += [MountedSecret(name=_text(each, "name")) for each in _list(pod, "imagePullSecrets")]
-    for field, ref in (("envFrom", "secretRef"), ("env", "secretKeyRef")):
-        for each in _list(given, field):
-            holder = _dict(each, "valueFrom") if field == "env" else each
-            if name := _text(_dict(holder, ref), "name"):
-                secrets.append(MountedSecret(name=name))
+    for pulled in pod.image_pull_secrets or ():
+        secrets.append(MountedSecret(name=pulled.name or ""))
+    for all_of_it in given.env_from or ():
+        if all_of_it.secret_ref is not None and all_of_it.secret_ref.name:
+            secrets.append(MountedSecret(name=all_of_it.secret_ref.name))
+    for variable in given.env or ():
+        if (elsewhere := variable.value_from) is not None:
+            ref = elsewhere.secret_key_ref
+            if ref is not None and ref.name:
+                secrets.append(MountedSecret(name=ref.name))
     return tuple(volumes), tuple(secrets)
 
 
-def _source(volume: Mapping[str, Any]) -> tuple[str, str]:
+def _source(volume: objects.Volume) -> tuple[str, str]:
     for field, (word, source) in _VOLUMES.items():
-        if volume.get(field) is not None:
-            return word, source(_dict(volume, field))
-    return "unknown", ""
+        if (found := getattr(volume, field)) is not None:
+            return word, source(found) or ""
+    return _UNKNOWN_VOLUME
 
 
-def _port(given: Mapping[str, Any]) -> Port:
-    host = _integer(given, "hostPort")
+def _port(given: objects.ContainerPort) -> Port:
+    host = given.host_port or 0
     return Port(
-        name=_text(given, "name"),
-        container_port=_integer(given, "containerPort"),
-        protocol=_text(given, "protocol") or "TCP",
+        name=given.name or "",
+        container_port=given.container_port or 0,
+        protocol=given.protocol or "TCP",
         exposure="HOST" if host else "UNSET",
         exposure_infos=(Exposure(level="HOST", node_port=host),) if host else (),
     )
 
 
-def _resources(given: Mapping[str, Any]) -> Resources:
-    requests, limits = _dict(given, "requests"), _dict(given, "limits")
-    mega = Decimal(1024 * 1024)
+def _resources(given: objects.Requirements | None) -> Resources:
+    if given is None:
+        return Resources()
+    requests, limits = given.requests or {}, given.limits or {}
     # What is limited and not asked for is asked for, up to the limit: so Kubernetes.
     return Resources(
         cpu_cores_request=float(quantity(requests.get("cpu", limits.get("cpu")))),
         cpu_cores_limit=float(quantity(limits.get("cpu"))),
-        memory_mb_request=float(quantity(requests.get("memory", limits.get("memory"))) / mega),
-        memory_mb_limit=float(quantity(limits.get("memory")) / mega),
+        memory_mb_request=float(quantity(requests.get("memory", limits.get("memory"))) / _MEGA),
+        memory_mb_limit=float(quantity(limits.get("memory")) / _MEGA),
     )
 
 
@@ -335,75 +402,5 @@ def quantity(given: object) -> Decimal:
         return Decimal(0)
 
 
-class _Odd(ValueError):
-    """Of another type than Kubernetes has there. Not read as if nothing were said: a policy would seem to be kept."""
-
-    def __init__(self, field: str, given: object, expected: str) -> None:
-        shown = repr(given)
-        super().__init__(f"{field}: {shown if len(shown) <= 60 else shown[:57] + '…'} in place of {expected}")
-
-
-def _text(given: Mapping[str, Any], field: str) -> str:
-    match given.get(field):
-        case None:
-            return ""
-        case str(value):
-            return value
-        case value:
-            raise _Odd(field, value, "a text")
-
-
-def _integer(given: Mapping[str, Any], field: str) -> int:
-    match given.get(field):
-        case None:
-            return 0
-        case int(value) if not isinstance(value, bool):
-            return value
-        case value:
-            raise _Odd(field, value, "a whole number")
-
-
-def _flag(given: Mapping[str, Any], field: str, *, default: bool = False) -> bool:
-    match given.get(field):
-        case None:
-            return default
-        case bool(value):
-            return value
-        case value:
-            raise _Odd(field, value, "true or false")
-
-
-def _dict(given: Mapping[str, Any], field: str) -> dict[str, Any]:
-    match given.get(field):
-        case None:
-            return {}
-        case dict(value):
-            return value
-        case value:
-            raise _Odd(field, value, "an object")
-
-
-def _items(given: Mapping[str, Any], field: str) -> list[Any]:
-    match given.get(field):
-        case None:
-            return []
-        case list(value):
-            return value
-        case value:
-            raise _Odd(field, value, "a list")
-
-
-def _list(given: Mapping[str, Any], field: str) -> Iterable[dict[str, Any]]:
-    for each in _items(given, field):
-        if not isinstance(each, dict):
-            raise _Odd(field, each, "an object")
-        yield each
-
-
-def _words(given: Mapping[str, Any], field: str) -> tuple[str, ...]:
-    return tuple(_text({field: each}, field) for each in _items(given, field))
-
-
-def _texts(given: Mapping[str, Any], field: str) -> dict[str, str]:
-    found = _dict(given, field)
-    return {str(key): _text(found, key) for key in found}
+def _texts(given: objects.Texts | None) -> dict[str, str]:
+    return {key: value or "" for key, value in given.items()} if given else {}

@@ -26,8 +26,11 @@ _LITERAL = r"[A-Za-z0-9_/ :@%,~<>=!#&'\";-]|\\[.+*?()\[\]{}^$|/\-]|\\[dw]|\[\^?[
 #: A branch with at most one repetition that has no bound, and no group: Python's own matcher cannot run away on it.
 _BRANCH = rf"(?:(?:{_LITERAL}|\.)\??)*(?:(?:{_LITERAL}|\.)[*+](?:(?:{_LITERAL}|\.)\??)*)?"
 _PLAIN = re.compile(rf"{_BRANCH}(?:\|{_BRANCH})*")
+#: Brackets around all of it, and none within.
+_GROUPED = re.compile(r"\(([^()\\?][^()\\]*)\)")
 #: Python's matcher is asked about texts up to here only.
 _SHORT = 4096
+_REMEMBERED = 64
 #: What is plain is looked for in expressions up to this length.
 _PLAIN_LENGTH = 2048
 
@@ -58,8 +61,13 @@ def _whole(expression: str) -> Matcher:
     exact = _re2(expression)
     if len(expression) > _PLAIN_LENGTH:
         return exact.whole
+    inner = _GROUPED.fullmatch(expression)
+    if inner is not None:
+        expression = inner[1]
     if (words := _words(expression)) is not None:
         return _Words(words, exact.whole)
+    if (parts := _parts(expression)) is not None:
+        return _within(parts, exact.whole)
     if _PLAIN.fullmatch(expression) is not None:
         return _by_python(expression, exact)
     return exact.whole
@@ -121,6 +129,21 @@ def any_of(matchers: Sequence[Matcher]) -> Matcher:
     return lambda text: any(matcher(text) for matcher in matchers)
 
 
+def remembered(matcher: Matcher) -> Matcher:
+    """The same, for texts of which there are few: the first are remembered."""
+    known: dict[str, bool] = {}
+
+    def matches(text: str) -> bool:
+        answer = known.get(text)
+        if answer is None:
+            answer = matcher(text)
+            if len(known) < _REMEMBERED and len(text) <= _REMEMBERED:
+                known[text] = answer
+        return answer
+
+    return matches
+
+
 def path_pattern(pattern: str) -> Matcher:
     """A path pattern (``doublestar``): ``*`` and ``?`` stay within a name, ``**`` crosses them, ``{a,b}`` and ``[a-z]``.
 
@@ -155,6 +178,30 @@ def _words(expression: str) -> frozenset[str] | None:
     if any(_WORDS.fullmatch(piece) is None for piece in pieces):
         return None
     return frozenset(re.sub(r"\\(.)", r"\1", piece).lower() for piece in pieces)
+
+
+def _parts(expression: str) -> tuple[str, ...] | None:
+    """The words of an expression that is nothing but ``.*word.*`` with ``|`` between, in small letters."""
+    pieces = re.split(r"(?<!\\)\|", expression)
+    found = [piece[2:-2] for piece in pieces if piece.startswith(".*") and piece.endswith(".*")]
+    if len(found) != len(pieces) or any(_WORDS.fullmatch(word) is None for word in found):
+        return None
+    return tuple(re.sub(r"\\(.)", r"\1", word).lower() for word in found)
+
+
+def _within(parts: tuple[str, ...], exact: Matcher) -> Matcher:
+    """Whether one of them is in a text. A line's end is not in ``.*``, and what is not ASCII has cases that only RE2 knows."""
+
+    def matches(text: str) -> bool:
+        if not text.isascii() or "\n" in text:
+            return exact(text)
+        small = text.lower()
+        for part in parts:  # noqa: SIM110  half the time of any()
+            if part in small:
+                return True
+        return False
+
+    return matches
 
 
 def _by_python(expression: str, exact: _Re2) -> Matcher:

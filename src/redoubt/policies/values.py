@@ -28,6 +28,8 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 #: Two scores are the same when they are this close.
 _CLOSE = 1e-4
+#: Parts of a variable: where it is from, its name, its content. There are few places where one can be from.
+_VARIABLE = 3
 #: A day in the year 1 is as old as anything gets.
 _MOST_DAYS = 700_000
 
@@ -267,6 +269,15 @@ def compound(parts: int) -> Kind:
         if len(pieces) != parts:
             raise BadValue(f"{_shown(value)} has not {parts} parts with = between them")
         fitting = [(at, patterns.whole(piece)) for at, piece in enumerate(pieces) if piece not in ("", ".*")]
+        if parts == _VARIABLE:
+            fitting = [(at, patterns.remembered(fits) if at == 0 else fits) for at, fits in fitting]
+        # Asked of every variable of every container: all() costs more than what it asks.
+        if len(fitting) == 1:
+            ((only, fits),) = fitting
+            return lambda given: fits(given[only])
+        if len(fitting) == 2:
+            (one, fits_one), (other, fits_other) = fitting
+            return lambda given: fits_one(given[one]) and fits_other(given[other])
         return lambda given: all(fits(given[at]) for at, fits in fitting)
 
     return lambda asked: _joined(asked, [make(value) for value in asked.values])

@@ -210,28 +210,40 @@ def test_what_belongs_to_another_workload_and_what_makes_no_pods() -> None:
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        (5, "spec: 5 in place of an object"),
-        ({"containers": "privileged"}, "containers: 'privileged' in place of a list"),
-        ({"containers": {"a": "b"}}, "containers: {'a': 'b'} in place of a list"),
-        ({"containers": [1, None]}, "containers: 1 in place of an object"),
-        ({"containers": [{"image": 5}]}, "image: 5 in place of a text"),
-        ({"containers": [{"securityContext": "x"}]}, "securityContext: 'x' in place of an object"),
+        (5, "spec: a whole number in place of an object"),
+        ({"containers": "privileged"}, "spec.containers: a text in place of a list"),
+        ({"containers": {"a": "b"}}, "spec.containers: an object in place of a list"),
+        ({"containers": [1, None]}, "spec.containers[0]: a whole number in place of an object"),
+        ({"containers": [{"image": 5}]}, "spec.containers[0].image: a whole number in place of a text"),
+        (
+            {"containers": [{"securityContext": "x"}]},
+            "spec.containers[0].securityContext: a text in place of an object",
+        ),
         (
             {"containers": [{"securityContext": {"privileged": "true"}}]},
-            "privileged: 'true' in place of true or false",
+            "securityContext.privileged: a text in place of true or false",
         ),
         (
             {"containers": [{"securityContext": {"runAsUser": "0"}}]},
-            "runAsUser: '0' in place of a whole number",
+            "securityContext.runAsUser: a text in place of a whole number",
         ),
         (
             {"containers": [{"securityContext": {"capabilities": {"add": "ALL"}}}]},
-            "add: 'ALL' in place of a list",
+            "securityContext.capabilities.add: a text in place of a list",
         ),
-        ({"containers": [{"ports": [{"containerPort": True}]}]}, "containerPort: True in place of a whole"),
-        ({"containers": [{"env": [{"name": "A", "value": 1}]}]}, "value: 1 in place of a text"),
-        ({"hostNetwork": "yes"}, "hostNetwork: 'yes' in place of true or false"),
-        ({"volumes": [{"name": "a", "hostPath": "/"}]}, "hostPath: '/' in place of an object"),
+        (
+            {"containers": [{"ports": [{"containerPort": True}]}]},
+            "spec.containers[0].ports[0].containerPort: true or false in place of a whole number",
+        ),
+        (
+            {"containers": [{"env": [{"name": "A", "value": 1}]}]},
+            "spec.containers[0].env[0].value: a whole number in place of a text",
+        ),
+        ({"hostNetwork": "yes"}, "spec.hostNetwork: a text in place of true or false"),
+        (
+            {"volumes": [{"name": "a", "hostPath": "/"}]},
+            "spec.volumes[0].hostPath: a text in place of an object",
+        ),
     ],
 )
 def test_what_kubernetes_would_not_take_is_refused_and_not_taken_for_nothing(spec: object, told: str) -> None:
@@ -239,6 +251,41 @@ def test_what_kubernetes_would_not_take_is_refused_and_not_taken_for_nothing(spe
         spec = {**spec, "containers": [{"name": "c"}]}
     with pytest.raises(NotAWorkload, match=re.escape(told)):
         kubernetes.deployment({"apiVersion": "v1", "kind": "Pod", "spec": spec}, named)
+    with pytest.raises(NotAWorkload, match=re.escape(told)):
+        kubernetes.read(msgspec.json.encode({"apiVersion": "v1", "kind": "Pod", "spec": spec}))
+
+
+def test_json_that_nobody_decoded_says_the_same() -> None:
+    container = {"name": "web", "image": "shop:1", "livenessProbe": {"exec": {}}, "unknown": [{"a": None}]}
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x", "controller": True}
+    document = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "n", "ownerReferences": [owner], "labels": {"a": None}},
+        "spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}},
+    }
+    found = kubernetes.read(msgspec.json.encode(document))
+    assert kubernetes.converted(found, named) == kubernetes.deployment(document, named)
+    assert kubernetes.converted(found, named).labels == {"a": ""}
+    assert found.metadata is not None
+    assert kubernetes.is_owned(found.metadata.owner_references)
+    for other in (
+        b"{}",
+        b"[",
+        b"null",
+        b'{"kind":"Service"}',
+        b'{"kind":"Pod","apiVersion":"x/v1"}',
+        b"\xff",
+    ):
+        with pytest.raises(NotAWorkload):
+            kubernetes.read(other)
+
+
+def test_keys_of_yaml_that_are_numbers_are_texts() -> None:
+    found = kubernetes.deployment(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "n", "labels": {1: "x"}}}, named
+    )
+    assert found.labels == {"1": "x"}
 
 
 _JSON = st.recursive(
