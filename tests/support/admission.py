@@ -46,7 +46,8 @@ REFUSES = "SCALE_TO_ZERO_ENFORCEMENT"
 def default(name: str, *enforced: str, **more: Any) -> Policy:
     """A default policy of that name, enabled and enforced."""
     found = next(each for each in default_policies() if each.name == name)
-    return msgspec.structs.replace(found, disabled=False, enforcement_actions=enforced or (REFUSES,), **more)
+    wanted = {"disabled": False, "enforcement_actions": enforced or (REFUSES,), **more}
+    return msgspec.structs.replace(found, **wanted)
 
 
 def settings(revision: int, *policies: Policy, **more: Any) -> bytes:

@@ -1,7 +1,7 @@
 """Settings followed: from the Sensor as they change, else from the ConfigMap, else from the disk. The newest counts.
 
-Whatever comes is compiled before it takes the place of what there is, and written to the disk after: a restart with nobody
-to ask finds it there. What cannot be read changes nothing, wherever it is from.
+Whatever comes is compiled and written to the disk before it takes the place of what there is: a restart with nobody to ask
+finds it there. What cannot be read changes nothing, wherever it is from.
 """
 
 from __future__ import annotations
@@ -151,6 +151,8 @@ class Follower:
                 return
             if self.rules is not None and made.revision <= self.rules.revision:
                 return
+            if keep:
+                await tasks.to_the_end(asyncio.to_thread(self._write, content))
             self.rules = made
             self._bad.pop(where, None)
             self._use(made)
@@ -162,8 +164,6 @@ class Follower:
                 refused=made.refused or None,
                 unreadable=made.unreadable or None,
             )
-            if keep:
-                await asyncio.to_thread(self._write, content)
 
     def _write(self, content: bytes) -> None:
         try:

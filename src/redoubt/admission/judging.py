@@ -179,7 +179,7 @@ class Judge:
         if not kubernetes.makes_pods(found.kind or "", found.api_version or ""):
             # Registrations of others' making may send us anything.
             if request.kind.kind in KINDS or request.resource.resource in _RESOURCES:
-                raise NotAWorkload(f"{text(found.kind or 'an object without a kind')} makes no pods")
+                raise NotAWorkload("an object that makes no pods, in place of one that does")
             return None
         if request.operation == "UPDATE" and _is_owned(found) and _is_owned(request.old_object):
             return None

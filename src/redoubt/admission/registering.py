@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -21,8 +22,8 @@ Object = dict[str, Any]
 
 POLICIES, EVENTS = "policyeval.stackrox.io", "k8sevents.stackrox.io"
 LABEL, OURS = "app.kubernetes.io/managed-by", "redoubt-admission-control"
-#: Seconds: between two looks at the registration, and after one that failed.
-INTERVAL, _AGAIN = 30.0, 5.0
+#: Seconds: between two looks at the registration, after one that failed, and at the CAs.
+INTERVAL, _AGAIN, _TICK = 30.0, 5.0, 1.0
 #: On top of what a review may take, for the way there and back; Kubernetes allows 30 in all.
 _WAY = 2
 _NAME = "kubernetes.io/metadata.name"
@@ -99,11 +100,18 @@ class Registrar:
                 if str(error) != self.problem:
                     _log.warning("the webhooks are not registered", why=str(error))
                 self.problem, pause = str(error), min(_AGAIN, self._interval)
+            await self._wait(pause)
+
+    async def _wait(self, pause: float) -> None:
+        """For so long, or until something changed: the CAs are looked at often, as their files are by who reads them."""
+        end, registered = time.monotonic() + pause, self._authorities()
+        while (left := end - time.monotonic()) > 0 and self._authorities() == registered:
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(min(_TICK, left)):
                     await self._now.wait()
+                    return
             except TimeoutError:
-                pass
+                continue
 
     async def register(self) -> None:
         """Make the registration what it has to be. Raises ``RedoubtError``."""

@@ -1,0 +1,143 @@
+"""Alerts and figures on their way to a Sensor that is away, and back again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from redoubt.admission import reporting, telling
+from redoubt.admission.figures import Figures
+from redoubt.admission.reporting import Outbox
+from redoubt.errors import NetworkError
+from redoubt.model.cluster import AdmissionFigures
+from redoubt.policies.alerts import Alert
+from support.policies import NOW, container, deployed, deployment, group, policy
+
+BROKEN = policy([group("Privileged Container", "false")])
+
+
+class Line:
+    """A Sensor; ``away`` for a while."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.away = away
+        self.alerts: list[Alert] = []
+        self.figures: list[AdmissionFigures] = []
+
+    async def report(self, alerts: bytes, figures: bytes) -> None:
+        if self.away:
+            raise NetworkError("away")
+        self.alerts += msgspec.json.decode(alerts, type=list[Alert])
+        self.figures.append(msgspec.json.decode(figures, type=AdmissionFigures))
+
+
+def attempts(name: str) -> Sequence[Alert]:
+    what = deployment(container(), name=name)
+    return telling.attempted(deployed(BROKEN, what).broken, what, "FAIL_DEPLOYMENT_CREATE_ENFORCEMENT", NOW)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def outbox(line: Line) -> tuple[Outbox, Figures]:
+    figures = Figures("here", CollectorRegistry())
+    return Outbox(line, figures, interval=0.001), figures
+
+
+def test_what_was_refused_arrives_with_what_was_counted() -> None:
+    async def work() -> None:
+        line = Line()
+        box, figures = outbox(line)
+        box.start()
+        figures.count("denied")
+        figures.count("spared")
+        box.tell(attempts("shop"))
+        await until(lambda: bool(line.alerts))
+        assert line.figures[0] == AdmissionFigures(hostname="here", denied=1)
+        figures.count("allowed")
+        box.tell(attempts("shop"))
+        await until(lambda: len(line.alerts) == 2)
+        assert line.figures[-1] == AdmissionFigures(hostname="here", allowed=1)
+        await box.stop()
+
+    asyncio.run(work())
+
+
+def test_what_is_tried_again_and_again_is_one_alert() -> None:
+    async def work() -> None:
+        line = Line()
+        box, _ = outbox(line)
+        first = attempts("shop")[0]
+        box.tell([first])
+        for _ in range(99):
+            box.tell(attempts("shop"))
+        box.tell(attempts("another"))
+        assert box.waiting == 2
+        box.start()
+        await until(lambda: len(line.alerts) == 2)
+        shop = next(a for a in line.alerts if a.deployment is not None and a.deployment.name == "shop")
+        assert (shop.id, shop.enforcement_count) == (first.id, 100)
+        await box.stop()
+
+    asyncio.run(work())
+
+
+def test_alerts_wait_for_a_sensor_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporting, "_FIRST", 0.005)
+
+    async def work() -> None:
+        line = Line(away=True)
+        box, figures = outbox(line)
+        box.start()
+        figures.count("denied")
+        for at in range(250):
+            box.tell(attempts(f"shop-{at}"))
+        await asyncio.sleep(0.02)
+        assert box.waiting == 250
+        line.away = False
+        await until(lambda: box.waiting == 0)
+        assert len(line.alerts) == 250
+        assert sum(each.denied for each in line.figures) == 1
+        await box.stop()
+
+    asyncio.run(work())
+
+
+def test_what_does_not_fit_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        monkeypatch.setattr(reporting, "MOST", 10)
+        line = Line()
+        box, figures = outbox(line)
+        for at in range(25):
+            box.tell(attempts(f"shop-{at}"))
+        assert (box.waiting, figures.dropped) == (10, 15)
+        monkeypatch.setattr(reporting, "MEMORY", 1)
+        box.tell(attempts("shop-0"))
+        assert (box.waiting, figures.dropped) == (9, 16)
+        box.start()
+        await until(lambda: bool(line.figures))
+        assert line.figures[0].dropped == 16
+        await box.stop()
+
+    asyncio.run(work())
+
+
+def test_what_waits_at_the_end_is_sent_if_that_is_quickly_done() -> None:
+    async def work() -> None:
+        line = Line()
+        box, _ = outbox(line)
+        box.tell(attempts("shop"))
+        await box.stop()
+        assert len(line.alerts) == 1
+        line.away = True
+        box.tell(attempts("shop"))
+        await box.stop()
+
+    asyncio.run(work())
