@@ -25,6 +25,8 @@ _log = structlog.get_logger("watching")
 #: Objects of a page.
 _PAGE = 500
 _FIRST, _LONGEST = 0.5, 30.0
+#: Failures until kinds of these groups are no longer waited for: about half a minute.
+_PATIENCE, _OTHERS = 6, ".openshift.io"
 #: Seconds until what was forbidden is asked for again.
 _REFUSED = 60.0
 
@@ -126,6 +128,9 @@ class Watch:
         self.problem = problem
 
     async def _wait(self, failed: int) -> int:
+        if failed >= _PATIENCE and self.resource.group.endswith(_OTHERS):
+            # Such kinds have servers of their own. That one of these is away for long must not keep all others from being told.
+            self.settled.set()
         seconds = min(_LONGEST, _FIRST * 2.0 ** min(failed, 16))
         await asyncio.sleep(seconds * random.uniform(0.5, 1.0))  # noqa: S311
         return failed + 1
