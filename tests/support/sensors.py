@@ -40,6 +40,10 @@ class Watching(centrals.Central):
 
     certificates: Certificates
 
+    def active(self) -> str:
+        """The digest of the definitions that are active."""
+        return ""
+
     async def equip(self, services: Services) -> None:
         self.bundles = services.bundles = Bundles(
             services.pool, self.notices, self.certificates.authority_folder
@@ -49,7 +53,7 @@ class Watching(centrals.Central):
         services.policies = Policies(services.pool)
         services.parts += [services.policies, self.hub]
         await super().equip(services)
-        attach(services)
+        attach(services, self.active)
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -94,6 +98,10 @@ class Watched(Watching):
 
 class WatchedScanners(Watching, Scanners):
     """The same with an Indexer and a Matcher; see ``Scanners``."""
+
+    def active(self) -> str:
+        """See ``Watching``."""
+        return self.definitions.active()
 
 
 def dial(

@@ -45,6 +45,7 @@ MODULES = {
     "images.watching",
     "integrations",
     "leading",
+    "nodes",
     "notices",
     "policies",
     "probes",

@@ -120,7 +120,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             services.parts.append(Led(pool, _ONLINE, online) if shared else online)
         parts.equip(services, tls, definitions.digest)
         fleet_parts.equip(services, tls, definitions)
-        attach(services)
+        attach(services, definitions.digest)
         activity_parts.equip(services)
         alert_parts.equip(services)
         risk_parts.equip(services)

@@ -253,8 +253,11 @@ def test_what_is_new_gone_and_worse_is_told_by_image(world: Callable[[Work], Non
         await w.store.put_image(image("one", [a], DEBIAN))
         await w.store.put_image(image("two", [a, b], DEBIAN))
         await w.store.put_image(image("three", [b], DEBIAN))
+        heard: list[list[str]] = []
+        w.fleet.listeners.append(heard.append)
         outcome = await w.fleet.catch_up()
         assert outcome is not None
+        assert heard == []
         assert await w.store.changes(outcome.run) == (
             [],
             "",
@@ -269,6 +272,7 @@ def test_what_is_new_gone_and_worse_is_told_by_image(world: Callable[[Work], Non
         outcome = await w.fleet.catch_up()
         assert outcome is not None
         told, _ = await w.store.changes(outcome.run)
+        assert [sorted(each) for each in heard] == [sorted(row.digest for row in told)]
         assert [(row.name, row.appeared, row.gone, row.worse, row.better) for row in told] == [
             ("two", 2, 1, 1, 1),
             ("one", 1, 1, 1, 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import msgspec
 import pytest
 
 from redoubt.central.hub.wanting import Wanting
+from redoubt.central.nodes.matching import NodeReports
 from redoubt.egress import Policy
 from redoubt.indexer.sources.reference import parse_reference
+from redoubt.model import Distribution, Image, IndexReport, Location, Package
 from redoubt.model.cluster import DelegatedRegistry, DelegatedRegistryConfig, PullSecret, ServiceHealth
 from redoubt.model.scannedimage import ScannedImage
 from redoubt.wire import chunks
@@ -24,7 +27,7 @@ from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsStub
 from support.registry import Registry, needs_registry
-from support.scanners import Shelf, pushed
+from support.scanners import OPEN, Shelf, pushed
 from support.sensors import ADMIN, PATIENCE, WatchedScanners, deployment, sensor
 from support.wire import run
 
@@ -385,5 +388,77 @@ def test_pull_secrets_become_integrations_and_go_with_them(central: Callable[[Wo
             assert await listed() == {"a.example/shop": north, "c.example": south}
         await running.http.delete(f"/v1/clusters/{south}", auth=ADMIN)
         assert await listed() == {"a.example/shop": north}
+
+    central(work)
+
+
+def test_what_is_installed_on_nodes_is_matched_and_again_when_definitions_are_others(
+    central: Callable[[Work], None], shelf: Shelf
+) -> None:
+    def report(version: str) -> bytes:
+        package = Package(
+            type="deb",
+            name="libfixture",
+            version=version,
+            arch="amd64",
+            source_name="fixture",
+            locations=(Location("var/lib/dpkg/status"),),
+        )
+        index = IndexReport(
+            image=Image(reference="worker", kind="dir"),
+            distribution=Distribution(id="debian", version_id="12"),
+            packages=(package,),
+        )
+        return zlib.compress(msgspec.json.encode(index))
+
+    async def work(running: WatchedScanners) -> None:
+        cluster = await running.cluster("north")
+
+        async def cves() -> int:
+            [node] = (await running.get(f"/v1/nodes/{cluster}"))["nodes"]
+            return int(node.get("cves", -1))
+
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            await one.upsert("node", "node-1", {"name": "worker"})
+            for bad in (b"", b"no zlib", zlib.compress(b"{"), zlib.compress(b"x" * (65 << 20))[:100]):
+                await one.send(node=pb.NodeReport(node_name="worker", report=bad))
+            await one.send(node=pb.NodeReport(node_name="x\ny", report=report("1.0-1")))
+            await one.send(node=pb.NodeReport(node_name="worker", report=report("1.0-1")))
+            await one.kept()
+
+            async def found() -> bool:
+                return await cves() == 1
+
+            await until("the node was matched", found)
+            node = await running.get(f"/v1/nodes/{cluster}/node-1")
+            [component] = node["scan"]["components"]
+            assert (component["name"], len(component["vulns"])) == ("libfixture", 1)
+            # A newer package, of which nothing is known.
+            await one.send(node=pb.NodeReport(node_name="worker", report=report("9.0-1")))
+            await one.kept()
+
+            async def clean() -> bool:
+                return await cves() == 0
+
+            await until("the new report was matched", clean)
+            digest = await asyncio.to_thread(shelf.publish, bookworm=OPEN)
+            await running.kill_matcher()
+            await running.start_matcher()
+            nodes = next(each for each in running.services.parts if isinstance(each, NodeReports))
+            assert running.services.images is not None
+
+            async def anew() -> bool:
+                await nodes.look(running.services.images)  # type: ignore[arg-type]
+                await running.pool.execute("UPDATE node_reports SET due = now()")
+                return (
+                    await running.pool.fetchval("SELECT definitions FROM node_reports") == digest
+                    and await cves() == 1
+                )
+
+            await until("it was matched with new definitions", anew)
+            await one.remove("node", "node-1")
+            await one.kept()
+        assert await running.pool.fetchval("SELECT count(*) FROM node_reports") == 0
 
     central(work)

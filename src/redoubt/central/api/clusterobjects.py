@@ -5,8 +5,9 @@ Paths and forms are the original's; each caller sees what his roles hold for. A 
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,9 +30,11 @@ from redoubt.central.api.deployments import (
 from redoubt.central.api.given import Call, Given
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.roles import Access, Resource
+from redoubt.central.images import original
 from redoubt.central.objects.granting import Grants, granted
 from redoubt.central.objects.looking import Looking, Page, whole
 from redoubt.central.refusals import NotFound
+from redoubt.central.store.nodes import Counts, Matched, NodeStore
 from redoubt.model.cluster import (
     ClusterNetworkPolicy,
     ClusterNode,
@@ -106,16 +109,22 @@ class NodeController(Controller):
 
     @get("/nodes/{cluster:uuid}", opt=_NODES, summary="Nodes of a cluster")
     async def all(self, services: Given, request: Call, cluster: FromPath[UUID]) -> Told:
-        """By name."""
+        """By name, with how much was found on each."""
         found = await _nodes(services).page(request.user, "", Page(limit=10_000), cluster)
-        return Response({"nodes": whole(found)})
+        counts = await NodeStore(services.pool).counts(cluster)
+        return Response({"nodes": [_node(each, counts.get(each.name)) for each in found]})
 
     @get("/nodes/{cluster:uuid}/{node:str}", opt=_NODES, summary="A node")
     async def one(
         self, services: Given, request: Call, cluster: FromPath[UUID], node: FromPath[str]
     ) -> Response[object]:
-        """By Kubernetes' UID."""
-        return Response(whole(await _nodes(services).one(request.user, node, cluster)))
+        """By Kubernetes' UID; with what is installed on its host, and what is known of that."""
+        found = await _nodes(services).one(request.user, node, cluster)
+        store = NodeStore(services.pool)
+        counts = (await store.counts(cluster)).get(found.name)
+        matched = await store.find(cluster, found.name)
+        scan = None if matched is None else await asyncio.to_thread(_scan, found.name, matched)
+        return Response(_node(found, counts) | {"scan": scan})
 
     @get("/export/nodes", opt=_NODES, summary="All nodes, a line each")
     async def export(self, services: Given, request: Call, text: Query = "") -> Stream:
@@ -310,6 +319,33 @@ class NetworkPolicyController(Controller):
 
 def _nodes(services: Given) -> Looking[ClusterNode]:
     return Looking(services.pool, "node", ClusterNode)
+
+
+def _node(node: ClusterNode, counts: Counts | None) -> dict[str, Any]:
+    told: dict[str, Any] = whole(node)
+    if counts is None:
+        return told
+    return told | {
+        "components": counts.components,
+        "cves": counts.cves,
+        "fixableCves": counts.fixable,
+        "topCvss": counts.top_cvss,
+        "lastReported": counts.received,
+        "scanTime": counts.matched,
+        "scanProblem": counts.problem,
+    }
+
+
+def _scan(name: str, matched: Matched) -> original.ImageScan:
+    """In the form of an image's: ``storage.NodeScan`` has the same names."""
+    scanned = original.Scanned(
+        name=name,
+        index=matched.index,
+        report=matched.report,
+        indexed=matched.received,
+        matched=matched.matched,
+    )
+    return original.image(scanned, datetime.now(UTC).date()).scan
 
 
 def _secrets(services: Given) -> Looking[Secret]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from redoubt.central.hub.pushing import Pusher
 from redoubt.central.hub.receiving import BaselineSource
 from redoubt.central.hub.told import NoBaselines
 from redoubt.central.hub.wanting import Wanting
+from redoubt.central.nodes.matching import NodeReports
 from redoubt.central.notices import Notices
 from redoubt.central.store import Pool
 from redoubt.central.store.hub import TOPIC, HubStore
@@ -39,8 +41,11 @@ _TIDY = 300.0
 _log = structlog.get_logger("hub")
 
 
-def attach(services: Services) -> None:
-    """Have Sensors told of what happens elsewhere in Central: images that were looked at, and those that the fleet found otherwise."""
+def attach(services: Services, active: Callable[[], str]) -> None:
+    """Have Sensors told of what happens elsewhere in Central: images that were looked at, and those that the fleet found otherwise.
+
+    ``active`` gives the digest of the definitions that are active at Central, empty for none.
+    """
     hub = services.hub
     if hub is None:
         return
@@ -53,9 +58,11 @@ def attach(services: Services) -> None:
     )
     if services.integrations is not None:
         hub.intake.receivers["pull_secrets"] = PullSecretReceiver(services.integrations)
+    nodes = NodeReports(services.pool, services.images, active)
+    hub.intake.receivers["node"] = nodes
     wanting = Wanting(services.pool, hub.delegation, services.images)
-    hub.intake.objects.followers.append(wanting)
-    services.parts.append(wanting)
+    hub.intake.objects.followers += [wanting, nodes]
+    services.parts += [wanting, nodes]
     if services.images is not None:
         services.images.listeners.append(scanned)
     if services.fleet is not None:
