@@ -9,6 +9,7 @@ is not known is refused: leaving it out would find, or delete, more than was ask
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -97,6 +98,37 @@ def where(
             conditions.append("(" + " OR ".join(positive) + ")")
         conditions += [f"NOT coalesce({one}, FALSE)" for one in negative]
     return conditions
+
+
+def fits(asked: Sequence[Asked], given: Mapping[str, Sequence[str]]) -> bool:
+    """Whether texts, by lower-case names of fields, are what is asked for: the same for what is not in a table.
+
+    Raises ``InvalidArgument`` as ``where``.
+    """
+    for each in asked:
+        texts = given.get(each.field.lower())
+        if texts is None:
+            raise InvalidArgument(f"there is no field {each.field[:80]!r} to search by here")
+        positive = [_text_fits(term, texts) for term in each.terms if not term.negated]
+        if positive and not any(positive):
+            return False
+        if any(_text_fits(term, texts) for term in each.terms if term.negated):
+            return False
+    return True
+
+
+def _text_fits(term: Term, texts: Sequence[str]) -> bool:
+    if term.quoted:
+        return term.text in texts
+    if term.text in ("*", "-"):
+        return any(texts) == (term.text == "*")
+    if term.text.startswith("r/"):
+        tested = re.compile(_expression(term.text[2:]), re.IGNORECASE)
+        return any(tested.search(each[:_LONGEST]) for each in texts)
+    wanted = term.text.lower()
+    if wanted.startswith("c/"):
+        return any(wanted[2:] in each.lower() for each in texts)
+    return any(each.lower().startswith(wanted) for each in texts)
 
 
 def _split(text: str, by: str) -> list[str]:
@@ -196,7 +228,8 @@ def _expression(text: str) -> str:
             f"an expression has at most {_LONGEST_EXPRESSION} characters, and no back references"
         )
     try:
-        re.compile(text)
+        with warnings.catch_warnings(action="ignore"):
+            re.compile(text)
     except (re.error, OverflowError, RecursionError):
         raise InvalidArgument(f"{text[:80]!r} is no expression") from None
     return f"^(?:{text})$"

@@ -24,6 +24,7 @@ from redoubt.central.images.scanning import Scanning
 from redoubt.central.images.watching import Watching
 from redoubt.central.integrations.keeping import Integrations
 from redoubt.central.metrics import Metrics
+from redoubt.central.policies.jobs import DryRuns
 from redoubt.central.policies.keeping import Policies
 from redoubt.central.probes.shelf import Probes
 from redoubt.central.store import Pool
@@ -55,6 +56,7 @@ class Services:
     bundles: Bundles | None = None
     delegating: Delegating | None = None
     baselines: Baselines | None = None
+    dry_runs: DryRuns | None = None
     images: Scanning | None = None
     watching: Watching | None = None
     sboms: Sboms | None = None

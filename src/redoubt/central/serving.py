@@ -27,6 +27,7 @@ from redoubt.central.images import parts
 from redoubt.central.images.wire import ImageService
 from redoubt.central.leading import Led
 from redoubt.central.notices import Notices
+from redoubt.central.policies import trying
 from redoubt.central.policies.keeping import Policies
 from redoubt.central.probes import upstream
 from redoubt.central.probes.shelf import Probes
@@ -124,6 +125,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         activity_parts.equip(services)
         alert_parts.equip(services)
         risk_parts.equip(services)
+        trying.equip(services)
         server = OnePort(tls=tls, app=app.create(services), services=answering(services, definitions, probes))
         await services.start()  # here, and not by the application: what fails is told in a line
         stack.push_async_callback(services.stop)

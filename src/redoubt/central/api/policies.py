@@ -5,35 +5,36 @@ Paths, fields and permissions are the original's. ``/v1/policies/{id}/status`` i
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, TypeAlias
+from uuid import UUID, uuid4
 
 import msgspec
 from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
+from redoubt.central import search as searching
 from redoubt.central.api import checks
-from redoubt.central.api.given import Empty, Given
+from redoubt.central.api.given import Call, Empty, Given
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.roles import Access, Resource
-from redoubt.central.images import asking
-from redoubt.central.images.query import wanted
-from redoubt.central.policies import detection
+from redoubt.central.policies.jobs import DryRuns, Tried
 from redoubt.central.policies.keeping import Imported, Policies
+from redoubt.central.policies.trying import tried
 from redoubt.central.refusals import InvalidArgument, Unavailable
 from redoubt.errors import UnreadableInput
 from redoubt.policies import Policy, PolicySet
 from redoubt.policies import policy as documents
 from redoubt.policies.criteria import ALL
 from redoubt.policies.validation import PolicyInvalid, check, prepared
+from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 _READ = allow(Resource.WORKFLOW_ADMINISTRATION, Access.READ)
 _WRITE = allow(Resource.WORKFLOW_ADMINISTRATION, Access.READ_WRITE)
 #: A policy as it is sent: read by ``policies.policy``, which takes what the original takes.
 Document: TypeAlias = dict[str, object]
-#: Images that a policy is tried out on.
-_TRIED = 500
+#: Images and deployments that a policy is tried out on while somebody waits.
+_IMAGES, _DEPLOYMENTS = 500, 5000
 
 
 class ListPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -95,20 +96,17 @@ class PolicyStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     no_source: list[MissingSource] = []
 
 
-class TriedOn(msgspec.Struct, frozen=True, rename="camel"):
-    """``DryRunResponse.Alert``: a workload, or ``image`` where it is one that nothing runs."""
+class DryRunBegun(msgspec.Struct, frozen=True, rename="camel"):
+    """``JobId``."""
 
-    deployment: str
-    violations: list[str]
-    image: str = ""
+    job_id: str
 
 
-class Tried(msgspec.Struct, frozen=True, rename="camel"):
-    """What a policy would find. ``images`` were looked at; ``incomplete`` where there are more. No Sensor reports workloads yet."""
+class DryRunStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """``DryRunJobStatusResponse``."""
 
-    alerts: list[TriedOn]
-    images: int = 0
-    incomplete: bool = False
+    pending: bool
+    result: Tried | None = None
 
 
 class ImportFault(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -155,9 +153,13 @@ class PolicyController(Controller):
     tags = ("Policies",)
 
     @get("/policies", opt=_READ, summary="All policies")
-    async def all(self, services: Given) -> PolicyList:
-        """By name."""
-        return PolicyList([_listed(policy) for policy in await _policies(services).all()])
+    async def all(
+        self, services: Given, search: Annotated[str, QueryParameter(name="query")] = ""
+    ) -> PolicyList:
+        """By name. ``query``: ``Policy``, ``Severity``, ``Lifecycle Stage``, ``Category``, ``Disabled``, ``Enforcement``…"""
+        asked = searching.parse(search)
+        found = await _policies(services).all()
+        return PolicyList([_listed(policy) for policy in found if searching.fits(asked, _fields(policy))])
 
     @get("/policies/{id:str}", opt=_READ, summary="A policy")
     async def one(self, services: Given, id: FromPath[str]) -> Policy:  # noqa: A002
@@ -229,14 +231,35 @@ class PolicyController(Controller):
         return ImportResults([_result(each) for each in done], all(not each.error for each in done))
 
     @post("/policies/dryrun", opt=_WRITE, status_code=200, summary="Try a policy out")
-    async def dry_run(self, services: Given, data: JSONBody[Document]) -> Tried:
-        """Whether it is disabled does not matter. It is tried on images that were scanned, if it has the BUILD stage."""
-        policy = msgspec.structs.replace(prepared(_policy(data)), disabled=False)
-        try:
-            check(policy)
-        except PolicyInvalid as error:
-            raise InvalidArgument(str(error)) from None
-        return await _tried(services, policy)
+    async def dry_run(self, request: Call, services: Given, data: JSONBody[Document]) -> Tried:
+        """Whether it is disabled does not matter. It is tried on images that were scanned and on deployments, as its stages say."""
+        policy = _tryable(data)
+        return await tried(services, request.user, policy, images=_IMAGES, deployments=_DEPLOYMENTS)
+
+    @post("/policies/dryrunjob", opt=_WRITE, status_code=200, summary="Try a policy out in the background")
+    async def dry_run_job(self, request: Call, services: Given, data: JSONBody[Document]) -> DryRunBegun:
+        """The same of all images and deployments; asked for with ``jobId``, by whoever began it."""
+        return DryRunBegun(str(await _dry_runs(services).begin(request.user, _tryable(data))))
+
+    @get("/policies/dryrunjob/{job:uuid}", opt=_READ, summary="What trying a policy out came to")
+    async def dry_run_status(self, request: Call, services: Given, job: FromPath[UUID]) -> DryRunStatus:
+        """``pending`` while it goes on. Known for an hour."""
+        found = await _dry_runs(services).result(request.user, job)
+        return DryRunStatus(pending=found is None, result=found)
+
+    @delete("/policies/dryrunjob/{job:uuid}", opt=_WRITE, status_code=200, summary="Stop trying a policy out")
+    async def dry_run_cancel(self, request: Call, services: Given, job: FromPath[UUID]) -> Empty:
+        """Whatever came of it is forgotten."""
+        await _dry_runs(services).cancel(request.user, job)
+        return Empty()
+
+    @post("/policies/reassess", opt=_WRITE, status_code=200, summary="Have all deployments asked about again")
+    async def reassess(self, services: Given) -> Empty:
+        """By the Sensors that are connected."""
+        if services.hub is None:
+            raise Unavailable("this Central looks after no clusters")
+        services.hub.pusher.tell_all(pb.ToSensor(request=pb.Request(id=str(uuid4()), reassess="")))
+        return Empty()
 
     @get("/policyCategories", opt=_READ, summary="Categories of policies")
     async def categories(self, services: Given) -> Categories:
@@ -245,21 +268,19 @@ class PolicyController(Controller):
         return Categories(sorted(found))
 
 
-async def _tried(services: Given, policy: Policy) -> Tried:
-    if "BUILD" not in policy.lifecycle_stages:
-        return Tried([])
-    made, store = PolicySet([policy]), asking.store(services)
-    alerts: list[TriedOn] = []
-    looked_at = 0
-    async for digest in store.ids(wanted("")):
-        if looked_at == _TRIED:
-            return Tried(alerts, looked_at, incomplete=True)
-        if (kept := await store.find(digest)) is None:
-            continue
-        looked_at += 1
-        if found := await asyncio.to_thread(detection.messages, made, kept):
-            alerts.append(TriedOn("", found, kept.listed.name))
-    return Tried(alerts, looked_at)
+def _tryable(document: Document) -> Policy:
+    policy = msgspec.structs.replace(prepared(_policy(document)), disabled=False)
+    try:
+        check(policy)
+    except PolicyInvalid as error:
+        raise InvalidArgument(str(error)) from None
+    return policy
+
+
+def _dry_runs(services: Given) -> DryRuns:
+    if services.dry_runs is None:
+        raise Unavailable("this Central tries no policies out in the background")
+    return services.dry_runs
 
 
 def _policies(services: Given) -> Policies:
@@ -273,6 +294,22 @@ def _policy(document: Document) -> Policy:
         return documents.understood(document)
     except UnreadableInput as error:
         raise InvalidArgument(str(error)) from None
+
+
+def _fields(policy: Policy) -> dict[str, tuple[str, ...]]:
+    """What a policy can be found by."""
+    return {
+        "policy": (policy.name,),
+        "policy id": (policy.id,),
+        "description": (policy.description,),
+        "severity": (policy.severity,),
+        "lifecycle stage": policy.lifecycle_stages,
+        "category": policy.categories,
+        "enforcement": policy.enforcement_actions,
+        "event source": (policy.event_source,),
+        "disabled": ("true" if policy.disabled else "false",),
+        "default policy": ("true" if policy.is_default else "false",),
+    }
 
 
 def _listed(policy: Policy) -> ListPolicy:
