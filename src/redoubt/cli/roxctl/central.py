@@ -13,6 +13,7 @@ _COMMANDS = {
     "login": (f"{_HERE}:login", "Log in, and keep the login for this Central."),
     "cert": (f"{_HERE}:cert", "Print Central's certificate."),
     "export": (f"{_HERE}:export", "Write out what Central keeps."),
+    "init-bundles": (f"{_HERE}:init_bundles", "Make and revoke what new clusters come with."),
     "debug": (f"{_HERE}:debug", "See and change how much Central logs."),
 }
 
@@ -92,6 +93,68 @@ def export_images(ctx: click.Context) -> None:
     from redoubt.cli.roxctl import asking
 
     asking.export_images(ctx)
+
+
+_BUNDLES = {
+    "generate": (f"{_HERE}:bundles_generate", "Make an init bundle."),
+    "list": (f"{_HERE}:bundles_list", "List init bundles that count."),
+    "revoke": (f"{_HERE}:bundles_revoke", "Revoke init bundles."),
+    "fetch-ca": (f"{_HERE}:bundles_fetch_ca", "Get Central's CA as Helm values."),
+}
+
+
+@options.group(_BUNDLES, timeout="1m")
+def init_bundles() -> None:
+    """Make and revoke init bundles: the CA and certificates that the services of a new cluster come with."""
+
+
+@options.command("generate", timeout="1m")
+@click.argument("name")
+@click.option("--output", default="", metavar="FILE", help="Write Helm values; - is standard output.")
+@click.option(
+    "--output-secrets", default="", metavar="FILE", help="Write Secrets for kubectl; - is standard output."
+)
+@click.pass_context
+def bundles_generate(ctx: click.Context, name: str, output: str, output_secrets: str) -> None:
+    """Make an init bundle. It holds private keys that are nowhere else; files are new, and only yours to read.
+
+    \b
+    roxctl central init-bundles generate spring --output-secrets init-bundle.yaml
+    kubectl create -n stackrox -f init-bundle.yaml
+    """
+    from redoubt.cli.roxctl import bundles
+
+    bundles.generate(ctx, name, output, output_secrets)
+
+
+@options.command("list", timeout="1m", retry=True)
+@click.pass_context
+def bundles_list(ctx: click.Context) -> None:
+    """List init bundles that count, and how many clusters came with each."""
+    from redoubt.cli.roxctl import bundles
+
+    bundles.show(ctx)
+
+
+@options.command("revoke", timeout="1m")
+@click.argument("bundles", nargs=-1, required=True, metavar="NAME_OR_ID...")
+@click.option("-f", "--force", is_flag=True, help="Do not ask about clusters that are disconnected.")
+@click.pass_context
+def bundles_revoke(ctx: click.Context, bundles: tuple[str, ...], force: bool) -> None:
+    """Revoke init bundles, for good. Clusters whose services came with one are disconnected; you are asked before."""
+    from redoubt.cli.roxctl import bundles as asking
+
+    asking.revoke(ctx, bundles, force=force)
+
+
+@options.command("fetch-ca", timeout="1m", retry=True)
+@click.option("--output", default="-", show_default=True, metavar="FILE", help="Where to write it.")
+@click.pass_context
+def bundles_fetch_ca(ctx: click.Context, output: str) -> None:
+    """Get Central's CA as Helm values, for services that have certificates already."""
+    from redoubt.cli.roxctl import bundles
+
+    bundles.fetch_ca(ctx, output)
 
 
 _DEBUG = {"log": (f"{_HERE}:debug_log", "Show or set how much Central logs.")}

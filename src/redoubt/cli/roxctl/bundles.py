@@ -1,0 +1,192 @@
+"""What ``roxctl central init-bundles`` asks of Central, and how the answers are shown and kept."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+
+from redoubt.cli.console import Console, clean
+from redoubt.cli.redoubt.definitions import print_columns
+from redoubt.cli.roxctl import connection
+from redoubt.errors import AccessDenied, NetworkError, UnreadableInput, UsageError
+
+_PATH = "/v1/cluster-init"
+_MINUTE = 60.0
+
+
+class _Cluster(msgspec.Struct):
+    id: str = ""
+    name: str = ""
+
+
+class _Creator(msgspec.Struct):
+    id: str = ""
+
+
+class Bundle(msgspec.Struct, rename="camel"):
+    """``InitBundleMeta``."""
+
+    id: str
+    name: str
+    created_at: str = ""
+    expires_at: str = ""
+    created_by: _Creator | None = None
+    impacted_clusters: tuple[_Cluster, ...] = ()
+
+
+class _Bundles(msgspec.Struct):
+    items: tuple[Bundle, ...] = ()
+
+
+class _Made(msgspec.Struct, rename="camel"):
+    meta: Bundle
+    helm_values_bundle: str = ""
+    kubectl_bundle: str = ""
+
+
+class _Ca(msgspec.Struct, rename="camel"):
+    helm_values_bundle: str = ""
+
+
+class _Error(msgspec.Struct, rename="camel"):
+    id: str = ""
+    error: str = ""
+
+
+class _Revoked(msgspec.Struct, rename="camel"):
+    init_bundle_revocation_errors: tuple[_Error, ...] = ()
+    init_bundle_revoked_ids: tuple[str, ...] = ()
+
+
+def generate(ctx: click.Context, name: str, helm: str, secrets: str) -> None:
+    """``roxctl central init-bundles generate``. Files are made first: a bundle that cannot be written is not asked for."""
+    if not helm and not secrets:
+        raise UsageError("say where to write it: --output for Helm values, --output-secrets for kubectl")
+    if helm == secrets:
+        raise UsageError("--output and --output-secrets go to different places")
+    console = Console()
+    with ExitStack() as stack:
+        files = {
+            kind: stack.enter_context(_new(place))
+            for kind, place in (("helm", helm), ("kubectl", secrets))
+            if place
+        }
+        with connection.central(ctx, console, timeout=_MINUTE) as central:
+            # One try: a second bundle that nobody knows of would count.
+            sent = central.work(f"{_PATH}/init-bundles", {"name": name})
+            made = central.read(sent, _Made)
+        texts = {"helm": made.helm_values_bundle, "kubectl": made.kubectl_bundle}
+        for kind, file in files.items():
+            _write(file, _decoded(texts[kind]))
+    console.notice(
+        f"init bundle {clean(made.meta.name)} ({clean(made.meta.id)}), good until {clean(made.meta.expires_at)}"
+    )
+    console.notice("it holds private keys, which Central does not keep; whoever has it can add a cluster")
+
+
+def show(ctx: click.Context) -> None:
+    """``roxctl central init-bundles list``."""
+    found = _all(ctx)
+    rows = [("NAME", "CREATED", "EXPIRES", "CREATED BY", "CLUSTERS", "ID")]
+    rows += [
+        (
+            each.name,
+            each.created_at[:16],
+            each.expires_at[:16],
+            each.created_by.id if each.created_by else "",
+            str(len(each.impacted_clusters)),
+            each.id,
+        )
+        for each in found
+    ]
+    print_columns(rows)
+
+
+def revoke(ctx: click.Context, named: Sequence[str], *, force: bool) -> None:
+    """``roxctl central init-bundles revoke``, by name or identifier."""
+    there = _all(ctx)
+    chosen: dict[str, Bundle] = {}
+    for text in named:
+        found = next((each for each in there if text in (each.id, each.name)), None)
+        if found is None:
+            raise UsageError(f"there is no init bundle {text!r}; see `roxctl central init-bundles list`")
+        chosen[found.id] = found
+    impacted = {one.id: one.name for each in chosen.values() for one in each.impacted_clusters}
+    if impacted and not force:
+        names = ", ".join(sorted(clean(name) for name in impacted.values()))
+        click.echo(f"These clusters are disconnected: {names}", err=True)
+        try:
+            agreed = click.confirm("Are you sure?", err=True)
+        except click.Abort:
+            agreed = False
+        if not agreed:
+            raise UsageError("nothing was revoked; --force does not ask")
+    body = {"ids": list(chosen), "confirmImpactedClustersIds": sorted(impacted)}
+    with connection.central(ctx, Console(), timeout=_MINUTE) as central:
+        done = central.ask("PATCH", f"{_PATH}/init-bundles/revoke", body, _Revoked)
+    for identifier in done.init_bundle_revoked_ids:
+        click.echo(f"Revoked {clean(chosen[identifier].name if identifier in chosen else identifier)}")
+    if done.init_bundle_revocation_errors:
+        told = "; ".join(
+            f"{clean(each.id)}: {clean(each.error)}" for each in done.init_bundle_revocation_errors
+        )
+        raise UnreadableInput(f"not revoked: {told}")
+
+
+def fetch_ca(ctx: click.Context, output: str) -> None:
+    """``roxctl central init-bundles fetch-ca``."""
+    with _new(output) as file:
+        with connection.central(ctx, Console(), timeout=_MINUTE) as central:
+            found = central.get(f"{_PATH}/ca-config", _Ca)
+        _write(file, _decoded(found.helm_values_bundle))
+
+
+def _all(ctx: click.Context) -> tuple[Bundle, ...]:
+    with connection.central(ctx, Console(), timeout=_MINUTE) as central:
+        return central.get(f"{_PATH}/init-bundles", _Bundles).items
+
+
+@contextmanager
+def _new(place: str) -> Iterator[int | None]:
+    """A new file that only its owner reads; it goes where nothing comes of it. None stands for standard output."""
+    if place == "-":
+        yield None
+        return
+    try:
+        file = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UsageError(f"{place} is there already; move it away, or name another file") from None
+    except OSError as error:
+        raise AccessDenied(f"{place} cannot be written: {error.strerror}") from None
+    try:
+        yield file
+    except BaseException:
+        Path(place).unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(file)
+
+
+def _write(file: int | None, data: bytes) -> None:
+    if file is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise NetworkError("what Central answered is no init bundle; are both of one version?") from None
