@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 
-from support.kube import Cluster, kube  # noqa: F401
+from ociwriter import ImageWriter
+from support.containers import Bundle
+from support.kernel import needs_bpf
+from support.kube import Cluster, Refused, kube
+from support.registry import Registry, needs_registry, open_registry
+from support.roots import dpkg_root
 from support.secured import Secured
 from support.up import PASSWORD, Up
 
-DEADLINE = 60.0
+__all__ = ["kube", "open_registry"]
+pytestmark = needs_registry
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory, kube: Cluster) -> Iterator[Secured]:  # noqa: F811
+def secured(tmp_path_factory: pytest.TempPathFactory, kube: Cluster) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("secured")
     with Up(folder, environment={"ROX_ADMIN_PASSWORD": PASSWORD}) as up:
         cluster = Secured(up, kube, folder)
@@ -32,9 +43,18 @@ def _healthy(secured: Secured) -> bool:
     return any(each["name"] == "ward" for each in clusters)
 
 
-def workload(namespace: str, name: str, **container: Any) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def image(open_registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image with known flaws, in a registry on this machine."""
+    writer = ImageWriter()
+    writer.add(dpkg_root([("openssl", "3.0.2-0", ""), ("zlib1g", "1:1.2.11.dfsg-2", "zlib")]))
+    archive = writer.write_docker_archive(tmp_path_factory.mktemp("image") / "image.tar")
+    return open_registry.push(f"docker-archive:{archive}", "shop/web:1.4")
+
+
+def workload(namespace: str, name: str, image: str, **container: Any) -> dict[str, Any]:
     labels = {"app": name}
-    spec = {"containers": [{"name": "main", "image": "registry.invalid/shop:1.4", **container}]}
+    spec = {"containers": [{"name": "main", "image": image, **container}]}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -46,12 +66,171 @@ def workload(namespace: str, name: str, **container: Any) -> dict[str, Any]:
     }
 
 
-def test_a_deployment_appears_in_central(secured: Secured) -> None:
+def listed(secured: Secured, namespace: str, name: str) -> dict[str, Any]:
+    """A deployment as Central lists it; empty where it does not."""
+    found = secured.central.get(f"/v1/deployments?query={quote(f'Namespace:{namespace}')}")["deployments"]
+    return next((each for each in found if each["name"] == name), {})
+
+
+def test_a_deployment_appears_in_central_with_its_findings_and_its_risk(secured: Secured, image: str) -> None:
     namespace = secured.kube.namespace()
-    secured.kube.admin.create(workload(namespace, "shop"))
+    secured.kube.admin.create(workload(namespace, "shop", image))
+    found = secured.until("the deployment at Central", lambda: listed(secured, namespace, "shop"))
+    whole = secured.central.get(f"/v1/deployments/{found['id']}")
+    assert [each["image"]["name"]["fullName"] for each in whole["containers"]] == [image]
 
-    def listed() -> dict[str, Any]:
-        found = secured.central.get("/v1/deployments")["deployments"]
-        return next((each for each in found if each["namespace"] == namespace), {})
+    def findings() -> set[str]:
+        images = secured.central.get(f"/v1/images?query={quote(f'Image:{image}')}")["images"]
+        return {each["name"] for each in images if each.get("cves")}
 
-    assert secured.until("the deployment at Central", listed)["name"] == "shop"
+    assert secured.until("the image's findings", findings) == {image}
+
+    def risk() -> list[str]:
+        told = secured.central.get(f"/v1/deploymentswithrisk/{found['id']}")["risk"] or {}
+        return [each["name"] for each in told.get("results", [])]
+
+    assert "Image Vulnerabilities" in secured.until(
+        "a risk with the image in it", lambda: (r := risk()) and "Image Vulnerabilities" in r and r
+    )
+
+
+def test_what_breaks_a_policy_is_an_alert_until_it_does_no_more(secured: Secured, image: str) -> None:
+    namespace = secured.kube.namespace()
+    loud = workload(namespace, "loud", image, securityContext={"privileged": True})
+    made = secured.kube.admin.create(loud)
+
+    def alerts(state: str) -> list[str]:
+        query = quote(f"Namespace:{namespace}+Violation State:{state}")
+        return [each["policy"]["name"] for each in secured.central.get(f"/v1/alerts?query={query}")["alerts"]]
+
+    secured.until("an alert", lambda: "Privileged Container" in alerts("ACTIVE"))
+    made["spec"]["template"]["spec"]["containers"][0]["securityContext"] = {}
+    secured.kube.admin.patch(loud, {"spec": made["spec"]})
+    secured.until("the alert to be over", lambda: "Privileged Container" in alerts("RESOLVED"))
+    assert "Privileged Container" not in alerts("ACTIVE")
+
+
+@pytest.fixture(scope="module")
+def guarded(secured: Secured) -> Secured:
+    """With an admission controller that the API server asks, and a policy that refuses privileged containers."""
+    policy = {
+        "name": "No privileged container",
+        "severity": "HIGH_SEVERITY",
+        "categories": ["Privileges"],
+        "lifecycleStages": ["DEPLOY"],
+        "eventSource": "NOT_APPLICABLE",
+        "enforcementActions": ["FAIL_DEPLOYMENT_CREATE_ENFORCEMENT"],
+        "scope": [{"label": {"key": "app", "value": "forbidden"}}],
+        "policyVersion": "1.1",
+        "policySections": [
+            {"policyGroups": [{"fieldName": "Privileged Container", "values": [{"value": "true"}]}]}
+        ],
+    }
+    secured.central.ask("POST", "/v1/policies", policy)
+    secured.admission.start()
+    return secured
+
+
+def test_a_violating_deployment_is_refused_and_central_hears_of_it(guarded: Secured, image: str) -> None:
+    namespace = guarded.kube.namespace()
+    forbidden = workload(namespace, "forbidden", image, securityContext={"privileged": True})
+
+    def refusal() -> str:
+        try:
+            guarded.kube.admin.create(forbidden, query="dryRun=All")
+        except Refused as error:
+            return error.message
+        return ""
+
+    assert "No privileged container" in guarded.until("the API server to refuse", refusal)
+    with pytest.raises(Refused, match="No privileged container"):
+        guarded.kube.admin.create(forbidden)
+    guarded.kube.admin.create(workload(namespace, "allowed", image))
+
+    def attempted() -> bool:
+        query = quote(f"Namespace:{namespace}+Violation State:ATTEMPTED")
+        return bool(guarded.central.get(f"/v1/alerts?query={query}")["alerts"])
+
+    guarded.until("the attempt at Central", attempted)
+    guarded.until("the allowed one at Central", lambda: listed(guarded, namespace, "allowed"))
+    assert not listed(guarded, namespace, "forbidden")
+
+
+@pytest.fixture(scope="module")
+def watched(secured: Secured) -> Secured:
+    """With a Collector on this machine's kernel, which is the node ``node-1``."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}
+    secured.kube.admin.create(node)
+    ready = {"type": "Ready", "status": "True", "reason": "Test", "message": ""}
+    secured.kube.admin.patch(node, {"status": {"conditions": [ready]}}, "status")
+    secured.collector.start()
+    return secured
+
+
+def pod_of(secured: Secured, namespace: str, name: str) -> dict[str, Any]:
+    """The pod that controllers made for a deployment."""
+
+    def found() -> dict[str, Any]:
+        items = secured.kube.admin.ask("GET", f"/api/v1/namespaces/{namespace}/pods")["items"]
+        return next((each for each in items if each["metadata"]["labels"].get("app") == name), {})
+
+    return secured.until("the pod of the deployment", found)
+
+
+def runs(secured: Secured, pod: dict[str, Any], container: str) -> None:
+    """Say what a kubelet would: the pod has started, with this container."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    state = {
+        "name": "main",
+        "image": pod["spec"]["containers"][0]["image"],
+        "imageID": "",
+        "containerID": f"containerd://{container}",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": now}},
+    }
+    status = {"phase": "Running", "podIP": "10.9.8.7", "startTime": now, "containerStatuses": [state]}
+    named = {"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]}
+    secured.kube.admin.patch(named, {"status": status}, "status")
+
+
+@needs_bpf
+@pytest.mark.skipif(not shutil.which("runc"), reason="needs Debian's runc")
+def test_a_process_and_a_connection_of_a_real_container_are_told_of_its_pod(
+    watched: Secured, image: str, tmp_path: Path
+) -> None:
+    namespace = watched.kube.namespace()
+    watched.kube.admin.create(workload(namespace, "shop", image))
+    pod = pod_of(watched, namespace, "shop")
+    identifier = uuid4().hex * 2
+    runs(watched, pod, identifier)
+    deployment = watched.until("the deployment", lambda: listed(watched, namespace, "shop"))["id"]
+    watched.until("a collector", lambda: "probe" in watched.collector.said() or watched.collector.said())
+    container = Bundle(tmp_path, identifier, pod["metadata"]["uid"])
+    script = "while :; do /bin/nmap -V; nc 203.0.113.9 9 -w 1 </dev/null; sleep 1; done"
+    with container.running("/bin/sh", "-c", script):
+
+        def processes() -> list[dict[str, Any]]:
+            told = watched.central.get(f"/v1/processes/deployment/{deployment}")["processes"]
+            return [each for each in told if each["signal"]["execFilePath"].endswith("busybox")]
+
+        process = watched.until("the process at Central", processes)[0]
+        assert process["podUid"] == pod["metadata"]["uid"]
+        assert process["podId"] == pod["metadata"]["name"]
+        assert process["containerName"] == "main"
+
+        def alerted() -> bool:
+            query = quote(f"Namespace:{namespace}+Lifecycle Stage:RUNTIME")
+            found = watched.central.get(f"/v1/alerts?query={query}")["alerts"]
+            return "nmap Execution" in [each["policy"]["name"] for each in found]
+
+        watched.until("a runtime policy's alert", alerted)
+
+        def edges() -> bool:
+            cluster = watched.central.get("/v1/clusters")["clusters"][0]["id"]
+            graph = watched.central.get(
+                f"/v1/networkgraph/cluster/{cluster}?query={quote('Namespace:' + namespace)}"
+            )
+            return any(each["entity"]["id"] == deployment and each["outEdges"] for each in graph["nodes"])
+
+        watched.until("the connection in the network graph", edges)

@@ -135,12 +135,14 @@ class Secured:
             HOST="127.0.0.1",
             PORT=str(self.admission_port),
             HEALTH_PORT="0",
-            URL=f"https://127.0.0.1:{self.admission_port}",
+            WEBHOOK_URL=f"https://127.0.0.1:{self.admission_port}",
         )
         self.collector = self._process(
             Service.COLLECTOR,
             "COLLECTOR",
             SENSOR=f"127.0.0.1:{self._sensor_port}",
+            HOSTNAME="node-1",
+            HEALTH_INTERVAL="1",
         )
 
     def _process(self, service: Service, prefix: str, *, name: str = "", **settings: str) -> Process:
@@ -148,7 +150,9 @@ class Secured:
         folder = self.folder / name
         leaf = self._authority.issue(service, UNKNOWN, hosts=["127.0.0.1", "localhost"])
         leaf.write(folder / "certificates")
-        told = {"DATA": str(folder), "CERTIFICATES": str(folder / "certificates"), **settings}
+        told = {"CERTIFICATES": str(folder / "certificates"), **settings}
+        if service is not Service.COLLECTOR:
+            told["DATA"] = str(folder)
         return Process(name, folder, {f"REDOUBT_{prefix}_{key}": value for key, value in told.items()})
 
     def stop(self) -> None:
