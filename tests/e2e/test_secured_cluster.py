@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -194,6 +197,18 @@ def runs(secured: Secured, pod: dict[str, Any], container: str) -> None:
     secured.kube.admin.patch(named, {"status": status}, "status")
 
 
+SCRIPT = "while :; do /bin/nmap -V; nc {} {} </dev/null; sleep 1; done"
+
+
+@contextmanager
+def listening() -> Iterator[tuple[str, int]]:
+    """Somebody to connect to, at an address of this machine's that is no loopback, where it has one."""
+    told = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
+    address = next((each for each in told if "." in each), "127.0.0.1")
+    with socket.create_server((address, 0), backlog=100) as server:
+        yield address, server.getsockname()[1]
+
+
 @needs_bpf
 @pytest.mark.skipif(not shutil.which("runc"), reason="needs Debian's runc")
 def test_a_process_and_a_connection_of_a_real_container_are_told_of_its_pod(
@@ -207,8 +222,7 @@ def test_a_process_and_a_connection_of_a_real_container_are_told_of_its_pod(
     deployment = watched.until("the deployment", lambda: listed(watched, namespace, "shop"))["id"]
     watched.until("a collector", lambda: "probe" in watched.collector.said() or watched.collector.said())
     container = Bundle(tmp_path, identifier, pod["metadata"]["uid"])
-    script = "while :; do /bin/nmap -V; nc 203.0.113.9 9 -w 1 </dev/null; sleep 1; done"
-    with container.running("/bin/sh", "-c", script):
+    with listening() as (address, port), container.running("/bin/sh", "-c", SCRIPT.format(address, port)):
 
         def processes() -> list[dict[str, Any]]:
             told = watched.central.get(f"/v1/processes/deployment/{deployment}")["processes"]
