@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
 
 import pytest
 
-from ociwriter import ImageWriter
-from support.containers import Bundle
-from support.kernel import needs_bpf
+from ociwriter import Entry, ImageWriter
 from support.kube import Cluster, Refused, kube
 from support.registry import Registry, needs_registry, open_registry
 from support.roots import dpkg_root
@@ -50,7 +41,9 @@ def _healthy(secured: Secured) -> bool:
 def image(open_registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
     """An image with known flaws, in a registry on this machine."""
     writer = ImageWriter()
+    metadata = b"Metadata-Version: 2.1\nName: Django\nVersion: 2.2\n"
     writer.add(dpkg_root([("openssl", "3.0.2-0", ""), ("zlib1g", "1:1.2.11.dfsg-2", "zlib")]))
+    writer.add([Entry("usr/lib/python3/dist-packages/Django-2.2.dist-info/METADATA", metadata)])
     archive = writer.write_docker_archive(tmp_path_factory.mktemp("image") / "image.tar")
     return open_registry.push(f"docker-archive:{archive}", "shop/web:1.4")
 
@@ -157,94 +150,3 @@ def test_a_violating_deployment_is_refused_and_central_hears_of_it(guarded: Secu
     guarded.until("the attempt at Central", attempted)
     guarded.until("the allowed one at Central", lambda: listed(guarded, namespace, "allowed"))
     assert not listed(guarded, namespace, "forbidden")
-
-
-@pytest.fixture(scope="module")
-def watched(secured: Secured) -> Secured:
-    """With a Collector on this machine's kernel, which is the node ``node-1``."""
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}
-    secured.kube.admin.create(node)
-    ready = {"type": "Ready", "status": "True", "reason": "Test", "message": ""}
-    secured.kube.admin.patch(node, {"status": {"conditions": [ready]}}, "status")
-    secured.collector.start()
-    return secured
-
-
-def pod_of(secured: Secured, namespace: str, name: str) -> dict[str, Any]:
-    """The pod that controllers made for a deployment."""
-
-    def found() -> dict[str, Any]:
-        items = secured.kube.admin.ask("GET", f"/api/v1/namespaces/{namespace}/pods")["items"]
-        return next((each for each in items if each["metadata"]["labels"].get("app") == name), {})
-
-    return secured.until("the pod of the deployment", found)
-
-
-def runs(secured: Secured, pod: dict[str, Any], container: str) -> None:
-    """Say what a kubelet would: the pod has started, with this container."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    state = {
-        "name": "main",
-        "image": pod["spec"]["containers"][0]["image"],
-        "imageID": "",
-        "containerID": f"containerd://{container}",
-        "ready": True,
-        "restartCount": 0,
-        "state": {"running": {"startedAt": now}},
-    }
-    status = {"phase": "Running", "podIP": "10.9.8.7", "startTime": now, "containerStatuses": [state]}
-    named = {"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]}
-    secured.kube.admin.patch(named, {"status": status}, "status")
-
-
-SCRIPT = "while :; do /bin/nmap -V; nc {} {} </dev/null; sleep 1; done"
-
-
-@contextmanager
-def listening() -> Iterator[tuple[str, int]]:
-    """Somebody to connect to, at an address of this machine's that is no loopback, where it has one."""
-    told = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
-    address = next((each for each in told if "." in each), "127.0.0.1")
-    with socket.create_server((address, 0), backlog=100) as server:
-        yield address, server.getsockname()[1]
-
-
-@needs_bpf
-@pytest.mark.skipif(not shutil.which("runc"), reason="needs Debian's runc")
-def test_a_process_and_a_connection_of_a_real_container_are_told_of_its_pod(
-    watched: Secured, image: str, tmp_path: Path
-) -> None:
-    namespace = watched.kube.namespace()
-    watched.kube.admin.create(workload(namespace, "shop", image))
-    pod = pod_of(watched, namespace, "shop")
-    identifier = uuid4().hex * 2
-    runs(watched, pod, identifier)
-    deployment = watched.until("the deployment", lambda: listed(watched, namespace, "shop"))["id"]
-    watched.until("a collector", lambda: "probe" in watched.collector.said() or watched.collector.said())
-    container = Bundle(tmp_path, identifier, pod["metadata"]["uid"])
-    with listening() as (address, port), container.running("/bin/sh", "-c", SCRIPT.format(address, port)):
-
-        def processes() -> list[dict[str, Any]]:
-            told = watched.central.get(f"/v1/processes/deployment/{deployment}")["processes"]
-            return [each for each in told if each["signal"]["execFilePath"].endswith("busybox")]
-
-        process = watched.until("the process at Central", processes)[0]
-        assert process["podUid"] == pod["metadata"]["uid"]
-        assert process["podId"] == pod["metadata"]["name"]
-        assert process["containerName"] == "main"
-
-        def alerted() -> bool:
-            query = quote(f"Namespace:{namespace}+Lifecycle Stage:RUNTIME")
-            found = watched.central.get(f"/v1/alerts?query={query}")["alerts"]
-            return "nmap Execution" in [each["policy"]["name"] for each in found]
-
-        watched.until("a runtime policy's alert", alerted)
-
-        def edges() -> bool:
-            cluster = watched.central.get("/v1/clusters")["clusters"][0]["id"]
-            graph = watched.central.get(
-                f"/v1/networkgraph/cluster/{cluster}?query={quote('Namespace:' + namespace)}"
-            )
-            return any(each["entity"]["id"] == deployment and each["outEdges"] for each in graph["nodes"])
-
-        watched.until("the connection in the network graph", edges)
