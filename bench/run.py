@@ -29,6 +29,7 @@ import index as index_bench
 import make_image
 import policies as policies_bench
 import scale as scale_bench
+import sensor as sensor_bench
 import versions as versions_bench
 import wire as wire_bench
 
@@ -58,6 +59,7 @@ def main() -> None:
     page += _versions_section()
     page += _wire_section()
     page += collector_bench.section(collector_bench.run())
+    page += sensor_bench.section()
     page += _start_section()
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(page) + "\n", "utf-8")
     print("\n".join(page))
