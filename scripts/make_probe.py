@@ -6,6 +6,7 @@ the same bytes, wherever they lie.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -24,16 +25,29 @@ def build(output: Path = OBJECT) -> None:
     clang = shutil.which("clang")
     if clang is None:
         raise RuntimeError("clang is not installed (Debian: clang, libbpf-dev)")
+    define = f'-DPROBE_VERSION="{version()}"'
     unfinished = output.with_name(f".{output.name}.new")
     try:
         done = subprocess.run(
-            [clang, *FLAGS, "-c", SOURCE, "-o", str(unfinished)], cwd=FOLDER, capture_output=True, text=True
+            [clang, *FLAGS, define, "-c", SOURCE, "-o", str(unfinished)],
+            cwd=FOLDER,
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             raise RuntimeError(done.stderr.strip() or f"clang ended with {done.returncode}")
         unfinished.replace(output)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def version() -> str:
+    """The SHA-256 of what it is made of, as ``redoubt.collector.kernelprobes`` knows it."""
+    hashed = hashlib.sha256()
+    for path in sorted(FOLDER.glob("*.[ch]"), key=lambda each: each.name):
+        data = path.read_bytes()
+        hashed.update(f"{path.name} {len(data)}\n".encode() + data)
+    return hashed.hexdigest()
 
 
 def stale() -> bool:

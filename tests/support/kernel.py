@@ -68,11 +68,11 @@ needs_bpf = pytest.mark.skipif(bool(_MISSING), reason=_MISSING or "-")
 
 
 class Contained:
-    """A cgroup that looks like the one of a container of a pod."""
+    """A cgroup that looks like the one of a container of a pod: any, or the one with that UID."""
 
-    def __init__(self) -> None:
+    def __init__(self, pod: str = "") -> None:
         self.identifier = secrets.token_hex(32)
-        self.pod = str(uuid.uuid4())
+        self.pod = pod or str(uuid.uuid4())
         root = hierarchy()
         assert root is not None
         self.folder = root / "kubepods" / "burstable" / f"pod{self.pod}" / self.identifier

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
 
 from redoubt.errors import NetworkError
-from redoubt.model import happening
+from redoubt.model import IndexReport, happening
 from redoubt.model.cluster import EndpointRecord, Enforcement, FlowRecord
 from redoubt.model.workload import Container, Deployment, Surroundings
 from redoubt.policies import ImagePart, Policy, PolicySet
 from redoubt.policies.alerts import Alert
+from redoubt.sensor.runtime.audit import Auditing
 from redoubt.sensor.runtime.detection import Runtime
 from redoubt.sensor.runtime.surroundings import Place
-from redoubt.sensor.serving.collectors import Collectors
+from redoubt.sensor.serving.collectors import CollectorService
+from redoubt.sensor.serving.nodes import NodeService
+from redoubt.sensor.serving.probes import Probes
+from redoubt.wire.failures import NotFound
 from redoubt.wire.material import Material
 from redoubt.wire.proto.redoubt.v1.secured_pb2 import CollectorConfig
 from redoubt.wire.proto.redoubt.v1.sensors_pb2 import FromSensor, Records
@@ -30,6 +35,8 @@ class Store:
         self.containers: dict[str, Place] = {}
         self.pods: dict[str, Place] = {}
         self.addresses: dict[str, list[str]] = {}
+        #: Ports of services, and the pods' that they lead to.
+        self.ports: dict[int, int] = {}
         self.deployments: dict[str, Deployment] = {}
         self.policies = PolicySet(policies)
         self.cluster = ("11111111-2222-4333-8444-555555555555", "remote")
@@ -61,14 +68,14 @@ class Store:
             self.addresses[each] = [made.id]
         return made
 
-    def container(self, container_id: str) -> Place | None:
+    def container(self, container_id: str, pod_uid: str = "") -> Place | None:
         return self.containers.get(container_id)
 
     def pod(self, uid: str) -> Place | None:
         return self.pods.get(uid)
 
-    def addressed(self, address: str) -> Sequence[str]:
-        return self.addresses.get(address, ())
+    def addressed(self, address: str, port: int) -> Sequence[tuple[str, int]]:
+        return [(each, self.ports.get(port, port)) for each in self.addresses.get(address, ())]
 
     def deployment(self, identifier: str) -> Deployment | None:
         return self.deployments.get(identifier)
@@ -93,10 +100,10 @@ class Sent:
         self.messages: list[FromSensor] = []
         self.failing = False
 
-    async def put(self, message: FromSensor) -> None:
+    async def put(self, *messages: FromSensor) -> None:
         if self.failing:
             raise NetworkError("no space left on device")
-        self.messages.append(message)
+        self.messages += messages
 
     @property
     def processes(self) -> list[happening.Process]:
@@ -123,6 +130,14 @@ class Sent:
     def dropped(self) -> int:
         return sum(each.records.dropped for each in self.messages)
 
+    @property
+    def reports(self) -> list[IndexReport]:
+        return [
+            msgspec.json.decode(zlib.decompress(each.node.report), type=IndexReport)
+            for each in self.messages
+            if each.HasField("node")
+        ]
+
     def _of(self, kind: int, struct: type) -> list:  # type: ignore[type-arg]
         return [
             record
@@ -135,17 +150,25 @@ class Sent:
 class Sensor:
     """Runtime detection behind a real port, over stand-ins."""
 
-    def __init__(self, store: Store, tls: Material, **options: object) -> None:
+    def __init__(self, store: Store, tls: Material, sent: Sent | None = None, **options: object) -> None:
         self.store = store
-        self.sent = Sent()
+        self.sent = sent or Sent()
         self.runtime = Runtime(store, store, store, self.sent, **{"interval": 0.05} | options)  # type: ignore[arg-type]
         self.config = CollectorConfig()
-        self.collectors = Collectors(self.runtime, lambda: self.config)
-        self.one = OnePort(tls=tls, services=[self.collectors])
+        #: What Central has of probes: stands in for it.
+        self.packages: dict[str, bytes] = {}
+        self.collectors = CollectorService(self.runtime, lambda: self.config, Probes(self._package))
+        self.auditing = Auditing(store)
+        self.one = OnePort(tls=tls, services=[self.collectors, NodeService(self.auditing, self.sent)])
 
     @property
     def port(self) -> int:
         return self.one.port
+
+    async def _package(self, path: str) -> bytes:
+        if path not in self.packages:
+            raise NotFound(f"no probe {path}")
+        return self.packages[path]
 
 
 @asynccontextmanager

@@ -44,6 +44,8 @@ class Collector:
     outside: bool = False
     #: Programs of the probe to run; None for all.
     only: Collection[str] | None = None
+    #: The probe, where it is not this program's own.
+    code: bytes | None = None
     health: CollectorHealth = field(default_factory=CollectorHealth)
     #: Called once all that happens is seen.
     ready: Callable[[CollectorHealth], None] = lambda _: None
@@ -69,7 +71,7 @@ class Collector:
     def run(self) -> None:
         """Until ``stop`` is called."""
         observer, glow = self._observer, self._glow
-        source = sources.choose(self.method, self.settings, observer, self.health, self.only)
+        source = sources.choose(self.method, self.settings, observer, self.health, self.only, self.code)
         try:
             if self.scrape:
                 self._scrape()

@@ -36,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     collection_method: str = "AUTO"
     #: Where probes for one kernel each lie, ``EBPF`` only.
     probes: Path = Path("/kernel-modules")
+    #: How long the Sensor may take to answer when it is asked for one.
+    probe_seconds: float = 30.0
     #: The ring between kernel and Collector has 2^N bytes.
     ring: int = 23
     #: Bytes of events that wait for the Sensor, at most.

@@ -72,6 +72,8 @@ class Probe:
     settings: Settings = field(default_factory=Settings)
     #: Names of programs to run; None for all.
     only: Collection[str] | None = None
+    #: Another object than the one that is part of this program.
+    code: bytes | None = None
     ring: Ring = field(init=False)
     _object: int | None = field(default=None, init=False)
     _programs: dict[str, int] = field(default_factory=dict, init=False)
@@ -89,7 +91,7 @@ class Probe:
             raise
 
     def _open(self) -> None:
-        code = built()
+        code = built() if self.code is None else self.code
         handle = libbpf.library().bpf_object__open_mem(code, len(code), None)
         if not handle:
             raise Unavailable(f"libbpf does not take the probe: {libbpf.reason(ctypes.get_errno())}")

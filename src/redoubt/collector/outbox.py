@@ -23,11 +23,12 @@ _LIGHT = 200
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """``data``: MessagePack of a list of events. ``counts``: how many there are in it, by kind."""
+    """``data``: MessagePack of a list of events. How many there are in it, by kind, and how many it says were lost."""
 
     number: int
     data: bytes
     counts: dict[str, int]
+    lost: dict[str, int]
 
 
 class Outbox:
@@ -92,12 +93,14 @@ class Outbox:
             events.insert(0, Loss(time=time.time_ns(), lost=self._untold, cpus=[]))
             self._untold = {}
         counts: dict[str, int] = {}
+        lost: dict[str, int] = {}
         for event in events:
-            kinds = event.lost if isinstance(event, Loss) else {_kind(event): 1}
-            for kind, count in kinds.items():
-                counts[kind] = counts.get(kind, 0) + count
+            if isinstance(event, Loss):
+                _add(lost, event.lost)
+            else:
+                _add(counts, {_kind(event): 1})
         self._number += 1
-        batch = Batch(self._number, self._encode(events), counts)
+        batch = Batch(self._number, self._encode(events), counts, lost)
         self._batches.append(batch)
         self._bytes += len(batch.data)
         while self._bytes > self._limit and len(self._batches) > 1:
@@ -105,9 +108,14 @@ class Outbox:
 
     def _drop(self, batch: Batch) -> None:
         self._bytes -= len(batch.data)
-        for kind, count in batch.counts.items():
-            self._untold[kind] = self._untold.get(kind, 0) + count
-            self.dropped[kind] = self.dropped.get(kind, 0) + count
+        _add(self._untold, batch.counts)
+        _add(self._untold, batch.lost)
+        _add(self.dropped, batch.counts)
+
+
+def _add(to: dict[str, int], counts: dict[str, int]) -> None:
+    for kind, count in counts.items():
+        to[kind] = to.get(kind, 0) + count
 
 
 def _kind(event: Event) -> str:

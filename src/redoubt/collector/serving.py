@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import secrets
 import threading
@@ -14,23 +15,35 @@ import structlog
 
 import redoubt
 from redoubt import tasks
+from redoubt.collector import kernelprobes
 from redoubt.collector.collector import Collector
 from redoubt.collector.config import Settings
+from redoubt.collector.kernelprobes import NoProbe
 from redoubt.collector.loader import Settings as ProbeSettings
 from redoubt.collector.outbox import Outbox
 from redoubt.collector.reporting import Reporting
 from redoubt.collector.sources import Method
 from redoubt.model.noderecords import CollectorHealth
-from redoubt.wire.channel import channel
+from redoubt.wire import chunks
+from redoubt.wire.channel import Channel, ClientStream, channel
+from redoubt.wire.failures import NotFound
 from redoubt.wire.identity import Service
 from redoubt.wire.material import Files, Material
-from redoubt.wire.proto.redoubt.v1.secured_pb2 import CollectorHello
+from redoubt.wire.proto.redoubt.v1.secured_grpc import CollectorsStub
+from redoubt.wire.proto.redoubt.v1.secured_pb2 import CollectorHello, GetProbeRequest, ProbePart
 
 _log = structlog.get_logger("collector")
 
-_METHODS: dict[str, Method] = {"AUTO": "auto", "CORE_BPF": "core_bpf", "PROC_CONNECTOR": "proc_connector"}
+_METHODS: dict[str, Method] = {
+    "AUTO": "auto",
+    "CORE_BPF": "core_bpf",
+    "EBPF": "ebpf",
+    "PROC_CONNECTOR": "proc_connector",
+}
 #: Seconds that what is left may take to go out at the end.
 _LAST = 3.0
+#: Bytes that a probe may have.
+_LARGEST = 32 << 20
 
 
 class Running:
@@ -50,6 +63,13 @@ async def collector(settings: Settings) -> AsyncIterator[Running]:
     loop = asyncio.get_running_loop()
     material = Material(Files.within(settings.certificates))
     sensor = channel(settings.sensor, material, [Service.SENSOR])
+    code = None
+    if settings.collection_method == "EBPF":
+        try:
+            code = await probe(settings, sensor)
+        except BaseException:
+            sensor.close()
+            raise
     ready = asyncio.Event()
     outbox = Outbox(settings.buffer, lambda: _at(loop, ready.set))
     began: asyncio.Future[None] = loop.create_future()
@@ -59,6 +79,7 @@ async def collector(settings: Settings) -> AsyncIterator[Running]:
         _METHODS[settings.collection_method],
         afterglow=settings.afterglow,
         outside=True,
+        code=code,
         ready=lambda health: _at(loop, lambda: _begun(began, health)),
     )
 
@@ -90,6 +111,38 @@ async def collector(settings: Settings) -> AsyncIterator[Running]:
         watching.stop()
         await asyncio.wait([ended])
         sensor.close()
+
+
+async def probe(settings: Settings, sensor: Channel) -> bytes:
+    """A probe for this kernel: from the folder, else from Central by way of the Sensor.
+
+    Raises ``NoProbe`` where there is none, ``ForeignProbe`` for one that is not ours, and what the Sensor cannot be asked with.
+    """
+    kernel = os.uname().release
+    found = await asyncio.to_thread(kernelprobes.within, settings.probes, kernel)
+    if found is not None:
+        return kernelprobes.checked(found, str(settings.probes / kernelprobes.file_name(kernel)))
+    request = GetProbeRequest(kernel=kernel, version=kernelprobes.version())
+    try:
+        with sensor.told():
+            await sensor.ready(settings.probe_seconds)
+            async with CollectorsStub(sensor).GetProbe.open() as call:
+                await call.send_message(request, end=True)
+                first = await call.recv_message()
+                if first is None:
+                    raise NoProbe(f"{sensor.address}: ended without a probe")
+                packed = await chunks.join(_rest(first, call), first.size, _LARGEST)
+    except NotFound:
+        raise kernelprobes.missing(kernel, settings.probes) from None
+    if first.sha256 and hashlib.sha256(packed).hexdigest() != first.sha256:
+        raise NoProbe(f"{sensor.address}: the probe that came is damaged")
+    return kernelprobes.checked(packed, f"{kernelprobes.file_name(kernel)} of Central's support packages")
+
+
+async def _rest(first: ProbePart, call: ClientStream[GetProbeRequest, ProbePart]) -> AsyncIterator[bytes]:
+    yield first.chunk
+    async for part in call:
+        yield part.chunk
 
 
 def _in_thread(watching: Collector, began: asyncio.Future[None]) -> asyncio.Future[None]:

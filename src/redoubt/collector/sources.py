@@ -14,7 +14,7 @@ from redoubt.collector.observer import Observer
 from redoubt.errors import EXIT_CREDENTIALS
 from redoubt.model.noderecords import CollectorHealth, Event
 
-Method = Literal["auto", "core_bpf", "proc_connector"]
+Method = Literal["auto", "core_bpf", "ebpf", "proc_connector"]
 
 #: Seconds between two looks into the ring: waking for each record costs ten times as much.
 NAP = 0.05
@@ -46,18 +46,22 @@ def choose(
     observer: Observer,
     health: CollectorHealth,
     only: Collection[str] | None = None,
+    code: bytes | None = None,
 ) -> Source:
-    """The best there is; ``health`` says which, and what it does not show. Raises ``Unavailable``, with every reason."""
+    """The best there is; ``health`` says which, and what it does not show. Raises ``Unavailable``, with every reason.
+
+    ``code`` is the probe, where it is not this program's own; with ``ebpf`` there is no other way.
+    """
     refused = ""
     if method != "proc_connector":
         try:
-            source: Source = ByProbe(Probe(settings, only), observer)
+            source: Source = ByProbe(Probe(settings, only, code), observer)
         except Unavailable as error:
-            if method == "core_bpf":
+            if method != "auto":
                 raise
             refused = str(error)
         else:
-            health.method = "core_bpf"
+            health.method = "ebpf" if method == "ebpf" else "core_bpf"
             return source
     try:
         source = ByConnector(Connector(), observer, only_containers=settings.only_containers)

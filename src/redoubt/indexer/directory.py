@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -26,8 +26,10 @@ _TOLD = 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def walk_directory(root: Path, visitor: Visitor, limits: Limits, problems: list[Problem]) -> None:
-    """Show everything below ``root``, in sorted order. What can't be read goes into ``problems``.
+def walk_directory(
+    root: Path, visitor: Visitor, limits: Limits, problems: list[Problem], skip: Collection[bytes] = ()
+) -> None:
+    """Show everything below ``root``, in sorted order, but what is in the folders ``skip``. What can't be read goes into ``problems``.
 
     Raises ``UnreadableInput`` or ``AccessDenied`` where ``root`` itself can't be listed.
     """
@@ -45,6 +47,8 @@ def walk_directory(root: Path, visitor: Visitor, limits: Limits, problems: list[
                     path = folder + name
                     if len(path) > limits.path_length:
                         visitor.refuse(ProblemKind.LIMIT, path[:100], "a path that is too long")
+                    elif entry.is_dir(follow_symlinks=False) and path in skip:
+                        continue
                     elif entry.is_dir(follow_symlinks=False):
                         visitor.directory(path)
                         if path not in _MACHINE_OWN or entry.stat(follow_symlinks=False).st_dev == top.device:

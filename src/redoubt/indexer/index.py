@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -74,14 +74,15 @@ def index_directory(
     *,
     catalogers: Sequence[Cataloger] | None = None,
     limits: Limits | None = None,
+    skip: Collection[bytes] = (),
 ) -> IndexReport:
-    """What is in an unpacked root file system. Never leaves ``root``. Raises ``UnreadableInput``."""
+    """What is in an unpacked root file system. Never leaves ``root``, nor goes into folders of ``skip``. Raises ``UnreadableInput``."""
     tables = Tables(_all_catalogers() if catalogers is None else catalogers)
     limits = limits or Limits()
     dispatch = Dispatch(tables, limits)
     problems: list[Problem] = []
     try:
-        walk_directory(root, dispatch, limits, problems)
+        walk_directory(root, dispatch, limits, problems, skip)
         demands, pairs = dispatch.demands(), dispatch.pairs()
         if demands or pairs:
             with closing(Again(demands, pairs=pairs, kept=limits.kept)) as again:

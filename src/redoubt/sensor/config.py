@@ -19,7 +19,7 @@ ALIASES = {
     "kubeconfig": ("KUBECONFIG",),
     "log_level": ("LOGLEVEL",),
 }
-SECRET: frozenset[str] = frozenset()
+SECRET = frozenset({"audit_webhook_token"})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,11 +58,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     relist_jitter: float = 5.0
     #: How often Central is told how the cluster's services are.
     health_interval: float = 30.0
+    #: How long what happens in a container waits for its pod's status to tell of it.
+    container_grace: float = 20.0
+    #: A container's flows that are told, in a minute; 0: all.
+    connections_per_minute: int = 2048
+    #: What the API server shows as a bearer token where it sends its audit events (``POST /audit``); none: they are not taken.
+    audit_webhook_token: str = ""
     #: Nothing is done to workloads, whatever policies say.
     no_enforcement: bool = False
     log_level: str = "info"
     #: ``json`` for machines, ``console`` for people.
     log_format: str = "json"
+
+    def __repr__(self) -> str:
+        told = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in SECRET)
+        return f"Settings({', '.join(told)})"
 
     @property
     def address(self) -> str | None:
@@ -91,6 +101,8 @@ def load(
         ("spool_bytes", 1 << 20),
         ("image_cache_bytes", 1 << 20),
         ("changes", 1),
+        ("container_grace", 0),
+        ("connections_per_minute", 0),
     ):
         if not getattr(settings, name) >= least:
             raise UsageError(f"settings: {name} is at least {least}")

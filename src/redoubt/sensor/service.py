@@ -25,6 +25,7 @@ from redoubt.sensor.detection.images import Images
 from redoubt.sensor.graph.inventory import Dirty, Inventory
 from redoubt.sensor.health import HealthReport
 from redoubt.sensor.requests import Requests
+from redoubt.sensor.runtime.parts import RuntimePart
 from redoubt.sensor.scanning import LocalScanning
 from redoubt.sensor.serving.admissions import AdmissionService
 from redoubt.sensor.serving.settings import AdmissionKeeper
@@ -74,9 +75,14 @@ class Sensor:
         self.admissions = AdmissionService(self.admission, self.images, self.spool)
         scanning = LocalScanning(self.indexer, self.central, self.inventory, settings.namespace)
         self.requests = Requests(self.inventory, self.detector, self.enforcer, scanning, self.tell)
+        self.runtime = RuntimePart(
+            settings, self.inventory, self.detector, self.enforcer, self.spool, _files(settings)
+        )
         #: gRPC services for the rest of the cluster.
-        self.services: list[Servable] = [self.admissions]
+        self.services: list[Servable] = [self.admissions, *self.runtime.services]
         self.health = HealthReport(self)
+        self.health.collectors = self.runtime.health
+        self.health.dropped.append(self.runtime.dropped)
         self.link: Link | None = None
         self._policies: Policies | None = None
 
@@ -85,6 +91,7 @@ class Sensor:
         await asyncio.to_thread(self.spool.open)
         await asyncio.to_thread(self.remembered.load)
         await asyncio.to_thread(self.admission.load)
+        self.runtime.remember(self.remembered)
         self._configured(self.remembered.config)
         if self.remembered.policies.revision:
             await self._say_policies(self.remembered.policies)
@@ -99,6 +106,7 @@ class Sensor:
             "enforcer": self.enforcer.run(),
             "detector": self._detect(),
             "admission": self.admission.run(),
+            "runtime": self.runtime.run(self.observer.ready),
             "health": self.health.run(self.settings.health_interval),
             "link": self._link(),
         }
@@ -194,6 +202,7 @@ class Sensor:
                 case "baselines":
                     said = msgspec.json.decode(message.baselines.baselines, type=BaselineSync, strict=False)
                     self.remembered.say_baselines(said)
+                    self.runtime.runtime.baselines.take(said)
                 case "images_changed":
                     self.images.forget(message.images_changed.digests)
                 case "request":
@@ -226,6 +235,7 @@ class Sensor:
             self.remembered.say_config(config)
         self.inventory.be(config.cluster_id, config.cluster_name, config.cluster_labels)
         self._heard(self.inventory.drain())
+        self.runtime.configure(config)
         self.admission.touch()
 
 
@@ -236,7 +246,7 @@ async def sensor(settings: Settings, failed: Callable[[], None] | None = None) -
         api = Api(configured(settings.kubeconfig))
         stack.push_async_callback(api.close)
         _guarded(stack, settings, api)
-        material = Material(Files.within(settings.certificates or settings.data / "certificates"))
+        material = Material(_files(settings))
         made = Sensor(settings, api, material)
         for each in (made.channel, made.indexer):
             if each is not None:
@@ -251,7 +261,7 @@ async def sensor(settings: Settings, failed: Callable[[], None] | None = None) -
             health = Health(ready, registry)
             await health.start(settings.health_host, settings.health_port)
             stack.push_async_callback(health.stop)
-        port = OnePort(tls=material, services=made.services)
+        port = OnePort(tls=material, app=made.runtime.webhook, services=made.services)
         await port.start(settings.address, settings.port)
         stack.push_async_callback(port.stop)
         work = asyncio.create_task(made.run(), name="sensor")
@@ -266,6 +276,10 @@ def _ended(task: asyncio.Task[None], failed: Callable[[], None] | None) -> None:
     _log.error("the Sensor ended by a fault", exc_info=task.exception())
     if failed is not None:
         failed()
+
+
+def _files(settings: Settings) -> Files:
+    return Files.within(settings.certificates or settings.data / "certificates")
 
 
 def _guarded(stack: AsyncExitStack, settings: Settings, api: Api) -> None:

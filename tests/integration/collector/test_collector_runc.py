@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from pathlib import Path
 
-import pytest
-
 from redoubt.model.noderecords import Connection, Endpoint, Process
-from support.kernel import DEADLINE, Contained, needs_bpf, watching
+from support.kernel import needs_bpf, watching
+from support.runccontainers import contained, needs_runc
 
-BUSYBOX = Path("/bin/busybox")
-
-pytestmark = [
-    needs_bpf,
-    pytest.mark.skipif(not shutil.which("runc"), reason="needs Debian's runc"),
-    pytest.mark.skipif(not BUSYBOX.exists(), reason="needs Debian's busybox-static"),
-]
+pytestmark = [needs_bpf, needs_runc]
 
 SCRIPT = """
 nc -l -p 8080 -e /bin/true &
@@ -29,36 +19,9 @@ exit 0
 """
 
 
-def bundle(folder: Path, container: Contained, *command: str) -> Path:
-    """A root with busybox in it, and a configuration that puts it where the kubelet would."""
-    (folder / "rootfs" / "bin").mkdir(parents=True)
-    shutil.copy(BUSYBOX, folder / "rootfs" / "bin" / "busybox")
-    for name in ("sh", "nc", "true", "netstat", "grep"):
-        (folder / "rootfs" / "bin" / name).symlink_to("busybox")
-    subprocess.run(["runc", "spec"], cwd=folder, check=True, timeout=DEADLINE)
-    path = folder / "config.json"
-    config = json.loads(path.read_text())
-    config["process"] |= {"terminal": False, "args": list(command), "user": {"uid": 1234, "gid": 555}}
-    config["linux"]["cgroupsPath"] = f"/kubepods/burstable/pod{container.pod}/{container.identifier}"
-    path.write_text(json.dumps(config))
-    return folder
-
-
 def test_a_process_and_a_connection_of_a_real_container(tmp_path: Path) -> None:
     with watching() as (collector, container):
-        bundle(tmp_path, container, "/bin/sh", "-c", SCRIPT)
-        name = container.identifier
-        try:
-            subprocess.run(
-                ["runc", "run", "--bundle", str(tmp_path), name],
-                check=True,
-                timeout=DEADLINE,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-            )
-        finally:
-            subprocess.run(["runc", "delete", "--force", name], timeout=DEADLINE, capture_output=True)
-        container.folder.mkdir(parents=True, exist_ok=True)  # runc takes it away with the container
+        contained(tmp_path, container, "/bin/sh", "-c", SCRIPT, uid=1234, gid=555)
         collector.stop()
         processes = collector.of(container, Process)
         connections, endpoints = collector.of(container, Connection), collector.of(container, Endpoint)

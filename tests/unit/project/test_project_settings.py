@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from redoubt.central.config import Settings as Central
+from redoubt.collector.config import Settings as Collector
+from redoubt.node.config import Settings as Node
 from redoubt.scanner.config import Settings as Scanner
 from redoubt.sensor.config import Settings as Sensor
 
@@ -26,7 +28,14 @@ def rows(heading: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("heading", "kind"), [("Central", Central), ("Indexer and Matcher", Scanner), ("Sensor", Sensor)]
+    ("heading", "kind"),
+    [
+        ("Central", Central),
+        ("Indexer and Matcher", Scanner),
+        ("Sensor", Sensor),
+        ("Collector", Collector),
+        ("Node agent", Node),
+    ],
 )
 def test_every_setting_is_documented(heading: str, kind: type[msgspec.Struct]) -> None:
     told = rows(heading)

@@ -27,6 +27,7 @@ _COMMANDS = {
     "matcher": (f"{_HERE}.serving:matcher", "Run a Matcher, for Kubernetes."),
     "sensor": (f"{_HERE}.securing:sensor", "Watch a cluster for Central, for Kubernetes."),
     "admission": (f"{_HERE}.securing:admission", "Run an admission controller, for Kubernetes."),
+    "node": (f"{_HERE}.collecting:node", "Tell the Sensor what is installed on this node."),
     "collector": (f"{_HERE}.collecting:collector", "Tell what processes in this node's containers do."),
     "certificates": (
         f"{_HERE}.certificates:certificates",

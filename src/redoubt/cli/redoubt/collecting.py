@@ -1,4 +1,4 @@
-"""``redoubt collector``: what happens in this node's containers, told to the Sensor or as lines of JSON."""
+"""``redoubt collector``: what happens in this node's containers, told to the Sensor or as lines of JSON; and ``redoubt node``."""
 
 from __future__ import annotations
 
@@ -126,3 +126,23 @@ def _escaped(character: str) -> str:
     """A character as JSON writes it without showing it."""
     units = character.encode("utf-16-be")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+@click.command(cls=Configured, context_settings=HELP)
+@serving.CONFIG
+@serving.SET
+def node(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # called as on the command line
+    """Run the node agent: it tells the Sensor what is installed on its host, and what the API server's audit log says.
+
+    \b
+    redoubt node --set host_root=/host --set node_name=worker-1
+
+    It reads the host and writes nothing there. Its certificate is a Collector's.
+    """
+    from redoubt import configuration
+    from redoubt.node import config as settings
+    from redoubt.node.serving import node as serve
+
+    given = settings.load(config, flags=configuration.given(settings.Settings, set))
+    serving.logging(given.log_level, given.log_format)
+    serving.run(lambda: serve(given))

@@ -13,6 +13,12 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/* Which source this was built from: the loader takes a probe of its own version only. Set by the one who builds it. */
+#ifndef PROBE_VERSION
+#define PROBE_VERSION "unknown"
+#endif
+const char VERSION[] SEC("redoubt.probe") = "redoubt probe " PROBE_VERSION;
+
 #define AF_INET 2
 #define AF_INET6 10
 #define ETH_P_IP 0x0800

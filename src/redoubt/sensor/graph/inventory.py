@@ -82,7 +82,7 @@ class Inventory:
         self._pods_of: dict[str, set[str]] = defaultdict(set)
         self._deployment_of: dict[str, str] = {}
         self._namespaces: dict[str, Namespace] = {}
-        self._ways = Ways()
+        self.ways = Ways()
         self._policies: dict[str, dict[str, ClusterNetworkPolicy]] = defaultdict(dict)
         self._accounts: dict[Account, ServiceAccount] = {}
         self._rights = Rights()
@@ -156,7 +156,7 @@ class Inventory:
 
     def service_at(self, ip: str) -> str:
         """The UID of the service that has an address; empty where none has."""
-        return self._ways.ips.get(ip, "")
+        return self.ways.ips.get(ip, "")
 
     def namespace(self, name: str) -> Namespace | None:
         """A namespace by its name."""
@@ -368,14 +368,15 @@ class Inventory:
     def _put_service(self, identifier: str, found: SeenService) -> None:
         self._put("service", identifier, found.service)
         namespace = found.service.namespace
-        self._touch(self._selected(namespace, self._ways.put_service(identifier, found)))
+        self._touch(self.selected(namespace, self.ways.put_service(identifier, found)))
 
     def _put_ingress(self, identifier: str, found: SeenIngress) -> None:
         self._put("service", identifier, found.service)
         namespace = found.service.namespace
-        self._touch(self._selected(namespace, self._ways.put_ingress(identifier, found)))
+        self._touch(self.selected(namespace, self.ways.put_ingress(identifier, found)))
 
-    def _selected(self, namespace: str, selectors: list[dict[str, str]]) -> list[str]:
+    def selected(self, namespace: str, selectors: list[dict[str, str]]) -> list[str]:
+        """Workloads of a namespace with what any of these select."""
         found = []
         for each in self._by_namespace.get(namespace, ()):
             deployment = self._workloads[each].seen.deployment
@@ -441,7 +442,7 @@ class Inventory:
         elif isinstance(found, K8sRoleBinding):
             self._rights.lose_binding(identifier)
         elif isinstance(found, Service):
-            self._touch(self._selected(namespace, self._ways.lose(identifier, namespace)))
+            self._touch(self.selected(namespace, self.ways.lose(identifier, namespace)))
         elif isinstance(found, Secret):
             self._put_pull(identifier, None)
 
@@ -475,8 +476,8 @@ class Inventory:
         automount = workload.seen.automount
         if automount is None:
             automount = True if account is None else account.automount_token
-        services = self._ways.services(base.namespace, base.pod_labels)
-        ingresses = self._ways.ingresses(base.namespace)
+        services = self.ways.services(base.namespace, base.pod_labels)
+        ingresses = self.ways.ingresses(base.namespace)
         orchestrator = _ORCHESTRATOR.fullmatch(base.namespace) is not None
         workload.whole = msgspec.structs.replace(
             base,

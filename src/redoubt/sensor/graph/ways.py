@@ -50,6 +50,10 @@ class Ways:
             return self._behind(ingress)
         return []
 
+    def service(self, identifier: str) -> SeenService | None:
+        """By its UID."""
+        return next((there[identifier] for there in self._services.values() if identifier in there), None)
+
     def services(self, namespace: str, labels: Mapping[str, str]) -> list[SeenService]:
         """Those that lead to pods with these labels."""
         there = self._services.get(namespace, {}).values()

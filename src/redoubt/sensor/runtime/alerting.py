@@ -6,6 +6,7 @@ One alert for each policy and deployment in a batch; Central merges those of sev
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -42,9 +43,9 @@ class _Gathered(msgspec.Struct):
 
 
 class Gathering:
-    """Alerts of one batch, in the making. ``cluster``: identifier and name."""
+    """Alerts of one batch, in the making. ``cluster`` gives its identifier and name."""
 
-    def __init__(self, cluster: tuple[str, str]) -> None:
+    def __init__(self, cluster: Callable[[], tuple[str, str]]) -> None:
         self._cluster = cluster
         self._gathered: dict[tuple[str, str], _Gathered] = {}
 
@@ -76,9 +77,10 @@ class Gathering:
         """Alerts by deployment, and what they ask for. Begins anew."""
         gathered, self._gathered = self._gathered, {}
         alerts: dict[str, list[Alert]] = {}
+        cluster = self._cluster()
         enforcements: list[Enforcement] = []
         for each in gathered.values():
-            alert = self._alert(each)
+            alert = _alert(each, cluster)
             alerts.setdefault(each.deployment.id, []).append(alert)
             enforcements += [
                 Enforcement(
@@ -94,30 +96,31 @@ class Gathering:
             ]
         return alerts, enforcements
 
-    def _alert(self, given: _Gathered) -> Alert:
-        deployment = given.deployment
-        enforcement = None
-        if given.pods:
-            pods = ", ".join(sorted(given.pods.values()))
-            enforcement = AlertEnforcement(action=KILL_POD, message=text(f"Pods killed: {pods}"))
-        return Alert(
-            id=str(uuid.uuid4()),
-            policy=given.policy,
-            lifecycle_stage="RUNTIME",
-            cluster_id=self._cluster[0],
-            cluster_name=self._cluster[1],
-            namespace=deployment.namespace,
-            namespace_id=deployment.namespace_id,
-            deployment=told(deployment),
-            violations=tuple(given.violations),
-            process_violation=_processes(given.processes) if given.processes else None,
-            enforcement=enforcement,
-            time=given.time,
-            first_occurred=given.time,
-            platform_component=deployment.platform_component,
-            entity_type="DEPLOYMENT",
-            enforcement_count=len(given.pods),
-        )
+
+def _alert(given: _Gathered, cluster: tuple[str, str]) -> Alert:
+    deployment = given.deployment
+    enforcement = None
+    if given.pods:
+        pods = ", ".join(sorted(given.pods.values()))
+        enforcement = AlertEnforcement(action=KILL_POD, message=text(f"Pods killed: {pods}"))
+    return Alert(
+        id=str(uuid.uuid4()),
+        policy=given.policy,
+        lifecycle_stage="RUNTIME",
+        cluster_id=cluster[0],
+        cluster_name=cluster[1],
+        namespace=deployment.namespace,
+        namespace_id=deployment.namespace_id,
+        deployment=told(deployment),
+        violations=tuple(given.violations),
+        process_violation=_processes(given.processes) if given.processes else None,
+        enforcement=enforcement,
+        time=given.time,
+        first_occurred=given.time,
+        platform_component=deployment.platform_component,
+        entity_type="DEPLOYMENT",
+        enforcement_count=len(given.pods),
+    )
 
 
 def audited(broken: Broken, event: KubernetesEvent, cluster: tuple[str, str], now: datetime) -> Alert:

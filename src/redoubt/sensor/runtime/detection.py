@@ -116,7 +116,7 @@ class Runtime:
         self._containers: Waiting[_Held] = Waiting(grace)
         self._addresses: Waiting[_Held] = Waiting(address_grace)
         self._vain: dict[str, float] = {}
-        self._alerts = Gathering(judging.cluster)
+        self._alerts = Gathering(lambda: judging.cluster)
         self._sessions: dict[str, Session] = {}
         self._more = asyncio.Event()
         self._room = asyncio.Event()
@@ -204,7 +204,7 @@ class Runtime:
                 self._lost("connection", 1)
 
     def _place(self, event: Event, *, late: bool = False) -> Place | None:
-        place = self._workloads.container(event.container)
+        place = self._workloads.container(event.container, event.pod)
         if place is not None or not event.pod:
             return place
         place = self._workloads.pod(event.pod)
@@ -218,7 +218,7 @@ class Runtime:
         return (
             event.state == "open"
             and private(remote)
-            and not self._workloads.addressed(remote)
+            and not self._workloads.addressed(remote, event.port)
             and remote not in self._vain
         )
 
@@ -261,9 +261,9 @@ class Runtime:
         self._unsent += self._cut()
         settled = [(each, each.settled()) for each in self._sessions.values()]
         taken = self._pending
-        while self._unsent:
-            await self._outgoing.put(self._unsent[0])
-            self._unsent.popleft()
+        if self._unsent:
+            await self._outgoing.put(*self._unsent)
+            self._unsent.clear()
         self._pending -= taken
         self._room.set()
         for session, number in settled:
@@ -293,15 +293,19 @@ class Runtime:
                 self._lost("unresolved", 1)
             else:
                 self._placed(held.session, place, held.event, held.ticket, moment_)
-        self._going_on(self._addresses.known(lambda each: bool(self._workloads.addressed(each))), moment_)
+        self._going_on(self._addresses.known(self._is_somebodys), moment_)
         expired = list(self._addresses.expired(now))
         for held in expired:
             if isinstance(held.event, Flow) and len(self._vain) < _VAIN_ADDRESSES:
                 self._vain[held.event.remote] = now + _IN_VAIN
         self._going_on(expired, moment_, sure=True)
 
-    def _is_known(self, container: str) -> bool:
-        return self._workloads.container(container) is not None
+    def _is_known(self, held: _Held) -> bool:
+        return self._workloads.container(held.event.container, held.event.pod) is not None
+
+    def _is_somebodys(self, held: _Held) -> bool:
+        event = held.event
+        return isinstance(event, Flow) and bool(self._workloads.addressed(event.remote, event.port))
 
     def _going_on(self, those: Iterable[_Held], now: datetime, *, sure: bool = False) -> None:
         for held in list(those):

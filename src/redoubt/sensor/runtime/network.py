@@ -53,9 +53,11 @@ class Network:
                     self._flow_over(over, event.time)
             return
         own = Entity(type="DEPLOYMENT", id=place.deployment_id)
-        for number, other in enumerate(self.others(event.remote)[:_MOST_BEHIND]):
-            source, destination = (own, other) if event.role == "client" else (other, own)
-            key = FlowKey(source, destination, event.port, _PROTOCOLS[event.protocol])
+        for number, (other, port) in enumerate(self.others(event.remote, event.port)[:_MOST_BEHIND]):
+            if event.role == "client":
+                key = FlowKey(own, other, port, _PROTOCOLS[event.protocol])
+            else:
+                key = FlowKey(other, own, event.port, _PROTOCOLS[event.protocol])
             new, over = self._flows.opened(key, Teller(node, (*detail, str(number))), event.time)
             if over is not None:
                 self._flow_over(over, event.time)
@@ -63,12 +65,12 @@ class Network:
                 self.flows[key] = key.record(event.time, None)
                 self._judge(key, alerts, now)
 
-    def others(self, remote: str) -> list[Entity]:
-        """Who is at the other end."""
-        behind = self._workloads.addressed(remote)
+    def others(self, remote: str, port: int) -> list[tuple[Entity, int]]:
+        """Who is at the other end, and at which port there."""
+        behind = self._workloads.addressed(remote, port)
         if behind:
-            return [Entity(type="DEPLOYMENT", id=each) for each in behind]
-        return [self.networks.entity(remote)]
+            return [(Entity(type="DEPLOYMENT", id=each), target) for each, target in behind]
+        return [(self.networks.entity(remote), port)]
 
     def endpoint(
         self, node: str, place: Place, event: noderecords.Endpoint, process: tuple[str, str, str]

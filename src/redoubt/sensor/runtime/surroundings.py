@@ -29,14 +29,17 @@ class Place(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Workloads(Protocol):
     """The cluster's objects. All answers are from memory."""
 
-    def container(self, container_id: str) -> Place | None:
-        """By the runtime's identifier (64 hexadecimal digits), running or ended."""
+    def container(self, container_id: str, pod_uid: str = "") -> Place | None:
+        """By the runtime's identifier (64 hexadecimal digits), running or ended; its pod's UID where that is known."""
 
     def pod(self, uid: str) -> Place | None:
         """By UID; with a container's name only where the pod has but one."""
 
-    def addressed(self, address: str) -> Sequence[str]:
-        """Identifiers of the deployments behind an address: a pod's (not on the host's network), or a service's own."""
+    def addressed(self, address: str, port: int) -> Sequence[tuple[str, int]]:
+        """Identifiers of the deployments behind an address: a pod's (not on the host's network), or a service's own.
+
+        With the port of theirs that ``port`` leads to.
+        """
 
     def deployment(self, identifier: str) -> Deployment | None:
         """One of them."""
@@ -73,5 +76,5 @@ class Enforcing(Protocol):
 class Outgoing(Protocol):
     """The way to Central."""
 
-    async def put(self, message: FromSensor) -> None:
-        """Returns once it is on the disk: then it arrives, sooner or later. Raises ``RedoubtError`` where it cannot."""
+    async def put(self, *messages: FromSensor) -> None:
+        """Returns once all are on the disk: then they arrive, sooner or later. Raises ``RedoubtError`` where they cannot."""

@@ -34,9 +34,9 @@ class Waiting(Generic[T]):
         self._count += 1
         return lost
 
-    def known(self, is_known: Callable[[str], bool]) -> Iterator[T]:
-        """Those whose wait is over because what they waited for is there, in their order."""
-        for what in [each for each in self._events if is_known(each)]:
+    def known(self, is_known: Callable[[T], bool]) -> Iterator[T]:
+        """Those whose wait is over because what they waited for is there, in their order. The first of each is asked about."""
+        for what in [each for each, events in self._events.items() if is_known(events[0][1])]:
             yield from self._all(what)
 
     def expired(self, now: float) -> Iterator[T]:

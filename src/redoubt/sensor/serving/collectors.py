@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import Callable
 
@@ -15,7 +16,8 @@ from grpclib.server import Stream
 from redoubt import tasks
 from redoubt.model.noderecords import CollectorHealth
 from redoubt.sensor.runtime.detection import Runtime, Session
-from redoubt.wire import calls
+from redoubt.sensor.serving.probes import Probes
+from redoubt.wire import calls, chunks
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1.secured_grpc import CollectorsBase
 from redoubt.wire.proto.redoubt.v1.secured_pb2 import (
@@ -32,11 +34,12 @@ _log = structlog.get_logger("sensor.collectors")
 _LONGEST = 253
 
 
-class Collectors(CollectorsBase):
+class CollectorService(CollectorsBase):
     """``configured`` gives what collectors are told; ``changed`` is to be called when that is something else."""
 
-    def __init__(self, runtime: Runtime, configured: Callable[[], CollectorConfig]) -> None:
+    def __init__(self, runtime: Runtime, configured: Callable[[], CollectorConfig], probes: Probes) -> None:
         self._runtime = runtime
+        self._probes = probes
         self._configured = configured
         self._sensor = secrets.token_hex(16)
         self._streams: set[asyncio.Event] = set()
@@ -106,5 +109,9 @@ class Collectors(CollectorsBase):
     @calls.allow(Service.COLLECTOR)
     async def GetProbe(self, stream: Stream[GetProbeRequest, ProbePart]) -> None:
         """See the protocol."""
-        await calls.request(stream)
-        raise GRPCError(Status.NOT_FOUND, "no probe")
+        asked = await calls.request(stream)
+        data = await self._probes.get(asked.kernel, asked.version)
+        first = ProbePart(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        await stream.send_message(first)
+        for chunk in chunks.cut(data):
+            await stream.send_message(ProbePart(chunk=chunk))

@@ -1,0 +1,157 @@
+"""The rest of the Sensor as runtime detection sees it: the inventory, the detector and the spool behind its protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from redoubt.model.cluster import ContainerInstance, Pod
+from redoubt.model.workload import Deployment, Surroundings
+from redoubt.policies import ImagePart, PolicySet
+from redoubt.sensor.conversion.objects import SeenService
+from redoubt.sensor.graph.inventory import Inventory
+from redoubt.sensor.runtime.surroundings import Place
+from redoubt.sensor.stream.spool import Spool
+from redoubt.wire.proto.redoubt.v1.sensors_pb2 import FromSensor, Records
+
+_KINDS = {
+    Records.PROCESSES: "processes",
+    Records.FLOWS: "flows",
+    Records.ENDPOINTS: "endpoints",
+}
+
+
+class Cluster:
+    """``Workloads`` over the inventory."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+
+    def container(self, container_id: str, pod_uid: str = "") -> Place | None:
+        """See ``Workloads``."""
+        known = self._inventory.containers.get(container_id)
+        pod = self._inventory.pod(known[0] if known else pod_uid)
+        if pod is None or not pod.deployment_id:
+            return None
+        for each in (*pod.live_instances, *pod.terminated_instances):
+            if each.container_id == container_id:
+                return _place(pod, each)
+        return None
+
+    def pod(self, uid: str) -> Place | None:
+        """See ``Workloads``."""
+        pod = self._inventory.pod(uid)
+        if pod is None or not pod.deployment_id:
+            return None
+        deployment = self._inventory.deployment(pod.deployment_id)
+        containers = deployment.containers if deployment else ()
+        only = ContainerInstance(container_name=containers[0].name) if len(containers) == 1 else None
+        return _place(pod, only or ContainerInstance())
+
+    def addressed(self, address: str, port: int) -> Sequence[tuple[str, int]]:
+        """See ``Workloads``."""
+        if pod := self._inventory.pod_ips.get(address):
+            deployment = self._inventory.deployment_of(pod)
+            return [(deployment, port)] if deployment else []
+        service = self._inventory.service_at(address)
+        seen = self._inventory.ways.service(service) if service else None
+        if seen is None:
+            return []
+        behind = self._inventory.selected(seen.service.namespace, [seen.service.selector])
+        return [(each, self._target(seen, port, each)) for each in behind]
+
+    def _target(self, seen: SeenService, port: int, workload: str) -> int:
+        """Which port of a workload's a service's leads to: by number, or by the name that the workload gives it."""
+        target = next((each.target for each in seen.targets if each.port == port), 0)
+        if isinstance(target, int):
+            return target or port
+        deployment = self._inventory.deployment(workload)
+        named = (
+            (each.container_port for each in deployment.ports if each.name == target) if deployment else ()
+        )
+        return next(iter(named), port)
+
+    def deployment(self, identifier: str) -> Deployment | None:
+        """See ``Workloads``."""
+        return self._inventory.deployment(identifier)
+
+
+class Detecting(Protocol):
+    """The detector, as far as it is asked here."""
+
+    @property
+    def policies(self) -> PolicySet: ...
+
+    def parts(self, deployment: Deployment) -> Sequence[ImagePart | None]: ...
+
+    def around(self, deployment: Deployment) -> Surroundings: ...
+
+
+class Judge:
+    """``Judging`` over the detector and the inventory."""
+
+    def __init__(self, detector: Detecting, inventory: Inventory) -> None:
+        self._detector = detector
+        self._inventory = inventory
+
+    @property
+    def policies(self) -> PolicySet:
+        """See ``Judging``."""
+        return self._detector.policies
+
+    @property
+    def cluster(self) -> tuple[str, str]:
+        """See ``Judging``."""
+        return self._inventory.cluster_id, self._inventory.cluster_name
+
+    def parts(self, deployment: Deployment) -> Sequence[ImagePart | None]:
+        """See ``Judging``."""
+        return self._detector.parts(deployment)
+
+    def around(self, deployment: Deployment) -> Surroundings:
+        """See ``Judging``."""
+        return self._detector.around(deployment)
+
+    def in_namespace(self, namespace: str) -> Surroundings:
+        """See ``Judging``."""
+        found = self._inventory.namespace(namespace)
+        return Surroundings(
+            cluster_labels=self._inventory.cluster_labels,
+            namespace_labels={} if found is None else found.labels,
+        )
+
+
+class Spooled:
+    """``Outgoing`` over the spool. What finds no room there is counted by it."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+
+    async def put(self, *messages: FromSensor) -> None:
+        """See ``Outgoing``."""
+        numbers = [self._spool.append(_kind(each), each) for each in messages]
+        if last := max(numbers, default=0):
+            await self._spool.durable(last)
+
+
+def _kind(message: FromSensor) -> str:
+    match message.WhichOneof("message"):
+        case "records":
+            return _KINDS[message.records.kind]
+        case "node":
+            return "nodes"
+        case "alerts":
+            return "alerts" if message.alerts.deployment_id else "audit"
+        case _:
+            return "other"
+
+
+def _place(pod: Pod, container: ContainerInstance) -> Place:
+    return Place(
+        deployment_id=pod.deployment_id,
+        namespace=pod.namespace,
+        pod=pod.name,
+        pod_uid=pod.id,
+        container_name=container.container_name,
+        image_id=container.image_digest,
+    )
