@@ -182,6 +182,7 @@ class Sensor:
 
     async def welcome(self, message: pb.Welcome) -> None:
         """See ``Told``."""
+        self.central.cluster = message.cluster_id
         self._configured(
             msgspec.structs.replace(
                 self.remembered.config, cluster_id=message.cluster_id, cluster_name=message.cluster_name

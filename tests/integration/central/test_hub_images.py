@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from redoubt.central.clusters.bundles import ANY_CLUSTER
 from redoubt.central.hub.wanting import Wanting
 from redoubt.central.nodes.matching import NodeReports
 from redoubt.egress import Policy
+from redoubt.errors import RedoubtError
 from redoubt.indexer.sources.reference import parse_reference
 from redoubt.model import Distribution, Image, IndexReport, Location, Package
 from redoubt.model.cluster import DelegatedRegistry, DelegatedRegistryConfig, PullSecret, ServiceHealth
@@ -58,9 +60,10 @@ async def scanned(dialled: Channel, name: str, *, cached: bool = False) -> Scann
             return await whole(call)
 
 
-async def enriched(dialled: Channel, name: str, index: bytes) -> ScannedImage:
+async def enriched(dialled: Channel, name: str, index: bytes, cluster: str = "") -> ScannedImage:
+    said = {"cluster": cluster} if cluster else {}
     with dialled.told():
-        async with SensorsStub(dialled).EnrichIndexReport.open() as call:
+        async with SensorsStub(dialled).EnrichIndexReport.open(metadata=said) as call:
             await call.send_message(pb.EnrichIndexReportRequest(image_name=name, size=len(index)))
             for chunk in chunks.cut(index):
                 await call.send_message(pb.EnrichIndexReportRequest(chunk=chunk))
@@ -460,5 +463,33 @@ def test_what_is_installed_on_nodes_is_matched_and_again_when_definitions_are_ot
             await one.remove("node", "node-1")
             await one.kept()
         assert await running.pool.fetchval("SELECT count(*) FROM node_reports") == 0
+
+    central(work)
+
+
+def test_with_one_bundle_for_several_clusters_a_call_says_which_it_is_of(
+    central: Callable[[Work], None], registry: Registry, tmp_path: Path
+) -> None:
+    name = pushed(registry, tmp_path, "team/several:1.0")
+
+    async def work(running: WatchedScanners) -> None:
+        made = await running.http.post("/v1/cluster-init/init-bundles", json={"name": "both"}, auth=ADMIN)
+        bundle = made.json()["meta"]["id"]
+        scanned_ = await running.http.post("/v1/images/scan", json={"imageName": name}, auth=ADMIN)
+        digest = scanned_.json()["id"]
+        index = msgspec.json.encode(await running.get(f"/v1/images/{digest}/index"))
+        await running.pool.execute("DELETE FROM images")
+        clusters = []
+        for each in ("west", "east"):
+            async with sensor(running, bundle=bundle, cluster_name=each, spool=each, system=each) as one:
+                clusters.append((await one.ready()).cluster_id)
+        other = await running.cluster("other")
+        dialled = running.dial(ANY_CLUSTER, bundle_id=bundle)
+        for lie in ("", other, "no cluster"):
+            with pytest.raises(RedoubtError, match="not known which cluster"):
+                await enriched(dialled, name, index, lie)
+        await enriched(dialled, name, index, clusters[1])
+        assert (await running.get(f"/v1/images/{digest}"))["clusterId"] == clusters[1]
+        dialled.close()
 
     central(work)
