@@ -56,7 +56,9 @@ class HealthReport:
     def _own(self) -> ServiceHealth:
         sensor = self._sensor
         problems = [*sensor.observer.problems]
-        problems += [each for each in (sensor.spool.problem, sensor.admission.problem) if each]
+        problems += [
+            each for each in (sensor.spool.problem, sensor.admission.problem, sensor.problem) if each
+        ]
         if spoilt := sensor.observer.spoilt:
             problems.append(f"{spoilt} objects of the cluster could not be read")
         if sensor.enforcer.failed:

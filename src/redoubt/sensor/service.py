@@ -85,6 +85,8 @@ class Sensor:
         self.health.dropped.append(self.runtime.dropped)
         self.link: Link | None = None
         self._policies: Policies | None = None
+        #: What ails none of the parts.
+        self.problem = ""
 
     async def prepare(self) -> None:
         """Read what is on the disk. Raises ``AccessDenied`` and ``UsageError``."""
@@ -163,8 +165,12 @@ class Sensor:
     def _say_pull_secrets(self) -> None:
         content = msgspec.json.encode(self.inventory.pull_secrets)
         if len(content) > _LARGEST_SECRETS:
+            self.problem = (
+                f"pull secrets have {len(content)} bytes, too many for Central: none are offered to it"
+            )
             _log.error("pull secrets are too many for Central", bytes=len(content))
             return
+        self.problem = ""
         self.tell(pb.FromSensor(pull_secrets=pb.PullSecrets(secrets=content)))
 
     def _admission_settings(self) -> AdmissionSettings | None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from redoubt.model.cluster import AdmissionSettings
+from redoubt.model.cluster import AdmissionSettings, Enforcement
 from redoubt.model.scannedimage import ImageScan, ScannedComponent, ScannedFlaw, ScannedImage
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.hub import CLUSTER, StandIn, listening
@@ -123,5 +123,65 @@ def test_a_new_deployment_that_breaks_a_policy_is_scaled_to_zero_and_an_old_one_
             request = pb.Request(id="one", reassess="")
             await central.say(pb.ToSensor(request=request))
             await central.until("an answer", lambda: central.answers.get("one"))
+
+    run(work(), within=90)
+
+
+def test_central_has_things_done_to_pods_and_workloads(kube: Cluster, tmp_path: Path) -> None:  # noqa: F811
+    namespace = kube.namespace()
+    given = deployment(namespace, "shop")
+    kube.admin.create(given)
+    kube.admin.create(deployment(namespace, "daemon", "DaemonSet"))
+
+    async def work() -> None:
+        certificates, central = Certificates(tmp_path), StandIn()
+        async with (
+            listening(central, certificates) as port,
+            sensing(kube, tmp_path, certificates, port.port),
+        ):
+            pods = await central.until(
+                "a pod",
+                lambda: [
+                    one for one in central.of("pod", namespace=namespace) if one["name"].startswith("shop")
+                ],
+            )
+            asked = Enforcement(action="KILL_POD_ENFORCEMENT", namespace=namespace, pod_id=pods[0]["name"])
+
+            async def ask(identifier: str, enforcement: Enforcement) -> pb.Answer:
+                request = pb.Request(id=identifier, enforce=msgspec.json.encode(enforcement))
+                await central.say(pb.ToSensor(request=request))
+                return await central.until("an answer", lambda: central.answers.get(identifier))
+
+            assert (await ask("kill", asked)).failure == ""
+            await central.until(
+                "another pod",
+                lambda: (
+                    [one for one in central.of("pod", namespace=namespace) if one["name"].startswith("shop")]
+                    and pods[0]["id"] not in {one["id"] for one in central.of("pod", namespace=namespace)}
+                ),
+            )
+            found = {one["name"]: one for one in central.of("deployment", namespace=namespace)}
+            scale = Enforcement(
+                action="SCALE_TO_ZERO_ENFORCEMENT",
+                deployment_type="Deployment",
+                namespace=namespace,
+                name="shop",
+                deployment_id="another",
+            )
+            # It is another one by now: let alone.
+            assert (await ask("other", scale)).failure
+            assert kube.admin.get(given)["spec"]["replicas"] == 1
+            scale = msgspec.structs.replace(scale, deployment_id=found["shop"]["id"])
+            assert (await ask("scale", scale)).failure == ""
+            assert kube.admin.get(given)["spec"]["replicas"] == 0
+            refused = msgspec.structs.replace(scale, deployment_type="DaemonSet", name="daemon")
+            assert "no replicas" in (await ask("daemon", refused)).failure
+            asking = pb.Request(
+                id="enhance", enhance=b'[{"name": "later", "namespace": "%s"}]' % namespace.encode()
+            )
+            await central.say(pb.ToSensor(request=asking))
+            answer = await central.until("an answer", lambda: central.answers.get("enhance"))
+            (enhanced,) = msgspec.json.decode(answer.result)
+            assert enhanced["namespaceId"] == central.of("namespace", namespace)[0]["id"]
 
     run(work(), within=90)

@@ -215,3 +215,8 @@ def test_pull_secrets_are_told_when_they_change() -> None:
     assert [each.name for each in inventory.pull_secrets_of("shop")] == ["s"]
     assert _taken(inventory, Change("Secret", "uid-s")).pull_secrets
     assert inventory.pull_secrets == []
+    # OpenShift's own are for images that are read here.
+    given["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "till"}
+    assert not _taken(inventory, Change("Secret", "uid-s", objects.secret(given))).pull_secrets
+    assert inventory.pull_secrets == []
+    assert [each.name for each in inventory.pull_secrets_of("shop")] == ["s"]

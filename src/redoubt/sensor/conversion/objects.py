@@ -65,6 +65,10 @@ _PEM = {
     "BEGIN ENCRYPTED PRIVATE KEY": "ENCRYPTED_PRIVATE_KEY",
 }
 _PULLS = {"kubernetes.io/dockerconfigjson": ".dockerconfigjson", "kubernetes.io/dockercfg": ".dockercfg"}
+#: Annotations of secrets that OpenShift makes for a service account.
+_MADE = frozenset(
+    {"kubernetes.io/service-account.name", "openshift.io/internal-registry-auth-token.service-account"}
+)
 #: A value larger than this is not looked into: etcd takes objects of 1.5 MB.
 _LARGEST_VALUE = 2 << 20
 
@@ -141,10 +145,14 @@ def node(given: Given) -> ClusterNode:
 
 
 class SeenSecret(msgspec.Struct, frozen=True):
-    """A secret without its values; ``pull`` is what registries are told, where it is for that."""
+    """A secret without its values; ``pull`` is what registries are told, where it is for that.
+
+    ``made`` ones are OpenShift's own, for the registry within the cluster: there are some in every namespace.
+    """
 
     secret: Secret
     pull: PullSecret | None = None
+    made: bool = False
 
     def __repr__(self) -> str:
         return f"SeenSecret({self.secret.namespace}/{self.secret.name})"
@@ -169,7 +177,7 @@ def secret(given: Given) -> SeenSecret:
             config = _as_new(config)
         if config:
             pull = PullSecret(namespace=found.namespace, name=found.name, config=config)
-    return SeenSecret(found, pull)
+    return SeenSecret(found, pull, made=not _MADE.isdisjoint(found.annotations))
 
 
 def _as_new(config: str) -> str:

@@ -87,6 +87,7 @@ class Inventory:
         self._accounts: dict[Account, ServiceAccount] = {}
         self._rights = Rights()
         self._pulls: dict[str, PullSecret] = {}
+        self._made_pulls: set[str] = set()
         self._dirty = Dirty()
         self._stale: dict[str, bool] = {}
         #: Containers that run or have ended, by the runtime's identifier: the pod's UID, and the container's name.
@@ -147,13 +148,6 @@ class Inventory:
         """A workload's pods."""
         return [found for each in self._pods_of.get(deployment, ()) if (found := self.pod(each)) is not None]
 
-    def pod_named(self, namespace: str, name: str) -> Pod | None:
-        """A pod by its name."""
-        for identifier, seen in self._pods.items():
-            if seen.pod.name == name and seen.pod.namespace == namespace:
-                return self.pod(identifier)
-        return None
-
     def service_at(self, ip: str) -> str:
         """The UID of the service that has an address; empty where none has."""
         return self.ways.ips.get(ip, "")
@@ -169,12 +163,14 @@ class Inventory:
 
     @property
     def pull_secrets(self) -> list[PullSecret]:
-        """All there are."""
-        return sorted(self._pulls.values(), key=lambda each: (each.namespace, each.name))
+        """All that people made."""
+        found = (each for key, each in self._pulls.items() if key not in self._made_pulls)
+        return sorted(found, key=lambda each: (each.namespace, each.name))
 
     def pull_secrets_of(self, namespace: str) -> list[PullSecret]:
-        """Those of a namespace."""
-        return [each for each in self.pull_secrets if each.namespace == namespace]
+        """Those of a namespace, also those that OpenShift made."""
+        found = (each for each in self._pulls.values() if each.namespace == namespace)
+        return sorted(found, key=lambda each: each.name)
 
     def keys(self) -> Iterator[Key]:
         """All that Central is to know of, containers of others first: namespaces before what is in them."""
@@ -237,7 +233,7 @@ class Inventory:
             self._put_workload(change.kind, change.id, found, fresh=change.fresh)
         elif isinstance(found, SeenSecret):
             self._put("secret", change.id, found.secret)
-            self._put_pull(change.id, found.pull)
+            self._put_pull(change.id, found.pull, made=found.made)
         elif isinstance(found, SeenService):
             self._put_service(change.id, found)
         elif isinstance(found, SeenIngress):
@@ -406,11 +402,14 @@ class Inventory:
             and deployment.service_account == account
         ]
 
-    def _put_pull(self, identifier: str, found: PullSecret | None) -> None:
+    def _put_pull(self, identifier: str, found: PullSecret | None, *, made: bool = False) -> None:
         before = self._pulls.pop(identifier, None)
+        self._made_pulls.discard(identifier)
         if found is not None:
             self._pulls[identifier] = found
-        if before != found:
+            if made:
+                self._made_pulls.add(identifier)
+        if before != found and not made:
             self._dirty.pull_secrets = True
 
     def _gone(self, kind: str, identifier: str) -> None:
