@@ -22,6 +22,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -259,7 +260,7 @@ async def _measured(url: str, folder: Path, seconds: float, distinct: float) -> 
         await pools.close(pool)
 
 
-def run(seconds: float = 60, distinct: float = 0.2) -> dict[str, object]:
+def run(seconds: float = 60, distinct: float = 0.2) -> dict[str, Any]:
     """All of it."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("REDOUBT_BENCH_FOLDER")) as name:
         folder = Path(name)
@@ -271,6 +272,32 @@ def run(seconds: float = 60, distinct: float = 0.2) -> dict[str, object]:
             return asyncio.run(_measured(url, _data(folder), seconds, distinct))
         finally:
             server.stop()
+
+
+def section(found: dict[str, Any]) -> list[str]:
+    """As a part of docs/benchmarks.md."""
+    paced, unpaced, lists = found["paced"], found["all new, as fast as they go"], dict(found["lists"])
+    lines = [
+        "## What clusters tell",
+        "",
+        f"{PROCESSES:,} process events and {FLOWS:,} flow updates a second for {paced['seconds']:.0f} s, one process in five new, into a "
+        "PostgreSQL that writes to the disk; learned from in the same transactions. Without the stream (see `bench/hub.py`).",
+        "",
+        "| what | figure |",
+        "|---|---|",
+        f"| kept | {paced['processes']['per_second']:,} processes and {paced['flows']['per_second']:,} flows a second |",
+        f"| processors | {paced['cores_central']:.2f} Central, {paced['cores_postgres']:.2f} PostgreSQL |",
+        f"| a message after its moment, 99th percentile | {paced['processes']['lag_p99_ms']:.0f} ms; {paced['flows']['lag_p99_ms']:.0f} ms |",
+        f"| size of {paced['rows']['processes']:,} processes and {paced['rows']['network_flows']:,} flows | {paced['bytes'] / 1e6:.0f} MB |",
+        f"| nothing but new processes, one message after the other | {unpaced['per_second']:,} a second |",
+        "",
+        f"Lists of {lists.pop('alerts'):,} alerts, 50 a page, milliseconds.",
+        "",
+        "| what | median | 99th percentile |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {name} | {each['p50_ms']:.1f} | {each['p99_ms']:.1f} |" for name, each in lists.items()]
+    return [*lines, ""]
 
 
 if __name__ == "__main__":

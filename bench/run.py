@@ -23,6 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "scripts")]
 
+import activity as activity_bench
 import collector as collector_bench
 import fleet as fleet_bench
 import index as index_bench
@@ -56,6 +57,7 @@ def main() -> None:
     page += _services_section()
     page += _fleet_section(fleet_bench.run())
     page += _policies_section()
+    page += activity_bench.section(activity_bench.run())
     page += _versions_section()
     page += _wire_section()
     page += collector_bench.section(collector_bench.run())
