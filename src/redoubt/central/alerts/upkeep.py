@@ -19,7 +19,7 @@ from redoubt.policies import Policy, PolicySet
 from redoubt.policies.compiling import CompiledPolicy
 
 #: Seconds between two looks whether policies changed, and after which all is looked at in any case.
-EVERY, ANYHOW = 2.0, 60.0
+EVERY, ANYHOW = 2.0, 300.0
 #: Seconds between two times that what is old is forgotten.
 FORGET = 3600.0
 
@@ -75,8 +75,11 @@ class Upkeep:
     async def follow_policies(self, policies: Iterable[Policy]) -> int:
         """What is about policies that are gone, disabled or no longer meant for it is over; how many alerts."""
         given = list(policies)
-        over = await self._alerts.resolve_of([each.id for each in given if each.disabled])
-        made = await asyncio.to_thread(PolicySet, given)
+        stages = [(each.id, stage) for each in given if not each.disabled for stage in each.lifecycle_stages]
+        over = await self._alerts.resolve_of(stages, [each.id for each in given if each.disabled])
+        # The others are meant for everything.
+        some = [each for each in given if each.scope or each.exclusions]
+        made = await asyncio.to_thread(PolicySet, some)
         compiled = {each.policy.id: each for each in made.compiled}
         now = datetime.now(UTC)
         async for page in self._alerts.open_of(compiled):
@@ -88,8 +91,6 @@ class Upkeep:
 def meant(policies: Mapping[str, CompiledPolicy], given: Open, now: datetime) -> bool:
     """Whether an alert's policy would be asked of what it is about. Pure."""
     compiled = policies[given.policy]
-    if given.stage not in compiled.policy.lifecycle_stages:
-        return False
     if (deployment := given.deployment) is not None:
         return compiled.applies.to_deployment(deployment, given.around, now)
     if (resource := given.alert.resource) is not None:

@@ -31,7 +31,7 @@ _ENTITIES = allow(Resource.NETWORK_GRAPH, Access.READ)
 #: Deployments that one graph shows, as in the original, and those that are looked through for them.
 _MOST_NODES, _MOST_DEPLOYMENTS = 2000, 50_000
 #: Flows that are looked at, the latest.
-_MOST_FLOWS = 200_000
+_MOST_FLOWS = 100_000
 #: What was seen within that time is shown, if nobody says otherwise.
 _SINCE = timedelta(hours=1)
 _CONFIG = "network_graph_hide_default"

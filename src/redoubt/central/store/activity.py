@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from ipaddress import ip_network
@@ -166,7 +167,8 @@ class ActivityStore(Store):
             since,
             most,
         )
-        return [SeenFlow(**dict(row)) for row in rows]
+        # There may be many, and others want the loop.
+        return await asyncio.to_thread(lambda: [SeenFlow(**dict(row)) for row in rows])
 
     async def ports(self, cluster: UUID) -> list[tuple[str, int, str]]:
         """Deployment, port and protocol of all that is listened on in a cluster."""

@@ -42,12 +42,16 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
 class AlertUpkeep(Store):
     """Table ``alerts``."""
 
-    async def resolve_of(self, disabled: Collection[str]) -> int:
-        """What is about these policies, or one that is there no more, is over; how many."""
+    async def resolve_of(self, asked: Collection[tuple[str, str]], disabled: Collection[str]) -> int:
+        """What is about policies that are disabled, are there no more, or are not asked in that stage (``asked``: policy and stage)
+        is over; how many."""
         tag = await self._pool.execute(
-            "UPDATE alerts a SET state = 'RESOLVED', resolved = now() WHERE state <> 'RESOLVED'"
-            " AND (policy = ANY($1::text[]) OR NOT EXISTS (SELECT FROM policies p WHERE p.id = a.policy))",
+            "UPDATE alerts a SET state = 'RESOLVED', resolved = now() WHERE state <> 'RESOLVED' AND ("
+            " policy = ANY($1::text[]) OR NOT EXISTS (SELECT FROM policies p WHERE p.id = a.policy)"
+            " OR policy = ANY($2::text[]) AND (policy, stage) NOT IN (SELECT * FROM unnest($2::text[], $3::text[])))",
             list(disabled),
+            [policy for policy, _ in asked],
+            [stage for _, stage in asked],
         )
         return affected(tag)
 

@@ -140,10 +140,12 @@ class RiskStore(Store):
     async def take(self, most: int) -> list[tuple[UUID, str]]:
         """Deployments that are due, were not looked at just now, and are now nobody else's to look at."""
         rows = await self._pool.fetch(
-            "WITH chosen AS (SELECT d.id, d.cluster, d.deployment FROM risk_due d WHERE NOT EXISTS ("
+            "WITH chosen AS (SELECT d.cluster, d.deployment FROM risk_due d WHERE NOT EXISTS ("
             " SELECT FROM risks r WHERE (r.kind, r.cluster, r.subject) = ('deployment', d.cluster, d.deployment)"
             " AND r.computed > now() - $2 * interval '1 second') ORDER BY d.id LIMIT $1 FOR UPDATE SKIP LOCKED)"
-            " DELETE FROM risk_due WHERE id IN (SELECT id FROM chosen) RETURNING cluster, deployment",
+            # All that was said of them until now, not only what was chosen.
+            " DELETE FROM risk_due WHERE (cluster, deployment) IN (SELECT cluster, deployment FROM chosen)"
+            " RETURNING cluster, deployment",
             most,
             self._pause,
         )
