@@ -47,7 +47,7 @@ class HealthReport:
             sensor=self._own(),
             collector=self.collectors(),
             admission=self._admission(),
-            scanner=ServiceHealth(status="HEALTHY" if sensor.indexer is not None else "UNAVAILABLE"),
+            scanner=sensor.scanning.health,
             dropped=self.lost(),
             spooled=sensor.spool.waiting,
             admission_figures=tuple(sensor.admissions.figures.values()),

@@ -13,6 +13,7 @@ import structlog
 from redoubt.errors import RedoubtError, UnreadableInput, UsageError
 from redoubt.indexer.sources.credentials import Credentials, find_within
 from redoubt.indexer.sources.reference import ImageReference, parse_reference
+from redoubt.model.cluster import ServiceHealth
 from redoubt.sensor.graph.inventory import Inventory
 from redoubt.sensor.stream.asking import Central
 from redoubt.wire import chunks
@@ -23,6 +24,9 @@ from redoubt.wire.proto.redoubt.v1.indexer_grpc import IndexerStub
 _log = structlog.get_logger("scanning")
 #: Images at a time.
 _AT_ONCE = 5
+#: Seconds between two looks at the Indexer, and for its answer about an image that there is not.
+_LOOK, _PATIENCE = 30.0, 5.0
+_NO_IMAGE = "sha256:" + "0" * 64
 
 Call = ClientStream[pb.CreateIndexReportRequest, pb.CreateIndexReportReply]
 
@@ -36,6 +40,24 @@ class LocalScanning:
         self._inventory = inventory
         self._own = own
         self._at_once = asyncio.Semaphore(_AT_ONCE)
+        #: How the Indexer is.
+        self.health = ServiceHealth()
+
+    async def run(self) -> None:
+        """Look how the Indexer is, for ever."""
+        while self._indexer is not None:
+            self.health = await self._looked(self._indexer)
+            await asyncio.sleep(_LOOK)
+
+    async def _looked(self, indexer: Channel) -> ServiceHealth:
+        try:
+            with indexer.told():
+                reply = await IndexerStub(indexer).HasIndexReport(
+                    pb.HasIndexReportRequest(hash_id=_NO_IMAGE), timeout=_PATIENCE
+                )
+        except RedoubtError as error:
+            return ServiceHealth(status="UNHEALTHY", desired=1, problems=(str(error)[:500],))
+        return ServiceHealth(status="HEALTHY", desired=1, ready=1, version=reply.indexer_version)
 
     async def scan(self, name: str, namespace: str, *, force: bool) -> bytes:
         """An image, scanned: JSON of a ``ScannedImage``. Raises ``RedoubtError``."""

@@ -73,8 +73,8 @@ class Sensor:
             api, settings.namespace, settings.data / "state" / "admission.json", self._admission_settings
         )
         self.admissions = AdmissionService(self.admission, self.images, self.spool)
-        scanning = LocalScanning(self.indexer, self.central, self.inventory, settings.namespace)
-        self.requests = Requests(self.inventory, self.detector, self.enforcer, scanning, self.tell)
+        self.scanning = LocalScanning(self.indexer, self.central, self.inventory, settings.namespace)
+        self.requests = Requests(self.inventory, self.detector, self.enforcer, self.scanning, self.tell)
         self.runtime = RuntimePart(
             settings, self.inventory, self.detector, self.enforcer, self.spool, _files(settings)
         )
@@ -110,6 +110,7 @@ class Sensor:
             "admission": self.admission.run(),
             "runtime": self.runtime.run(self.observer.ready),
             "health": self.health.run(self.settings.health_interval),
+            **({"scanning": self.scanning.run()} if self.indexer is not None else {}),
             "link": self._link(),
         }
         work = [asyncio.create_task(each, name=name) for name, each in parts.items()]

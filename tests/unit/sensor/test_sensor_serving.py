@@ -370,7 +370,8 @@ class Indexer(IndexerBase):
 
     @calls.allow(Service.SENSOR)
     async def HasIndexReport(self, stream: Any) -> None:
-        raise NotImplementedError
+        await calls.request(stream)
+        await stream.send_message(indexer_pb2.HasIndexReportReply(indexer_version="9"))
 
 
 def _secret(namespace: str, **registries: str) -> PullSecret:
@@ -410,6 +411,10 @@ def test_an_image_is_read_here_with_the_namespaces_secret(
             try:
                 scanning = LocalScanning(to_indexer, Central(to_central), inventory, "stackrox")
                 await scanning.scan("a.example/team/app:1", "shop", force=True)
+                looking = asyncio.create_task(scanning.run())
+                await _until("health", lambda: scanning.health.status == "HEALTHY")
+                await tasks.end(looking)
+                assert scanning.health.version == "9"
             finally:
                 to_indexer.close()
                 to_central.close()
