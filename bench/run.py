@@ -239,7 +239,7 @@ def _scale_section() -> list[str]:
         f"({look['records_each']} records each). In a snapshot of nothing but these packages ({look['small_entries']:,} "
         f"entries), asked by turns with the large one, the same lookups take {look['small_first']} and "
         f"{look['small_again']} µs. Reading what is stored, without making objects of it, is {look['read']} µs of that, and "
-        f"{look['small_read']} µs in the small one: see [decision 26](decisions/0026-lookups-and-the-tree.md).",
+        f"{look['small_read']} µs in the small one: see [decision 26](decisions/0026-lookups-and-the-table.md).",
     ]
     return [*lines, ""]
 

@@ -156,6 +156,7 @@ def _lookups() -> dict[str, float]:
     from redoubt.cli import settings
 
     names = [(f"redhat:{2 + n % 5 + 4}", f"component-{n:05d}") for n in range(0, SOURCES, 20)]
+    random.Random(20261127).shuffle(names)  # images ask in no order of ours
     wanted = {f"a{namespace}\0{name}\0".encode() for namespace, name in names}
     result: dict[str, float] = {}
     with Library(settings.data_dir()).open_active() as large, tempfile.TemporaryDirectory() as folder:

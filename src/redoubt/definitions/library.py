@@ -398,7 +398,7 @@ class Library:
 
     def _store(self, verified: Verified, draft: Path, base: Snapshot | None = None) -> None:
         facts = verified.facts
-        with verified.stream.open("rb") as file, SnapshotWriter(draft, stream_size=facts.size) as writer:
+        with verified.stream.open("rb") as file, SnapshotWriter(draft) as writer:
             reader: StreamReader | DeltaReader
             if base is not None:
                 limits = Limits(size=facts.delta_size or 0)

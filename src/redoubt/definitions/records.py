@@ -22,7 +22,7 @@ readers skip what they don't know. Anything else, a new status for example, need
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -85,7 +85,16 @@ _decode_sources = msgspec.msgpack.Decoder(tuple[SourceInfo, ...])
 _decode_counts = msgspec.msgpack.Decoder(dict[str, int])
 
 #: What decoding raises. It is written out below where it happens often: a call of a function takes half as long as the rest.
-_DAMAGE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+DAMAGE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+
+#: What proves a value to be sound, by its key's first byte; it raises what is in ``DAMAGE``. Groups and facts are the snapshot's.
+DECODERS: Mapping[int, Callable[[bytes], object]] = {
+    CVE[0]: _decode_cve.decode,
+    END_OF_LIFE[0]: _decode_text.decode,
+    EPSS[0]: _decode_epss.decode,
+    MAPPED[0]: _decode_texts.decode,
+    ADVISORY[0]: _decode_advisory.decode,
+}
 
 #: Trailing fields of a range that are left out where they hold these values.
 _RANGE_DEFAULTS: tuple[object, ...] = AffectedRange.__struct_defaults__
@@ -180,8 +189,8 @@ def decode_advisory(ref: str, value: bytes) -> Advisory:
     """The advisory under the key ``v`` + ``ref``."""
     try:
         stored = _decode_advisory.decode(value)
-    except _DAMAGE as error:
-        raise _damaged(error) from None
+    except DAMAGE as error:
+        raise damaged(error) from None
     source, _, identifier = ref.partition("/")
     return Advisory(
         id=identifier,
@@ -204,16 +213,16 @@ def decode_cve(value: bytes) -> CveRecord:
     """The value of a ``c`` record."""
     try:
         return _decode_cve.decode(value)
-    except _DAMAGE as error:
-        raise _damaged(error) from None
+    except DAMAGE as error:
+        raise damaged(error) from None
 
 
 def decode_epss(value: bytes) -> Epss:
     """The value of an ``e`` record."""
     try:
         stored = _decode_epss.decode(value)
-    except _DAMAGE as error:
-        raise _damaged(error) from None
+    except DAMAGE as error:
+        raise damaged(error) from None
     return Epss(_from_unit(stored.probability), _from_unit(stored.percentile), stored.date)
 
 
@@ -289,9 +298,10 @@ def _from_unit(stored: float) -> float:
 def _decode(decoder: msgspec.msgpack.Decoder[_T], value: bytes) -> _T:
     try:
         return decoder.decode(value)
-    except _DAMAGE as error:
-        raise _damaged(error) from None
+    except DAMAGE as error:
+        raise damaged(error) from None
 
 
-def _damaged(error: Exception) -> DefinitionsRefused:
+def damaged(error: Exception) -> DefinitionsRefused:
+    """The refusal of a record whose decoding raised ``error``."""
     return DefinitionsRefused(f"definitions hold a damaged record ({error}); build them again")

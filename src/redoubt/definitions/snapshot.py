@@ -1,62 +1,53 @@
-"""One snapshot on disk: an LMDB file that this program wrote itself, and the stamp beside it.
+"""One snapshot on disk: a file that this program wrote itself (``packed``), and the stamp beside it.
 
-A snapshot is a directory with ``snapshot.lmdb`` and ``snapshot.json`` (``Stamp``). It is written once, in
+A snapshot is a directory with ``snapshot.kv`` and ``snapshot.json`` (``Stamp``). It is written once, in
 order, by ``SnapshotWriter`` and never changed after. Neighbouring ``a`` records of one package become one
 value (``[[ref, ranges], …]``), so that a lookup is one read; everything else is stored as in the stream,
 unknown prefixes too, so that the stream, and with it the digest, can be had back from the file.
 
-LMDB maps the file: a file cut short would kill the process that reads beyond its end, so its size is
-compared with the stamp before it is opened. Knows nothing of signatures, bundles or which snapshot is
+The file is mapped: one cut short would kill the process that reads beyond its end, so its size is compared with
+the stamp when it is opened. Knows nothing of signatures, bundles or which snapshot is
 active.
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
-import lmdb
 import msgspec
 
-from redoubt.definitions import grouping, records, stream
-from redoubt.definitions.mapped import LONG, LONGEST_KEY, RECORDS, MappedFile, decode_long, missing
+from redoubt.definitions import durable, grouping, records, stream
+from redoubt.definitions.packed import Layout, PackedFile, PackedWriter, damaged, missing
 from redoubt.definitions.records import Ranges, Record
-from redoubt.errors import (
-    AccessDenied,
-    DefinitionsError,
-    DefinitionsRefused,
-)
+from redoubt.errors import AccessDenied, DefinitionsError, DefinitionsRefused
 from redoubt.model import Advisory, CveRecord, DefinitionsInfo, Epss
 
-DATA = "snapshot.lmdb"
+DATA = "snapshot.kv"
 STAMP = "snapshot.json"
 
-#: What is written between two commits is held in memory.
-_COMMIT = 16 << 20
-_FLUSH = 1 << 20
 #: What all records of one package may take together, in bytes.
 _LONGEST_GROUP = 256 << 20
-_FREE_SPACE = 64 << 20
+_BATCH = 8192
 
 _Group: TypeAlias = list[tuple[str, Ranges]]
-_decode_group = msgspec.msgpack.Decoder(_Group)
+_decode_group = msgspec.msgpack.Decoder(_Group).decode
 _decode_ranges = msgspec.msgpack.Decoder(Ranges).decode
 _decode_apart = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Stamp(msgspec.Struct, frozen=True, kw_only=True):
-    """What was true of the file when it was written: the stream's digest, the file's size and SHA-256."""
+    """What was true of the file when it was written: the stream's digest, the file's size, SHA-256 and layout."""
 
     digest: str
     schema: str
     size: int
     sha256: str
+    layout: Layout
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -76,7 +67,7 @@ class SnapshotWriter:
     once on the way, so that definitions that could be imported can be read later.
     """
 
-    def __init__(self, directory: Path, *, stream_size: int = 1 << 30) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path = directory / DATA
         self._schema = ""
@@ -86,25 +77,8 @@ class SnapshotWriter:
         self._members: list[bytes] = []
         self._group_size = 0
         self._pending: list[Record] = []
-        self._pending_size = 0
-        self._uncommitted = 0
-        try:
-            # The map is address space, not memory; a record takes at most two pages more than its bytes.
-            self._environment = lmdb.open(
-                str(self._path),
-                subdir=False,
-                map_size=4 * stream_size + _FREE_SPACE,
-                sync=False,
-                metasync=False,
-                lock=False,
-                max_dbs=2,
-                mode=0o644,
-            )
-            self._records = self._environment.open_db(RECORDS)
-            self._long = self._environment.open_db(LONG)
-            self._transaction = self._environment.begin(write=True)
-        except lmdb.Error as error:
-            raise _unwritable(self._path, error) from None
+        with durable.writing(self._directory):
+            self._file = PackedWriter(self._path)
 
     def __enter__(self) -> SnapshotWriter:
         return self
@@ -112,24 +86,34 @@ class SnapshotWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._transaction.abort()
-        self._environment.close()
+        self._file.close()
 
     def add(self, batch: Sequence[Record]) -> None:
         """Append records; their order is the reader's to have checked.
 
         Raises ``DefinitionsRefused`` where a record is damaged, ``AccessDenied`` where the disk is full.
         """
+        try:
+            self._take(batch)
+        except records.DAMAGE as error:
+            raise records.damaged(error) from None
+        self._flush()
+
+    def _take(self, batch: Sequence[Record]) -> None:
         package, size, members = self._package, self._group_size, self._members
-        pair_head = grouping.pair_head
+        pair_head, checks, put = grouping.pair_head, records.DECODERS, self._pending.append
         for key, value in batch:
             if not (package and key.startswith(package)):
                 if package:
                     self._end_group()
                     package, size = b"", 0
-                if key[0] != 0x61:  # a
-                    self._check(key, value)
-                    self._put(key, value)
+                prefix = key[0]
+                if prefix != 0x61:  # a
+                    if check := checks.get(prefix):
+                        check(value)
+                    elif prefix == 0x6D:  # m
+                        self._check(key, value)
+                    put((key, value))
                     continue
                 package, members = grouping.package_of(key), []
                 if not package:
@@ -147,35 +131,31 @@ class SnapshotWriter:
     def keep(self, entries: Sequence[Record]) -> None:
         """Append entries of another snapshot's file, as they lie there: they were checked when that was written."""
         self._end_group()
+        self._flush()
         for key, value in entries:
-            if key[:1] == records.META:
+            if key[0] == 0x6D:  # m
                 self._check(key, value)
-            self._put(key, value)
+        with durable.writing(self._directory):
+            self._file.put(entries)
 
     def finish(self, digest: str) -> Stamp:
-        """Commit, flush to the disk, and stamp the file as holding the stream of ``digest``."""
+        """See that the file is on the disk, and stamp it as holding the stream of ``digest``."""
         self._end_group()
         records.require_readable(self._schema)
-        try:
-            self._flush()
-            self._transaction.commit()
-            self._environment.sync(True)
-        except lmdb.Error as error:
-            raise _unwritable(self._path, error) from None
-        self._environment.close()
-        try:
+        self._flush()
+        with durable.writing(self._directory):
+            layout = self._file.finish()
             stamp = Stamp(
                 digest=digest,
                 schema=self._schema,
-                size=self._path.stat().st_size,
-                sha256=file_sha256(self._path),
+                size=self._file.size,
+                sha256=self._file.sha256,
+                layout=layout,
             )
             with (self._directory / STAMP).open("xb") as file:
                 file.write(msgspec.json.encode(stamp))
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
-            raise _unwritable(self._directory / STAMP, error) from None
         return stamp
 
     def _end_group(self) -> None:
@@ -183,63 +163,26 @@ class SnapshotWriter:
             return
         key, value = grouping.grouped(self._package, self._members)
         try:
-            _decode_group.decode(value)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise DefinitionsRefused(
-                f"definitions hold a damaged record ({error}); build them again"
-            ) from None
-        self._put(key, value)
+            _decode_group(value)
+        except records.DAMAGE as error:
+            raise records.damaged(error) from None
+        self._pending.append((key, value))
         self._package, self._members, self._group_size = b"", [], 0
 
     def _check(self, key: bytes, value: bytes) -> None:
-        match key[:1]:
-            case records.ADVISORY:
-                records.decode_advisory("", value)
-            case records.CVE:
-                records.decode_cve(value)
-            case records.EPSS:
-                records.decode_epss(value)
-            case records.END_OF_LIFE:
-                records.decode_end_of_life(value)
-            case records.MAPPED:
-                records.decode_mapped(value)
-            case records.META:
-                if key == b"mschema":
-                    self._schema = records.decode_schema(value)
-                    records.require_readable(self._schema)
-                elif key == b"msources":
-                    records.decode_sources(value)
-                elif key == b"mnamespaces":
-                    records.decode_namespaces(value)
-
-    def _put(self, key: bytes, value: bytes) -> None:
-        if len(key) > LONGEST_KEY:
-            hashed = hashlib.sha256(key).digest()
-            try:
-                self._transaction.put(hashed, _encode((key, value)), db=self._long)
-            except lmdb.Error as error:
-                raise _unwritable(self._path, error) from None
-            self._uncommitted += len(value)
-            return
-        self._pending.append((key, value))
-        self._pending_size += len(value)
-        if self._pending_size > _FLUSH or len(self._pending) > 20_000:
-            self._flush()
+        """Look at a fact of the whole."""
+        if key == b"mschema":
+            self._schema = records.decode_schema(value)
+            records.require_readable(self._schema)
+        elif key == b"msources":
+            records.decode_sources(value)
+        elif key == b"mnamespaces":
+            records.decode_namespaces(value)
 
     def _flush(self) -> None:
-        try:
-            with self._transaction.cursor(db=self._records) as cursor:
-                done, added = cursor.putmulti(self._pending, dupdata=False, append=True)
-            if done != len(self._pending) or added != done:
-                raise DefinitionsRefused("the definitions' records are out of order; build the bundle again")
-            self._uncommitted += self._pending_size
-            self._pending, self._pending_size = [], 0
-            if self._uncommitted > _COMMIT:
-                self._transaction.commit()
-                self._transaction = self._environment.begin(write=True)
-                self._uncommitted = 0
-        except lmdb.Error as error:
-            raise _unwritable(self._path, error) from None
+        with durable.writing(self._directory):
+            self._file.put(self._pending)
+        self._pending.clear()
 
 
 def create(directory: Path, contents: Iterable[Record]) -> Stamp:
@@ -247,7 +190,8 @@ def create(directory: Path, contents: Iterable[Record]) -> Stamp:
     ordered = sorted(contents)
     directory.mkdir(parents=True)
     with SnapshotWriter(directory) as writer:
-        writer.add(ordered)
+        for start in range(0, len(ordered), _BATCH):
+            writer.add(ordered[start : start + _BATCH])
         return writer.finish(stream.digest(ordered))
 
 
@@ -258,8 +202,8 @@ class Snapshot:
     by threads.
     """
 
-    def __init__(self, store: MappedFile, stamp: Stamp, origin: Origin) -> None:
-        self._store: MappedFile | None = store
+    def __init__(self, store: PackedFile, stamp: Stamp, origin: Origin) -> None:
+        self._store: PackedFile | None = store
         self._stamp = stamp
         self._read = store.read
         sources = self._get("msources")
@@ -283,22 +227,17 @@ class Snapshot:
         written, ``DefinitionsRefused`` where its schema is too new, ``AccessDenied``.
         """
         stamp = check(directory)
-        store = MappedFile.open(directory / DATA)
-        try:
-            return cls(store, stamp, origin or Origin())
-        except BaseException:
-            store.release()
-            raise
+        return cls(PackedFile(directory / DATA, stamp.layout, stamp.size), stamp, origin or Origin())
 
     def affected(self, namespace: str, name: str) -> list[tuple[str, Ranges]]:
         """Every advisory's ranges for a package, by ``ref`` ascending; ``name`` normalised."""
-        value = self._get(f"a{namespace}\0{name}")
-        if value is None:
-            return []
         try:
-            return _decode_group.decode(value)
+            value = self._read(f"a{namespace}\0{name}".encode())
+            return _decode_group(value) if value is not None else []
+        except UnicodeEncodeError:
+            return []  # no key is so
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise _damaged(self._stamp.digest) from None
+            raise damaged(self._stamp.digest) from None
 
     def undecoded(self, namespace: str, name: str) -> list[bytes]:
         """The same, each record as it lies in the file (texts as UTF-8). ``decoded`` decodes them."""
@@ -308,28 +247,28 @@ class Snapshot:
         try:
             return list(map(bytes, _decode_apart(value)))
         except msgspec.MsgspecError:
-            raise _damaged(self._stamp.digest) from None
+            raise damaged(self._stamp.digest) from None
 
     def decoded(self, stored: Sequence[bytes]) -> list[tuple[str, Ranges]]:
         """The refs and the ranges of some records that ``undecoded`` gave."""
         try:
-            return _decode_group.decode(grouping.together(stored))
+            return _decode_group(grouping.together(stored))
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise _damaged(self._stamp.digest) from None
+            raise damaged(self._stamp.digest) from None
 
     def parted(self, stored: Sequence[bytes]) -> list[tuple[str, bytes]]:
         """The ref of each of some records that ``undecoded`` gave, and its ranges as they lie in the file (``ranges``)."""
         try:
             return grouping.parted(stored)
         except (IndexError, UnicodeDecodeError):
-            raise _damaged(self._stamp.digest) from None
+            raise damaged(self._stamp.digest) from None
 
     def ranges(self, stored: bytes) -> Ranges:
         """The ranges of a record, out of what ``parted`` gave of them."""
         try:
             return _decode_ranges(stored)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise _damaged(self._stamp.digest) from None
+            raise damaged(self._stamp.digest) from None
 
     def advisory(self, ref: str) -> Advisory | None:
         """The advisory that ``ref`` (``source/id``) names."""
@@ -358,10 +297,7 @@ class Snapshot:
 
     def stored(self, key: bytes) -> bytes | None:
         """An entry's value as it lies in the file, for who compares and does not read."""
-        try:
-            return self._read(key) if len(key) <= LONGEST_KEY else self._get_long(key)
-        except lmdb.Error:
-            raise _damaged(self._stamp.digest) from None
+        return self._read(key)
 
     def mentions(self, prefix: bytes, words: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
         """Keys (without ``prefix``, ``a`` or ``v``) and values, as stored, in which any of ``words`` stands.
@@ -370,7 +306,7 @@ class Snapshot:
         """
         if self._store is None:
             raise _closed()
-        for key, value in self._store.scan(prefix):
+        for key, value in self._store.entries(prefix.decode()):
             for word in words:  # without ``any``: millions of records, and nearly always one word
                 if value.find(word) >= 0 or key.find(word) >= 0:  # ``in`` asks first whether it is a number
                     yield key[len(prefix) :].decode(errors="replace"), value
@@ -384,15 +320,11 @@ class Snapshot:
         """The same as it lies in the file (``grouping``), in order."""
         if self._store is None:
             raise _closed()
-        if not self._store.has_long:
-            return self._store.plain()
-        return heapq.merge(self._store.plain(), self._store.long())
+        return self._store.entries()
 
     def close(self) -> None:
         """Let go of the file. Twice is harmless."""
-        if self._store is not None:
-            self._store.release()
-            self._store, self._read = None, _refuse
+        self._store, self._read = None, _refuse
 
     def __enter__(self) -> Snapshot:
         return self
@@ -404,21 +336,9 @@ class Snapshot:
 
     def _get(self, name: str) -> bytes | None:
         try:
-            key = name.encode()
-            return self._read(key) if len(key) <= LONGEST_KEY else self._get_long(key)
+            return self._read(name.encode())
         except UnicodeEncodeError:
             return None  # no key is so
-        except lmdb.Error:
-            raise _damaged(self._stamp.digest) from None
-
-    def _get_long(self, key: bytes) -> bytes | None:
-        if self._store is None:
-            raise _closed()
-        value = self._store.read_long(hashlib.sha256(key).digest())
-        if value is None:
-            return None
-        stored, rest = decode_long.decode(value)
-        return rest if stored == key else None
 
 
 def check(directory: Path, *, contents: bool = False) -> Stamp:
@@ -436,9 +356,9 @@ def check(directory: Path, *, contents: bool = False) -> Stamp:
     except OSError as error:
         raise AccessDenied(f"cannot read definitions in {directory}: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise _damaged(directory) from None
+        raise damaged(directory) from None
     if size != stamp.size or sha256 != stamp.sha256:
-        raise _damaged(directory)
+        raise damaged(directory)
     records.require_readable(stamp.schema)
     return stamp
 
@@ -451,7 +371,7 @@ def verify(directory: Path) -> Stamp:
     stamp = check(directory, contents=True)
     with Snapshot.open(directory) as snapshot:
         if stream.digest(snapshot.records()) != stamp.digest:
-            raise _damaged(directory)
+            raise damaged(directory)
     return stamp
 
 
@@ -465,20 +385,9 @@ def _damaged_key(key: bytes) -> DefinitionsRefused:
     return DefinitionsRefused(f"definitions hold a damaged key ({key[:80]!r}); build them again")
 
 
-def _unwritable(path: Path, error: lmdb.Error | OSError) -> AccessDenied:
-    reason = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
-    return AccessDenied(f"cannot write definitions to {path.parent}: {reason}; check space and permissions")
-
-
 def _refuse(_: bytes, /) -> bytes | None:
     raise _closed()
 
 
 def _closed() -> DefinitionsError:
     return DefinitionsError("these definitions were closed")
-
-
-def _damaged(what: Path | str) -> DefinitionsError:
-    return DefinitionsError(
-        f"the definitions {what} are damaged; import their bundle again, or `redoubt definitions rollback`"
-    )

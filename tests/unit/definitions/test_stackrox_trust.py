@@ -114,7 +114,7 @@ def test_same_bundle_is_read_again_by_another_redoubt_and_where_its_snapshot_is_
     library.trust.allow_unsigned("stackrox")
     path = bundle(tmp_path)
     first = library.import_bundle(path, now=NOW)
-    (library.info().path / "snapshot.lmdb").write_bytes(b"")
+    (library.info().path / "snapshot.kv").write_bytes(b"")
     assert library.import_bundle(path, now=NOW).entry.digest == first.entry.digest
     assert library.verify().entry.digest == first.entry.digest
     read = []
