@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import os
 import random
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -37,6 +38,10 @@ _log = structlog.get_logger("admission")
 
 class Teller(Protocol):
     """The Sensor, as far as settings go."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is there now."""
 
     def changes(self, revision: int) -> AsyncIterator[bytes]:
         """Settings as JSON: now, if they are not of that revision, and each time they change. Raises ``RedoubtError``."""
@@ -70,8 +75,11 @@ class Follower:
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
         self.rules: Rules | None = None
-        #: Whether the Sensor is connected now.
-        self.connected = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether the Sensor is there now."""
+        return self._teller is not None and self._teller.connected
 
     async def start(self) -> None:
         """What is on the disk and in the mounted ConfigMap counts at once; what else there is follows."""
@@ -92,16 +100,17 @@ class Follower:
     async def _listen(self, teller: Teller) -> None:
         wait = _FIRST
         while True:
+            began = time.monotonic()
             try:
                 async for content in teller.changes(self.rules.revision if self.rules else 0):
-                    self.connected, wait = True, _FIRST
                     await self._take("the Sensor", content)
                 why = "it ended the call"
             except RedoubtError as error:
                 why = str(error)
-            if self.connected or wait == _FIRST:
+            if time.monotonic() - began > _LONGEST:
+                wait = _FIRST
+            if wait == _FIRST:
                 _log.info("the Sensor is away; what it said last goes on to count", why=why)
-            self.connected = False
             await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  # spreads load
             wait = min(2 * wait, _LONGEST)
 

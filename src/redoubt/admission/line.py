@@ -25,6 +25,11 @@ class SensorLine:
     def __init__(self, channel: Channel, hostname: str) -> None:
         self._channel, self._hostname = channel, hostname
 
+    @property
+    def connected(self) -> bool:
+        """See ``following.Teller``."""
+        return self._channel.peer is not None
+
     async def changes(self, revision: int) -> AsyncIterator[bytes]:
         """See ``following.Teller``."""
         with self._channel.told():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -87,6 +88,7 @@ class Sensor:
         self._policies: Policies | None = None
         #: What ails none of the parts.
         self.problem = ""
+        self._all_images_changed = ""
 
     async def prepare(self) -> None:
         """Read what is on the disk. Raises ``AccessDenied`` and ``UsageError``."""
@@ -183,6 +185,7 @@ class Sensor:
             policies=self._policies.policies,
             namespace_labels=dict(sorted(self.inventory.namespace_labels.items())),
             central=self.settings.central,
+            images=self._all_images_changed,
         )
 
     # What Central says
@@ -213,6 +216,11 @@ class Sensor:
                     self.runtime.runtime.baselines.take(said)
                 case "images_changed":
                     self.images.forget(message.images_changed.digests)
+                    if (
+                        not message.images_changed.digests
+                    ):  # of all images: what admission controllers keep goes too
+                        self._all_images_changed = str(time.time_ns())
+                        self.admission.touch()
                 case "request":
                     self.requests.take(message.request)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

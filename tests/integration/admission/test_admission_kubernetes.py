@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +14,15 @@ import pytest
 from redoubt.admission.following import packed
 from redoubt.model.cluster import ADMISSION_CONFIG_KEY, ADMISSION_CONFIG_MAP
 from redoubt.model.scannedimage import ImageScan, ScannedImage
+from redoubt.policies.alerts import Alert
 from redoubt.wire.identity import Service
-from support.admission import CLUSTER, Secured, default, secured, settings
+from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
+from support.admission import CLUSTER, Controller, Secured, default, secured, settings
+from support.hub import StandIn, listening
 from support.kube import Cluster, Refused
 from support.policies import group, policy
-from support.wire import Certificates
+from support.sensing import sensing
+from support.wire import Certificates, run
 
 SCALES = "SCALE_TO_ZERO_ENFORCEMENT"
 
@@ -306,3 +312,47 @@ def test_settings_come_from_the_config_map_where_there_is_no_sensor(kube: Cluste
             assert "Latest tag" in refused(kube, bad)
     finally:
         kube.admin.delete(REGISTRATION)
+
+
+def test_the_real_sensor_says_what_counts_and_tells_central(kube: Cluster, tmp_path: Path) -> None:
+    namespace = kube.namespace()
+    bad = workload(namespace, "registry.example/shop:latest", name="refused")
+
+    async def work() -> None:
+        certificates, central = Certificates(tmp_path), StandIn()
+        central.policies = [
+            default("Latest tag"),
+            default("Kubernetes Actions: Exec into Pod", "KILL_POD_ENFORCEMENT"),
+        ]
+        folder = tmp_path / "admission"
+        certificates.authority.issue(
+            Service.ADMISSION_CONTROL, identifier=CLUSTER, hosts=["localhost", "127.0.0.1"]
+        ).write(folder / "certificates")
+        async with (
+            listening(central, certificates) as port,
+            sensing(kube, tmp_path / "sensor", certificates, port.port) as sensor,
+        ):
+            controller = Controller(folder, f"127.0.0.1:{sensor.port}", kube.kubeconfig())
+            try:
+                await asyncio.to_thread(controller.start)
+                assert "Latest tag" in await asyncio.to_thread(refused, kube, bad)
+                found = await central.until("the alert", lambda: _told(central, pb.AlertResults.ATTEMPTED))
+                assert found[0].deployment is not None
+                assert (found[0].policy.name, found[0].deployment.name) == ("Latest tag", "refused")
+                pod = await asyncio.to_thread(_bare, kube, namespace)
+                await asyncio.to_thread(kube.admin.exec, namespace, pod, "id")
+                happened = await central.until(
+                    "what happened", lambda: _told(central, pb.AlertResults.RUNTIME)
+                )
+                assert "asked to run 'id'" in happened[0].violations[0].message
+            finally:
+                controller.stop(signal.SIGKILL)
+
+    try:
+        run(work(), within=120)
+    finally:
+        kube.admin.delete(REGISTRATION)
+
+
+def _told(central: StandIn, stage: pb.AlertResults.Stage) -> list[Alert]:
+    return [alert for at, _, alerts in central.alerts if at == stage for alert in alerts]

@@ -27,11 +27,13 @@ class Teller:
     def __init__(self) -> None:
         self.said: asyncio.Queue[bytes | RedoubtError] = asyncio.Queue()
         self.asked: list[int] = []
+        self.connected = False
 
     async def changes(self, revision: int) -> AsyncIterator[bytes]:
         self.asked.append(revision)
         while True:
             content = await self.said.get()
+            self.connected = not isinstance(content, RedoubtError)
             if isinstance(content, RedoubtError):
                 raise content
             yield content
@@ -157,7 +159,8 @@ def test_a_sensor_that_comes_back_is_asked_from_where_we_are(
         followed = Followed(tmp_path, teller)
         await followed.follower.start()
         await teller.said.put(settings(1, LATEST))
-        await followed.until(lambda: followed.follower.connected)
+        await followed.until(lambda: bool(followed.rules))
+        assert followed.follower.connected
         await teller.said.put(NetworkError("gone"))
         await followed.until(lambda: len(teller.asked) == 2)
         assert teller.asked == [0, 1]

@@ -87,20 +87,21 @@ class AdmissionService(AdmissionsBase):
 
     async def _keep(self, content: bytes) -> None:
         """By deployment, as Central takes them."""
-        by_deployment: dict[str, list[Alert]] = {}
+        some: dict[tuple[str, bool], list[Alert]] = {}
         try:
             for alert in _alerts.decode(content):
                 about = "" if alert.deployment is None else alert.deployment.id
-                by_deployment.setdefault(about, []).append(alert)
+                # A request to a pod that was let through has happened.
+                attempted = alert.state == "ATTEMPTED" or alert.lifecycle_stage != "RUNTIME"
+                some.setdefault((about, attempted), []).append(alert)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableInput(f"alerts: {str(error)[:200]}") from None
-        for deployment, alerts in by_deployment.items():
+        for (deployment, attempted), alerts in some.items():
+            stage = pb.AlertResults.ATTEMPTED if attempted else pb.AlertResults.RUNTIME
             # As many at a time as surely fit.
             for at in range(0, len(alerts), _ALERTS):
                 packed, _ = encoded(alerts[at : at + _ALERTS])
-                results = pb.AlertResults(
-                    stage=pb.AlertResults.ATTEMPTED, deployment_id=deployment, alerts=packed
-                )
+                results = pb.AlertResults(stage=stage, deployment_id=deployment, alerts=packed)
                 await self._spool.put(pb.FromSensor(alerts=results))
 
     def _add(self, content: bytes) -> None:
@@ -119,4 +120,5 @@ class AdmissionService(AdmissionsBase):
             bypassed=before.bypassed + new.bypassed,
             deadline=before.deadline + new.deadline,
             failed=before.failed + new.failed,
+            dropped=before.dropped + new.dropped,
         )
