@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "scripts")]
 
 import activity as activity_bench
+import admission as admission_bench
 import collector as collector_bench
 import fleet as fleet_bench
 import index as index_bench
@@ -60,6 +61,7 @@ def main() -> None:
     page += activity_bench.section(activity_bench.run())
     page += _versions_section()
     page += _wire_section()
+    page += admission_bench.section(admission_bench.run())
     page += collector_bench.section(collector_bench.run())
     page += sensor_bench.section()
     page += _start_section()

@@ -8,6 +8,7 @@ network policies are not in a manifest; who knows a cluster puts them to it.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -91,7 +92,9 @@ _TYPES = {
     "bool": "true or false",
     "null": "nothing",
 }
-_MEGA = Decimal(1024 * 1024)
+_MEGA, _ZERO = Decimal(1024 * 1024), Decimal(0)
+#: Forty digits, a sign, an exponent.
+_LONG_QUANTITY = 64
 _NO_CONTEXT, _NO_SPEC, _NO_META = objects.Context(), objects.Spec(), objects.Meta()
 _DEFINED, _UNDEFINED = Probe(defined=True), Probe()
 _decoder = msgspec.json.Decoder(objects.Workload)
@@ -159,8 +162,9 @@ def converted(given: objects.Workload, named: Named, *, namespace: str = "defaul
     annotations = _texts(meta.annotations)
     profiles = annotations | _texts(inner.annotations) if inner is not meta else annotations
     identifier = meta.uid or ""
+    sources = {each.name or "": _source(each) for each in pod.volumes or ()}
     containers = tuple(
-        _container(each, pod, profiles, identifier, word, named)
+        _container(each, pod, profiles, sources, identifier, word, named)
         for some, word in (
             (pod.init_containers, "INIT"),
             (pod.containers, "REGULAR"),
@@ -231,13 +235,14 @@ def _container(
     given: objects.Container,
     pod: objects.Spec,
     annotations: Mapping[str, str],
+    sources: Mapping[str, tuple[str, str]],
     identifier: str,
     kind: str,
     named: Named,
 ) -> Container:
     name = given.name or ""
     own, whole = given.security_context or _NO_CONTEXT, pod.security_context or _NO_CONTEXT
-    volumes, secrets = _mounts(given, pod)
+    volumes, secrets = _mounts(given, pod, sources)
     profile = _apparmor(own) or _apparmor(whole) or annotations.get(_APPARMOR + name, "")
     return Container(
         id=f"{identifier}:{name}",
@@ -321,16 +326,14 @@ def _security(own: objects.Context, whole: objects.Context) -> SecurityContext:
 
 
 def _mounts(
-    given: objects.Container, pod: objects.Spec
+    given: objects.Container, pod: objects.Spec, sources: Mapping[str, tuple[str, str]]
 ) -> tuple[tuple[Volume, ...], tuple[MountedSecret, ...]]:
     """Volumes, and secrets however the container gets them."""
     volumes, secrets = [], []
     if given.volume_mounts:
-        there = {each.name or "": each for each in pod.volumes or ()}
         for mount in given.volume_mounts:
             name, path = mount.name or "", mount.mount_path or ""
-            volume = there.get(name)
-            kind, source = _UNKNOWN_VOLUME if volume is None else _source(volume)
+            kind, source = sources.get(name, _UNKNOWN_VOLUME)
             if kind == "Secret":
                 secrets.append(MountedSecret(name=source, path=path))
                 continue
@@ -391,15 +394,21 @@ def _resources(given: objects.Requirements | None) -> Resources:
 def quantity(given: object) -> Decimal:
     """``500m``, ``1.5Gi``, ``2e3``: a resource quantity in its unit. 0 for what is none."""
     if isinstance(given, bool) or not isinstance(given, (str, int, float)):
-        return Decimal(0)
-    match = _QUANTITY.fullmatch(str(given).strip())
+        return _ZERO
+    written = str(given).strip()
+    return _quantity(written) if len(written) <= _LONG_QUANTITY else _ZERO
+
+
+@functools.lru_cache(maxsize=1024)
+def _quantity(written: str) -> Decimal:
+    match = _QUANTITY.fullmatch(written)
     if match is None:
-        return Decimal(0)
+        return _ZERO
     try:
         number = Decimal(match[1])
         return number.scaleb(int(match[2])) if match[2] else number * _UNITS[match[3] or ""]
     except InvalidOperation:
-        return Decimal(0)
+        return _ZERO
 
 
 def _texts(given: objects.Texts | None) -> dict[str, str]:

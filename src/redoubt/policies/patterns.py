@@ -118,15 +118,23 @@ def any_of(matchers: Sequence[Matcher]) -> Matcher:
     if len(matchers) == 1:
         return matchers[0]
     known = [matcher for matcher in matchers if isinstance(matcher, _Words)]
-    others = [matcher for matcher in matchers if not isinstance(matcher, _Words)]
+    plain = [matcher for matcher in matchers if isinstance(matcher, _Plain)]
+    others = [matcher for matcher in matchers if not isinstance(matcher, _Words | _Plain)]
+    for kind in (known, plain):
+        if len(kind) == 1:
+            others += kind
     if len(known) > 1:
         exact = [matcher.exact for matcher in known]
         together = _Words(
             frozenset().union(*(matcher.words for matcher in known)),
             lambda text: any(each(text) for each in exact),
         )
-        return any_of([together, *others]) if others else together
-    return lambda text: any(matcher(text) for matcher in matchers)
+        others.append(together)
+    if len(plain) > 1:
+        others.append(_Plain.together(plain))
+    if len(others) == 1:
+        return others[0]
+    return lambda text: any(matcher(text) for matcher in others)
 
 
 def remembered(matcher: Matcher) -> Matcher:
@@ -204,19 +212,33 @@ def _within(parts: tuple[str, ...], exact: Matcher) -> Matcher:
     return matches
 
 
+class _Plain:
+    """An expression that Python's own matcher answers for short texts of ASCII, and RE2 for all others."""
+
+    __slots__ = ("_match", "exact", "expression")
+
+    def __init__(self, expression: str, exact: Matcher) -> None:
+        self.expression = expression
+        self.exact = exact
+        self._match = re.compile(expression, re.IGNORECASE | re.ASCII).fullmatch
+
+    @classmethod
+    def together(cls, some: Sequence[_Plain]) -> _Plain:
+        """One of them."""
+        exact = [each.exact for each in some]
+        return cls("|".join(each.expression for each in some), lambda text: any(one(text) for one in exact))
+
+    def __call__(self, text: str) -> bool:
+        if len(text) <= _SHORT and text.isascii():
+            return self._match(text) is not None
+        return self.exact(text)
+
+
 def _by_python(expression: str, exact: _Re2) -> Matcher:
     try:
-        match = re.compile(expression, re.IGNORECASE | re.ASCII).fullmatch
+        return _Plain(expression, exact.whole)
     except re.error:  # a range the wrong way round, say: RE2 took it or has refused it
         return exact.whole
-    slow = exact.whole
-
-    def matches(text: str) -> bool:
-        if len(text) <= _SHORT and text.isascii():
-            return match(text) is not None
-        return slow(text)
-
-    return matches
 
 
 class _Re2:
