@@ -132,6 +132,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
         await _written_down(services, definitions)
         await server.start(settings.address, settings.port)
         stack.push_async_callback(server.stop)
+        stack.push_async_callback(hub.leave)
         # Last: a password that was made and stored is told, whatever else could have kept this from starting.
         password, more = await auth.passwords.prepare(settings)
         services.warnings += more

@@ -5,6 +5,7 @@ Nothing leaves the readers but what PostgreSQL takes; alerts come to the same in
 
 from __future__ import annotations
 
+import zlib
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -14,11 +15,17 @@ from redoubt.central.activity import records
 from redoubt.central.activity.receiving import _endpoints, _flows, _processes, read
 from redoubt.central.alerts import merging
 from redoubt.central.alerts import receiving as alerts
-from redoubt.central.hub.receiving import ClusterRef
+from redoubt.central.hub import objects, pullsecrets, wanting
+from redoubt.central.hub.receiving import ClusterRef, Spoilt
 from redoubt.central.refusals import InvalidArgument
 from redoubt.central.search import parse, where
+from redoubt.central.store import nodes
 from redoubt.central.store.alert_intake import KeptAlert, _row, entity_of
 from redoubt.central.store.alerts import FIELDS
+from redoubt.errors import UnreadableInput
+from redoubt.model import Image, IndexReport, Package
+from redoubt.model.cluster import KINDS, PullSecret
+from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.activity import flow, listening, started
 from support.alerts import alert, process, ran, violated
 from targets.interface import Target
@@ -109,8 +116,96 @@ def _search_seeds() -> list[bytes]:
     ]
 
 
+def _object(data: bytes) -> int:
+    """The first byte says of which kind it is. What is stored is the cluster's own, whatever it says."""
+    kinds = sorted(KINDS)
+    kind = kinds[data[0] % len(kinds)] if data else "pod"
+    event = pb.ObjectEvent(kind=kind, id="uid", action=pb.ObjectEvent.UPSERT, object=data[1:])
+    try:
+        (found_kind, _), found = objects._read(_REF, event)
+    except Spoilt:
+        return 0
+    assert found is not None
+    stored, part = found
+    assert (found_kind, stored.kind, getattr(part, "cluster_id", str(_CLUSTER))) == (
+        kind,
+        kind,
+        str(_CLUSTER),
+    )
+    for text in (stored.name, stored.namespace, stored.hash, stored.labels, *stored.images, stored.object):
+        assert "\x00" not in text
+        text.encode()
+    labels = msgspec.json.decode(stored.labels, type=dict[str, str])
+    assert not any("\x00" in each for pair in labels.items() for each in pair)
+    assert msgspec.json.decode(stored.object, type=type(part)) == part
+    for image in wanting.images(part):
+        assert "\x00" not in image.reference + image.name + image.digest
+    return 1 + len(stored.images)
+
+
+def _object_seeds() -> list[bytes]:
+    kinds = sorted(KINDS)
+    workload = (
+        b'{"name":"web","labels":{"a":"b"},"created":"2099-01-01T00:00:00Z","clusterId":"another","containers":'
+        b'[{"image":{"id":"sha256:' + b"a" * 64 + b'","name":{"fullName":"registry.example/web:1"}}}]}'
+    )
+    namespace = b'{"name":"shop","labels":{"team":"red"}}'
+    return [
+        bytes([kinds.index("deployment")]) + workload,
+        bytes([kinds.index("namespace")]) + namespace,
+        bytes([kinds.index("binding")]) + b'{"name":"x","subjects":[{"kind":"USER","name":"e"}]}',
+    ]
+
+
+def _node(data: bytes) -> int:
+    """How many packages a node's report has."""
+    try:
+        return 1 + len(nodes.inflated(data).packages)
+    except UnreadableInput:
+        return 0
+
+
+def _node_seeds() -> list[bytes]:
+    index = IndexReport(
+        image=Image(reference="worker", kind="dir"), packages=(Package(type="deb", name="a", version="1"),)
+    )
+    return [zlib.compress(msgspec.json.encode(index))]
+
+
+def _pull_secrets(data: bytes) -> int:
+    """How many integrations are made of a cluster's pull secrets."""
+    try:
+        secrets = pullsecrets._secrets.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return 0
+    made = 0
+    for each in secrets:
+        try:
+            found = pullsecrets._integrations(_REF, each)
+        except InvalidArgument:
+            continue
+        for one in found:
+            assert len(one.name) <= 200
+            assert one.source is not None
+            assert one.source.cluster_id == str(_CLUSTER)
+        made += len(found)
+    return made
+
+
+def _pull_secret_seeds() -> list[bytes]:
+    text = '{"auths":{"registry.example":{"auth":"dXNlcjpwYXNz"}}}'
+    old = '{"https://registry.example/v1/":{"username":"a","password":"b"}}'
+    several = [
+        PullSecret(namespace="shop", name=name, config=config) for name, config in (("a", text), ("b", old))
+    ]
+    return [msgspec.json.encode(several)]
+
+
 TARGETS = {
     "sensor:records": Target(_records, _record_seeds),
     "sensor:alerts": Target(_alerts, _alert_seeds),
+    "sensor:objects": Target(_object, _object_seeds),
+    "sensor:nodes": Target(_node, _node_seeds),
+    "sensor:pull-secrets": Target(_pull_secrets, _pull_secret_seeds),
     "search": Target(_search, _search_seeds),
 }

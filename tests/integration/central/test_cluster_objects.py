@@ -149,6 +149,8 @@ def test_deployments_are_found_by_the_originals_search_text(
     shown: Callable[..., None], query: str, expected: set[str]
 ) -> None:
     async def look(running: Watched, cluster: str) -> None:
+        labels = await running.get("/v1/deployments/metadata/labels")
+        assert labels == {"labels": {"app": {"values": ["db", "web"]}}, "values": ["db", "web"]}
         answer = await running.get("/v1/deployments", query=query)
         assert {each["name"] for each in answer["deployments"]} == expected
         assert (await running.get("/v1/deploymentscount", query=query))["count"] == len(expected)

@@ -13,10 +13,12 @@ import msgspec
 import pytest
 
 from redoubt.central.hub.receiving import ClusterRef
+from redoubt.central.hub.session import Inbox
 from redoubt.central.refusals import FailedPrecondition, Unavailable
 from redoubt.errors import RedoubtError
 from redoubt.model.cluster import BaselineSync, ServiceHealth
 from redoubt.policies.defaults import default_policies
+from redoubt.wire.failures import Unavailable as Away
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.centrals import authorized
 from support.sensors import ADMIN, Watched, deployment, sensor
@@ -487,3 +489,62 @@ def test_a_push_from_another_replica_reaches_the_sensor(migrated: Migrated, tmp_
                         await one.over()
 
     run(work(), 60)
+
+
+def test_a_central_that_stops_lets_its_sensors_go_at_once(central: Callable[[Work], None]) -> None:
+    async def work(running: Watched) -> None:
+        cluster = await running.cluster("north")
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            await one.upsert("deployment", "uid-web", deployment("web"))
+            await one.kept()
+            await running.hub.leave()
+            with pytest.raises(Away, match="stopping"):
+                await one.over()
+        assert not await running.hub.store.connected(UUID(cluster))
+
+    central(work)
+
+
+def test_a_sensor_that_is_told_more_than_it_reads_is_disconnected(central: Callable[[Work], None]) -> None:
+    async def work(running: Watched) -> None:
+        cluster = await running.cluster("north")
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            for number in range(40):
+                # All at once, before a single one is sent.
+                running.hub.pusher.tell(
+                    UUID(cluster), pb.ToSensor(request=pb.Request(id=str(number), enhance=b"x" * 1_000_000))
+                )
+            with pytest.raises(RedoubtError, match="does not read"):
+                await one.over()
+        async with sensor(running, cluster, reconnect=True) as one:
+            await one.ready()
+
+    central(work)
+
+
+def test_who_sends_more_than_is_kept_waits() -> None:
+    async def work() -> None:
+        inbox = Inbox()
+        message = pb.FromSensor(object=pb.ObjectEvent(object=b"x" * 1_000_000))
+
+        async def send() -> None:
+            for _ in range(40):
+                await inbox.put(message)
+            await inbox.close()
+
+        sending = asyncio.create_task(send())
+        await asyncio.sleep(0.05)
+        assert not sending.done()
+        sizes = []
+        while batch := await inbox.take():
+            sizes.append(len(batch))
+        assert sum(sizes) == 40
+        assert max(sizes) <= 9
+        # One that is larger than all that may wait is taken alone.
+        alone = Inbox()
+        await alone.put(pb.FromSensor(object=pb.ObjectEvent(object=b"x" * 20_000_000)))
+        assert len(await alone.take()) == 1
+
+    run(work(), 20)

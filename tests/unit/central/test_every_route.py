@@ -109,6 +109,7 @@ TABLE: dict[str, frozenset[str]] = {
     "GET /v1/delegatedregistryconfig/clusters": ADMINISTRATORS,
     "PUT /v1/delegatedregistryconfig": ADMINISTRATORS,
     "GET /v1/deployments": DEPLOYMENT_READERS,
+    "GET /v1/deployments/metadata/labels": DEPLOYMENT_READERS,
     "GET /v1/deployments/{id:str}": DEPLOYMENT_READERS,
     "GET /v1/deploymentscount": DEPLOYMENT_READERS,
     "GET /v1/deploymentswithrisk/{id:str}": READERS,

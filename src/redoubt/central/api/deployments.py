@@ -56,6 +56,13 @@ class Count(msgspec.Struct, frozen=True):
     count: int
 
 
+class DeploymentLabels(msgspec.Struct, frozen=True):
+    """Labels that deployments have, each with its values; and all values."""
+
+    labels: dict[str, dict[str, list[str]]]
+    values: list[str]
+
+
 class DeploymentController(Controller):
     """``DeploymentService`` of the original."""
 
@@ -83,6 +90,13 @@ class DeploymentController(Controller):
     async def count(self, services: Given, request: Call, text: Query = "") -> Count:
         """Found by the query."""
         return Count(await _looking(services).count(request.user, text))
+
+    @get("/deployments/metadata/labels", opt=_READ, summary="Labels of deployments")
+    async def labels(self, services: Given, request: Call) -> DeploymentLabels:
+        """Of those that the caller may see; 10,000 at most."""
+        found = await _looking(services).labels(request.user)
+        values = sorted({value for several in found.values() for value in several})
+        return DeploymentLabels({key: {"values": sorted(several)} for key, several in found.items()}, values)
 
     @get(
         "/deployments/{id:str}",

@@ -83,6 +83,8 @@ class Hub:
         self.baselines: BaselineSource = NoBaselines()
         self.trusted = trusted
         self.delegation = Delegation(pool)
+        #: Set when this Central is stopping: Sensors go elsewhere, or come again.
+        self.leaving = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         notices.on(TOPIC, lambda _: self.pusher.look())
 
@@ -115,6 +117,10 @@ class Hub:
         except ValueError:
             return None
         return cluster if await self.exists(cluster) else None
+
+    async def leave(self) -> None:
+        """End the streams: nobody waits for a Sensor when Central stops."""
+        self.leaving.set()
 
     async def exists(self, cluster: UUID) -> bool:
         """Whether there is such a cluster."""

@@ -16,7 +16,7 @@ from redoubt import tasks
 from redoubt.central.auth.authenticate import Trusted
 from redoubt.central.hub.intake import Intake, Link
 from redoubt.central.hub.told import Told
-from redoubt.central.refusals import Exhausted, Unauthenticated
+from redoubt.central.refusals import Exhausted, Unauthenticated, Unavailable
 from redoubt.central.store.hub import HubStore, Lost
 from redoubt.wire import calls
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
@@ -79,7 +79,14 @@ class Session:
     """One connection; an ``Outlet`` of the pusher's."""
 
     def __init__(
-        self, stream: Communication, link: Link, intake: Intake, store: HubStore, told: Told, trusted: Trusted
+        self,
+        stream: Communication,
+        link: Link,
+        intake: Intake,
+        store: HubStore,
+        told: Told,
+        trusted: Trusted,
+        leaving: asyncio.Event,
     ) -> None:
         self._stream = stream
         self._link = link
@@ -87,6 +94,7 @@ class Session:
         self._store = store
         self._told = told
         self._trusted = trusted
+        self._leaving = leaving
         self._inbox = Inbox()
         self._outgoing: deque[pb.ToSensor] = deque()
         self._outgoing_size = 0
@@ -110,7 +118,8 @@ class Session:
         reader = asyncio.create_task(self._read(), name="hub-read")
         keeper = asyncio.create_task(self._keep(), name="hub-keep")
         watcher = asyncio.create_task(self._watch(), name="hub-watch")
-        work = [writer, reader, keeper, watcher]
+        leaver = asyncio.create_task(self._leave(), name="hub-leave")
+        work = [writer, reader, keeper, watcher, leaver]
         try:
             ended, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
@@ -155,6 +164,10 @@ class Session:
         if self._link.acknowledged > self._confirmed:
             self._confirmed = self._link.acknowledged
             await self._stream.send_message(pb.ToSensor(acknowledged=self._confirmed))
+
+    async def _leave(self) -> None:
+        await self._leaving.wait()
+        raise Unavailable("Central is stopping; connect again")
 
     async def _watch(self) -> None:
         while True:

@@ -127,7 +127,7 @@ async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello) -> None
         )
         link = Link(cluster, new, acknowledged)
         told = Told(hub.pool, hub.baselines, cluster.id, new.holder, welcome)
-        session = Session(stream, link, hub.intake, hub.store, told, hub.trusted)
+        session = Session(stream, link, hub.intake, hub.store, told, hub.trusted, hub.leaving)
         _log.info("a Sensor is connected", cluster=cluster.name, version=new.version, again=hello.reconnect)
         hub.pusher.connected(cluster.id, session)
         try:

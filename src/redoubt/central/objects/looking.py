@@ -124,6 +124,13 @@ class Looking(Generic[P]):
         every = self._store.every(self._kind, Where(text, (*where.values, namespace)))
         return [self._read(found) async for found in every]
 
+    async def labels(self, caller: Caller) -> dict[str, set[str]]:
+        """Labels and their values."""
+        found: dict[str, set[str]] = {}
+        for key, value in await self._store.labels(self._kind, await self._where(caller), limit=_MOST):
+            found.setdefault(key, set()).add(value)
+        return found
+
     async def numbers(self, namespaces: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], dict[str, int]]:
         """How many objects of each kind are in namespaces."""
         return await self._store.numbers(namespaces)

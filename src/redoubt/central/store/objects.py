@@ -131,6 +131,19 @@ class ObjectStore(Store):
             )
         )
 
+    async def labels(self, kind: str, where: Where, *, limit: int) -> list[tuple[str, str]]:
+        """Labels and their values, each once, in order."""
+        number = len(where.values)
+        rows = await self._pool.fetch(
+            "SELECT DISTINCT l.key, l.value FROM cluster_objects o JOIN clusters c ON c.id = o.cluster,"  # noqa: S608
+            f" jsonb_each_text(o.labels) AS l WHERE {where.text} AND o.kind = ${number + 1}"
+            f" ORDER BY l.key, l.value LIMIT ${number + 2}",
+            *where.values,
+            kind,
+            limit,
+        )
+        return [(row["key"], row["value"]) for row in rows]
+
     async def numbers(self, namespaces: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], dict[str, int]]:
         """How many objects of each kind are in namespaces."""
         rows = await self._pool.fetch(
