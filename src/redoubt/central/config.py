@@ -41,6 +41,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("scans_waiting", 1, 1_000_000),
     ("scan_seconds", 1, 86400),
     ("watch_seconds", 60, 30 * 86400),
+    ("process_baseline_seconds", 0, 365 * 86400),
+    ("network_baseline_seconds", 0, 365 * 86400),
     ("service_patience_seconds", 0, 3600),
     ("registry_tries", 1, 100),
     ("registry_pause_seconds", 0, 3600),
@@ -100,6 +102,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     scan_seconds: float = 3600.0
     #: How often watched images are looked at again; the original's.
     watch_seconds: float = 14400.0
+    #: How long it is learned what programs a container runs, and whom a deployment talks to; the original's.
+    process_baseline_seconds: float = 3600.0
+    network_baseline_seconds: float = 3600.0
     #: How long an Indexer or a Matcher that is away is asked again.
     service_patience_seconds: float = 60.0
     #: How often a registry is asked in all that cannot answer now (429, 5xx, a connection that breaks off or stands still);

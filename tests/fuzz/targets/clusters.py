@@ -28,7 +28,7 @@ from redoubt.model.cluster import KINDS, PullSecret
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.activity import flow, listening, started
 from support.alerts import alert, process, ran, violated
-from targets.interface import Target
+from targets.interface import Target, require_clean
 
 _NOW = datetime(2099, 6, 1, tzinfo=UTC)
 _CLUSTER = UUID(int=1)
@@ -86,6 +86,7 @@ def _alerts(data: bytes) -> int:
         assert msgspec.structs.replace(one, id="") == msgspec.structs.replace(other, id="")
         kept = KeptAlert(alert=one, cluster=_CLUSTER, entity=entity_of(one), enforced=0, taken=(each.id,))
         _storable(_row(kept))
+        require_clean((kept.entity, kept.key))
     return len(mine)
 
 

@@ -16,7 +16,7 @@ from redoubt.central.activity.receiving import RecordReceiver
 from redoubt.central.alerts.receiving import AlertReceiver
 from redoubt.central.hub.receiving import ClusterRef
 from redoubt.central.services import Services
-from redoubt.model.cluster import BaselineSync
+from redoubt.model.cluster import BaselineSync, Pod
 from redoubt.model.happening import Process
 from redoubt.model.workload import Deployment
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
@@ -173,6 +173,28 @@ def test_baselines_are_locked_changed_and_learned_anew(migrated: Migrated, tmp_p
             body={"keys": [{**KEY, "containerName": "none"}], "locked": True},
         )
         assert len(wrong["errors"]) == 1
+
+    asking(migrated, tmp_path, work)
+
+
+def test_what_pods_that_are_there_have_started_stays_known_when_a_baseline_is_learned_anew(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    async def work(central: WithActivity) -> None:
+        await add_objects(central.pool, CLUSTER, Pod(id="pod-1", name="shop-1", namespace="web"))
+        await central.take(
+            told(started("/bin/main"), started("/bin/removed"), started("/bin/old", pod_uid="pod-0"))
+        )
+        await central.call(
+            "PUT",
+            "/v1/processbaselines",
+            body={"keys": [KEY], "removeElements": [{"processName": "/bin/removed"}]},
+        )
+        await central.learned()
+        await central.take(told(started("/bin/odd")))
+        gone = {"query": f"Deployment Id:{SHOP}", "confirm": "true"}
+        await central.call("DELETE", "/v1/processbaselines", params=gone)
+        assert await central.baseline() == (["/bin/main"], [], False)
 
     asking(migrated, tmp_path, work)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import random
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from redoubt.central.alerts.receiving import AlertReceiver
 from redoubt.central.hub.receiving import ClusterRef
 from redoubt.policies.alerts import Alert
-from support.alerts import CLUSTER, OTHER, alert, deployment, policy, process, ran, results
+from support.alerts import CLUSTER, OTHER, THEN, alert, deployment, policy, process, ran, results
 from support.centrals import PASSWORD, Central
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
@@ -112,5 +116,121 @@ def test_what_was_refused_is_kept_apart(migrated: Migrated, tmp_path: Path) -> N
         assert [each["state"] for each in await central.listed("Violation State:ATTEMPTED")] == ["ATTEMPTED"]
         await central.told("DEPLOY", "id-shop")
         assert [each["state"] for each in await central.listed()] == ["ATTEMPTED"]
+
+    asking(migrated, tmp_path, work)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_in_any_order_and_sent_again_the_same_is_kept(migrated: Migrated, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    about = [deployment(name) for name in ("shop", "base")]
+    processes = [process(f"/bin/tool-{at % 3}", at, pod_uid=f"pod-{at % 4}") for at in range(60)]
+    told = [
+        ran(
+            *chance.sample(processes, 3),
+            of=policy(chance.choice("ab")),
+            about=chance.choice(about),
+            time=THEN + timedelta(seconds=at),
+        )
+        for at in range(40)
+    ]
+
+    async def kept(central: WithAlerts, given: list[Alert]) -> list[Any]:
+        await central.pool.execute("DELETE FROM alerts")
+        for each in given:
+            await central.told("RUNTIME", "", each)
+        listed = await central.listed(**{"pagination.sortOption.field": "Policy"})
+        whole = [await central.call("GET", f"/v1/alerts/{each['id']}") for each in listed]
+        return sorted(
+            (
+                each["policy"]["name"],
+                each["deployment"]["name"],
+                each["time"],
+                each["firstOccurred"],
+                json.dumps(each["processViolation"]),
+            )
+            for each in whole
+        )
+
+    async def work(central: WithAlerts) -> None:
+        expected = await kept(central, told)
+        assert len(expected) == 4
+        again = told + chance.sample(told, 10)
+        chance.shuffle(again)
+        assert await kept(central, again) == expected
+
+    asking(migrated, tmp_path, work)
+
+
+def test_two_sensors_connections_that_tell_at_once_make_one_alert(migrated: Migrated, tmp_path: Path) -> None:
+    async def work(central: WithAlerts) -> None:
+        async def tell(number: int) -> None:
+            try:
+                await central.told("RUNTIME", "", ran(process(after=number)))
+            except asyncpg.UniqueViolationError:
+                await central.told(
+                    "RUNTIME", "", ran(process(after=number))
+                )  # as the hub does: it comes again
+
+        await asyncio.gather(*(tell(each) for each in range(4)))
+        (one,) = await central.listed()
+        whole = await central.call("GET", f"/v1/alerts/{one['id']}")
+        assert len(whole["processViolation"]["processes"]) == 4
+
+    asking(migrated, tmp_path, work)
+
+
+def test_a_cluster_speaks_for_itself_and_what_cannot_be_read_does_not_resolve_anything(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    async def work(central: WithAlerts) -> None:
+        mine = alert(cluster_id=str(OTHER.id), cluster_name="testing")
+        await central.told("DEPLOY", "id-shop", mine)
+        await central.told("DEPLOY", "id-shop", mine, cluster=OTHER)  # the same identifier: another alert
+        found = await central.listed()
+        assert {each["commonEntityInfo"]["clusterId"] for each in found} == {str(CLUSTER.id), str(OTHER.id)}
+        assert len({each["id"] for each in found}) == 2
+        for content in (
+            b"{",
+            b"[1]",
+            b'[{"id": 1}]',
+            b"[" * 5000,
+            b"\xff",
+            json.dumps([{"policy": {}}]).encode(),
+        ):
+            message = results("DEPLOY", "id-shop")
+            message.alerts.alerts = content
+            async with central.pool.acquire() as connection, connection.transaction():
+                await central.receiver.take(connection, CLUSTER, message)
+        await central.told("DEPLOY", "id-shop", alert(about=deployment("other")))  # about something else
+        assert len(await central.listed()) == 2
+
+    asking(migrated, tmp_path, work)
+
+
+def test_hostile_texts_are_kept_and_searched_for(migrated: Migrated, tmp_path: Path) -> None:
+    async def work(central: WithAlerts) -> None:
+        name = "\x00\x1b[2J' OR 1=1 --" + "x" * 5000
+        odd = ran(
+            process(name, args="\x00" + "a" * 128 * 1024),
+            of=policy("odd"),
+            about=deployment(name, namespace="%_\\"),
+        )
+        await central.told("RUNTIME", "", odd)
+        (one,) = await central.listed("Namespace:%_")
+        whole = await central.call("GET", f"/v1/alerts/{one['id']}")
+        assert whole["deployment"]["name"] == name
+        assert len(whole["processViolation"]["processes"][0]["signal"]["args"]) == 4096
+        assert await central.listed("Namespace:%x") == []
+        for query in (
+            "Policy:r/(",
+            "Policy:r/((((((((((a+)+)+)+)+)+)+)+)+)+b",
+            "Severity:>=",
+            "x",
+            'Policy:"',
+        ):
+            answer = await central.http.get("/v1/alerts", params={"query": query}, auth=("admin", PASSWORD))
+            assert answer.status_code in (200, 400)
+        await central.call("GET", "/v1/alerts/%00", 400)
 
     asking(migrated, tmp_path, work)

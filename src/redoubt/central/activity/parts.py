@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from redoubt.central.activity.baselines import Baselines
 from redoubt.central.activity.following import ActivityFollower
 from redoubt.central.activity.receiving import RecordReceiver
@@ -10,9 +12,11 @@ from redoubt.central.services import Services
 
 def equip(services: Services) -> None:
     """Have what Sensors tell of activity kept and learned from, and tell them what is known to be usual."""
-    hub = services.hub
-    services.baselines = Baselines(services.pool, None if hub is None else hub.pusher)
+    hub, settings = services.hub, services.settings
+    processes = timedelta(seconds=settings.process_baseline_seconds)
+    networks = timedelta(seconds=settings.network_baseline_seconds)
+    services.baselines = Baselines(services.pool, None if hub is None else hub.pusher, processes)
     if hub is not None:
-        hub.intake.receivers["records"] = RecordReceiver()
+        hub.intake.receivers["records"] = RecordReceiver(processes, networks)
         hub.intake.objects.followers.append(ActivityFollower())
         hub.baselines = services.baselines

@@ -74,7 +74,9 @@ async def _deploy(
 ) -> None:
     if not deployment:
         return
-    before = await alert_intake.there(connection, cluster, [f"deployment/{deployment}"], "DEPLOY", ACTIVE)
+    before = await alert_intake.there(
+        connection, cluster, [alert_intake.of_deployment(deployment)], "DEPLOY", ACTIVE
+    )
     new: list[KeptAlert] = []
     changed: list[KeptAlert] = []
     told = {each.policy.id: each for each in alerts}
@@ -152,7 +154,8 @@ def _enforced(alert: Alert, there: Alert | None) -> int:
 
 async def _named(connection: Connection, new: Sequence[KeptAlert]) -> list[KeptAlert]:
     """With identifiers of their own: one that is not there, or another alert's, is chosen here."""
-    known = await alert_intake.ids_taken(connection, [each.alert.id for each in new]) if new else set()
+    asked = [each.alert.id for each in new if _identifier(each.alert.id)]
+    known = await alert_intake.ids_taken(connection, asked) if asked else set()
     named = []
     for each in new:
         identifier = each.alert.id
@@ -164,7 +167,7 @@ async def _named(connection: Connection, new: Sequence[KeptAlert]) -> list[KeptA
 
 
 def _identifier(text: str) -> bool:
-    return 0 < len(text) <= 64 and text.isascii() and text.isprintable()
+    return 0 < len(text) <= 200 and text.isprintable()
 
 
 def read(content: bytes) -> tuple[list[Alert], int]:
@@ -180,7 +183,7 @@ def read(content: bytes) -> tuple[list[Alert], int]:
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             spoilt += 1
             continue
-        if alert.policy.id:
+        if _identifier(alert.policy.id):
             alerts.append(alert)
         else:
             spoilt += 1

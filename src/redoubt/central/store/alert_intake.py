@@ -19,6 +19,7 @@ ACTIVE, RESOLVED, ATTEMPTED = "ACTIVE", "RESOLVED", "ATTEMPTED"
 #: Identifiers that an alert remembers of what was merged into it.
 _TAKEN = 40
 _NO_POLICY = Policy()
+_LONGEST_ENTITY = 600
 _alert = msgspec.json.Decoder(Alert)
 
 _COLUMNS = [
@@ -62,13 +63,26 @@ def entity_of(alert: Alert) -> str:
     """What an alert is about, as one text. A workload that was refused has no identifier yet, or a new one each time."""
     if (deployment := alert.deployment) is not None:
         if deployment.id and alert.state != ATTEMPTED:
-            return f"deployment/{deployment.id}"
-        return f"workload/{deployment.namespace}/{deployment.type}/{deployment.name}"
+            return of_deployment(deployment.id)
+        return _entity("workload", deployment.namespace, deployment.type, deployment.name)
     if (resource := alert.resource) is not None:
-        return f"resource/{resource.resource_type}/{resource.namespace}/{resource.name}"
+        return _entity("resource", resource.resource_type, resource.namespace, resource.name)
     if (node := alert.node) is not None:
-        return f"node/{node.id or node.name}"
-    return "" if alert.image is None else f"image/{alert.image.id or alert.image.name.full_name}"
+        return _entity("node", node.id or node.name)
+    return "" if alert.image is None else _entity("image", alert.image.id or alert.image.name.full_name)
+
+
+def of_deployment(identifier: str) -> str:
+    """The same of a deployment."""
+    return _entity("deployment", identifier)
+
+
+def _entity(*parts: str) -> str:
+    """As it is, where it is as Kubernetes names things; else by its digest."""
+    text = "/".join(parts)
+    if len(text) <= _LONGEST_ENTITY and text.isprintable():
+        return text
+    return f"{parts[0]}:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 async def there(

@@ -190,10 +190,21 @@ async def set_locked(connection: Connection, of: Baseline, now: datetime, *, loc
 
 
 async def forget(connection: Connection, of: Baseline, now: datetime, period: timedelta) -> bool:
-    """Begin anew: nothing is known, not even what was removed."""
+    """Begin anew: nothing is known, not even what was removed, but for what pods that are still there were started with.
+
+    A container's own program is told of once, when it begins; unlearned, it would be a stranger from then on.
+    """
     key = of.cluster, of.deployment, of.container
     await connection.execute(
-        "DELETE FROM process_baseline_elements WHERE (cluster, deployment, container) = ($1, $2, $3)", *key
+        "DELETE FROM process_baseline_elements e WHERE (cluster, deployment, container) = ($1, $2, $3)"
+        " AND (buried OR NOT EXISTS (SELECT FROM processes p JOIN cluster_objects o"
+        " ON o.cluster = p.cluster AND o.kind = 'pod' AND o.id = p.pod_uid"
+        " WHERE (p.cluster, p.deployment, p.container, p.path) = ($1, $2, $3, e.path)))",
+        *key,
+    )
+    await connection.execute(
+        "UPDATE process_baseline_elements SET auto = TRUE WHERE (cluster, deployment, container) = ($1, $2, $3)",
+        *key,
     )
     tag = await connection.execute(
         "UPDATE process_baselines SET created = $4, learned = $5, locked = NULL, changed = $4"
