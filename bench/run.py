@@ -30,6 +30,7 @@ import fleet as fleet_bench
 import index as index_bench
 import make_image
 import policies as policies_bench
+import runtime as runtime_bench
 import scale as scale_bench
 import sensor as sensor_bench
 import versions as versions_bench
@@ -63,6 +64,7 @@ def main() -> None:
     page += _wire_section()
     page += admission_bench.section(admission_bench.run())
     page += collector_bench.section(collector_bench.run())
+    page += runtime_bench.section()
     page += sensor_bench.section()
     page += _start_section()
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(page) + "\n", "utf-8")

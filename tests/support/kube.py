@@ -55,6 +55,8 @@ _CLUSTERED = frozenset(
         "CustomResourceDefinition",
     }
 )
+#: What the API server shows where it sends its audit events.
+AUDIT_TOKEN = "token-of-the-audit-webhook"
 _numbers = itertools.count(1)
 
 
@@ -177,9 +179,10 @@ class Cluster:
 
     def __init__(self, programs: Path, folder: Path, *, controllers: bool = True) -> None:
         self._programs, self.folder = programs, folder
-        self.port, self._etcd_port, self._peer_port, manager, scheduler = ports.free(5)
+        self.port, self._etcd_port, self._peer_port, manager, scheduler, self.audit_port = ports.free(6)
         self._others = {"kube-controller-manager": manager, "kube-scheduler": scheduler}
         self.url = f"https://127.0.0.1:{self.port}"
+        self.audit_log = folder / "audit.log"
         #: Whether what controllers make comes to be: replica sets, pods, default service accounts.
         self.controllers = controllers and (programs / "kube-controller-manager").exists()
         told = subprocess.run([programs / "kube-apiserver", "--version"], capture_output=True, check=True)
@@ -299,6 +302,44 @@ class Cluster:
             "".join(f'{self.tokens[each]},{name},{name},"{group}"\n' for each, (name, group) in users.items())
         )
 
+    def _audited(self) -> list[str]:
+        """Requests to secrets are told to whoever listens on ``audit_port`` and knows ``AUDIT_TOKEN``, and written to ``audit_log``."""
+        rules: list[Object] = [
+            {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets"]}]},
+            {"level": "None"},
+        ]
+        policy, config = self.folder / "audit-policy.json", self.folder / "audit-webhook.json"
+        policy.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "audit.k8s.io/v1",
+                    "kind": "Policy",
+                    "omitStages": ["RequestReceived"],
+                    "rules": rules,
+                }
+            )
+        )
+        server = {"server": f"https://127.0.0.1:{self.audit_port}/audit", "insecure-skip-tls-verify": True}
+        config.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "clusters": [{"name": "sensor", "cluster": server}],
+                    "users": [{"name": "server", "user": {"token": AUDIT_TOKEN}}],
+                    "contexts": [{"name": "it", "context": {"cluster": "sensor", "user": "server"}}],
+                    "current-context": "it",
+                }
+            )
+        )
+        return [
+            f"--audit-policy-file={policy}",
+            f"--audit-log-path={self.audit_log}",
+            f"--audit-webhook-config-file={config}",
+            "--audit-webhook-initial-backoff=1s",
+            "--audit-webhook-batch-max-wait=1s",
+        ]
+
     def _etcd(self) -> list[str]:
         client, peer = (f"http://127.0.0.1:{port}" for port in (self._etcd_port, self._peer_port))
         return [
@@ -329,6 +370,7 @@ class Cluster:
             "--service-cluster-ip-range=10.0.0.0/24",
             "--allow-privileged=true",
             "--profiling=false",
+            *self._audited(),
             *([] if self.controllers else ["--disable-admission-plugins=ServiceAccount"]),
         ]
 

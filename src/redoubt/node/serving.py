@@ -71,7 +71,7 @@ class Agent:
         """Tell of the audit log's lines, again and again."""
         state = self._settings.state / "audit-position.json" if self._settings.state else None
         follower = LogFollower(log, state)
-        wait = _FIRST
+        wait, told = _FIRST, False
         try:
             while True:
                 try:
@@ -79,6 +79,9 @@ class Agent:
                         wait = _FIRST
                         continue
                     pause = _LOOK
+                    if not told:
+                        _log.info("following", log=str(log))
+                        told = True
                 except RedoubtError as error:
                     _log.warning("audit events are not told", reason=str(error))
                     follower.again()

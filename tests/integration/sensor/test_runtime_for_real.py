@@ -1,11 +1,10 @@
 """A process and a connection of a real container (runc), the real kernel, a real Collector, Sensor and API server: they end up at
-Central with the right pod. There is no kubelet: the test writes the pods' status. Central is a stand-in.
+Central with the right pod. There is no kubelet: the test writes the pods' status. Central is a stand-in. And the API server's audit log.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,13 @@ from redoubt.wire.proto.redoubt.v1.sensors_pb2 import Records
 from support.collecting import begin
 from support.hub import CLUSTER, StandIn, listening
 from support.kernel import DEADLINE, Contained, needs_bpf
-from support.kube import Cluster, kube  # noqa: F401  (a fixture)
+from support.kube import AUDIT_TOKEN, Cluster, kube  # noqa: F401  (a fixture)
 from support.policies import group, policy
 from support.runccontainers import contained, needs_runc
 from support.sensing import deployment, sensing
 from support.wire import Certificates, run
 
-pytestmark = [pytest.mark.xdist_group("kube"), needs_bpf, needs_runc]
+pytestmark = pytest.mark.xdist_group("kube")
 
 SCRIPT = """
 nc -l -p 8080 -e /bin/true &
@@ -66,6 +65,8 @@ def run_status(kube: Cluster, pod: dict[str, Any], container: Contained, address
     kube.admin.patch({"apiVersion": "v1", "kind": "Pod", **pod}, {"status": told}, "status")
 
 
+@needs_bpf
+@needs_runc
 def test_a_real_containers_doings_end_up_at_central_with_the_right_pod(
     kube: Cluster,  # noqa: F811
     tmp_path: Path,
@@ -133,7 +134,78 @@ def test_a_real_containers_doings_end_up_at_central_with_the_right_pod(
         )
         # Within its own loopback nobody talks to anybody.
         assert records(central, Records.FLOWS, FlowRecord) == []
-        # What the API server says of who read a secret is another way in.
-        assert json.dumps([h["collector"] for h in central.health if h["collector"].get("ready")])
 
     run(work(), within=DEADLINE * 2)
+
+
+SECRETS = policy(
+    [group("Kubernetes Resource", "SECRETS"), group("Kubernetes API Verb", "GET")],
+    name="Secrets are read",
+    lifecycle_stages=("RUNTIME",),
+    event_source="AUDIT_LOG_EVENT",
+)
+
+
+def read_secret(kube: Cluster, namespace: str, name: str) -> None:  # noqa: F811
+    """Make a secret, and have somebody read it."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}}
+    kube.admin.create(secret)
+    kube.admin.get(secret)
+
+
+def broken(central: StandIn, name: str) -> list[Any]:
+    return [
+        alert
+        for _, _, found in central.alerts
+        for alert in found
+        if alert.resource is not None and alert.resource.name == name
+    ]
+
+
+@pytest.mark.parametrize("way", ["webhook", "file"])
+def test_a_secret_that_is_read_is_an_alert_by_the_api_servers_own_word(
+    kube: Cluster,  # noqa: F811
+    tmp_path: Path,
+    way: str,
+) -> None:
+    namespace, name = kube.namespace(), f"till-key-{way}"
+    central = StandIn()
+    central.policies = [SECRETS]
+    given = {"port": kube.audit_port, "audit_webhook_token": AUDIT_TOKEN} if way == "webhook" else {}
+
+    async def work() -> None:
+        certificates = Certificates(tmp_path / "tls")
+        async with (
+            listening(central, certificates) as port,
+            sensing(kube, tmp_path, certificates, port.port, **given) as one,
+        ):
+            await central.until("a sync", lambda: central.synced)
+            agent = None
+            if way == "file":
+                agent = begin(
+                    certificates,
+                    one.port,
+                    f"audit_log={kube.audit_log}",
+                    f"host_root={tmp_path}",
+                    what="node",
+                    name="node_name",
+                )
+            try:
+                if agent is not None:
+                    await central.until("the agent", lambda: b"following" in agent.log)
+                await asyncio.to_thread(read_secret, kube, namespace, name)
+                # One that could not connect to anybody before waits for a while.
+                (alert, *_) = await central.until("the alert", lambda: broken(central, name), 90)
+            finally:
+                if agent is not None:
+                    agent.end()
+        assert (alert.resource.resource_type, alert.namespace, alert.entity_type) == (
+            "SECRETS",
+            namespace,
+            "RESOURCE",
+        )
+        said = {each.key: each.value for each in alert.violations[0].key_value_attrs.attrs}
+        assert said["username"] == "test-admin"
+        assert said["IP address"] == "127.0.0.1"
+
+    run(work(), within=DEADLINE * 2 + 60)

@@ -11,14 +11,9 @@ from redoubt.policies import ImagePart, PolicySet
 from redoubt.sensor.conversion.objects import SeenService
 from redoubt.sensor.graph.inventory import Inventory
 from redoubt.sensor.runtime.surroundings import Place
-from redoubt.sensor.stream.spool import Spool
-from redoubt.wire.proto.redoubt.v1.sensors_pb2 import FromSensor, Records
-
-_KINDS = {
-    Records.PROCESSES: "processes",
-    Records.FLOWS: "flows",
-    Records.ENDPOINTS: "endpoints",
-}
+from redoubt.sensor.stream.spool import Spool, kind_of
+from redoubt.wire.failures import Unavailable
+from redoubt.wire.proto.redoubt.v1.sensors_pb2 import FromSensor
 
 
 class Cluster:
@@ -122,28 +117,24 @@ class Judge:
 
 
 class Spooled:
-    """``Outgoing`` over the spool. What finds no room there is counted by it."""
+    """``Outgoing`` over the spool."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
 
     async def put(self, *messages: FromSensor) -> None:
         """See ``Outgoing``."""
-        numbers = [self._spool.append(_kind(each), each) for each in messages]
-        if last := max(numbers, default=0):
+        last = 0
+        for each in messages:
+            number = self._spool.append(kind_of(each), each)
+            if not number and last:  # too much waits for the disk
+                await self._spool.durable(last)
+                number = self._spool.append(kind_of(each), each)
+            if not number:
+                raise Unavailable("there is no room in the spool now")
+            last = number
+        if last:
             await self._spool.durable(last)
-
-
-def _kind(message: FromSensor) -> str:
-    match message.WhichOneof("message"):
-        case "records":
-            return _KINDS[message.records.kind]
-        case "node":
-            return "nodes"
-        case "alerts":
-            return "alerts" if message.alerts.deployment_id else "audit"
-        case _:
-            return "other"
 
 
 def _place(pod: Pod, container: ContainerInstance) -> Place:
