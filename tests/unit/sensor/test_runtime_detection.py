@@ -473,3 +473,31 @@ def test_policies_that_change_count_from_then_on() -> None:
         assert world.sent.alerts[0].time <= datetime.now(UTC)
 
     asked(work)
+
+
+def test_no_message_is_too_large_however_long_arguments_are() -> None:
+    async def work() -> None:
+        several = [msgspec.structs.replace(SHELL, id=f"p{number}") for number in range(20)]
+        world = World(*several)
+        world.store.add("web", CONTAINER, "uid-1")
+        await world.take(*(process("\x1b" * 4000, str(number)) for number in range(1000)))
+        assert len(world.sent.processes) == 1000
+        assert len(world.sent.alerts) == 20
+        assert max(each.ByteSize() for each in world.sent.messages) < 3_500_000
+
+    asked(work)
+
+
+def test_only_so_many_tellers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redoubt.sensor.runtime.flows.TELLERS", 10)
+
+    async def work() -> None:
+        world = World(address_grace=0.0)
+        world.store.add("web", CONTAINER, "uid-1")
+        await world.take(*(flow(f"10.5.0.{number}") for number in range(100)))
+        await world.runtime.flush()
+        assert len(world.sent.flows) == 1
+        await world.take(*(flow(f"10.5.0.{number}", state="closed") for number in range(100)))
+        assert [each.closed is not None for each in world.sent.flows] == [False, True]
+
+    asked(work)

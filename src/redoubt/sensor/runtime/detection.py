@@ -41,8 +41,9 @@ _INTERVAL = 1.0
 _MANY = 2000
 #: Events that are taken and not told; beyond it, collectors wait.
 _MOST = 20_000
-#: Records in a message.
+#: Records in a message, and bytes of them: a message may have 4 MB.
 _RECORDS = 500
+_LARGEST = 1 << 20
 #: Events of one batch between which others may go on.
 _BREATH = 256
 
@@ -327,17 +328,30 @@ class Runtime:
             *self._records(Records.ENDPOINTS, endpoints),
         ]
         alerts, enforcements = self._alerts.finished()
-        messages += [alerted(deployment, each) for deployment, each in alerts.items()]
+        # One each: forty programs with their arguments may have a megabyte.
+        messages += [
+            alerted(deployment, [each]) for deployment, several in alerts.items() for each in several
+        ]
         for asked in enforcements:
             self._enforcing.enforce(asked)
         return messages
 
     def _records(self, kind: Records.Kind.ValueType, records: Sequence[object]) -> Iterable[FromSensor]:
         for at in range(0, len(records), _RECORDS):
-            dropped, self._untold = self._untold, 0
-            yield FromSensor(
-                records=Records(kind=kind, records=_pack(records[at : at + _RECORDS]), dropped=dropped)
-            )
+            for data in _packed(records[at : at + _RECORDS]):
+                dropped, self._untold = self._untold, 0
+                yield FromSensor(records=Records(kind=kind, records=data, dropped=dropped))
+
+
+def _packed(records: Sequence[object]) -> Iterable[bytes]:
+    """MessagePack of lists, none of which is too large for a message: arguments are as long as strangers make them."""
+    data = _pack(records)
+    if len(data) <= _LARGEST or len(records) == 1:
+        yield data
+        return
+    half = len(records) // 2
+    yield from _packed(records[:half])
+    yield from _packed(records[half:])
 
 
 def alerted(deployment: str, alerts: Sequence[Alert]) -> FromSensor:

@@ -15,6 +15,8 @@ from redoubt.model.cluster import EndpointRecord, Entity, FlowRecord
 
 #: What is told of at most, of each kind; the oldest are closed.
 MOST = 1 << 17
+#: Who tells of them, at most; beyond it nobody else is noted.
+TELLERS = 4 * MOST
 #: Seconds after which what a collector told is over, where it told it before it began anew or is away.
 STALE = 90.0
 AWAY = 600.0
@@ -84,9 +86,11 @@ class Standing(Generic[Key]):
         given_up: Key | None = None
         if former is not None and former != key and self._leave(former, teller):
             given_up = former
+        standing = self._open.get(key)
+        if former is None and standing is not None and len(self._told) >= TELLERS:
+            return False, given_up
         self._told[teller] = key
         generation = self._generations.get(teller.node, 0)
-        standing = self._open.get(key)
         if standing is not None:
             standing.tellers[teller] = generation
             return False, given_up

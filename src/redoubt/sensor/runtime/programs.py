@@ -11,8 +11,9 @@ from redoubt.sensor.runtime.baselines import Baselines
 from redoubt.sensor.runtime.indicators import Seen, arguments, indicator, key
 from redoubt.sensor.runtime.surroundings import Judging, Place, Workloads
 
-#: Processes whose endpoints can be told by name.
-_LISTENERS = 1 << 16
+#: Processes whose endpoints can be told by name, and characters of their arguments that are remembered for that.
+_LISTENERS = 1 << 15
+_ARGUMENTS = 512
 #: What holds a pod's namespaces, and is no program of anybody's.
 _SANDBOX = ("/pause", "/usr/bin/pod", "/usr/bin/pause")
 
@@ -64,4 +65,4 @@ class Programs:
         self._running.pop(which, None)
         if len(self._running) >= _LISTENERS:
             del self._running[next(iter(self._running))]
-        self._running[which] = (process.name, process.path, arguments(process))
+        self._running[which] = (process.name, process.path, arguments(process)[:_ARGUMENTS])
