@@ -7,6 +7,7 @@ What may not happen: an exception that the parser does not answer for, a hang, o
 from __future__ import annotations
 
 from targets import (
+    admission,
     catalogers,
     central,
     clusters,
@@ -24,6 +25,7 @@ from targets import (
 from targets.interface import Target
 
 TARGETS: dict[str, Target] = {
+    **admission.TARGETS,
     **catalogers.TARGETS,
     **central.TARGETS,
     **clusters.TARGETS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from redoubt.central.clusters.health import Health, Status
@@ -9,13 +11,14 @@ from redoubt.model.cluster import AdmissionControl, ClusterConfig, DelegatedRegi
 
 
 class AdmissionController(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How the admission controller decides."""
+    """How the admission controller decides. ``at_deadline`` is ours: what counts where images are not known in time."""
 
     enabled: bool = False
     timeout_seconds: int = 0
     scan_inline: bool = False
     disable_bypass: bool = False
     enforce_on_updates: bool = False
+    at_deadline: Literal["ALLOW", "DENY"] = "ALLOW"
 
 
 class DynamicConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -72,6 +75,7 @@ def config(
             disable_bypass=said.disable_bypass,
             timeout_seconds=said.timeout_seconds or AdmissionControl().timeout_seconds,
             fail_closed=record.admission_controller_fail_on_error,
+            at_deadline=said.at_deadline,
         )
     return ClusterConfig(
         cluster_id=record.id,
