@@ -36,8 +36,8 @@ class Images:
         self._delegation = delegation
         self.reading = asyncio.Semaphore(_AT_ONCE)
 
-    async def get(self, name: str, cluster: UUID | None, *, cached: bool) -> bytes:
-        """The JSON of a ``ScannedImage``. Raises ``NotFound``, ``InvalidArgument``, and as ``Scanning.scan``."""
+    async def get(self, name: str, cluster: UUID | None, *, cached: bool, namespace: str = "") -> bytes:
+        """The JSON of a ``ScannedImage``. ``namespace`` is where it is used. Raises ``NotFound``, ``InvalidArgument``, and as ``Scanning.scan``."""
         try:
             reference = parse_reference(name)
         except UsageError as error:
@@ -51,7 +51,8 @@ class Images:
                 return await _told(kept, str(reference))
         if cached:
             raise NotFound("nothing is known of this image")
-        return await _told(await asking.scan(self._services, ScanRequest(image_name=name)), str(reference))
+        asked = ScanRequest(image_name=name, namespace=namespace)
+        return await _told(await asking.scan(self._services, asked), str(reference))
 
     async def brought(self, name: str, data: bytes, cluster: UUID) -> bytes:
         """The same of a report that the cluster's own Indexer made. Raises ``InvalidArgument``, and as ``Scanning.match``."""

@@ -69,7 +69,9 @@ class SensorService(SensorsBase):
         with told():
             asked = await calls.request(stream)
             cluster = await hub.caller(stream)
-            data = await images.get(asked.image_name[:_LONGEST], cluster, cached=asked.cached)
+            data = await images.get(
+                asked.image_name[:_LONGEST], cluster, cached=asked.cached, namespace=asked.namespace[:253]
+            )
             await _send(stream, data)
 
     @calls.allow(Service.SENSOR)
