@@ -145,8 +145,7 @@ def endpoints(cluster: UUID, given: Iterable[EndpointRecord], now: datetime) -> 
             of, each.deployment_id, each.pod_uid or each.pod_id, each.container_name, str(each.port),
             each.protocol, each.process_name, each.exec_file_path, each.args,
         )  # fmt: skip
-        seen = moment(each.seen, now)
-        closed = None if each.closed is None else moment(each.closed, now)
+        first, seen, closed = _times(each, now)
         row = EndpointRow(
             key,
             cluster,
@@ -159,12 +158,12 @@ def endpoints(cluster: UUID, given: Iterable[EndpointRecord], now: datetime) -> 
             text(each.process_name, MOST_NAME),
             text(each.exec_file_path, MOST_PATH),
             text(each.args, MOST_ARGUMENTS),
-            seen,
+            first,
             seen,
             closed,
         )
         if (there := found.get(key)) is not None:
-            row.first_seen = min(there.first_seen, seen)
+            row.first_seen = min(there.first_seen, first)
             if there.last_seen > seen:
                 row.last_seen, row.closed = there.last_seen, there.closed
         found[key] = row
@@ -180,11 +179,9 @@ def flows(cluster: UUID, given: Iterable[FlowRecord], now: datetime) -> list[Flo
         if not (_known(source) and _known(target)) or not 0 <= each.port < _PORTS:
             continue
         key = digest(of, source.type, source.id, target.type, target.id, str(each.port), each.protocol)
-        seen = moment(each.seen, now)
-        closed = None if each.closed is None else moment(each.closed, now)
-        first = seen
+        first, seen, closed = _times(each, now)
         if (there := found.get(key)) is not None:
-            first = min(there.first_seen, seen)
+            first = min(there.first_seen, first)
             if there.last_seen > seen:
                 seen, closed = there.last_seen, there.closed
         found[key] = FlowRow(
@@ -233,6 +230,15 @@ def moment(nanoseconds: int, now: datetime) -> datetime:
         return min(datetime.fromtimestamp(nanoseconds / 1e9, UTC), now)
     except (OverflowError, ValueError, OSError):
         return now
+
+
+def _times(record: FlowRecord | EndpointRecord, now: datetime) -> tuple[datetime, datetime, datetime | None]:
+    """When it began, when it was told of last, and when it ended: what ended was seen until then."""
+    seen = moment(record.seen, now)
+    if record.closed is None:
+        return seen, seen, None
+    closed = moment(record.closed, now)
+    return min(seen, closed), max(seen, closed), closed
 
 
 def _known(entity: Entity) -> bool:

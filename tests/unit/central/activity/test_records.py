@@ -102,6 +102,13 @@ def test_what_was_told_of_a_flow_last_counts(given: list[FlowRecord]) -> None:
     assert (row.last_seen - row.first_seen).seconds == 3
 
 
+def test_what_ended_was_seen_until_then() -> None:
+    (row,) = records.flows(A, [flow(5), flow(1, closed=6)], NOW)
+    assert row.closed == row.last_seen
+    (row,) = records.flows(A, [flow(7), flow(1, closed=6)], NOW)
+    assert row.closed is None
+
+
 def test_moments_that_are_none_are_now() -> None:
     for odd in (0, -1, 2**63, 10**30):
         assert records.moment(odd, NOW) == NOW
