@@ -223,6 +223,7 @@ def test_health_is_told_with_the_cluster(central: Callable[[Work], None]) -> Non
             await one.kept()
             [found] = (await running.get("/v1/clusters", query="Cluster:nor"))["clusters"]
             assert found["status"]["sensorVersion"] == "4.9.0"
+            assert found["status"]["certExpiryStatus"]["sensorCertExpiry"] > "2026"
             health = found["healthStatus"]
             assert (health["sensorHealthStatus"], health["overallHealthStatus"]) == ("HEALTHY", "DEGRADED")
             assert (health["connected"], health["dropped"]) == (True, {"flows": 4})

@@ -70,11 +70,18 @@ class OrchestratorMetadata(Part, frozen=True, kw_only=True):
     build_date: str = ""
 
 
+class CertificateExpiry(Part, frozen=True, kw_only=True):
+    """``ClusterCertExpiryStatus``."""
+
+    sensor_cert_expiry: datetime | None = None
+
+
 class Status(Part, frozen=True, kw_only=True):
     """``ClusterStatus``."""
 
     sensor_version: str = ""
     orchestrator_metadata: OrchestratorMetadata | None = None
+    cert_expiry_status: CertificateExpiry | None = None
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +96,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     synced_at: datetime | None
     reconciled: str
     spoilt: int
+    certificate_ends: datetime | None = None
 
 
 def status(heard: Heard) -> Status:
@@ -99,6 +107,7 @@ def status(heard: Heard) -> Status:
         orchestrator_metadata=OrchestratorMetadata(
             version=said.k8s_version, openshift_version=said.openshift_version, build_date=said.k8s_build_date
         ),
+        cert_expiry_status=CertificateExpiry(sensor_cert_expiry=heard.certificate_ends),
     )
 
 

@@ -12,10 +12,10 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
-import msgspec
 import structlog
 
 from redoubt import tasks
+from redoubt.central.hub import portions
 from redoubt.central.hub.answers import Answers
 from redoubt.central.refusals import FailedPrecondition
 from redoubt.central.store.hub import HubStore
@@ -72,7 +72,8 @@ class Pusher:
 
     def baselines(self, cluster: UUID, sync: BaselineSync) -> None:
         """Baselines that changed."""
-        self.tell(cluster, pb.ToSensor(baselines=pb.Baselines(baselines=msgspec.json.encode(sync))))
+        for portion in portions.baselines(sync):
+            self.tell(cluster, pb.ToSensor(baselines=pb.Baselines(baselines=portion)))
 
     def images_changed(self, digests: Sequence[str]) -> None:
         """Something is known otherwise of these images (``sha256:…``); of all where none is named. To all Sensors."""

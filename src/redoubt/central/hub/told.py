@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from redoubt.central.clusters.records import Cluster, config
+from redoubt.central.hub import portions
 from redoubt.central.hub.receiving import BaselineSource
 from redoubt.central.store import Pool
 from redoubt.central.store.hub import HubStore, Look
@@ -18,7 +20,8 @@ from redoubt.policies.policy import written
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 #: Objects in a message.
-_KNOWN = 5000
+_KNOWN = 2000
+_log = structlog.get_logger("hub")
 _delegations = msgspec.json.Decoder(DelegatedRegistryConfig)
 _records = msgspec.json.Decoder(Cluster)
 
@@ -55,7 +58,8 @@ class Told:
             for message in await self.changed(look):
                 yield message
         baselines = await self._baselines.whole(self._cluster)
-        yield pb.ToSensor(baselines=pb.Baselines(baselines=msgspec.json.encode(baselines)))
+        for portion in portions.baselines(baselines):
+            yield pb.ToSensor(baselines=pb.Baselines(baselines=portion))
         known = await self._objects.known(self._cluster)
         for at in range(0, max(len(known), 1), _KNOWN):
             part = (
@@ -81,4 +85,7 @@ class Told:
 
     async def _enabled(self, revision: int) -> pb.Policies:
         enabled = [written(each) for each in await self._policies.all() if not each.disabled]
-        return pb.Policies(revision=revision, policies=b"[" + b",".join(enabled) + b"]")
+        told, left_out = portions.policies(enabled)
+        if left_out:
+            _log.error("policies are too large to be told to Sensors", number=left_out)
+        return pb.Policies(revision=revision, policies=told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import msgspec
@@ -115,6 +116,7 @@ async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello) -> None
         capabilities=_clean(hello.capabilities),
         bundle=identity.bundle_id,
         identification=msgspec.json.encode(said).decode(),
+        certificate_ends=datetime.fromtimestamp(identity.expires, UTC) if identity.expires else None,
     )
     if not await hub.store.begin(new):
         _log.warning("a second Sensor of a cluster was refused", cluster=cluster.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -31,6 +32,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: str
     bundle: str
     identification: str
+    certificate_ends: datetime | None = None
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,10 +112,11 @@ class HubStore(Store):
         """
         tag = await self._pool.execute(
             "INSERT INTO sensor_sessions (cluster, holder, connected, since, heard, spool, version, capabilities, bundle,"
-            " identification) VALUES ($1, $2, true, now(), now(), $3, $4, $5, $6, $7)"
+            " identification, certificate_ends) VALUES ($1, $2, true, now(), now(), $3, $4, $5, $6, $7, $9)"
             " ON CONFLICT (cluster) DO UPDATE SET holder = excluded.holder, connected = true, since = excluded.since,"
             " heard = excluded.heard, spool = excluded.spool, version = excluded.version,"
-            " capabilities = excluded.capabilities, bundle = excluded.bundle, identification = excluded.identification"
+            " capabilities = excluded.capabilities, bundle = excluded.bundle, identification = excluded.identification,"
+            " certificate_ends = excluded.certificate_ends"
             " WHERE NOT sensor_sessions.connected OR sensor_sessions.spool = excluded.spool"
             " OR sensor_sessions.heard < now() - make_interval(secs => $8)",
             session.cluster,
@@ -124,6 +127,7 @@ class HubStore(Store):
             session.bundle,
             session.identification,
             FRESH,
+            session.certificate_ends,
         )
         return affected(tag) == 1
 
@@ -150,7 +154,8 @@ class HubStore(Store):
     async def heard(self) -> dict[UUID, Heard]:
         """What is kept of all clusters' Sensors."""
         rows = await self._pool.fetch(
-            "SELECT cluster, connected, heard, version, bundle, identification, health, synced_at, reconciled, spoilt"
+            "SELECT cluster, connected, heard, version, bundle, identification, health, synced_at, reconciled, spoilt,"
+            " certificate_ends"
             " FROM sensor_sessions"
         )
         return {
