@@ -22,11 +22,11 @@ from redoubt.errors import NetworkError, RedoubtError
 from redoubt.model.scannedimage import ScannedImage
 from redoubt.model.workload import ContainerImage
 from redoubt.policies import ImagePart, PolicySet
-from redoubt.wire.failures import Unavailable
+from redoubt.wire.failures import NotFound, Unavailable
 
 _log = structlog.get_logger("images")
-#: Calls at a time; seconds for one, which may have to scan; and until what failed is tried again.
-_AT_ONCE, _PATIENCE, _AGAIN = 8, 600.0, 600.0
+#: Scans and look-ups at a time; seconds for one; and until what failed is tried again.
+_AT_ONCE, _LOOKUPS, _PATIENCE, _AGAIN = 8, 8, 600.0, 600.0
 _SWEEP = 30.0
 #: What an image takes once it is decoded, in terms of its JSON: 3.2 times with 300 packages (`bench/sensor.py images`).
 _DECODED = 4
@@ -79,6 +79,7 @@ class Images:
         #: Where they are used: for pull secrets.
         self._namespaces: dict[str, str] = {}
         self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._lookups = asyncio.Semaphore(_LOOKUPS)
         self._background: set[asyncio.Task[None]] = set()
         self.evicted = 0
 
@@ -207,13 +208,26 @@ class Images:
             task.exception()  # seen, though nobody may have waited
 
     async def _called(self, key: str, name: str, namespace: str) -> bytes:
-        async with self._at_once:
-            try:
-                content = await asyncio.wait_for(self._fetch(name, namespace, False), _PATIENCE)
-            except TimeoutError:
-                raise NetworkError(f"{name}: Central has no answer within {_PATIENCE:.0f} seconds") from None
+        content = await self._at_once_known(name, namespace) if "@" in name else None
+        if content is None:
+            async with self._at_once:
+                content = await self._within(self._fetch(name, namespace, False), name)
         self._keep(key, content)
         return content
+
+    async def _at_once_known(self, name: str, namespace: str) -> bytes | None:
+        """What Central knows of a digest already: that does not wait behind images that have to be scanned."""
+        async with self._lookups:
+            try:
+                return await self._within(self._fetch(name, namespace, True), name)
+            except NotFound:
+                return None
+
+    async def _within(self, call: Awaitable[bytes], name: str) -> bytes:
+        try:
+            return await asyncio.wait_for(call, _PATIENCE)
+        except TimeoutError:
+            raise NetworkError(f"{name}: Central has no answer within {_PATIENCE:.0f} seconds") from None
 
     def _keep(self, key: str, content: bytes, until: float | None = None) -> None:
         if key in self._held:
