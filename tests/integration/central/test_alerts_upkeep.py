@@ -142,6 +142,8 @@ def test_what_happened_in_a_deployment_outlives_it(migrated: Migrated, tmp_path:
         assert left["enforcementAction"] == "KILL_POD_ENFORCEMENT"
         assert (await central.call("GET", f"/v1/alerts/{happened.id}"))["deployment"]["inactive"]
         assert set(await central.listed("Violation State:RESOLVED")) == {"how it is"}
+        await central.told("RUNTIME", SHOP, ran(process(), of=policy("what happened"), about=about))
+        assert (await central.listed())["what happened"]["deployment"]["inactive"]  # whatever is told late
         await central.told("RUNTIME", SHOP, ran(process(), of=policy("late"), about=about))
         await central.pool.execute("UPDATE alerts SET occurred = now() - interval '1 hour'")
         await PolicyStore(central.pool).add_missing([policy("late"), policy("what happened")])

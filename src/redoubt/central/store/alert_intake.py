@@ -38,9 +38,12 @@ _COLUMNS = [
 ]
 _INSERT = f"INSERT INTO alerts ({', '.join(_COLUMNS)}) VALUES ({', '.join(f'${at}' for at in range(1, len(_COLUMNS) + 1))})"  # noqa: S608
 _FIXED = ("id", "cluster", "entity", "policy", "stage", "state")
+#: A deployment that is gone does not come back; what is told of it late does not say so.
+_SET = {name: f"{name} = ${at}" for at, name in enumerate(_COLUMNS, 1) if name not in _FIXED}
+_SET["inactive"] = f"inactive = inactive OR ${_COLUMNS.index('inactive') + 1}"
 _UPDATE = (
-    f"UPDATE alerts SET {', '.join(f'{name} = ${at}' for at, name in enumerate(_COLUMNS, 1) if name not in _FIXED)}"  # noqa: S608
-    f" WHERE (id, cluster, entity, policy, stage, state) = ({', '.join(f'${_COLUMNS.index(name) + 1}' for name in _FIXED)})"
+    f"UPDATE alerts SET {', '.join(_SET.values())}"  # noqa: S608
+    f" WHERE ({', '.join(_FIXED)}) = ({', '.join(f'${_COLUMNS.index(name) + 1}' for name in _FIXED)})"
 )
 
 
@@ -122,20 +125,29 @@ async def put(connection: Connection, new: Sequence[KeptAlert], changed: Sequenc
     """Keep new alerts, and others in place of what was kept of them."""
     if not new and not changed:
         return
-    policies = {}
-    for each in (*new, *changed):
-        record = written(each.alert.policy).decode()
-        policies[hashlib.sha256(record.encode()).digest()] = record
-    await connection.execute(
-        "INSERT INTO alert_policies (digest, record) SELECT * FROM unnest($1::bytea[], $2::text[])"
-        " ON CONFLICT DO NOTHING",
-        list(policies),
-        list(policies.values()),
-    )
+    await _keep_policies(connection, {each.alert.policy for each in (*new, *changed)})
     if new:
         await connection.executemany(_INSERT, [_row(each) for each in new])
     if changed:
         await connection.executemany(_UPDATE, [_row(each) for each in changed])
+
+
+async def _keep_policies(connection: Connection, policies: Collection[Policy]) -> None:
+    """Have policies there, and kept from whoever forgets those that no alert has, until the transaction ends."""
+    given = sorted(map(written, policies))
+    records = {hashlib.sha256(record).digest(): record.decode() for record in given}
+    while records:
+        new = await connection.fetch(
+            "INSERT INTO alert_policies (digest, record) SELECT * FROM unnest($1::bytea[], $2::text[])"
+            " ON CONFLICT DO NOTHING RETURNING digest",
+            list(records),
+            list(records.values()),
+        )
+        held = await connection.fetch(
+            "SELECT digest FROM alert_policies WHERE digest = ANY($1::bytea[]) FOR KEY SHARE", list(records)
+        )
+        for row in (*new, *held):
+            records.pop(row["digest"], None)
 
 
 async def ids_taken(connection: Connection, ids: Collection[str]) -> set[str]:
