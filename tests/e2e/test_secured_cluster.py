@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 
 from ociwriter import Entry, ImageWriter
+from support.containers import Bundle
+from support.kernel import needs_bpf
 from support.kube import Cluster, Refused, kube
 from support.registry import Registry, needs_registry, open_registry
 from support.roots import dpkg_root
-from support.secured import Secured
-from support.up import PASSWORD, Up
+from support.secured import FORBIDDEN, Secured, refusal, running, workload
 
 __all__ = ["kube", "open_registry"]
 pytestmark = needs_registry
@@ -21,20 +29,8 @@ pytestmark = needs_registry
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory, kube: Cluster) -> Iterator[Secured]:
-    folder = tmp_path_factory.mktemp("secured")
-    with Up(folder, environment={"ROX_ADMIN_PASSWORD": PASSWORD}) as up:
-        cluster = Secured(up, kube, folder)
-        try:
-            cluster.sensor.start()
-            cluster.until("a cluster that is healthy", lambda: _healthy(cluster))
-            yield cluster
-        finally:
-            cluster.stop()
-
-
-def _healthy(secured: Secured) -> bool:
-    clusters = secured.central.get("/v1/clusters")["clusters"]
-    return any(each["name"] == "ward" for each in clusters)
+    with running(tmp_path_factory.mktemp("secured"), kube) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -48,30 +44,10 @@ def image(open_registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> 
     return open_registry.push(f"docker-archive:{archive}", "shop/web:1.4")
 
 
-def workload(namespace: str, name: str, image: str, **container: Any) -> dict[str, Any]:
-    labels = {"app": name}
-    spec = {"containers": [{"name": "main", "image": image, **container}]}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": spec},
-        },
-    }
-
-
-def listed(secured: Secured, namespace: str, name: str) -> dict[str, Any]:
-    """A deployment as Central lists it; empty where it does not."""
-    found = secured.central.get(f"/v1/deployments?query={quote(f'Namespace:{namespace}')}")["deployments"]
-    return next((each for each in found if each["name"] == name), {})
-
-
 def test_a_deployment_appears_in_central_with_its_findings_and_its_risk(secured: Secured, image: str) -> None:
     namespace = secured.kube.namespace()
     secured.kube.admin.create(workload(namespace, "shop", image))
-    found = secured.until("the deployment at Central", lambda: listed(secured, namespace, "shop"))
+    found = secured.until("the deployment at Central", lambda: secured.deployments(namespace).get("shop"))
     whole = secured.central.get(f"/v1/deployments/{found['id']}")
     assert [each["image"]["name"]["fullName"] for each in whole["containers"]] == [image]
 
@@ -95,34 +71,20 @@ def test_what_breaks_a_policy_is_an_alert_until_it_does_no_more(secured: Secured
     loud = workload(namespace, "loud", image, securityContext={"privileged": True})
     made = secured.kube.admin.create(loud)
 
-    def alerts(state: str) -> list[str]:
-        query = quote(f"Namespace:{namespace}+Violation State:{state}")
-        return [each["policy"]["name"] for each in secured.central.get(f"/v1/alerts?query={query}")["alerts"]]
+    def alerted(state: str) -> bool:
+        return "Privileged Container" in secured.alerts(namespace, f"Violation State:{state}")
 
-    secured.until("an alert", lambda: "Privileged Container" in alerts("ACTIVE"))
+    secured.until("an alert", lambda: alerted("ACTIVE"))
     made["spec"]["template"]["spec"]["containers"][0]["securityContext"] = {}
     secured.kube.admin.patch(loud, {"spec": made["spec"]})
-    secured.until("the alert to be over", lambda: "Privileged Container" in alerts("RESOLVED"))
-    assert "Privileged Container" not in alerts("ACTIVE")
+    secured.until("the alert to be over", lambda: alerted("RESOLVED"))
+    assert not alerted("ACTIVE")
 
 
 @pytest.fixture(scope="module")
 def guarded(secured: Secured) -> Secured:
     """With an admission controller that the API server asks, and a policy that refuses privileged containers."""
-    policy = {
-        "name": "No privileged container",
-        "severity": "HIGH_SEVERITY",
-        "categories": ["Privileges"],
-        "lifecycleStages": ["DEPLOY"],
-        "eventSource": "NOT_APPLICABLE",
-        "enforcementActions": ["FAIL_DEPLOYMENT_CREATE_ENFORCEMENT"],
-        "scope": [{"label": {"key": "app", "value": "forbidden"}}],
-        "policyVersion": "1.1",
-        "policySections": [
-            {"policyGroups": [{"fieldName": "Privileged Container", "values": [{"value": "true"}]}]}
-        ],
-    }
-    secured.central.ask("POST", "/v1/policies", policy)
+    secured.central.ask("POST", "/v1/policies", FORBIDDEN)
     secured.admission.start()
     return secured
 
@@ -131,22 +93,102 @@ def test_a_violating_deployment_is_refused_and_central_hears_of_it(guarded: Secu
     namespace = guarded.kube.namespace()
     forbidden = workload(namespace, "forbidden", image, securityContext={"privileged": True})
 
-    def refusal() -> str:
-        try:
-            guarded.kube.admin.create(forbidden, query="dryRun=All")
-        except Refused as error:
-            return error.message
-        return ""
-
-    assert "No privileged container" in guarded.until("the API server to refuse", refusal)
+    assert "No privileged container" in guarded.until(
+        "the API server to refuse", lambda: refusal(guarded, forbidden)
+    )
     with pytest.raises(Refused, match="No privileged container"):
         guarded.kube.admin.create(forbidden)
     guarded.kube.admin.create(workload(namespace, "allowed", image))
 
-    def attempted() -> bool:
-        query = quote(f"Namespace:{namespace}+Violation State:ATTEMPTED")
-        return bool(guarded.central.get(f"/v1/alerts?query={query}")["alerts"])
+    guarded.until("the attempt at Central", lambda: guarded.alerts(namespace, "Violation State:ATTEMPTED"))
+    guarded.until("the allowed one at Central", lambda: guarded.deployments(namespace).get("allowed"))
+    assert "forbidden" not in guarded.deployments(namespace)
 
-    guarded.until("the attempt at Central", attempted)
-    guarded.until("the allowed one at Central", lambda: listed(guarded, namespace, "allowed"))
-    assert not listed(guarded, namespace, "forbidden")
+
+@pytest.fixture(scope="module")
+def watched(secured: Secured) -> Secured:
+    """With a Collector on this machine's kernel, which is the node ``node-1``."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}
+    secured.kube.admin.create(node)
+    ready = {"type": "Ready", "status": "True", "reason": "Test", "message": ""}
+    secured.kube.admin.patch(node, {"status": {"conditions": [ready]}}, "status")
+    secured.collector.start()
+    return secured
+
+
+def pod_of(secured: Secured, namespace: str, name: str) -> dict[str, Any]:
+    """The pod that controllers made for a deployment."""
+
+    def found() -> dict[str, Any]:
+        items = secured.kube.admin.ask("GET", f"/api/v1/namespaces/{namespace}/pods")["items"]
+        return next((each for each in items if each["metadata"]["labels"].get("app") == name), {})
+
+    return secured.until("the pod of the deployment", found)
+
+
+def runs(secured: Secured, pod: dict[str, Any], container: str) -> None:
+    """Say what a kubelet would: the pod has started, with this container."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    state = {
+        "name": "main",
+        "image": pod["spec"]["containers"][0]["image"],
+        "imageID": "",
+        "containerID": f"containerd://{container}",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": now}},
+    }
+    status = {"phase": "Running", "podIP": "10.9.8.7", "startTime": now, "containerStatuses": [state]}
+    named = {"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]}
+    secured.kube.admin.patch(named, {"status": status}, "status")
+
+
+SCRIPT = "while :; do /bin/nmap -V; nc {} {} </dev/null; sleep 1; done"
+
+
+@contextmanager
+def listening() -> Iterator[tuple[str, int]]:
+    """Somebody to connect to, at an address of this machine's that is no loopback, where it has one."""
+    told = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
+    address = next((each for each in told if "." in each), "127.0.0.1")
+    with socket.create_server((address, 0), backlog=100) as server:
+        yield address, server.getsockname()[1]
+
+
+@needs_bpf
+@pytest.mark.skipif(not shutil.which("runc"), reason="needs Debian's runc")
+def test_a_process_and_a_connection_of_a_real_container_are_told_of_its_pod(
+    watched: Secured, image: str, tmp_path: Path
+) -> None:
+    namespace = watched.kube.namespace()
+    watched.kube.admin.create(workload(namespace, "shop", image))
+    pod = pod_of(watched, namespace, "shop")
+    identifier = uuid4().hex * 2
+    runs(watched, pod, identifier)
+    found = watched.until("the deployment", lambda: watched.deployments(namespace).get("shop"))
+    deployment = found["id"]
+    container = Bundle(tmp_path, identifier, pod["metadata"]["uid"])
+    with listening() as (address, port), container.running("/bin/sh", "-c", SCRIPT.format(address, port)):
+
+        def processes() -> list[dict[str, Any]]:
+            told = watched.central.get(f"/v1/processes/deployment/{deployment}")["processes"]
+            return [each for each in told if each["signal"]["execFilePath"].endswith("busybox")]
+
+        process = watched.until("the process at Central", processes)[0]
+        assert process["podUid"] == pod["metadata"]["uid"]
+        assert process["podId"] == pod["metadata"]["name"]
+        assert process["containerName"] == "main"
+
+        def alerted() -> bool:
+            return "nmap Execution" in watched.alerts(namespace, "Lifecycle Stage:RUNTIME")
+
+        watched.until("a runtime policy's alert", alerted)
+
+        def edges() -> bool:
+            cluster = watched.central.get("/v1/clusters")["clusters"][0]["id"]
+            graph = watched.central.get(
+                f"/v1/networkgraph/cluster/{cluster}?query={quote('Namespace:' + namespace)}"
+            )
+            return any(each["entity"]["id"] == deployment and each["outEdges"] for each in graph["nodes"])
+
+        watched.until("the connection in the network graph", edges)

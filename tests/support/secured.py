@@ -12,20 +12,37 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from redoubt.children import bound
 from redoubt.wire import ports
 from redoubt.wire.authority import Authority
 from redoubt.wire.identity import Service
-from support.kube import Cluster
+from support.kube import Cluster, Refused
 from support.up import PASSWORD, Up
 
 T = TypeVar("T")
 #: Who a service is whose cluster Central does not know yet.
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
+NAME = "ward"
+#: A policy that refuses privileged containers of workloads with the label ``app=forbidden``.
+FORBIDDEN = {
+    "name": "No privileged container",
+    "severity": "HIGH_SEVERITY",
+    "categories": ["Privileges"],
+    "lifecycleStages": ["DEPLOY"],
+    "eventSource": "NOT_APPLICABLE",
+    "enforcementActions": ["FAIL_DEPLOYMENT_CREATE_ENFORCEMENT"],
+    "scope": [{"label": {"key": "app", "value": "forbidden"}}],
+    "policyVersion": "1.1",
+    "policySections": [
+        {"policyGroups": [{"fieldName": "Privileged Container", "values": [{"value": "true"}]}]}
+    ],
+}
 
 
 class Central:
@@ -117,7 +134,7 @@ class Secured:
             Service.SENSOR,
             "SENSOR",
             CENTRAL=up.endpoint,
-            CLUSTER_NAME="ward",
+            CLUSTER_NAME=NAME,
             KUBECONFIG=kubeconfig,
             PORT=str(self._sensor_port),
             HEALTH_PORT="0",
@@ -155,6 +172,21 @@ class Secured:
             told["DATA"] = str(folder)
         return Process(name, folder, {f"REDOUBT_{prefix}_{key}": value for key, value in told.items()})
 
+    def is_known(self) -> bool:
+        """Whether Central has heard of the cluster."""
+        return any(each["name"] == NAME for each in self.central.get("/v1/clusters")["clusters"])
+
+    def deployments(self, namespace: str) -> dict[str, dict[str, Any]]:
+        """Deployments as Central lists them, by name."""
+        query = quote(f"Namespace:{namespace}")
+        found = self.central.get(f"/v1/deployments?query={query}")["deployments"]
+        return {each["name"]: each for each in found}
+
+    def alerts(self, namespace: str, query: str) -> list[str]:
+        """Names of the policies of alerts, by a search."""
+        asked = quote(f"Namespace:{namespace}+{query}")
+        return [each["policy"]["name"] for each in self.central.get(f"/v1/alerts?query={asked}")["alerts"]]
+
     def stop(self) -> None:
         """End the cluster's services."""
         for each in (self.collector, self.admission, self.sensor):
@@ -173,3 +205,40 @@ class Secured:
                 )
                 raise AssertionError(f"{what} did not come within {within:.0f} s\n{said}")
             time.sleep(0.1)
+
+
+@contextmanager
+def running(folder: Path, kube: Cluster) -> Iterator[Secured]:
+    """A Central, and a Sensor that it knows; the other services are the test's to start."""
+    with Up(folder, environment={"ROX_ADMIN_PASSWORD": PASSWORD}) as up:
+        cluster = Secured(up, kube, folder)
+        try:
+            cluster.sensor.start()
+            cluster.until("a cluster that Central knows", cluster.is_known)
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+def workload(namespace: str, name: str, image: str, **container: Any) -> dict[str, Any]:
+    """A Deployment with one container, ``main``, and the label ``app`` of its name."""
+    labels = {"app": name}
+    spec = {"containers": [{"name": "main", "image": image, **container}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+
+
+def refusal(secured: Secured, given: dict[str, Any]) -> str:
+    """Why the API server does not take an object; empty where it would."""
+    try:
+        secured.kube.admin.create(given, query="dryRun=All")
+    except Refused as error:
+        return error.message
+    return ""
