@@ -143,7 +143,7 @@ def runs(secured: Secured, pod: dict[str, Any], container: str) -> None:
     secured.kube.admin.patch(named, {"status": status}, "status")
 
 
-SCRIPT = "while :; do /bin/nmap -V; nc {} {} </dev/null; sleep 1; done"
+SCRIPT = "while :; do /bin/nmap -V; nc {} {} </dev/null & sleep 1; done"
 
 
 @contextmanager

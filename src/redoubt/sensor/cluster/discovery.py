@@ -66,12 +66,19 @@ WANTED: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 )
 
 
+_OPENSHIFT = frozenset(kind for kind, _, group, _ in WANTED if group.endswith(".openshift.io"))
+
+
 def _root(group: str, version: str) -> str:
     return f"/apis/{group}/{version}" if group else f"/api/{version}"
 
 
-async def discover(api: Api) -> tuple[Resource, ...]:
-    """Those of what we look at that can be listed and watched here. Raises ``ApiFailure`` and ``NetworkError``."""
+async def discover(api: Api, *, partly: bool = False) -> tuple[Resource, ...]:
+    """Those of what we look at that can be listed and watched here.
+
+    Raises ``ApiFailure`` and ``NetworkError``, and the former also where kinds of Kubernetes' own are not there: an API server
+    that was just started says bit by bit what it has. ``partly`` takes what there is.
+    """
     groups = {name for each in _listed(await _asked(api, "/apis"), "groups") if (name := _text(each, "name"))}
     there: dict[tuple[str, str], dict[str, frozenset[str]]] = {}
     found = []
@@ -84,6 +91,9 @@ async def discover(api: Api) -> tuple[Resource, ...]:
             if there[group, version].get(plural, frozenset()) >= {"list", "watch"}:
                 found.append(Resource(kind, plural, group, version))
                 break
+    missing = {each[0] for each in WANTED} - {each.kind for each in found} - _OPENSHIFT
+    if missing and not partly:
+        raise ApiFailure(f"the API server does not have {', '.join(sorted(missing))} (yet)", 503)
     return tuple(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,8 @@ _log = structlog.get_logger("watching")
 _BATCH = 100
 #: Seconds until it is looked again which kinds there are; sooner after a failure.
 _DISCOVER, _DISCOVER_AGAIN = 600.0, 5.0
+#: Looks for which it is waited until there is all that Kubernetes itself has: about a minute.
+_TRIES = 15
 
 _WORKLOADS = (
     "Deployment",
@@ -109,12 +112,13 @@ class Observer:
         return None
 
     async def _discover_first(self) -> None:
-        while not await self._look():
+        tries = itertools.count(1)
+        while not await self._look(partly=next(tries) > _TRIES):
             await asyncio.sleep(_DISCOVER_AGAIN * random.uniform(0.5, 1.0))  # noqa: S311
 
-    async def _look(self) -> bool:
+    async def _look(self, *, partly: bool = False) -> bool:
         try:
-            there = await discover(self._api)
+            there = await discover(self._api, partly=partly)
         except RedoubtError as error:
             if self.problem != str(error):
                 _log.warning("the API server does not say what it has", problem=str(error))
