@@ -32,10 +32,12 @@ pytestmark = needs_bpf
 
 
 @asynccontextmanager
-async def watched(tmp_path: Path, store: Store) -> AsyncIterator[tuple[Sensor, Running, Certificates]]:
+async def watched(
+    tmp_path: Path, store: Store, *settings: str
+) -> AsyncIterator[tuple[Sensor, Running, Certificates]]:
     certificates = Certificates(tmp_path)
     async with sensor(store, certificates.material(Service.SENSOR), grace=5.0, address_grace=0.5) as serving:
-        running = begin(certificates, serving.port)
+        running = begin(certificates, serving.port, *settings)
         try:
             await until(lambda: bool(serving.runtime.sessions), DEADLINE)
             yield serving, running, certificates
@@ -317,3 +319,51 @@ def test_a_read_only_file_system_is_enough(tmp_path: Path) -> None:
 
     with Contained() as container:
         run(work(container), DEADLINE)
+
+
+#: A server in another container's cgroup, and who calls it: in a network of their own, where each has an address.
+TALK = """
+import os, socket, subprocess, sys
+for command in (["link", "set", "lo", "up"], ["addr", "add", "10.213.0.1/32", "dev", "lo"], ["addr", "add", "10.213.0.2/32", "dev", "lo"]):
+    subprocess.run(["ip", *command], check=True)
+heard, told = os.pipe()
+child = os.fork()
+if not child:
+    with open(sys.argv[1], "w") as file:
+        file.write("0")
+    listening = socket.create_server(("10.213.0.2", 7000))
+    os.write(told, b"x")
+    accepted = listening.accept()[0]
+    accepted.recv(1)
+    os._exit(0)
+os.read(heard, 1)
+for _ in range(3):
+    try:
+        calling = socket.create_connection(("10.213.0.2", 7000), source_address=("10.213.0.1", 0))
+    except ConnectionRefusedError:
+        break
+    calling.close()
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(
+    not (shutil.which("ip") and shutil.which("unshare")), reason="needs iproute2 and unshare (util-linux)"
+)
+def test_two_containers_that_talk_are_one_flow_whichever_of_them_tells(tmp_path: Path) -> None:
+    async def work(web: Contained, db: Contained) -> None:
+        store = Store()
+        store.add("web", web.identifier, web.pod, ["10.213.0.1"])
+        store.add("db", db.identifier, db.pod, ["10.213.0.2"])
+        async with watched(tmp_path, store, "afterglow=0") as (serving, _, _):
+            await asyncio.to_thread(
+                web.run, "unshare", "-n", sys.executable, "-S", "-c", TALK, str(db.folder / "cgroup.procs")
+            )
+            await until(lambda: any(e.closed for e in serving.sent.flows), DEADLINE)
+            await until(lambda: any(e.port == 7000 for e in serving.sent.endpoints), DEADLINE)
+        ends = {(e.source.id, e.destination.id, e.destination.type, e.port) for e in serving.sent.flows}
+        assert ends == {("id-web", "id-db", "DEPLOYMENT", 7000)}
+        assert {e.deployment_id for e in serving.sent.endpoints} == {"id-db"}
+
+    with Contained() as web, Contained() as db:
+        run(work(web, db), DEADLINE)
