@@ -20,6 +20,7 @@ from redoubt.policies import Policy
 from redoubt.policies.alerts import Alert
 from redoubt.sensor.cluster.changes import Change
 from redoubt.sensor.conversion import workloads
+from redoubt.sensor.detection import detector
 from redoubt.sensor.detection.detector import Detector
 from redoubt.sensor.detection.evaluation import Asked, encoded, evaluate
 from redoubt.sensor.detection.images import Images
@@ -63,8 +64,13 @@ class Enforcing:
     def __init__(self, problem: str = "") -> None:
         self.done: list[Enforcement] = []
         self.problem = problem
+        #: How often nobody answers.
+        self.away = 0
 
     async def act(self, asked: Enforcement) -> None:
+        if self.away:
+            self.away -= 1
+            raise NetworkError("nobody answers")
         if self.problem:
             raise UsageError(self.problem)
         self.done.append(asked)
@@ -259,6 +265,28 @@ def test_an_enforcement_that_fails_is_not_told_as_done(tmp_path: Path) -> None:
         assert alerts[0].enforcement is None
 
     _with(tmp_path, work, problem="no")
+
+
+def test_an_enforcement_is_done_when_the_api_server_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector, "_PAUSE", 0.02)
+
+    async def work(given: Given) -> None:
+        given.enforcing.away = 2
+        await given.policies(
+            policy(
+                [group("Privileged Container", "true")], enforcement_actions=("SCALE_TO_ZERO_ENFORCEMENT",)
+            )
+        )
+        given.detector.linked(forgotten=True)
+        given.put(fresh=True, containers=BAD)
+        await _until("an enforcement", lambda: given.enforcing.done)
+        await _until("that it is told", lambda: given.spool.waiting == 2)
+        counts = [alerts[0].enforcement_count for _, alerts in await given.told()]
+        assert counts == [0, 1]
+
+    _with(tmp_path, work)
 
 
 def test_a_policy_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:

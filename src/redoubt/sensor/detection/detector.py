@@ -17,7 +17,8 @@ import msgspec
 import structlog
 
 from redoubt import tasks
-from redoubt.errors import RedoubtError
+from redoubt.errors import NetworkError, RedoubtError
+from redoubt.kubeapi import ApiFailure
 from redoubt.model.cluster import Enforcement
 from redoubt.model.workload import Deployment, Surroundings
 from redoubt.policies import ImagePart, Policy, PolicySet
@@ -43,6 +44,10 @@ _AT_ONCE, _CONTAINERS = 32, 500
 #: Seconds until something is told of a workload though an image of its is not known; and until all are asked about again:
 #: exclusions end, images grow old.
 _WAIT, _ALL_AGAIN = 120.0, 3600.0
+#: How often an enforcement is tried again while the API server is away, and seconds before the first time.
+_TRIES, _PAUSE = 10, 2.0
+#: What the API server answers while it, or a webhook that it asks, cannot.
+_LATER = frozenset({429, 500, 503, 504})
 
 
 class Detector:
@@ -66,6 +71,7 @@ class Detector:
         self._told: dict[str, bytes] = {}
         #: What was done, until it is told.
         self._done: dict[str, dict[str, Alert]] = {}
+        self._tries: dict[str, int] = {}
         self._linked = False
         self.cut = 0
         self.asked = 0
@@ -198,12 +204,12 @@ class Detector:
 
     async def _take(self, given: Asked, outcome: Outcome) -> None:
         identifier = given.deployment.id
-        if outcome.enforce:
+        if given.whole or outcome.enforce:
             # Once is enough, whatever else is found when its images are known.
             self._fresh.discard(identifier)
+        if outcome.enforce:
             outcome = await self._enforce(given.deployment, outcome)
         if given.whole:
-            self._fresh.discard(identifier)
             self._waiting.pop(identifier, None)
             self._images.used(each.image for each in given.deployment.containers)
         elif time.monotonic() - self._waiting.setdefault(identifier, time.monotonic()) < _WAIT:
@@ -224,6 +230,8 @@ class Detector:
                 )
             )
         except RedoubtError as error:
+            if isinstance(error, NetworkError) or (isinstance(error, ApiFailure) and error.code in _LATER):
+                self._try_again(deployment.id)
             _log.error(
                 "not enforced", deployment=deployment.id, action=outcome.enforce, reason=str(error)[:300]
             )
@@ -231,6 +239,14 @@ class Detector:
         done = enforced(outcome)
         self._done[deployment.id] = {each.policy.id: each for each in done.alerts if each.enforcement}
         return done
+
+    def _try_again(self, identifier: str) -> None:
+        """The API server was away: it is still new when that is back."""
+        tries = self._tries.get(identifier, 0) + 1
+        if tries <= _TRIES:
+            self._tries[identifier] = tries
+            self._fresh.add(identifier)
+            asyncio.get_running_loop().call_later(_PAUSE * tries, self.mark, identifier)
 
     def _tell(self, identifier: str, alerts: Sequence[Alert]) -> None:
         if not self._linked:
@@ -271,7 +287,7 @@ class Detector:
     def _forget(self, identifier: str) -> None:
         """It is gone: Central hears of that as of every object."""
         self._fresh.discard(identifier)
-        for there in (self._waiting, self._told, self._done):
+        for there in (self._waiting, self._told, self._done, self._tries):
             there.pop(identifier, None)
 
 
