@@ -246,5 +246,30 @@ def main(what: str, number: float) -> dict[str, object]:
     raise SystemExit(__doc__)
 
 
+def section() -> list[str]:
+    """The page's part."""
+    whole: dict[str, Any] = main("sync", 0)
+    paced: dict[str, Any] = main("records", 0)
+    changed: dict[str, Any] = main("storm", 0)
+    return [
+        "## A cluster's stream into Central",
+        "",
+        "`redoubt central` as a process, PostgreSQL that writes to the disk, and a stand-in for the Sensor that speaks the real protocol over the "
+        "real port, all on this machine (`bench/hub.py`). Processors and memory are those of Central's process.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| {whole['deployments']:,} deployments and {whole['pods']:,} pods into an empty Central, until it knows that these are all "
+        f"| {whole['seconds']} s; {whole['central_cpu_seconds']} s of a processor, {whole['central_megabytes_peak']} MB at most |",
+        f"| `/v1/deployments`, 1,000 of them | {whole['list_of_1000_ms']} ms |",
+        f"| {paced['processes_per_second']:,} processes and {paced['flows_per_second']:,} flows a second for {paced['seconds']:.0f} s "
+        f"| acknowledged after {paced['acknowledged_after_p50_ms']} ms (median) and {paced['acknowledged_after_p99_ms']} ms (p99); "
+        f"{paced['central_cores']} processors, {paced['central_megabytes'][1]} MB |",
+        f"| {changed['updates']:,} changes of deployments, as fast as they are taken "
+        f"| {changed['per_second']:,} a second; {changed['central_megabytes'][1]} MB afterwards, {changed['central_megabytes'][0]} before |",
+        "",
+    ]
+
+
 if __name__ == "__main__":
     print(json.dumps(main((sys.argv[1:] or [""])[0], float((sys.argv[2:] or ["0"])[0])), indent=2))

@@ -27,6 +27,7 @@ import activity as activity_bench
 import admission as admission_bench
 import collector as collector_bench
 import fleet as fleet_bench
+import hub as hub_bench
 import index as index_bench
 import make_image
 import policies as policies_bench
@@ -66,6 +67,7 @@ def main() -> None:
     page += collector_bench.section(collector_bench.run())
     page += runtime_bench.section()
     page += sensor_bench.section()
+    page += hub_bench.section()
     page += _start_section()
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(page) + "\n", "utf-8")
     print("\n".join(page))
