@@ -240,6 +240,7 @@ def made(memory: int = 200 << 20) -> Any:
 
 
 async def _serve(folder: Path) -> None:
+    from redoubt.admission.serving import settle
     from redoubt.wire.material import Files, Material
     from redoubt.wire.server import OnePort
 
@@ -256,6 +257,7 @@ async def _serve(folder: Path) -> None:
             return
         await app(scope, receive, send)
 
+    settle()
     one = OnePort(tls=Material(Files.within(folder)), app=either)
     await one.start("127.0.0.1", 0)
     print(one.port, flush=True)

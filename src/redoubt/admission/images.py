@@ -6,6 +6,7 @@ Where it comes from is somebody else's matter (``Source``). It must not know wha
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -37,24 +38,35 @@ class Source(Protocol):
         """JSON of ``ScannedImage``. Raises ``NotFound`` where nothing is known, ``Unavailable`` where nobody can be asked."""
 
 
-class _Kept:
-    """An image, and what some rules made of it."""
+class Kept:
+    """An image, and what some rules made of it. ``stamp`` is another number each time that that was made anew."""
 
-    __slots__ = ("image", "part", "rules", "size", "until")
+    __slots__ = ("_image", "_rules", "part", "size", "stamp", "until")
 
     def __init__(self, image: ScannedImage, size: int, until: float) -> None:
-        self.image = image
+        self._image = image
+        self._rules: Rules | None = None
         self.size = size
         self.until = until
         self.part: ImagePart | None = None
-        self.rules: Rules | None = None
+        self.stamp = 0
+
+    @property
+    def digest(self) -> str:
+        """The manifest's."""
+        return self._image.id
 
     def of(self, rules: Rules, now: datetime) -> ImagePart:
+        """What those rules make of it now."""
         part = self.part
-        if part is None or self.rules is not rules or (part.until is not None and part.until <= now):
-            part = self.part = rules.image(self.image, now)
-            self.rules = rules
+        if part is None or self._rules is not rules or (part.until is not None and part.until <= now):
+            part = self.part = rules.image(self._image, now)
+            self._rules = rules
+            self.stamp = next(_stamps)
         return part
+
+
+_stamps = itertools.count(1)
 
 
 class Images:
@@ -75,15 +87,17 @@ class Images:
         self._slots = asyncio.Semaphore(simultaneous)
         #: By what is asked for, and by digest; the same image may be under several.
         self._names: OrderedDict[str, str] = OrderedDict()
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()
-        self._underway: dict[tuple[str, bool], asyncio.Task[_Kept | None]] = {}
+        self._underway: dict[tuple[str, bool], asyncio.Task[Kept | None]] = {}
         self.size = 0
 
-    def known(self, name: ImageName, digest: str, rules: Rules, now: datetime) -> ImagePart | None:
-        """What is kept of it; None where it has to be asked for."""
+    def known(self, name: ImageName, digest: str, rules: Rules, now: datetime) -> Kept | None:
+        """What is kept of it, with what those rules make of it; None where it has to be asked for."""
         kept = self._find(_key(name, digest))
-        return None if kept is None else kept.of(rules, now)
+        if kept is not None:
+            kept.of(rules, now)
+        return kept
 
     async def ask(
         self, name: ImageName, digest: str, rules: Rules, now: datetime, *, cached: bool, namespace: str
@@ -112,7 +126,7 @@ class Images:
         """End what is under way."""
         await tasks.end(*self._underway.values())
 
-    def _find(self, key: str) -> _Kept | None:
+    def _find(self, key: str) -> Kept | None:
         digest = self._names.get(key)
         if digest is None or (kept := self._kept.get(digest)) is None:
             return None
@@ -132,7 +146,7 @@ class Images:
         del self._unknown[key]
         return False
 
-    def _fetch(self, key: str, *, cached: bool, namespace: str) -> asyncio.Task[_Kept | None]:
+    def _fetch(self, key: str, *, cached: bool, namespace: str) -> asyncio.Task[Kept | None]:
         at = (key, cached)
         task = self._underway.get(at)
         if task is None:
@@ -140,12 +154,12 @@ class Images:
             task.add_done_callback(lambda done: self._ended(at, done))
         return task
 
-    def _ended(self, at: tuple[str, bool], task: asyncio.Task[_Kept | None]) -> None:
+    def _ended(self, at: tuple[str, bool], task: asyncio.Task[Kept | None]) -> None:
         self._underway.pop(at, None)
         if not task.cancelled():
             task.exception()  # seen: perhaps nobody waits any more
 
-    async def _fetched(self, key: str, cached: bool, namespace: str) -> _Kept | None:
+    async def _fetched(self, key: str, cached: bool, namespace: str) -> Kept | None:
         async with self._slots:
             try:
                 async with asyncio.timeout(_LONGEST):
@@ -160,14 +174,14 @@ class Images:
                 raise Unavailable(f"{key[:200]}: no answer in {_LONGEST:.0f} s") from None
             except RedoubtError as error:
                 raise Unavailable(f"{key[:200]}: {error}") from error
-        kept = _Kept(image, len(data) * _SWELLS, self._clock() + self._lifetime)
+        kept = Kept(image, len(data) * _SWELLS, self._clock() + self._lifetime)
         self._keep(key, kept)
         return kept
 
-    def _keep(self, key: str, kept: _Kept) -> None:
+    def _keep(self, key: str, kept: Kept) -> None:
         if kept.size > self._memory or not self._lifetime:
             return
-        digest = kept.image.id or key
+        digest = kept.digest or key
         self._drop(digest)
         self._kept[digest] = kept
         self._names[key] = digest

@@ -21,10 +21,10 @@ from redoubt.admission import telling
 from redoubt.admission.figures import Figures
 from redoubt.admission.images import Images
 from redoubt.admission.reviews import ALLOWED, Answer, MetaPieces, Pieces, Request, WorkloadRequest
-from redoubt.admission.rules import ON_CREATE, ON_UPDATE, Key, Rules, Stage
+from redoubt.admission.rules import ON_CREATE, ON_UPDATE, Key, Rules, SeenWorkload, Stage
 from redoubt.errors import RedoubtError
 from redoubt.indexer.sources.reference import named
-from redoubt.model.workload import Container, Deployment, ImageName
+from redoubt.model.workload import Deployment, ImageName
 from redoubt.policies import Broken, ImagePart, kubernetes, objects
 from redoubt.policies.alerts import Alert
 from redoubt.policies.kubernetes import KINDS, NotAWorkload, converted, is_owned, owned
@@ -125,7 +125,7 @@ class Judge:
                 key = _key(request, found)
                 seen = rules.seen.find(key)
                 if seen is not None:
-                    if not stage.asks_images or not seen.containers:
+                    if not stage.asks_images or not seen.images:
                         return self._done("allowed", ALLOWED)
                     return await self._imaged(request, rules, stage, seen, until)
                 given = self._made(request, rules, found)
@@ -135,11 +135,12 @@ class Judge:
                 described = self._described(request, rules, stage, given)
             if described is not None:
                 return described
+            seen = SeenWorkload(given)
             if key:
-                rules.seen.keep(key, given)
-            if not stage.asks_images or not given.containers:
+                rules.seen.keep(key, seen)
+            if not stage.asks_images or not seen.images:
                 return self._done("allowed", ALLOWED)
-            return await self._imaged(request, rules, stage, given, until)
+            return await self._imaged(request, rules, stage, seen, until)
         except RedoubtError as error:
             return self.failed(request, rules, str(error))
 
@@ -238,18 +239,22 @@ class Judge:
         return None
 
     async def _imaged(
-        self, request: WorkloadRequest, rules: Rules, stage: Stage, given: Deployment, until: float
+        self, request: WorkloadRequest, rules: Rules, stage: Stage, workload: SeenWorkload, until: float
     ) -> Answer:
         """What images say. Broken by one that is known is broken; else all have to be known."""
-        now = self._now()
-        parts = [self._images.known(*_image(each), rules, now) for each in given.containers]
+        now, given = self._now(), workload.given
+        kept = [self._images.known(name, digest, rules, now) for name, digest in workload.images]
+        stamps = [0 if each is None else each.stamp for each in kept]
+        if stamps == workload.stamps:
+            return self._done("allowed", ALLOWED)  # the very images that it broke nothing with
+        parts = [None if each is None else each.part for each in kept]
         missing = [at for at, part in enumerate(parts) if part is None]
         why = ""
         if missing:
             begun = time.monotonic()
             same = request.operation == "UPDATE" and _same_images(request, given)
             cached = same or not rules.config.scan_inline
-            why = await self._fetch(given, parts, missing, rules, cached, until)
+            why = await self._fetch(workload, parts, missing, rules, cached, until)
             self._figures.waits.observe(time.monotonic() - begun)
         seen = [at for at, part in enumerate(parts) if part is not None]
         judged = given
@@ -265,11 +270,13 @@ class Judge:
             return self._refused(request, rules, msgspec.structs.replace(given, id=uid), broken)
         if len(seen) < len(parts):
             return self._not_in_time(request, rules, len(parts) - len(seen), why)
+        if not missing:
+            workload.stamps = stamps
         return self._done("allowed", ALLOWED)
 
     async def _fetch(
         self,
-        given: Deployment,
+        workload: SeenWorkload,
         parts: list[ImagePart | None],
         missing: Sequence[int],
         rules: Rules,
@@ -280,10 +287,10 @@ class Judge:
         now = self._now()
         by_name: dict[tuple[ImageName, str], list[int]] = {}
         for at in missing:
-            by_name.setdefault(_image(given.containers[at]), []).append(at)
+            by_name.setdefault(workload.images[at], []).append(at)
         asking = {
             asyncio.create_task(
-                self._images.ask(name, digest, rules, now, cached=cached, namespace=given.namespace)
+                self._images.ask(name, digest, rules, now, cached=cached, namespace=workload.given.namespace)
             ): where
             for (name, digest), where in by_name.items()
         }
@@ -404,20 +411,13 @@ def _named(name: str) -> ImageName:
     return _short_named(name) if len(name) <= _LONG else named(name)
 
 
-def _image(container: Container) -> tuple[ImageName, str]:
-    image = container.image
-    if image is None:
-        return ImageName(), ""
-    return image.name or ImageName(), image.id
-
-
 def _same_images(request: WorkloadRequest, given: Deployment) -> bool:
     """Whether a change leaves the images alone: then nothing is scanned for it."""
     try:
         before = _converted(request.old_object or _NOTHING)
     except (RedoubtError, KeyError):
         return False
-    return {_image(each) for each in given.containers} <= {_image(each) for each in before.containers}
+    return set(SeenWorkload(given).images) <= set(SeenWorkload(before).images)
 
 
 def place(request: Request) -> dict[str, str]:

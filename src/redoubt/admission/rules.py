@@ -17,7 +17,7 @@ import msgspec
 from redoubt.errors import UnreadableInput
 from redoubt.model.cluster import AdmissionSettings
 from redoubt.model.scannedimage import ScannedImage
-from redoubt.model.workload import Deployment, ImageName, Surroundings
+from redoubt.model.workload import Container, Deployment, ImageName, Surroundings
 from redoubt.policies import ImagePart, Policy, PolicySet
 from redoubt.policies import policy as policies
 from redoubt.policies.alerts import DEPLOY_ENFORCEMENTS
@@ -45,8 +45,19 @@ class Stage:
         self.is_empty = not imaged.compiled and not described.compiled
 
 
+class SeenWorkload:
+    """A workload whose description broke nothing. ``stamps`` are those of its images when they broke nothing either."""
+
+    __slots__ = ("given", "images", "stamps")
+
+    def __init__(self, given: Deployment) -> None:
+        self.given = given
+        self.images = [_image(each) for each in given.containers]
+        self.stamps: list[int] | None = None
+
+
 class Seen:
-    """Workloads whose descriptions broke nothing: what is applied again and again is not asked about each time.
+    """Workloads that broke nothing: what is applied again and again is not asked about each time.
 
     Kept by all that policies look at, byte by byte, for ``LIFETIME`` seconds: exclusions end.
     """
@@ -56,10 +67,10 @@ class Seen:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kept: OrderedDict[Key, tuple[float, int, Deployment]] = OrderedDict()
+        self._kept: OrderedDict[Key, tuple[float, int, SeenWorkload]] = OrderedDict()
         self.size = 0
 
-    def find(self, key: Key) -> Deployment | None:
+    def find(self, key: Key) -> SeenWorkload | None:
         """The workload, if it was looked at."""
         found = self._kept.get(key)
         if found is None:
@@ -69,13 +80,14 @@ class Seen:
             return None
         return found[2]
 
-    def keep(self, key: Key, given: Deployment) -> None:
-        """It is in order."""
-        size = sum(len(part) for part in key) + 512
+    def keep(self, key: Key, seen: SeenWorkload) -> None:
+        """Its description is in order."""
+        # What is made of a description is some times as large.
+        size = 4 * sum(len(part) for part in key)
         if size > self._LARGEST:
             return
         self._drop(key)
-        self._kept[key] = (self._clock() + self.LIFETIME, size, given)
+        self._kept[key] = (self._clock() + self.LIFETIME, size, seen)
         self.size += size
         while self.size > self._MEMORY:
             self._drop(next(iter(self._kept)))
@@ -83,6 +95,13 @@ class Seen:
     def _drop(self, key: Key) -> None:
         if (found := self._kept.pop(key, None)) is not None:
             self.size -= found[1]
+
+
+def _image(container: Container) -> tuple[ImageName, str]:
+    image = container.image
+    if image is None:
+        return ImageName(), ""
+    return image.name or ImageName(), image.id
 
 
 class Rules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -116,6 +117,7 @@ async def admission(settings: Settings) -> AsyncIterator[Serving]:
 
         def use(rules: Rules) -> None:
             before, app.rules = app.rules, rules
+            settle()
             if before is not None and before.settings.images != rules.settings.images:
                 images.forget()
             central.go(settings.central or rules.settings.central)
@@ -136,6 +138,13 @@ async def admission(settings: Settings) -> AsyncIterator[Serving]:
             registrar.start()
             stack.push_async_callback(registrar.stop)
         yield Serving(port, app, follower, registrar)
+
+
+def settle() -> None:
+    """What is there now stays: the collector of garbage need not go through it again and again, as reviews wait for that."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _registrar(

@@ -393,6 +393,24 @@ def test_what_is_in_order_is_remembered_until_anything_of_it_changes() -> None:
     assert not asked.of(review(good), other=stricter)[0].allowed
 
 
+def test_what_is_in_order_is_asked_about_again_when_its_images_are_others() -> None:
+    asked = Asked(FIXABLE)
+    asked.images["docker.io/library/shop:1"] = ScannedImage(id="sha256:" + "a" * 64, scan=ImageScan())
+
+    async def work() -> list[bool]:
+        images = Images(asked, lifetime=60, memory=1 << 20, simultaneous=4)
+        judge = Judge(images, asked.figures, asked, Spared([]), asked)
+        request = reviews.read(encoded(review(workload("shop:1"))))
+        found = [(await judge.workload(request, asked.rules, 5)).allowed for _ in range(3)]
+        images.forget()
+        asked.images["docker.io/library/shop:1"] = flawed()
+        return [*found, (await judge.workload(request, asked.rules, 5)).allowed]
+
+    assert asyncio.run(work()) == [True, True, True, False]
+    assert asked.alerts[0].deployment is not None
+    assert asked.alerts[0].deployment.id == "uid-1"
+
+
 def exec_review(pod: str = "web-1", **more: Any) -> dict[str, Any]:
     given = review(
         {"apiVersion": "v1", "kind": "PodExecOptions", "metadata": {}},
