@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from redoubt.wire.identity import Service
 from support.collecting import begin
@@ -53,10 +59,11 @@ def audit(number: int) -> str:
     )
 
 
-def agent(certificates: Certificates, serving: Sensor, root: Path, *more: str) -> Any:
-    return begin(
-        certificates, serving.port, f"host_root={root}", "interval=60", *more, what="node", name="node_name"
-    )
+def agent(
+    certificates: Certificates, serving: Sensor, root: Path, *more: str, before: Sequence[str] = ()
+) -> Any:
+    given = (f"host_root={root}", "interval=60", *more)
+    return begin(certificates, serving.port, *given, what="node", name="node_name", before=before)
 
 
 def test_the_hosts_packages_are_told_and_those_of_containers_are_not(tmp_path: Path) -> None:
@@ -114,5 +121,33 @@ def test_audit_events_of_a_log_break_policies_also_after_a_restart_and_a_rotatio
                 await until(lambda: names()[2:] == ["key-3", "key-4"], DEADLINE)
             finally:
                 running.end()
+
+    run(work(), DEADLINE)
+
+
+@pytest.mark.skipif(
+    not (shutil.which("setpriv") and shutil.which("unshare")), reason="needs setpriv and unshare (util-linux)"
+)
+def test_one_capability_and_a_read_only_file_system_are_enough(tmp_path: Path) -> None:
+    read_only = ["unshare", "--mount", "sh", "-c", 'mount -o remount,bind,ro / && exec "$@"', "sh"]
+    if subprocess.run([*read_only, "true"], capture_output=True, timeout=DEADLINE).returncode:
+        pytest.skip("needs mounts that can be made read-only")
+    limited = [*read_only, "setpriv", "--bounding-set=-all,+dac_read_search", "--inh-caps=-all"]
+    root = host(tmp_path / "host")
+    secret = root / "var/lib/dpkg/status"
+    os.chown(secret, 1234, 1234)
+    secret.chmod(0)
+
+    async def work() -> None:
+        certificates = Certificates(tmp_path / "tls")
+        async with sensor(Store(), certificates.material(Service.SENSOR)) as serving:
+            running = agent(certificates, serving, root, before=limited)
+            try:
+                await until(lambda: bool(serving.sent.reports), DEADLINE)
+            finally:
+                running.end()
+        (report,) = serving.sent.reports
+        assert {each.name for each in report.packages} == {"libfixture", "kubelet"}
+        assert report.problems == ()
 
     run(work(), DEADLINE)

@@ -188,6 +188,8 @@ def test_how_collectors_are_is_put_together() -> None:
     assert collectors_health([], 3).status == "UNAVAILABLE"  # type: ignore[arg-type]
     whole = collectors_health([good], 1)  # type: ignore[list-item]
     assert (whole.status, whole.method, whole.ready, whole.desired) == ("HEALTHY", "core_bpf", 1, 1)
+    noticed = collectors_health([One("a", method="core_bpf", missed={"on_exec": 1}, limited=2)], 1)  # type: ignore[list-item]
+    assert (noticed.status, len(noticed.problems)) == ("HEALTHY", 2)
     worse = One("b", method="proc_connector", degraded="without BPF", lost=[{"exec": 2}], dropped={"flow": 3})
     told = collectors_health([good, worse, One("c", there=False)], 4)  # type: ignore[list-item]
     assert (told.status, told.method, told.ready, told.desired) == (

@@ -94,9 +94,7 @@ def collectors_health(sessions: Iterable[Session], nodes: int) -> ServiceHealth:
     there = [each for each in sessions if each.tell is not None]
     methods = Counter(each.health.method for each in there)
     problems = [f"{each.node}: {each.health.degraded}" for each in there if each.health.degraded]
-    for words, count in _COUNTS.items():
-        if total := sum(count(each) for each in there):
-            problems.append(f"{total} {words}")
+    problems += _counted(there, _LOSSES)
     away = max(0, nodes - len(there))
     if there and away:
         problems.append(f"{away} of {nodes} nodes have no Collector that is connected")
@@ -106,16 +104,25 @@ def collectors_health(sessions: Iterable[Session], nodes: int) -> ServiceHealth:
         ready=len(there),
         version=", ".join(sorted({each.version for each in there}))[:200],
         method=", ".join(sorted(methods)),
-        problems=tuple(each[:500] for each in problems[:20]),
+        problems=tuple(each[:500] for each in [*problems[:20], *_counted(there, _NOTICED)]),
     )
 
 
-_COUNTS: dict[str, Callable[[Session], int]] = {
+def _counted(sessions: Iterable[Session], counts: dict[str, Callable[[Session], int]]) -> list[str]:
+    """What Collectors counted since they began."""
+    totals = {words: sum(count(each) for each in sessions) for words, count in counts.items()}
+    return [f"{total} {words}" for words, total in totals.items() if total]
+
+
+_LOSSES: dict[str, Callable[[Session], int]] = {
     "records found no room in the ring of a node": lambda each: sum(
         sum(cpu.values()) for cpu in each.health.lost
     ),
     "events found no room while they waited for the Sensor": lambda each: sum(each.health.dropped.values()),
+    "records could not be read": lambda each: each.health.spoilt,
+}
+#: What is as it should be, and worth knowing: in place of a program that is not run another one is.
+_NOTICED: dict[str, Callable[[Session], int]] = {
     "flows were not told because their container had too many in a minute": lambda each: each.health.limited,
     "times the kernel did not run a program of the probe": lambda each: sum(each.health.missed.values()),
-    "records could not be read": lambda each: each.health.spoilt,
 }
