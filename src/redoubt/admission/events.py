@@ -78,7 +78,7 @@ class EventJudge:
             given, cluster_id=rules.cluster_id, cluster_name=rules.cluster_name, namespace=request.namespace
         )
         broken = await self._broken(given, event, rules, until)
-        refused = self._refused(request, rules, given, broken)
+        refused, bypassed = self._refused(request, rules, given, broken)
         if broken and known and not request.dry_run:
             self._reporter.tell(
                 telling.happened(
@@ -95,7 +95,7 @@ class EventJudge:
                 "no alert, as the pod's workload is not known", policies=len(broken), **place(request)
             )
         if not refused:
-            self._figures.count("allowed")
+            self._figures.count("bypassed" if bypassed else "allowed")
             return ALLOWED
         self._figures.count("denied")
         what = f"This request ({request.sub_resource})"
@@ -103,16 +103,15 @@ class EventJudge:
 
     def _refused(
         self, request: Request, rules: Rules, given: Deployment, broken: Sequence[Broken]
-    ) -> list[Broken]:
-        """The policies because of which it is refused."""
+    ) -> tuple[list[Broken], bool]:
+        """The policies because of which it is refused; none, and whether somebody broke the glass."""
         if not rules.config.enabled or self._spared.has(request.namespace):
-            return []
+            return [], False
         found = [each for each in broken if ON_REQUEST in each.policy.enforcement_actions]
         if found and not rules.config.disable_bypass and given.annotations.get(telling.BREAK_GLASS_EVENTS):
             _log.warning("break-glass", **place(request), user=text(request.user_info.username))
-            self._figures.count("bypassed")
-            return []
-        return found
+            return [], True
+        return found, False
 
     async def _workload(self, request: Request, rules: Rules, within: float) -> Deployment | None:
         """The pod's workload, if it can be had in half the time."""

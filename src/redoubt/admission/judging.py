@@ -51,8 +51,9 @@ _scales = msgspec.json.Decoder(_Scale)
 _specs = msgspec.json.Decoder(objects.Spec | None)
 _texts = msgspec.json.Decoder(objects.Texts | None)
 _NOTHING, _NO_META = Pieces(), MetaPieces()
+_ADDED = "ephemeralcontainers"
 #: Parts of objects that are judged; the object itself has no name of its own there.
-_JUDGED = frozenset({"", "scale"})
+_JUDGED = frozenset({"", "scale", _ADDED})
 
 
 class Reporter(Protocol):
@@ -118,6 +119,11 @@ class Judge:
                 if given is None:
                     return self._done("spared", ALLOWED)
                 key: Key = ()
+            elif request.sub_resource:
+                given = self._added(request, rules)
+                if given is None:
+                    return self._done("spared", ALLOWED)
+                key = ()
             else:
                 found = self._found(request)
                 if found is None:
@@ -167,7 +173,7 @@ class Judge:
         if request.operation == "CREATE" and config.enforce_on_creates:
             stage = rules.created
         elif request.operation == "UPDATE" and config.enforce_on_updates:
-            stage = rules.updated
+            stage = rules.added if request.sub_resource == _ADDED else rules.updated
         else:
             return None
         if stage.is_empty or self._spared.has(request.namespace):
@@ -194,6 +200,19 @@ class Judge:
             cluster_name=rules.cluster_name,
             namespace=request.namespace,
         )
+
+    def _added(self, request: WorkloadRequest, rules: Rules) -> Deployment | None:
+        """A pod with those containers alone that are put into it (``kubectl debug``); None where there are none.
+
+        Whoever owns the pod has no say in it. Raises ``NotAWorkload``.
+        """
+        found = request.object or _NOTHING
+        if found.kind != "Pod":
+            return None  # before 1.22 it was a list without a pod
+        given = self._made(request, rules, found)
+        before = {each.name for each in _converted(request.old_object or found).containers}
+        added = tuple(each for each in given.containers if each.name not in before)
+        return msgspec.structs.replace(given, containers=added) if added else None
 
     async def _scaled(self, request: WorkloadRequest, rules: Rules, within: float) -> Deployment | None:
         """The workload with as many replicas as are wanted; None where they become fewer. Raises ``RedoubtError``."""

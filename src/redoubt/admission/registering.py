@@ -149,7 +149,15 @@ class Registrar:
 
     def _policies(self, rules: Rules) -> Object:
         groups: tuple[tuple[list[str], list[str]], ...] = (
-            ([""], ["pods", "replicationcontrollers", "replicationcontrollers/scale"]),
+            (
+                [""],
+                [
+                    "pods",
+                    "pods/ephemeralcontainers",
+                    "replicationcontrollers",
+                    "replicationcontrollers/scale",
+                ],
+            ),
             (
                 ["apps"],
                 [

@@ -120,6 +120,11 @@ class Rules:
         self._whole = whole
         self.created = _stage(whole, ON_CREATE)
         self.updated = _stage(whole, ON_UPDATE)
+        #: For containers that are put into a pod that runs: what is asked of containers, and not of the pod around them.
+        contained = {
+            id(each.policy) for each in whole.compiled if all(one.contained for one in each.sections)
+        }
+        self.added = _stage(whole, ON_UPDATE, lambda policy: id(policy) in contained)
         self.events = _split(whole, _about_requests)
         cluster = settings.config
         self.cluster_id, self.cluster_name = cluster.cluster_id, cluster.cluster_name
@@ -151,12 +156,14 @@ class Rules:
         return found
 
 
-def _stage(whole: PolicySet, own: str) -> Stage:
+def _stage(whole: PolicySet, own: str, besides: Callable[[Policy], bool] = lambda _: True) -> Stage:
     wanted = {*DEPLOY_ENFORCEMENTS, own}
     return _split(
         whole,
         lambda policy: (
-            "DEPLOY" in policy.lifecycle_stages and not wanted.isdisjoint(policy.enforcement_actions)
+            "DEPLOY" in policy.lifecycle_stages
+            and not wanted.isdisjoint(policy.enforcement_actions)
+            and besides(policy)
         ),
     )
 
