@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from redoubt.model.noderecords import Connection, Endpoint, Process
+from support.containers import contained, needs_runc
 from support.kernel import needs_bpf, watching
-from support.runccontainers import contained, needs_runc
 
 pytestmark = [needs_bpf, needs_runc]
 

@@ -20,10 +20,10 @@ import pytest
 from redoubt.sensor.runtime.surroundings import Place
 from redoubt.wire.identity import Service
 from support.collecting import Running, begin
+from support.containers import contained, needs_runc
 from support.kernel import DEADLINE, Contained, line, needs_bpf
 from support.policies import group, policy
 from support.registry import free_port
-from support.runccontainers import contained, needs_runc
 from support.runtime import Sensor, Store, sensor
 from support.runtimeprocess import read, write_store
 from support.wire import Certificates, run, until

@@ -17,11 +17,11 @@ from redoubt.model import happening
 from redoubt.model.cluster import EndpointRecord, FlowRecord
 from redoubt.wire.proto.redoubt.v1.sensors_pb2 import Records
 from support.collecting import begin
+from support.containers import contained, needs_runc
 from support.hub import CLUSTER, StandIn, listening
 from support.kernel import DEADLINE, Contained, needs_bpf
 from support.kube import AUDIT_TOKEN, Cluster, kube  # noqa: F401  (a fixture)
 from support.policies import group, policy
-from support.runccontainers import contained, needs_runc
 from support.sensing import deployment, sensing
 from support.wire import Certificates, run
 
