@@ -167,9 +167,10 @@ def test_enforcements_are_counted(migrated: Migrated, tmp_path: Path) -> None:
             "No latest tag": 2,
             "scaled": 1,
         }
-        for _ in range(3):
-            await central.told("ATTEMPTED", "", alert(policy("refused"), enforcement=scaled))
-        assert (await central.listed("Violation State:ATTEMPTED"))["refused"]["enforcementCount"] == 3
+        for count in (0, 1, 5):
+            refused = alert(policy("refused"), enforcement=scaled, enforcement_count=count)
+            await central.told("ATTEMPTED", "", refused)
+        assert (await central.listed("Violation State:ATTEMPTED"))["refused"]["enforcementCount"] == 7
 
     asking(migrated, tmp_path, work)
 

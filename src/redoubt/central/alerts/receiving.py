@@ -22,6 +22,8 @@ from redoubt.policies.alerts import Alert
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 _STAGES = ("DEPLOY", "RUNTIME")
+#: What one telling adds to a count, at most.
+_MOST_TIMES = 1_000_000
 _several = msgspec.json.Decoder(list[msgspec.Raw])
 _one = msgspec.json.Decoder(Alert, strict=False)
 
@@ -83,7 +85,7 @@ async def _deploy(
     for alert in told.values():
         entity = entity_of(alert)
         there = before.pop((entity, alert.policy.id, "DEPLOY"), None)
-        enforced = int(alert.enforcement is not None)
+        enforced = 0 if alert.enforcement is None else _told(alert)
         if there is None:
             new.append(
                 KeptAlert(alert=alert, cluster=cluster, entity=entity, enforced=enforced, taken=(alert.id,))
@@ -144,12 +146,17 @@ async def _add(connection: Connection, cluster: UUID, alerts: Sequence[Alert], s
 
 
 def _enforced(alert: Alert, there: Alert | None) -> int:
-    """How often something was done: a pod is killed once, a request refused each time."""
+    """How often something was done: a pod is killed once, a request refused each time, of which one telling may be about several."""
     if alert.enforcement is None:
         return 0
     if alert.enforcement.action == "KILL_POD_ENFORCEMENT" and (pods := merging.pods(alert)):
         return len(pods - merging.pods(there)) if there is not None else len(pods)
-    return 1
+    return _told(alert)
+
+
+def _told(alert: Alert) -> int:
+    """How often the Sensor says it was done."""
+    return min(max(alert.enforcement_count, 1), _MOST_TIMES)
 
 
 async def _named(connection: Connection, new: Sequence[KeptAlert]) -> list[KeptAlert]:

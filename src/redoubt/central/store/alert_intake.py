@@ -212,7 +212,7 @@ def _row(kept: KeptAlert) -> tuple[object, ...]:
         alert.time,
         alert.first_occurred or alert.time,
         plain(alert.enforcement.action) if alert.enforcement else "",
-        kept.enforced,
+        min(kept.enforced, 2**31 - 1),
         deployment.inactive if deployment else False,
         alert.platform_component,
         [plain(each) for each in kept.taken],
