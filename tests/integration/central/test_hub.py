@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -325,6 +326,11 @@ def test_hostile_messages_hold_nothing_up_and_are_counted(central: Callable[[Wor
         assert "web" in names(await running.get("/v1/deployments"))
         health = (await running.get(f"/v1/clusters/{cluster}"))["cluster"]["healthStatus"]
         assert health["spoilt"] >= 10
+        text = (await running.http.get("/metrics", auth=ADMIN)).text
+        assert "rox_central_sensors_connected 0.0" in text
+        assert 'rox_central_sensor_messages_total{kind="object"}' in text
+        [spoilt] = re.findall(r"^rox_central_sensor_messages_spoilt_total (\S+)$", text, re.MULTILINE)
+        assert float(spoilt) >= 10
 
     central(work)
 

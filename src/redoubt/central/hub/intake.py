@@ -6,6 +6,7 @@ holds nothing else up.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -14,6 +15,7 @@ import msgspec
 import structlog
 
 from redoubt.central.hub.answers import Answered, Answers
+from redoubt.central.hub.measuring import Measures
 from redoubt.central.hub.objects import Identifier, Objects
 from redoubt.central.hub.receiving import ClusterRef, Receiver, Spoilt
 from redoubt.central.refusals import Exhausted
@@ -77,6 +79,8 @@ class Intake:
     def __init__(self, pool: Pool, answers: Answers) -> None:
         self.objects = Objects()
         self.receivers: dict[str, Receiver] = {"health": HealthReceiver()}
+        #: Set where somebody asks for metrics.
+        self.measures: Measures | None = None
         self._pool = pool
         self._answers = answers
 
@@ -106,10 +110,19 @@ class Intake:
             await self._keep(link, messages, none=True)
 
     async def _keep(self, link: Link, messages: Sequence[pb.FromSensor], *, none: bool = False) -> None:
+        began = time.perf_counter()
         batch = await pools.again(partial(self._transaction, link, messages, none=none))
+        if (measures := self.measures) is not None:
+            measures.seconds.observe(time.perf_counter() - began)
+            measures.taken(each.WhichOneof("message") or "" for each in messages)
+            measures.spoilt.inc(batch.spoilt)
+            measures.dropped.inc(batch.dropped)
         link.acknowledged = batch.number
         link.synced = batch.synced
-        link.seen = set() if link.synced else link.seen | batch.seen
+        if link.synced:
+            link.seen.clear()
+        else:
+            link.seen |= batch.seen
         if len(link.seen) > _MOST_SEEN:
             raise Exhausted(f"more than {_MOST_SEEN} objects, and no word that these are all")
         for answer in batch.answers:

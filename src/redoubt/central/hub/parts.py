@@ -20,6 +20,7 @@ from redoubt.central.delegation.choosing import Delegation
 from redoubt.central.hub.admitting import Admission
 from redoubt.central.hub.answers import Answers
 from redoubt.central.hub.intake import Intake
+from redoubt.central.hub.measuring import Measures
 from redoubt.central.hub.pullsecrets import PullSecretReceiver
 from redoubt.central.hub.pushing import Pusher
 from redoubt.central.hub.receiving import BaselineSource
@@ -53,6 +54,12 @@ def attach(services: Services, active: Callable[[], str]) -> None:
     async def scanned(index: IndexReport, report: VulnerabilityReport) -> None:
         hub.pusher.images_changed([index.image.digest])
 
+    measures = hub.intake.measures = Measures(services.metrics.registry)
+
+    async def count() -> None:
+        measures.connected.set(hub.pusher.number)
+
+    services.metrics.before(count)
     services.delegating = Delegating(
         services.pool, hub.delegation, hub.pusher, services.settings.scan_seconds
     )

@@ -68,6 +68,11 @@ class Pusher:
         for outlet in self._here.values():
             outlet.look()
 
+    @property
+    def number(self) -> int:
+        """How many Sensors are connected here."""
+        return len(self._here)
+
     # What there is to tell
 
     def baselines(self, cluster: UUID, sync: BaselineSync) -> None:
