@@ -7,6 +7,7 @@ A collector that begins anew tells all that stands again; what it does not tell 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from hashlib import blake2b
 from typing import Generic, TypeVar
 
 import msgspec
@@ -55,10 +56,16 @@ class EndpointKey(msgspec.Struct, frozen=True, gc=False):
 
 
 class Teller(msgspec.Struct, frozen=True, gc=False):
-    """Who tells of something: a collector's node, and which of the things there that are the same to us."""
+    """Who tells of something: a collector's node, and which of the things there that are the same to us (a hash of it)."""
 
     node: str
-    detail: tuple[str, ...]
+    detail: bytes
+
+    @classmethod
+    def of(cls, node: str, *detail: object) -> Teller:
+        """The one of these details, as texts."""
+        text = "\0".join(map(str, detail)).encode("utf-8", "surrogatepass")
+        return cls(node, blake2b(text, digest_size=16).digest())
 
 
 class _Standing(msgspec.Struct):

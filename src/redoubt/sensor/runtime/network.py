@@ -37,18 +37,11 @@ class Network:
         self, node: str, place: Place, event: noderecords.Flow, alerts: Gathering, now: datetime
     ) -> None:
         """A flow of a container that began or ended."""
-        detail = (
-            event.container,
-            event.role,
-            event.remote,
-            str(event.port),
-            event.protocol,
-            str(event.network),
-        )
+        detail = (event.container, event.role, event.remote, event.port, event.protocol, event.network)
         if event.state == "closed":
             # Several, where a service stands for several deployments.
             for number in range(_MOST_BEHIND):
-                over = self._flows.closed(Teller(node, (*detail, str(number))))
+                over = self._flows.closed(Teller.of(node, *detail, number))
                 if over is not None:
                     self._flow_over(over, event.time)
             return
@@ -58,7 +51,7 @@ class Network:
                 key = FlowKey(own, other, port, _PROTOCOLS[event.protocol])
             else:
                 key = FlowKey(other, own, event.port, _PROTOCOLS[event.protocol])
-            new, over = self._flows.opened(key, Teller(node, (*detail, str(number))), event.time)
+            new, over = self._flows.opened(key, Teller.of(node, *detail, number), event.time)
             if over is not None:
                 self._flow_over(over, event.time)
             if new:
@@ -78,8 +71,7 @@ class Network:
         """A port of a container's that is listened on, or no longer."""
         if _loopback(event.address):
             return
-        detail = (event.container, event.protocol, event.address, str(event.port), str(event.network))
-        teller = Teller(node, detail)
+        teller = Teller.of(node, event.container, event.protocol, event.address, event.port, event.network)
         if event.state == "closed":
             over = self._endpoints.closed(teller)
             if over is not None:
