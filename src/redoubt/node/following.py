@@ -127,14 +127,26 @@ class LogFollower:
         self._known = Position(status.st_ino, status.st_dev, offset)
 
     def _rotated(self) -> list[Path]:
+        """Rotated files, the oldest first: their names have the time. Those that are packed are passed over."""
         with suppress(OSError):
             stem = self._log.stem
-            return [
+            return sorted(
                 each
                 for each in self._log.parent.iterdir()
-                if each.name.startswith(stem) and each != self._log
-            ]
+                if each.name.startswith(stem) and each != self._log and each.suffix != ".gz"
+            )
         return []
+
+    def _after(self, own: os.stat_result) -> os.stat_result | None:
+        """The file that was begun when this one was rotated away; None where that is not known."""
+        found = False
+        for path in self._rotated():
+            with suppress(OSError):
+                status = path.stat()
+                if found:
+                    return status
+                found = (status.st_ino, status.st_dev) == (own.st_ino, own.st_dev)
+        return None
 
     def _turn(self) -> None:
         """At the end of the file: whether another one is written now, or this one was emptied."""
@@ -145,8 +157,9 @@ class LogFollower:
         except OSError:
             return  # between two files
         if (now.st_ino, now.st_dev) != (own.st_ino, own.st_dev):
+            following = self._after(own) or now
             self.close()
-            self._known, self._first = None, False
+            self._known, self._first = Position(following.st_ino, following.st_dev, 0), False
         elif own.st_size < self._file.tell():
             self._begin(self._file, 0)
 

@@ -84,6 +84,28 @@ def test_what_was_rotated_away_while_it_was_down_is_told_first(log: Path, tmp_pa
     assert everything(LogFollower(log, state)) == ["b", "c"]
 
 
+def test_several_rotations_while_it_was_down_are_told_in_their_order(log: Path, tmp_path: Path) -> None:
+    add(log, "old")
+    state = tmp_path / "state"
+    follower = LogFollower(log, state)
+    follower.read()
+    add(log, "a")
+    everything(follower)
+    follower.commit()
+    follower.close()
+    for number in range(3):
+        add(log, f"{number}")
+        log.rename(tmp_path / f"audit-2099-01-0{number + 1}T00-00-00.000.log")
+    (tmp_path / "audit-2099-01-02T00-00-00.000.log.gz").write_bytes(b"packed")
+    add(log, "now")
+    follower = LogFollower(log, state)
+    found: list[str] = []
+    for _ in range(10):
+        found += everything(follower)
+        follower.commit()
+    assert found == ["0", "1", "2", "now"]
+
+
 def test_a_file_that_is_gone_is_given_up(log: Path, tmp_path: Path) -> None:
     add(log, "old")
     state = tmp_path / "state"
