@@ -124,7 +124,9 @@ def test_no_request_makes_a_500(migrated: Migrated, tmp_path: Path, mode: Genera
                     case.as_curl_command(),
                     answer.text,
                 )
-                if answer.status_code >= 400:
+                # A length that is none is no HTTP: it is refused before anybody knows of a path.
+                unreadable = {"content-length", "transfer-encoding"} & {each.lower() for each in case.headers}
+                if answer.status_code >= 400 and not unreadable:
                     assert set(answer.json()) == {"code", "message", "error", "details"}, (
                         case.as_curl_command()
                     )
