@@ -12,7 +12,7 @@ import structlog
 from redoubt import tasks
 from redoubt.central.auth.caller import Caller
 from redoubt.central.refusals import Exhausted, FailedPrecondition, NotFound
-from redoubt.central.store import Pool
+from redoubt.central.store import Pool, affected
 from redoubt.policies import Policy
 
 #: Policies that a replica tries out at a time.
@@ -82,11 +82,13 @@ class DryRuns:
 
     async def cancel(self, caller: Caller, identifier: UUID) -> None:
         """It is not wanted any more; one that is not there is not wanted either."""
-        await self._pool.execute(
+        done = await self._pool.execute(
             "UPDATE dry_runs SET state = 'cancelled', result = '' WHERE id = $1 AND owner = $2",
             identifier,
             caller.label,
         )
+        if not affected(done):  # it is somebody else's
+            return
         for task in self._running:
             if task.get_name() == str(identifier):
                 task.cancel()
