@@ -13,9 +13,9 @@ import yaml
 from ociwriter import ImageWriter
 from support.kube import Cluster, kube
 from support.registry import PASSWORD as REGISTRY_PASSWORD
-from support.registry import USERNAME, needs_registry, start_registry
+from support.registry import USERNAME, Registry, needs_registry, start_registry
 from support.roots import dpkg_root
-from support.secured import Process, Secured
+from support.secured import Process, Secured, workload
 from support.up import PASSWORD, Up
 
 __all__ = ["kube"]
@@ -53,6 +53,22 @@ def _with_bundle(secured: Secured, folder: Path) -> None:
     told = values["sensor"]["serviceTLS"]
     for name, content in (("ca", values["ca"]["cert"]), ("cert", told["cert"]), ("key", told["key"])):
         (folder / f"{name}.pem").write_text(content)
+
+
+def _roxctl_asks_the_cluster(up: Up, registry: Registry, archive: Path, namespace: str, folder: Path) -> None:
+    """``image scan`` and ``deployment check`` with ``--cluster``."""
+    image = registry.push(f"docker-archive:{archive}", "team/third:1")
+    done = up.roxctl(
+        "image", "scan", "-i", image, "--cluster", "ward", "--namespace", namespace, "-o", "json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "zlib1g" in done.stdout
+    manifest = folder / "shop.json"
+    manifest.write_text(json.dumps(workload(namespace, "shop", image)))
+    words = ("--file", str(manifest), "--cluster", "ward", "-o", "json")
+    done = up.roxctl("deployment", "check", *words)
+    assert done.returncode in (0, 1), done.stderr
+    assert "Fixable Severity at least Important" in done.stdout or "No CPU request" in done.stdout
 
 
 def test_a_registrys_images_are_scanned_by_the_cluster_that_is_set_for_it(
@@ -113,5 +129,6 @@ def test_a_registrys_images_are_scanned_by_the_cluster_that_is_set_for_it(
                 return any(each["name"] == other for each in listed)
 
             secured.until("the image of a pod of the cluster", scanned)
+            _roxctl_asks_the_cluster(up, registry, archive, namespace, tmp_path)
         finally:
             secured.stop()

@@ -1,4 +1,4 @@
-"""What is told in one message where it fits, and in several where it does not: a message of the wire has 4 MB. Pure.
+"""What is told in one message where it fits, and in several where it does not: a message of the wire has 4 MB.
 
 Policies cannot come in several, since each time they are all that there are: the largest are left out, and that is said.
 """
@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import msgspec
+import structlog
 
 from redoubt.model.cluster import BaselineSync, ContainerBaseline, DeploymentNetworkBaseline
 
 #: Bytes of a message's content, so that with all around it it is one that the other side takes.
 LARGEST = 3_500_000
+
+_log = structlog.get_logger("hub")
 
 
 def baselines(sync: BaselineSync, largest: int = LARGEST) -> Iterator[bytes]:
@@ -35,6 +38,7 @@ def baselines(sync: BaselineSync, largest: int = LARGEST) -> Iterator[bytes]:
     for item in items:
         own = len(msgspec.json.encode(item))
         if own > largest - 1000:
+            _log.error("a baseline is too large for Sensors", deployment=item.deployment_id, bytes=own)
             continue
         if size and size + own > room:
             yield message()

@@ -48,7 +48,7 @@ def check(ctx: click.Context, /, **given: Any) -> None:
     """Check manifests against the policies of the deploy stage.
 
     Exits with 1 if a policy is violated that would scale the workload to zero, with 0 if only others are. Their images are scanned.
-    What only a cluster knows (network policies, RBAC, services) is not asked of a manifest. Needs read access to Detection.
+    What only a cluster knows (network policies, RBAC, services) is asked with --cluster. Needs read access to Detection.
 
     \b
     roxctl deployment check -f shop.yaml
