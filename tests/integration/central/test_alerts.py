@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
 import pytest
@@ -204,6 +205,21 @@ def test_a_cluster_speaks_for_itself_and_what_cannot_be_read_does_not_resolve_an
                 await central.receiver.take(connection, CLUSTER, message)
         await central.told("DEPLOY", "id-shop", alert(about=deployment("other")))  # about something else
         assert len(await central.listed()) == 2
+
+    asking(migrated, tmp_path, work)
+
+
+def test_an_alert_whose_name_looks_like_a_query_is_resolved_alone(migrated: Migrated, tmp_path: Path) -> None:
+    async def work(central: WithAlerts) -> None:
+        odd = 'x",*,"'
+        await central.told("DEPLOY", "id-other", alert(about=deployment("other")))
+        await central.told("DEPLOY", "id-shop", alert(id=odd))
+        chosen = {each["deployment"]["id"]: each["id"] for each in await central.listed()}
+        assert odd not in chosen.values()  # Central has chosen another one
+        # It might be here from before.
+        await central.pool.execute("UPDATE alerts SET id = $2 WHERE id = $1", chosen["id-shop"], odd)
+        await central.call("PATCH", f"/v1/alerts/{quote(odd)}/resolve", json={"id": odd})
+        assert [each["id"] for each in await central.listed()] == [chosen["id-other"]]
 
     asking(migrated, tmp_path, work)
 

@@ -7,6 +7,7 @@ A cluster speaks for itself: whatever an alert says of its cluster, it is that o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -22,6 +23,8 @@ from redoubt.policies.alerts import Alert
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 _STAGES = ("DEPLOY", "RUNTIME")
+#: What an identifier is; people and their programs paste it into addresses and queries.
+_ALERT_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 #: What one telling adds to a count, at most.
 _MOST_TIMES = 1_000_000
 _several = msgspec.json.Decoder(list[msgspec.Raw])
@@ -160,13 +163,13 @@ def _told(alert: Alert) -> int:
 
 
 async def _named(connection: Connection, new: Sequence[KeptAlert]) -> list[KeptAlert]:
-    """With identifiers of their own: one that is not there, or another alert's, is chosen here."""
-    asked = [each.alert.id for each in new if _identifier(each.alert.id)]
+    """With identifiers of their own: one that is none, or another alert's, is chosen here."""
+    asked = [each.alert.id for each in new if _ALERT_ID.fullmatch(each.alert.id)]
     known = await alert_intake.ids_taken(connection, asked) if asked else set()
     named = []
     for each in new:
         identifier = each.alert.id
-        if identifier in known or not _identifier(identifier):
+        if identifier in known or not _ALERT_ID.fullmatch(identifier):
             identifier = str(uuid4())
         known.add(identifier)
         named.append(msgspec.structs.replace(each, alert=msgspec.structs.replace(each.alert, id=identifier)))

@@ -21,6 +21,7 @@ from redoubt.central.auth.declare import allow
 from redoubt.central.auth.reach import reach
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.refusals import FailedPrecondition, InvalidArgument, NotFound
+from redoubt.central.search import Asked, Term
 from redoubt.central.store.alert_intake import SEVERITIES
 from redoubt.central.store.alerts import AlertStore, Listed, Moment, Wanted, wanted
 from redoubt.central.store.baselines import BaselineKey
@@ -285,7 +286,10 @@ class AlertController(Controller):
         found = await _one(request, services, id, Access.READ_WRITE)
         if asked.add_to_baseline or asked.whitelist:
             await _add_to_baseline(request, services, found)
-        await AlertStore(services.pool).resolve(Wanted(wanted(f'Alert ID:"{found.id}"').asked))
+        # A cluster chose the identifier: it is a value, and never a part of a query.
+        only = Asked("Alert ID", (Term(found.id, quoted=True),))
+        within = await reach(services.pool, request.user, Resource.ALERT, Access.READ_WRITE)
+        await AlertStore(services.pool).resolve(Wanted((only,), within))
         return Empty()
 
     @patch("/alerts/resolve", opt=_WRITE, summary="Alerts are over")
