@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import string
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -142,6 +144,17 @@ def test_programs_are_learned_until_learning_ends(migrated: Migrated) -> None:
         await central.take(told(started("/bin/d")))
         rows = await central.rows("process_baseline_elements", "path, container, auto")
         assert rows == [("/bin/a", "main", True), ("/bin/b", "side", True), ("/bin/c", "main", True)]
+
+    asking(migrated, work)
+
+
+def test_a_path_as_long_as_a_system_has_is_kept_and_learned(migrated: Migrated) -> None:
+    async def work(central: Told) -> None:
+        long = "/" + "".join(random.Random(1).choices(string.ascii_letters + "éß", k=4095))
+        await central.take(told(started(long + "1"), started(long + "2"), listening(exec_file_path=long)))
+        assert len(await central.rows("processes")) == 2
+        ((learned,),) = await central.rows("process_baseline_elements", "path")
+        assert long.startswith(learned.removesuffix("…"))
 
     asking(migrated, work)
 

@@ -335,10 +335,17 @@ def test_hostile_messages_hold_nothing_up_and_are_counted(central: Callable[[Wor
     central(work)
 
 
-def test_a_message_that_the_database_does_not_take_is_dropped_alone(central: Callable[[Work], None]) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT 1 / 0", "DO $$ BEGIN RAISE program_limit_exceeded; END $$"],
+    ids=["a value", "a row of an index"],
+)
+def test_a_message_that_the_database_does_not_take_is_dropped_alone(
+    central: Callable[[Work], None], statement: str
+) -> None:
     class Broken:
         async def take(self, connection: Any, cluster: ClusterRef, message: pb.FromSensor) -> None:
-            await connection.execute("SELECT $1::text", "\x00")
+            await connection.execute(statement)
 
     async def work(running: Watched) -> None:
         running.hub.intake.receivers["node"] = Broken()

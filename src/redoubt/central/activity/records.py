@@ -16,10 +16,12 @@ import msgspec
 from redoubt.model.cluster import EndpointRecord, Entity, FlowRecord
 from redoubt.model.happening import Process, ProcessSignal
 
-#: Characters that are kept: of arguments, of a path, of a name.
-MOST_ARGUMENTS, MOST_PATH, MOST_NAME = 8192, 4096, 512
-#: Ancestors that are kept.
-_MOST_ANCESTORS = 20
+#: Characters that are kept: of arguments, of a name.
+MOST_ARGUMENTS, MOST_NAME = 8192, 512
+#: Bytes that are kept of a path, in UTF-8: it is in indexes, of which a row has 2,704.
+MOST_PATH = 2000
+#: Ancestors that are kept, and characters of all their paths.
+_MOST_ANCESTORS, _MOST_LINEAGE = 20, 4096
 _LARGEST = 2**63 - 1
 _PORTS = 65_536
 _NOTHING = ProcessSignal()
@@ -121,12 +123,12 @@ def processes(cluster: UUID, given: Iterable[Process], now: datetime) -> list[Pr
             text(each.image_id, MOST_NAME),
             text(signal.container_id, MOST_NAME),
             text(signal.name, MOST_NAME),
-            text(path, MOST_PATH),
+            path_of(path),
             text(signal.args, MOST_ARGUMENTS),
             number(signal.pid),
             number(signal.uid),
             number(signal.gid),
-            text(_encode(lineage).decode(), 4 * MOST_PATH) if lineage and _short(signal) else "[]",
+            text(_encode(lineage).decode(), 4 * _MOST_LINEAGE) if lineage and _short(signal) else "[]",
             seen,
             seen,
             1,
@@ -156,7 +158,7 @@ def endpoints(cluster: UUID, given: Iterable[EndpointRecord], now: datetime) -> 
             each.port,
             text(each.protocol, 64),
             text(each.process_name, MOST_NAME),
-            text(each.exec_file_path, MOST_PATH),
+            path_of(each.exec_file_path),
             text(each.args, MOST_ARGUMENTS),
             first,
             seen,
@@ -217,6 +219,14 @@ def text(given: str, most: int) -> str:
     return given.replace("\x00", "\ufffd") if "\x00" in given else given
 
 
+def path_of(given: str) -> str:
+    """As much of a path as is kept, without a NUL."""
+    given = text(given, MOST_PATH)
+    if 4 * len(given) <= MOST_PATH or len(encoded := given.encode("utf-8", "replace")) <= MOST_PATH:
+        return given
+    return encoded[: MOST_PATH - len("…".encode())].decode("utf-8", "ignore") + "…"
+
+
 def number(given: int) -> int:
     """A number that fits."""
     return min(max(given, 0), _LARGEST)
@@ -246,7 +256,10 @@ def _known(entity: Entity) -> bool:
 
 
 def _short(signal: ProcessSignal) -> bool:
-    return sum(len(each.parent_exec_file_path) for each in signal.lineage_info[:_MOST_ANCESTORS]) <= MOST_PATH
+    return (
+        sum(len(each.parent_exec_file_path) for each in signal.lineage_info[:_MOST_ANCESTORS])
+        <= _MOST_LINEAGE
+    )
 
 
 def _key(row: ProcessRow | EndpointRow | FlowRow) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 from litestar import Controller, delete, get, patch
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from redoubt.central.activity.records import MOST_NAME, MOST_PATH, text
+from redoubt.central.activity.records import MOST_NAME, path_of, text
 from redoubt.central.api import checks
 from redoubt.central.api.baselines import baselines_of
 from redoubt.central.api.given import Call, Empty, Given
@@ -343,7 +343,7 @@ async def _add_to_baseline(request: Call, services: Given, alert: Alert) -> None
     paths: dict[str, set[str]] = defaultdict(set)
     for each in () if process is None else process.processes:
         if each.signal is not None and (path := each.signal.exec_file_path or each.signal.name):
-            paths[each.container_name].add(text(path, MOST_PATH))
+            paths[each.container_name].add(path_of(path))
     if not paths or alert.deployment is None:
         raise InvalidArgument("this alert is about no processes that could be added to a baseline")
     for container, several in paths.items():

@@ -10,6 +10,7 @@ from litestar import Controller, delete, get, put
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from redoubt.central.activity.baselines import Baselines, Failed
+from redoubt.central.activity.records import path_of
 from redoubt.central.api import checks
 from redoubt.central.api.given import Call, Given
 from redoubt.central.auth.declare import allow
@@ -212,7 +213,7 @@ def _checked(key: BaselineKey) -> BaselineKey:
 def _paths(given: tuple[BaselineItem, ...]) -> list[str]:
     if len(given) > _MOST:
         raise InvalidArgument(f"elements: at most {_MOST}")
-    found = [checks.text(each.process_name, "processName", 4096) for each in given]
+    found = [path_of(checks.text(each.process_name, "processName", 4096)) for each in given]
     if not all(found):
         raise InvalidArgument("processName is missing")
     return found

@@ -29,6 +29,13 @@ from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 #: Objects of a cluster that are told of before it is said that these are all.
 _MOST_SEEN = 1_000_000
 
+#: What PostgreSQL says of content that it never takes, as it is not of content that it does not take now.
+_NOT_TAKEN = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+)
+
 _log = structlog.get_logger("hub")
 _healths = msgspec.json.Decoder(Health, strict=False)
 
@@ -136,7 +143,7 @@ class Intake:
             await store.hold(connection, link.cluster.id, link.holder)
             try:
                 await self._all(connection, link, messages, batch, none=none)
-            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            except _NOT_TAKEN as error:
                 raise _Unstorable from error
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RedoubtError):
                 raise

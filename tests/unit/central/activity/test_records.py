@@ -82,6 +82,27 @@ def test_hostile_processes_are_kept_shorter_and_apart() -> None:
     assert all(len(row.lineage) < 20_000 and row.uid >= 0 and row.last_seen <= NOW for row in rows)
 
 
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), st.integers(1, 5000))
+def test_as_much_of_a_path_is_kept_as_an_index_takes(part: str, times: int) -> None:
+    path = part * times
+    kept = records.path_of(path)
+    assert len(kept.encode()) <= records.MOST_PATH
+    plain = path.replace("\x00", "\ufffd")
+    if len(plain.encode()) <= records.MOST_PATH:
+        assert kept == plain
+    else:
+        assert kept.endswith("…")
+        assert plain.startswith(kept[:-1])
+        assert len(kept.encode()) > records.MOST_PATH - 4
+
+
+def test_paths_that_differ_beyond_what_is_kept_are_told_apart() -> None:
+    long = "/" + "é" * 2047
+    rows = records.processes(A, [process(exec_file_path=long + end) for end in "12"], NOW)
+    assert len({row.path for row in rows}) == 1
+    assert len(rows) == 2
+
+
 def test_what_belongs_to_nobody_is_left_out() -> None:
     assert (
         records.processes(A, [Process(), Process(deployment_id="d"), process(exec_file_path="")], NOW) == []
