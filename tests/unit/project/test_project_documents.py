@@ -58,6 +58,12 @@ def test_the_streams_format_is_told_whole() -> None:
     assert {prefix.encode() for prefix in re.findall(r"^\| `([a-z])` ", told, re.M)} == prefixes
 
 
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest imports them by name: of two, the second to be collected is an error."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, number in names.items() if number > 1] == []
+
+
 def test_no_file_grows_past_five_hundred_lines() -> None:
     long = {
         str(path.relative_to(ROOT)): count

@@ -142,10 +142,11 @@ class RiskStore(Store):
         rows = await self._pool.fetch(
             "WITH chosen AS (SELECT d.cluster, d.deployment FROM risk_due d WHERE NOT EXISTS ("
             " SELECT FROM risks r WHERE (r.kind, r.cluster, r.subject) = ('deployment', d.cluster, d.deployment)"
-            " AND r.computed > now() - $2 * interval '1 second') ORDER BY d.id LIMIT $1 FOR UPDATE SKIP LOCKED)"
-            # All that was said of them until now, not only what was chosen.
-            " DELETE FROM risk_due WHERE (cluster, deployment) IN (SELECT cluster, deployment FROM chosen)"
-            " RETURNING cluster, deployment",
+            " AND r.computed > now() - $2 * interval '1 second') ORDER BY d.id LIMIT $1 FOR UPDATE SKIP LOCKED),"
+            # All that was said of them until now, not only what was chosen; but for what somebody else has just chosen.
+            " of_them AS (SELECT id FROM risk_due WHERE (cluster, deployment) IN (SELECT cluster, deployment FROM chosen)"
+            " FOR UPDATE SKIP LOCKED)"
+            " DELETE FROM risk_due WHERE id IN (SELECT id FROM of_them) RETURNING cluster, deployment",
             most,
             self._pause,
         )
