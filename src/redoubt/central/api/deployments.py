@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Annotated, TypeVar
+from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, get
@@ -83,7 +84,7 @@ class DeploymentController(Controller):
         """Found by the query, as many as are asked for. ``priority`` 1 is the riskiest; 0: nobody looked yet."""
         page = Page(limit=limit, offset=offset, field=field, reversed=reverse)
         found = await _looking(services).page(request.user, text, page)
-        places = await RiskStore(services.pool).priorities(DEPLOYMENT, [each.id for each in found])
+        places = await RiskStore(services.pool).priorities(DEPLOYMENT, [_subject(each) for each in found])
         return DeploymentList([_listed(each, places) for each in found])
 
     @get("/deploymentscount", opt=_READ, summary="How many deployments there are")
@@ -132,7 +133,11 @@ def _line(name: str, part: msgspec.Struct) -> bytes:
     return msgspec.json.encode({"result": {name: whole(part)}}) + b"\n"
 
 
-def _listed(each: Deployment, places: Mapping[str, int]) -> ListDeployment:
+def _subject(each: Deployment) -> tuple[UUID, str]:
+    return UUID(each.cluster_id), each.id
+
+
+def _listed(each: Deployment, places: Mapping[tuple[UUID, str], int]) -> ListDeployment:
     return ListDeployment(
         id=each.id,
         name=each.name,
@@ -140,7 +145,7 @@ def _listed(each: Deployment, places: Mapping[str, int]) -> ListDeployment:
         cluster_id=each.cluster_id,
         namespace=each.namespace,
         created=each.created,
-        priority=str(places.get(each.id, 0)),
+        priority=str(places.get(_subject(each), 0)),
     )
 
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, delete, get, post
@@ -27,7 +28,7 @@ from redoubt.central.images.jobs import ScanJob
 from redoubt.central.images.query import wanted
 from redoubt.central.refusals import InvalidArgument
 from redoubt.central.store.images import Kept, Listed
-from redoubt.central.store.risk import IMAGE, RiskStore
+from redoubt.central.store.risk import IMAGE, NOWHERE, RiskStore
 from redoubt.model import IndexReport, VulnerabilityReport
 
 #: The original's search text; see ``images.query``.
@@ -107,7 +108,7 @@ class ImageController(Controller):
     ) -> ImageList:
         """``query``: ``Image``, ``Image Sha``, ``Image OS`` and how they begin, with ``+`` between."""
         found = await asking.listed(services, search, limit=limit, offset=offset)
-        places = await RiskStore(services.pool).priorities(IMAGE, [item.id for item in found])
+        places = await RiskStore(services.pool).priorities(IMAGE, [(NOWHERE, item.id) for item in found])
         return ImageList(images=[_listed(item, places) for item in found])
 
     @delete(opt=_WRITE, status_code=200, summary="Forget images")
@@ -219,7 +220,7 @@ def _line(kept: Kept) -> bytes:
     return msgspec.json.encode(_Line(result=_Exported(asking.originally(kept)))) + b"\n"
 
 
-def _listed(item: Listed, places: Mapping[str, int]) -> ListImage:
+def _listed(item: Listed, places: Mapping[tuple[UUID, str], int]) -> ListImage:
     return ListImage(
         id=item.id,
         name=item.name,
@@ -227,5 +228,5 @@ def _listed(item: Listed, places: Mapping[str, int]) -> ListImage:
         cves=item.cves,
         fixable_cves=item.fixable,
         last_updated=max(item.indexed, item.matched),
-        priority=str(places.get(item.id, 0)),
+        priority=str(places.get((NOWHERE, item.id), 0)),
     )

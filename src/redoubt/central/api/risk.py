@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import msgspec
 from litestar import Controller, Response, get
 from litestar.openapi.datastructures import ResponseSpec
@@ -61,9 +63,9 @@ class RiskController(Controller):
     async def one(self, services: Given, request: Call, id: FromPath[str]) -> Response[object]:  # noqa: A002
         """The score is the product of its factors; those that are 1 are left out."""
         deployment = await Looking(services.pool, "deployment", Deployment).one(request.user, id)
-        kept = await RiskStore(services.pool).get(DEPLOYMENT, deployment.id)
+        kept = await RiskStore(services.pool).get(DEPLOYMENT, deployment.id, UUID(deployment.cluster_id))
         risk = None
-        if kept is not None and str(kept.cluster) == deployment.cluster_id:
+        if kept is not None:
             subject = RiskSubject(
                 id=deployment.id, namespace=deployment.namespace, cluster_id=deployment.cluster_id
             )

@@ -59,6 +59,11 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _COLUMNS = "b.cluster, b.deployment, b.container, b.namespace, b.created, b.learned, b.locked, b.changed"
+#: Of several clusters' the one of the deployment that was there first, as where the deployment itself is asked for.
+_FIRST = (
+    "(SELECT o.added FROM cluster_objects o WHERE o.cluster = b.cluster AND o.kind = 'deployment' AND o.id = b.deployment)"
+    " NULLS LAST, b.created"
+)
 _KEY = "b.deployment = $1 AND b.container = $2 AND ($3 = '' OR b.cluster::text = $3) AND ($4 = '' OR b.namespace = $4)"
 
 
@@ -125,7 +130,7 @@ async def found(
     condition = reach.condition(values, "b.cluster", "b.namespace")
     row = await connection.fetchrow(
         f"SELECT {_COLUMNS} FROM process_baselines b WHERE {_KEY} AND {condition}"  # noqa: S608
-        f" ORDER BY b.created LIMIT 1{' FOR UPDATE' if lock else ''}",
+        f" ORDER BY {_FIRST} LIMIT 1{' FOR UPDATE' if lock else ''}",
         *values,
     )
     if row is None:

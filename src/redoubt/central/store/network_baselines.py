@@ -81,13 +81,16 @@ class NetworkBaselineStore(Store):
 async def found(
     connection: Connection, deployment: str, reach: Reach = EVERYWHERE, *, lock: bool = False
 ) -> NetworkBaseline | None:
-    """A deployment's, with its peers; ``lock``: nobody else changes it until the transaction ends."""
+    """A deployment's, with its peers; ``lock``: nobody else changes it until the transaction ends.
+
+    Of several clusters' the one of the deployment that was there first, as where the deployment itself is asked for.
+    """
     values: list[object] = [deployment]
     condition = reach.condition(values, "b.cluster", "coalesce(o.namespace, '')")
     row = await connection.fetchrow(
         "SELECT b.cluster, b.deployment, coalesce(o.name, '') AS name, coalesce(o.namespace, '') AS namespace,"
         f" b.created, b.learned, b.locked {_FROM} WHERE b.deployment = $1 AND {condition}"
-        f" ORDER BY b.created LIMIT 1{' FOR UPDATE OF b' if lock else ''}",
+        f" ORDER BY o.added NULLS LAST, b.created LIMIT 1{' FOR UPDATE OF b' if lock else ''}",
         *values,
     )
     if row is None:

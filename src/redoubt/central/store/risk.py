@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 
-from redoubt.central.auth.reach import EVERYWHERE, Reach
 from redoubt.central.risk.deployments import BrokenPolicy, Suspicious
 from redoubt.central.risk.scores import Result, Risk
 from redoubt.central.store import Connection, Pool, Store
@@ -83,13 +82,10 @@ class RiskStore(Store):
         super().__init__(pool)
         self._pause = pause
 
-    async def get(self, kind: str, subject: str, reach: Reach = EVERYWHERE) -> KeptRisk | None:
+    async def get(self, kind: str, subject: str, cluster: UUID = NOWHERE) -> KeptRisk | None:
         """One."""
-        values: list[object] = [kind, subject]
-        condition = "TRUE" if kind == IMAGE else reach.condition(values)
         row = await self._pool.fetchrow(
-            f"SELECT * FROM risks WHERE kind = $1 AND subject = $2 AND {condition} ORDER BY computed LIMIT 1",  # noqa: S608
-            *values,
+            "SELECT * FROM risks WHERE (kind, cluster, subject) = ($1, $2, $3)", kind, cluster, subject
         )
         if row is None:
             return None
@@ -97,15 +93,18 @@ class RiskStore(Store):
         risk = Risk(score=given.pop("score"), results=_results.decode(given.pop("results")))
         return KeptRisk(**given, risk=risk)
 
-    async def priorities(self, kind: str, subjects: Collection[str]) -> dict[str, int]:
-        """Places of those that have one."""
+    async def priorities(
+        self, kind: str, subjects: Collection[tuple[UUID, str]]
+    ) -> dict[tuple[UUID, str], int]:
+        """Places of those that have one. A subject is a cluster's: another may have one of the same identifier."""
         rows = await self._pool.fetch(
-            "SELECT subject, min(priority) AS priority FROM risks"
-            " WHERE kind = $1 AND subject = ANY($2::text[]) GROUP BY subject",
+            "SELECT cluster, subject, priority FROM risks"
+            " WHERE kind = $1 AND (cluster, subject) IN (SELECT * FROM unnest($2::uuid[], $3::text[]))",
             kind,
-            list(subjects),
+            [cluster for cluster, _ in subjects],
+            [subject for _, subject in subjects],
         )
-        return {row["subject"]: row["priority"] for row in rows}
+        return {(row["cluster"], row["subject"]): row["priority"] for row in rows}
 
     async def put(self, given: KeptRisk) -> bool:
         """Keep one; whether its score is another than before."""
