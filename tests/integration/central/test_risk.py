@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 
 from redoubt.central.activity.baselines import Baselines
@@ -17,11 +19,11 @@ from redoubt.central.alerts.receiving import AlertReceiver
 from redoubt.central.risk.keeping import Keeping
 from redoubt.central.risk.parts import RiskFollower
 from redoubt.central.services import Services
-from redoubt.central.store.risk import RiskStore
+from redoubt.central.store.risk import Inputs, RiskStore
 from redoubt.model.workload import Container, Deployment, Port, SecurityContext
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.activity import BASE, SHOP, started, told
-from support.alerts import CLUSTER, alert, deployment, policy, results
+from support.alerts import CLUSTER, OTHER, alert, deployment, policy, results
 from support.centrals import PASSWORD, Central
 from support.clusters import add_cluster, add_objects
 
@@ -155,6 +157,47 @@ def test_what_is_gone_has_no_risk(migrated: Migrated, tmp_path: Path) -> None:
         await central.take(told(started(of="gone")))
         await central.looked()
         assert await central.pool.fetchval("SELECT count(*) FROM risks") == 0
+
+    asking(migrated, tmp_path, work)
+
+
+def test_a_deployment_of_two_clusters_has_two_risks(migrated: Migrated, tmp_path: Path) -> None:
+    async def work(central: WithRisk) -> None:
+        await add_cluster(central.pool, OTHER)
+        await central.deployed(made(SHOP, "shop"))
+        open_to_all = made(SHOP, "copy", ports=(Port(container_port=443, exposure="EXTERNAL"),))
+        await add_objects(central.pool, OTHER, msgspec.structs.replace(open_to_all, cluster_id=str(OTHER.id)))
+        await central.keeping._store.all_due()
+        assert await central.order() == [("copy", "1"), ("shop", "2")]
+        await central.pool.execute("UPDATE risks SET computed = now() WHERE cluster = $1", CLUSTER.id)
+        assert (await central.risk())["score"] == 1.0
+
+    asking(migrated, tmp_path, work)
+
+
+def test_a_deployment_that_cannot_be_looked_at_is_due_again_and_holds_nobody_up(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    async def work(central: WithRisk) -> None:
+        await central.deployed(made(SHOP, "shop"), made(BASE, "base"))
+        store = central.keeping._store
+        inputs, error = store.inputs, ValueError("not today")
+
+        async def failing(cluster: UUID, deployment: str) -> Inputs | None:
+            if deployment == SHOP:
+                raise error
+            return await inputs(cluster, deployment)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, "inputs", failing)
+            assert not await central.keeping.look()
+            error = OSError("the server is away")  # type: ignore[assignment]
+            assert not await central.keeping.look()
+        assert [row["subject"] for row in await central.pool.fetch("SELECT subject FROM risks")] == [BASE]
+        assert [row["deployment"] for row in await central.pool.fetch("SELECT deployment FROM risk_due")] == [
+            SHOP
+        ]
+        assert (await central.risk())["score"] == 1.0
 
     asking(migrated, tmp_path, work)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -19,8 +21,9 @@ from redoubt.central.policies.detection import scanned
 from redoubt.central.risk import deployments, images
 from redoubt.central.risk.scores import Risk
 from redoubt.central.services import Services
-from redoubt.central.store.risk import DEPLOYMENT, IMAGE, NOWHERE, KeptRisk, RiskStore
+from redoubt.central.store.risk import DEPLOYMENT, IMAGE, NOWHERE, KeptRisk, RiskStore, due
 from redoubt.errors import RedoubtError
+from redoubt.postgres import failures
 
 #: Seconds between two looks whether something is due; between two rankings, at least; until all are due anyhow.
 EVERY, RANK, ALL = 2.0, 5.0, 4 * 3600.0
@@ -40,6 +43,7 @@ class Keeping:
         self._every = every
         self._task: asyncio.Task[None] | None = None
         self._changed: set[str] = set()
+        self._failed: list[tuple[UUID, str]] = []
         self._ranked = 0.0
         self._all = 0.0
 
@@ -73,15 +77,38 @@ class Keeping:
             await self._store.tidy()
             await self._store.all_due()
             self._all = now
+        await self._back()
         taken = await self._store.take(_GO)
-        for cluster, deployment in taken:
-            await self._one(cluster, deployment)
+        await self._each(taken)
+        failed = bool(self._failed)
+        await self._back()
         if self._changed and (now - self._ranked > RANK or not taken):
             for kind in sorted(self._changed):
                 await self._store.rank(kind)
             self._changed.clear()
             self._ranked = now
-        return bool(taken)
+        return bool(taken) and not failed
+
+    async def _each(self, taken: Sequence[tuple[UUID, str]]) -> None:
+        """Look at deployments; those that could not be looked at are kept apart."""
+        reasons: Counter[str] = Counter()
+        for at, (cluster, deployment) in enumerate(taken):
+            try:
+                await self._one(cluster, deployment)
+            except Exception as error:  # noqa: BLE001 (it is tried again, and the others are not held up)
+                reasons[type(error).__name__] += 1
+                self._failed.append((cluster, deployment))
+                if failures.passing(error):  # the server is away: so it is for the others
+                    self._failed += taken[at + 1 :]
+                    break
+        if reasons:
+            _log.warning("deployments' risks are not kept up to date", reasons=dict(reasons))
+
+    async def _back(self) -> None:
+        """Have what could not be looked at looked at again; it is no longer due, since it was taken."""
+        for cluster in {each for each, _ in self._failed}:
+            await due(self._services.pool, cluster, [one for each, one in self._failed if each == cluster])
+        self._failed.clear()
 
     async def _one(self, cluster: UUID, deployment: str) -> None:
         inputs = await self._store.inputs(cluster, deployment)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
+
+import structlog
 
 from redoubt.central.hub.receiving import ClusterRef
 from redoubt.central.risk.keeping import Keeping
@@ -11,6 +14,9 @@ from redoubt.central.services import Services
 from redoubt.central.store import Connection, risk
 from redoubt.model import IndexReport, VulnerabilityReport
 from redoubt.model.workload import Part
+from redoubt.postgres import pool as pools
+
+_log = structlog.get_logger("risk")
 
 
 class RiskFollower:
@@ -43,8 +49,14 @@ def equip(services: Services) -> None:
     async def scanned(index: IndexReport, report: VulnerabilityReport) -> None:
         await keeping.images_changed([index.image.digest])
 
+    async def again(digests: list[str]) -> None:
+        try:
+            await pools.again(partial(keeping.images_changed, digests))
+        except Exception as error:  # noqa: BLE001 (nobody waits for it; all are due anyhow some time)
+            _log.warning("risks of changed images are not looked at yet", reason=type(error).__name__)
+
     def followed(digests: list[str]) -> None:
-        task = asyncio.create_task(keeping.images_changed(digests), name="risk: images changed")
+        task = asyncio.create_task(again(digests), name="risk: images changed")
         under_way.add(task)
         task.add_done_callback(under_way.discard)
 
