@@ -16,6 +16,7 @@ from redoubt.central.alerts.receiving import AlertReceiver
 from redoubt.central.alerts.upkeep import Upkeep
 from redoubt.central.store.policies import PolicyStore
 from redoubt.central.store.retention import RetentionStore
+from redoubt.model.workload import Deployment
 from redoubt.policies.alerts import Alert, AlertResource
 from redoubt.policies.policy import (
     ExcludedDeployment,
@@ -26,10 +27,10 @@ from redoubt.policies.policy import (
     PolicyValue,
     Scope,
 )
-from support.activity import SHOP, flow, listening, started, told
-from support.alerts import CLUSTER, alert, deployment, killed, policy, process, ran, results
+from support.activity import BASE, SHOP, flow, listening, started, told
+from support.alerts import CLUSTER, OTHER, alert, deployment, killed, policy, process, ran, results
 from support.centrals import PASSWORD, Central
-from support.clusters import add_cluster
+from support.clusters import add_cluster, add_objects
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
 Migrated = Callable[[str], str]
@@ -226,6 +227,48 @@ def test_activity_is_forgotten_too(migrated: Migrated, tmp_path: Path) -> None:
         assert await store.forget() == {"processes": 1001, "network_flows": 1, "listening_endpoints": 1}
         await central.pool.execute("DELETE FROM clusters")
         assert set(await store.forget()) == {"network_flows", "process_baselines", "network_baselines"}
+
+    asking(migrated, tmp_path, work)
+
+
+def test_what_is_told_late_of_a_deployment_that_is_gone_does_not_stay(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    async def work(central: WithUpkeep) -> None:
+        there = Deployment(id=SHOP, name="shop", namespace="web", cluster_id=str(CLUSTER.id))
+        await add_objects(central.pool, CLUSTER, there)
+        await central.gone(BASE)
+        async with central.pool.acquire() as connection, connection.transaction():
+            for message in (
+                told(started(), started(of=BASE)),
+                told(flow()),
+                told(listening(), listening(of=BASE)),
+            ):
+                await RecordReceiver().take(connection, CLUSTER, message)
+        store = RetentionStore(central.pool)
+        assert await store.forget() == {}
+        tables = {
+            "listening_endpoints": "last_seen",
+            "process_baselines": "created",
+            "network_baselines": "created",
+        }
+        for table, column in tables.items():
+            await central.pool.execute(f"UPDATE {table} SET {column} = now() - interval '2 days'")
+        assert await store.forget() == dict.fromkeys(tables, 1)
+        for table in tables:
+            assert await central.pool.fetchval(f"SELECT deployment FROM {table}") == SHOP
+
+    asking(migrated, tmp_path, work)
+
+
+def test_arguments_of_a_program_are_counted_cluster_by_cluster(migrated: Migrated, tmp_path: Path) -> None:
+    async def work(central: WithUpkeep) -> None:
+        await add_cluster(central.pool, OTHER)
+        many = told(*(started(args=str(at)) for at in range(600)))
+        for cluster in (CLUSTER, OTHER):
+            async with central.pool.acquire() as connection, connection.transaction():
+                await RecordReceiver().take(connection, cluster, many)
+        assert await RetentionStore(central.pool).forget() == {}
 
     asking(migrated, tmp_path, work)
 

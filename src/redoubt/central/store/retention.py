@@ -40,6 +40,11 @@ _ALERTS = {
     ),
 }
 _OF_NO_CLUSTER = "cluster NOT IN (SELECT id FROM clusters)"
+#: It was told late, after its deployment was gone and had taken along what was known of it.
+_OF_NO_DEPLOYMENT = (
+    "{1} < now() - interval '1 day' AND NOT EXISTS (SELECT FROM cluster_objects o"
+    " WHERE (o.cluster, o.kind, o.id) = ({0}.cluster, 'deployment', {0}.deployment))"
+)
 #: What goes of activity, by table.
 _ACTIVITY = (
     ("processes", "last_seen < now() - interval '7 days'"),
@@ -49,6 +54,14 @@ _ACTIVITY = (
     (
         "alert_policies",
         "added < now() - interval '1 day' AND digest NOT IN (SELECT policy_digest FROM alerts)",
+    ),
+    *(
+        (table, _OF_NO_DEPLOYMENT.format(table, since))
+        for table, since in (
+            ("listening_endpoints", "last_seen"),
+            ("process_baselines", "created"),
+            ("network_baselines", "created"),
+        )
     ),
     *(
         (table, _OF_NO_CLUSTER)
@@ -64,9 +77,9 @@ _ACTIVITY = (
 _ARGUMENTS = """
 DELETE FROM processes WHERE key IN (
     SELECT key FROM (
-        SELECT key, row_number() OVER (PARTITION BY deployment, container, path ORDER BY last_seen DESC) AS place FROM processes
-        WHERE (deployment, container, path) IN (
-            SELECT deployment, container, path FROM processes GROUP BY 1, 2, 3 HAVING count(*) > $1::bigint)
+        SELECT key, row_number() OVER (PARTITION BY deployment, container, path, cluster ORDER BY last_seen DESC) AS place
+        FROM processes WHERE (deployment, container, path, cluster) IN (
+            SELECT deployment, container, path, cluster FROM processes GROUP BY 1, 2, 3, 4 HAVING count(*) > $1::bigint)
     ) p WHERE place > $1::bigint
 )
 """
