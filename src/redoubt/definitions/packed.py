@@ -216,7 +216,7 @@ def _within(layout: Layout, size: int) -> bool:
 
 
 def _reader(data: mmap.mmap, table: memoryview, layout: Layout, directory: Path) -> _Read:
-    modulus, slots = layout.modulus, layout.slots
+    modulus, slots, entries = layout.modulus, layout.slots, layout.entries
     number, unpack, head = int.from_bytes, HEAD.unpack_from, HEAD.size
 
     def read(key: bytes, /) -> bytes | None:
@@ -230,7 +230,9 @@ def _reader(data: mmap.mmap, table: memoryview, layout: Layout, directory: Path)
                     at += head
                     middle = at + size
                     if data[at:middle] == key:
-                        return data[middle : middle + value_size]
+                        if (end := middle + value_size) > entries:
+                            raise damaged(directory)
+                        return data[middle:end]
                 slot += 1
         except (struct.error, IndexError, OverflowError):
             raise damaged(directory) from None

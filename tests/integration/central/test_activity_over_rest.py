@@ -207,6 +207,24 @@ def test_baselines_of_namespaces_are_locked_at_once(migrated: Migrated, tmp_path
         body["namespaces"] = []
         assert (await central.call("PUT", "/v1/processbaselines/bulk/unlock", body=body))["number"] == 3
         await central.call("PUT", "/v1/processbaselines/bulk/lock", 400, body={})
+        body["namespaces"] = ["web"] + ["elsewhere"] * 1000
+        await central.call("PUT", "/v1/processbaselines/bulk/lock", 400, body=body)
+
+    asking(migrated, tmp_path, work)
+
+
+def test_baselines_are_those_of_the_deployment_that_is_shown(migrated: Migrated, tmp_path: Path) -> None:
+    async def work(central: WithActivity) -> None:
+        copy = Deployment(id=SHOP, name="copy", namespace="web", cluster_id=str(OTHER.id))
+        await add_objects(central.pool, OTHER, copy)
+        for cluster in (OTHER, CLUSTER):
+            await central.take(told(started()), cluster)
+            await central.take(told(flow()), cluster)
+        key = {"key.deploymentId": SHOP, "key.containerName": "main"}
+        found = await central.call("GET", "/v1/processbaselines/key", params=key)
+        assert found["key"]["clusterId"] == str(CLUSTER.id)
+        assert (await central.call("GET", f"/v1/networkbaseline/{SHOP}"))["deploymentName"] == "shop"
+        assert (await central.call("GET", f"/v1/deployments/{SHOP}"))["name"] == "shop"
 
     asking(migrated, tmp_path, work)
 

@@ -205,6 +205,18 @@ def test_section_that_begins_within_an_entry_is_not_read_beyond_the_end(tmp_path
             assert all(entry in MANY for entry in file.entries("a"))
 
 
+def test_value_that_would_end_beyond_the_entries_is_damage(tmp_path):
+    layout, writer = write(tmp_path / "f", MANY)
+    data = bytearray((tmp_path / "f").read_bytes())
+    key, value = MANY[-1]
+    at = layout.entries - len(key) - len(value) - packed.HEAD.size
+    for size in (len(value) + 1, writer.size, (1 << 32) - 1):
+        packed.HEAD.pack_into(data, at, len(key), size)
+        (tmp_path / "f").write_bytes(data)
+        with pytest.raises(DefinitionsError, match="damaged"):
+            PackedFile(tmp_path / "f", layout, writer.size).read(key)
+
+
 def test_search_in_a_table_without_an_end_ends(tmp_path):
     layout, writer = write(tmp_path / "f", MANY)
     begin = -(-layout.entries // 64) * 64

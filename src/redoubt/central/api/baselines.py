@@ -182,9 +182,11 @@ async def _bulk(request: Call, services: Given, data: BulkBaselines, *, locked: 
     within = await reach(services.pool, request.user, Resource.DEPLOYMENT_EXTENSION, Access.READ_WRITE)
     baselines = baselines_of(services)
     cluster = checks.identifier(data.cluster_id, "clusterId")
-    for each in data.namespaces[:_MOST]:
+    if len(data.namespaces) > _MOST:
+        raise InvalidArgument(f"namespaces: at most {_MOST}")
+    for each in data.namespaces:
         checks.text(each, "a namespace", 253)
-    keys = await baselines.store.within(cluster, data.namespaces[:_MOST], within)
+    keys = await baselines.store.within(cluster, data.namespaces, within)
     changed, failed = await baselines.lock(keys, within, locked=locked)
     return BulkUpdated(success=not failed, number=len(changed))
 
