@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from redoubt.central.hub.receiving import ClusterRef
+from redoubt.model.cluster import K8sRole, K8sRoleBinding, ServiceAccount, Subject
+from support.clusters import add_objects
 from support.sensors import ADMIN, Watched, deployment, sensor
 from support.wire import run
 
@@ -125,6 +129,40 @@ def test_each_kind_is_listed_and_shown(shown: Callable[..., None]) -> None:
             assert len(answer.text.splitlines()) == 1
         for path in ("/v1/secrets/none", "/v1/rbac/subject/none", "/v1/rbac/roles/%00", "/v1/namespaces/x"):
             assert (await running.http.get(path, auth=ADMIN)).status_code == 404, path
+
+    shown(look)
+
+
+def test_roles_of_other_clusters_are_not_read_for_one_account_or_user(shown: Callable[..., None]) -> None:
+    async def look(running: Watched, cluster: str) -> None:
+        other = await running.cluster("south")
+        given = {"cluster_id": other, "cluster_name": "south", "namespace": "shop"}
+        subjects = (
+            Subject(kind="SERVICE_ACCOUNT", name="runner", namespace="shop"),
+            Subject(kind="USER", name="erika"),
+        )
+        await add_objects(
+            running.pool,
+            ClusterRef(UUID(other), "south"),
+            ServiceAccount(id="sa-2", name="runner", **given),
+            K8sRole(id="role-1", name="writer", **given),
+            *(
+                K8sRoleBinding(id=f"b{at}", name="writers", role_id="role-1", subjects=subjects, **given)
+                for at in range(2)
+            ),
+        )
+        [mine] = (await running.get("/v1/rbac/subjects", query="Cluster:south"))["subjectAndRoles"]
+        await running.pool.execute(
+            "UPDATE cluster_objects SET object = '{' WHERE kind IN ('role', 'binding') AND cluster = $1",
+            UUID(cluster),
+        )
+        account = (await running.get("/v1/serviceaccounts/sa-2"))["saAndRole"]
+        user = await running.get(f"/v1/rbac/subject/{mine['subject']['id']}")
+        for told in (account, user):
+            [scoped] = told["scopedRoles"]
+            assert [each["name"] for each in scoped["roles"]] == ["writer"]
+        for wrong in ("none", "ä", "AAAA", "bm9uZTpVU0VSOjp4"):
+            assert (await running.http.get(f"/v1/rbac/subject/{wrong}", auth=ADMIN)).status_code == 404
 
     shown(look)
 

@@ -31,7 +31,7 @@ from redoubt.central.api.given import Call, Given
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.images import original
-from redoubt.central.objects.granting import Grants, granted
+from redoubt.central.objects.granting import Grants, cluster_of, granted
 from redoubt.central.objects.looking import Looking, Page, whole
 from redoubt.central.refusals import NotFound
 from redoubt.central.store.nodes import Counts, Matched, NodeStore
@@ -282,7 +282,10 @@ class RbacController(Controller):
     @get("/subject/{id:str}", opt=_SUBJECTS, summary="A user or group")
     async def subject(self, services: Given, request: Call, id: FromPath[str]) -> Told:  # noqa: A002
         """By the ``id`` that the list tells."""
-        for each in await granted(services.pool, request.user):
+        cluster = cluster_of(id)
+        for each in await granted(
+            services.pool, request.user, clusters=() if cluster is None else (cluster,)
+        ):
             if each.id == id and each.subject.kind in ("USER", "GROUP"):
                 return Response({"subject": _subject(each), **_roles(each)})
         raise NotFound("there is no such user or group")
@@ -389,9 +392,10 @@ async def _counted(looking: Looking[Namespace], found: list[Namespace]) -> list[
 async def _accounts(services: Given, request: Call, found: list[ServiceAccount]) -> list[dict[str, object]]:
     if not found:
         return []
+    clusters = {UUID(each.cluster_id) for each in found}
     grants = {
         (each.cluster, each.subject.namespace, each.subject.name): each
-        for each in await granted(services.pool, request.user)
+        for each in await granted(services.pool, request.user, clusters=clusters)
         if each.subject.kind == "SERVICE_ACCOUNT"
     }
     runs: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)

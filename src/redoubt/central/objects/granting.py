@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from collections.abc import Collection
+from uuid import UUID
 
 import msgspec
 
@@ -11,6 +12,9 @@ from redoubt.central.auth.caller import Caller
 from redoubt.central.objects.looking import Looking
 from redoubt.central.store import Pool
 from redoubt.model.cluster import K8sRole, K8sRoleBinding, Subject
+
+#: Names of a cluster and a subject, its kind and namespace, and the cluster's identifier.
+_Key = tuple[str, str, str, str, str]
 
 
 class Grants(msgspec.Struct, kw_only=True):
@@ -25,13 +29,26 @@ class Grants(msgspec.Struct, kw_only=True):
     scoped_namespaces: list[str] = msgspec.field(default_factory=list)
 
 
-async def granted(pool: Pool, caller: Caller, query: str = "") -> list[Grants]:
-    """By cluster and name, out of the bindings that are found and the roles that ``caller`` may see. Raises ``InvalidArgument``."""
-    roles = {
-        (role.cluster_id, role.id): role async for role in Looking(pool, "role", K8sRole).every(caller, "")
-    }
-    found: dict[tuple[Any, ...], Grants] = {}
-    async for binding in Looking(pool, "binding", K8sRoleBinding).every(caller, query):
+async def granted(
+    pool: Pool, caller: Caller, query: str = "", clusters: Collection[UUID] | None = None
+) -> list[Grants]:
+    """By cluster and name, out of the bindings that are found and the roles that ``caller`` may see.
+
+    Those of ``clusters`` only, where they are named: all roles of a fleet are many. Raises ``InvalidArgument``.
+    """
+    found: dict[_Key, Grants] = {}
+    for within in (None,) if clusters is None else clusters:
+        await _gather(pool, caller, query, within, found)
+    return [found[key] for key in sorted(found)]
+
+
+async def _gather(
+    pool: Pool, caller: Caller, query: str, within: UUID | None, found: dict[_Key, Grants]
+) -> None:
+    looking = Looking(pool, "role", K8sRole)
+    roles = {(role.cluster_id, role.id): role async for role in looking.every(caller, "", within)}
+    held: set[tuple[_Key, str, str]] = set()
+    async for binding in Looking(pool, "binding", K8sRoleBinding).every(caller, query, within):
         role = roles.get((binding.cluster_id, binding.role_id))
         for subject in binding.subjects:
             key = (binding.cluster_name, subject.name, subject.kind, subject.namespace, binding.cluster_id)
@@ -43,15 +60,23 @@ async def granted(pool: Pool, caller: Caller, query: str = "") -> list[Grants]:
                     cluster_name=binding.cluster_name,
                     subject=subject,
                 )
-            if role is not None and role not in mine.cluster_roles:
-                if not binding.namespace:
-                    mine.cluster_roles.append(role)
-                elif (role, binding.namespace) not in zip(
-                    mine.scoped_roles, mine.scoped_namespaces, strict=True
-                ):
-                    mine.scoped_roles.append(role)
-                    mine.scoped_namespaces.append(binding.namespace)
-    return [found[key] for key in sorted(found)]
+            if role is None or not held.isdisjoint({(key, role.id, ""), (key, role.id, binding.namespace)}):
+                continue
+            held.add((key, role.id, binding.namespace))
+            if not binding.namespace:
+                mine.cluster_roles.append(role)
+            else:
+                mine.scoped_roles.append(role)
+                mine.scoped_namespaces.append(binding.namespace)
+
+
+def cluster_of(identifier: str) -> UUID | None:
+    """The cluster of a subject by the subject's ``id``; None where it can be nobody's."""
+    try:
+        text = base64.urlsafe_b64decode(identifier + "=" * (-len(identifier) % 4))
+        return UUID(text.split(b":", 1)[0].decode())
+    except ValueError:
+        return None
 
 
 def _identifier(cluster: str, subject: Subject) -> str:

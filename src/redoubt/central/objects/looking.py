@@ -139,9 +139,9 @@ class Looking(Generic[P]):
         """How many there are. Raises ``InvalidArgument``."""
         return await self._store.count(self._kind, await self._where(caller, query))
 
-    async def every(self, caller: Caller, query: str) -> AsyncIterator[P]:
-        """All. Raises ``InvalidArgument`` before the first."""
-        where = await self._where(caller, query)
+    async def every(self, caller: Caller, query: str, within: UUID | None = None) -> AsyncIterator[P]:
+        """All, of one cluster where it is given. Raises ``InvalidArgument`` before the first."""
+        where = await self._where(caller, query, within)
         async for found in self._store.every(self._kind, where):
             yield self._read(found)
 
