@@ -261,6 +261,18 @@ def test_what_is_told_late_of_a_deployment_that_is_gone_does_not_stay(
     asking(migrated, tmp_path, work)
 
 
+def test_alerts_go_with_their_cluster(migrated: Migrated, tmp_path: Path) -> None:
+    async def work(central: WithUpkeep) -> None:
+        await add_cluster(central.pool, OTHER)
+        await central.told("DEPLOY", SHOP, alert(about=deployment(id=SHOP)))
+        await central.call("DELETE", f"/v1/clusters/{OTHER.id}")
+        assert len(await central.listed()) == 1
+        await central.call("DELETE", f"/v1/clusters/{CLUSTER.id}")
+        assert await central.listed() == {}
+
+    asking(migrated, tmp_path, work)
+
+
 def test_arguments_of_a_program_are_counted_cluster_by_cluster(migrated: Migrated, tmp_path: Path) -> None:
     async def work(central: WithUpkeep) -> None:
         await add_cluster(central.pool, OTHER)

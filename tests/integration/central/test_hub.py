@@ -13,15 +13,19 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from redoubt.central.clusters.records import Cluster
 from redoubt.central.hub.receiving import ClusterRef
 from redoubt.central.hub.session import Inbox
 from redoubt.central.refusals import FailedPrecondition, Unavailable
+from redoubt.central.store.clusters import ClusterStore
+from redoubt.central.store.hub import hold
 from redoubt.errors import RedoubtError
-from redoubt.model.cluster import BaselineSync, ServiceHealth
+from redoubt.model.cluster import BaselineSync, Pod, ServiceHealth
 from redoubt.policies.defaults import default_policies
 from redoubt.wire.failures import Unavailable as Away
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.centrals import authorized
+from support.clusters import add_objects
 from support.sensors import ADMIN, Watched, deployment, sensor
 from support.wire import Certificates, run
 
@@ -162,6 +166,32 @@ def test_a_second_sensor_is_refused_while_the_first_is_fresh_and_the_same_one_ta
             await running.pool.execute("UPDATE sensor_sessions SET heard = now() - interval '91 seconds'")
             async with sensor(running, cluster, spool="third") as third:
                 await third.ready()
+
+    central(work)
+
+
+def test_a_cluster_is_deleted_while_something_of_it_is_kept(central: Callable[[Work], None]) -> None:
+    async def work(running: Watched) -> None:
+        identifier = await running.cluster("north")
+        async with sensor(running, identifier) as one:
+            await one.ready()
+        cluster, pool = UUID(identifier), running.pool
+        holder = await pool.fetchval("SELECT holder FROM sensor_sessions")
+        waits = (
+            "SELECT FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid)) AND query NOT LIKE 'UPDATE%'"
+        )
+        async with pool.acquire() as connection, connection.transaction():
+            await hold(connection, cluster, holder)
+            deleting = asyncio.create_task(ClusterStore(pool, Cluster).delete(cluster))
+            for _ in range(1000):
+                if await pool.fetch(waits, connection.get_server_pid()):
+                    break
+                await asyncio.sleep(0.01)
+            else:
+                pytest.fail("the cluster was deleted, or nobody tried to")
+            await add_objects(connection, ClusterRef(cluster, "north"), Pod(id="late", name="late"))
+        assert await deleting
+        assert await pool.fetchval("SELECT count(*) FROM cluster_objects") == 0
 
     central(work)
 

@@ -55,11 +55,15 @@ class ClusterStore(Store, Generic[R]):
         return await self._write(statement, identifier, name, record)
 
     async def delete(self, identifier: UUID) -> bool:
-        """Delete one; False where there is none."""
+        """Delete one, and its alerts; False where there is none."""
         async with self._pool.acquire() as connection, connection.transaction():
             # All that is known of it goes with it, which may take a while.
             await connection.execute("SET LOCAL statement_timeout = 0")
-            return affected(await connection.execute("DELETE FROM clusters WHERE id = $1", identifier)) == 1
+            # First what ``hub.hold`` locks first: else who has the stream waits for the cluster's row, and this for the stream.
+            await connection.execute("SELECT FROM sensor_sessions WHERE cluster = $1 FOR UPDATE", identifier)
+            there = affected(await connection.execute("DELETE FROM clusters WHERE id = $1", identifier)) == 1
+            await connection.execute("DELETE FROM alerts WHERE cluster = $1", identifier)
+        return there
 
     async def _write(self, statement: str, identifier: UUID, name: str, record: R) -> bool:
         try:
