@@ -9,13 +9,16 @@ import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from redoubt.central.clusters.bundles import ANY_CLUSTER
 from redoubt.central.hub.wanting import Wanting
+from redoubt.central.images import asking
 from redoubt.central.nodes.matching import NodeReports
+from redoubt.central.risk.keeping import Keeping
 from redoubt.egress import Policy
 from redoubt.errors import RedoubtError
 from redoubt.indexer.sources.reference import parse_reference
@@ -171,6 +174,50 @@ def test_what_a_clusters_indexer_brings_is_matched_and_counts_for_that_cluster(
         assert not flaws(await scanned(one, f"{name}@{honest.id}", cached=True))
         for each in (one, other):
             each.close()
+
+    central(work)
+
+
+def test_a_cluster_says_nothing_of_images_for_others(
+    central: Callable[[Work], None], registry: Registry, tmp_path: Path
+) -> None:
+    name = pushed(registry, tmp_path, "team/claimed:1.0")
+    invented = "sha256:" + "ab" * 32
+
+    async def work(running: WatchedScanners) -> None:
+        north, south = await running.cluster("north"), await running.cluster("south")
+        dialled = running.dial(south)
+        honest = (await running.http.post("/v1/images/scan", json={"imageName": name}, auth=ADMIN)).json()[
+            "id"
+        ]
+        index = await running.get(f"/v1/images/{honest}/index")
+        empty = {**index, "packages": []}
+        store = asking.store(running.services)
+        # A name that Central knows is not led elsewhere.
+        other = msgspec.json.encode({**empty, "image": {**index["image"], "digest": invented}})
+        assert not flaws(await enriched(dialled, name, other))
+        assert await store.named(name) == honest
+        assert await store.listed(invented) is None
+        # What that cluster says of one that nobody knows is no word for others' risk, and Central looks itself.
+        await running.pool.execute("DELETE FROM images")
+        await enriched(dialled, name, msgspec.json.encode(empty))
+        keeping = Keeping(running.services)
+        for image in (honest, name):
+            assert await keeping._image(UUID(south), image, name) is not None
+            assert await keeping._image(UUID(north), image, name) is None
+        for cluster, maker in ((south, south), (north, "")):
+            async with sensor(running, cluster, spool=cluster) as one:
+                await one.ready()
+                await one.upsert("deployment", f"uid-{cluster}", deployment("web", image=name))
+                await one.kept()
+
+            async def looked_at(maker: str = maker) -> bool:
+                wanted = await running.pool.fetchval("SELECT count(*) FROM cluster_images")
+                return wanted == 0 and (await running.get(f"/v1/images/{honest}"))["clusterId"] == maker
+
+            await until("it was looked at, if it is to be", looked_at)
+        assert await keeping._image(UUID(north), name, name) is not None
+        dialled.close()
 
     central(work)
 

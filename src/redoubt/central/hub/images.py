@@ -7,6 +7,7 @@ where the administrator made that cluster scan such images: a Sensor that lies d
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -62,7 +63,7 @@ class Images:
             reference = str(parse_reference(name))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, UsageError) as error:
             raise InvalidArgument(f"the report cannot be taken: {error}") from None
-        keep = await self._may_keep(index.image.digest, reference, cluster)
+        keep = partial(self._may_keep, index.image.digest, reference, cluster)
         try:
             kept = await scanning.brought(name, index, str(cluster), keep=keep)
         except UsageError as error:
@@ -77,9 +78,8 @@ class Images:
         return await self._delegation.of(reference) == UUID(maker)
 
     async def _may_keep(self, digest: str, reference: str, cluster: UUID) -> bool:
-        """Whether what a cluster brings may stand in place of what is kept."""
-        there = await asking.store(self._services).listed(digest)
-        if there is None or there.cluster == str(cluster):
+        """Whether what a cluster brings may stand in place of what is kept, of the digest and under the name."""
+        if await asking.store(self._services).makers(digest, reference) <= {str(cluster)}:
             return True
         delegating = self._services.delegating
         if delegating is not None and await delegating.asked(cluster, reference):

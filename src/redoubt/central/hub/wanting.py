@@ -54,7 +54,7 @@ class Wanting:
         if kind != "deployment":
             return
         found = {each.reference: each for one in objects for each in images(one)}
-        if found and await want(connection, list(found.values())):
+        if found and await want(connection, list(found.values()), cluster.id):
             self._due.set()
 
     async def removed(

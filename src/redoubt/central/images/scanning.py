@@ -196,8 +196,10 @@ class Scanning:
         async with self._matching:
             return await self._trying(Job("", force=False), lambda: self._matcher.match(index))
 
-    async def brought(self, name: str, index: IndexReport, cluster: str, *, keep: bool) -> Kept:
-        """What a report amounts to that a cluster's own Indexer made of an image; kept in place of what is, if it is to be.
+    async def brought(
+        self, name: str, index: IndexReport, cluster: str, *, keep: Callable[[], Awaitable[bool]]
+    ) -> Kept:
+        """What a report amounts to that a cluster's own Indexer made of an image; kept in place of what is, if ``keep`` says so then.
 
         Raises ``UsageError`` for a name or a report of no image, and as ``match``.
         """
@@ -209,7 +211,7 @@ class Scanning:
         index = _renamed(index, str(reference))
         report = await self.match(index)
         listed = _listed(str(reference), index, report, datetime.now(UTC), "", cluster=cluster)
-        if keep:
+        if await keep():  # asked last: others may have looked at it meanwhile
             await pools.again(lambda: self.store.put(listed, index, report))
             for tell in self.listeners:
                 await pools.again(partial(tell, index, report))

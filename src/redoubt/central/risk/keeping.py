@@ -16,13 +16,15 @@ from uuid import UUID
 import structlog
 
 from redoubt import tasks
+from redoubt.central.delegation.choosing import Delegation
 from redoubt.central.images import asking
 from redoubt.central.policies.detection import scanned
 from redoubt.central.risk import deployments, images
 from redoubt.central.risk.scores import Risk
 from redoubt.central.services import Services
-from redoubt.central.store.risk import DEPLOYMENT, IMAGE, NOWHERE, KeptRisk, RiskStore, due
-from redoubt.errors import RedoubtError
+from redoubt.central.store.risk import DEPLOYMENT, IMAGE, NOWHERE, KeptRisk, KnownImage, RiskStore, due
+from redoubt.errors import RedoubtError, UsageError
+from redoubt.indexer.sources.reference import parse_reference
 from redoubt.postgres import failures
 
 #: Seconds between two looks whether something is due; between two rankings, at least; until all are due anyhow.
@@ -40,6 +42,7 @@ class Keeping:
     def __init__(self, services: Services, *, every: float = EVERY, pause: float = 10.0) -> None:
         self._services = services
         self._store = RiskStore(services.pool, pause)
+        self._delegation = Delegation(services.pool)
         self._every = every
         self._task: asyncio.Task[None] | None = None
         self._changed: set[str] = set()
@@ -114,7 +117,9 @@ class Keeping:
         inputs = await self._store.inputs(cluster, deployment)
         if inputs is None:
             return
-        of_images = [risk for each in inputs.images if (risk := await self._image(each)) is not None]
+        of_images = [
+            risk for each in inputs.images if (risk := await self._image(cluster, *each)) is not None
+        ]
         risk = deployments.assessed(inputs.deployment, inputs.broken, inputs.suspicious, of_images)
         await self._put(
             KeptRisk(
@@ -127,12 +132,12 @@ class Keeping:
             )
         )
 
-    async def _image(self, name: str) -> Risk | None:
-        """The risk of an image; None where it was not scanned."""
-        found = await self._store.image_of(name)
-        if found is None:
+    async def _image(self, cluster: UUID, which: str, name: str) -> Risk | None:
+        """The risk of an image; None where it was not scanned, or only by another cluster that nobody has scan such images."""
+        found = await self._store.image_of(which)
+        if found is None or not await self._counts(found, cluster, name):
             return None
-        digest, basis = found
+        digest, basis = found.id, found.basis
         kept, now = await self._store.get(IMAGE, digest), datetime.now(UTC)
         if kept is not None and kept.basis == basis and now - kept.computed < _DAY:
             return kept.risk
@@ -144,7 +149,7 @@ class Keeping:
         if image is None:
             return None
         risk = await asyncio.to_thread(lambda: images.assessed(scanned(image), now))
-        basis = (await self._store.image_of(digest) or found)[1]  # it may have been matched anew just now
+        basis = (await self._store.image_of(digest) or found).basis  # it may have been matched anew just now
         await self._put(
             KeptRisk(
                 kind=IMAGE,
@@ -157,6 +162,14 @@ class Keeping:
             )
         )
         return risk
+
+    async def _counts(self, image: KnownImage, cluster: UUID, name: str) -> bool:
+        if image.cluster in ("", str(cluster)):
+            return True
+        try:
+            return await self._delegation.of(str(parse_reference(name))) == UUID(image.cluster)
+        except UsageError:
+            return False
 
     async def _put(self, given: KeptRisk) -> None:
         if await self._store.put(given):

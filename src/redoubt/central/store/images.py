@@ -97,6 +97,16 @@ class ImageStore(Store):
         found = await self._pool.fetchval("SELECT image FROM image_names WHERE name = $1", name)
         return None if found is None else str(found)
 
+    async def makers(self, digest: str, name: str) -> set[str]:
+        """Whose Indexers looked at an image, and at the one that a name leads to; those of what is kept."""
+        rows = await self._pool.fetch(
+            "SELECT DISTINCT cluster FROM images WHERE id = $1"
+            " OR id = (SELECT image FROM image_names WHERE name = $2)",
+            digest,
+            name,
+        )
+        return {row["cluster"] for row in rows}
+
     async def put(self, listed: Listed, index: IndexReport, report: VulnerabilityReport) -> None:
         """Keep a scan in place of what was kept of the digest, and let its name lead to it."""
         packed = await asyncio.to_thread(_written, index), await asyncio.to_thread(_written, report)

@@ -10,7 +10,7 @@ import msgspec
 
 from redoubt.central.risk.deployments import BrokenPolicy, Suspicious
 from redoubt.central.risk.scores import Result, Risk
-from redoubt.central.store import Connection, Pool, Store
+from redoubt.central.store import Connection, Pool, Store, one
 from redoubt.central.store.activity import USUAL
 from redoubt.central.store.alert_intake import SEVERITIES
 from redoubt.model.workload import Deployment
@@ -38,12 +38,20 @@ class KeptRisk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a deployment's risk is made of, beside its images. ``images`` are digests or names."""
+    """What a deployment's risk is made of, beside its images. ``images`` are digests, or names where these are not known, and names."""
 
     deployment: Deployment
-    images: tuple[str, ...]
+    images: tuple[tuple[str, str], ...]
     broken: tuple[BrokenPolicy, ...]
     suspicious: tuple[Suspicious, ...]
+
+
+class KnownImage(msgspec.Struct, frozen=True, kw_only=True):
+    """Digest of an image, what is known of it by now, and the cluster whose own Indexer looked at it; empty for Central's."""
+
+    id: str
+    basis: str
+    cluster: str
 
 
 async def due(connection: Connection | Pool, cluster: UUID, deployments: Collection[str]) -> None:
@@ -197,14 +205,14 @@ class RiskStore(Store):
             suspicious=tuple(Suspicious(*each) for each in suspicious),
         )
 
-    async def image_of(self, name: str) -> tuple[str, str] | None:
-        """Digest of an image that was scanned, by its digest or name, and what is known of it by now."""
+    async def image_of(self, name: str) -> KnownImage | None:
+        """An image that was scanned, by its digest or name."""
         row = await self._pool.fetchrow(
-            "SELECT id, definitions || ' ' || matched::text AS basis FROM images"
+            "SELECT id, definitions || ' ' || matched::text AS basis, cluster FROM images"
             " WHERE id = $1 OR id = (SELECT image FROM image_names WHERE name = $1) LIMIT 1",
             name,
         )
-        return None if row is None else (row["id"], row["basis"])
+        return one(KnownImage, row)
 
     async def tidy(self) -> None:
         """Forget what is of images, clusters and deployments that are not there any more."""
@@ -215,11 +223,11 @@ class RiskStore(Store):
         )
 
 
-def _names(deployment: Deployment) -> list[str]:
+def _names(deployment: Deployment) -> list[tuple[str, str]]:
     found = []
     for container in deployment.containers:
         if (image := container.image) is not None:
-            name = image.id or ("" if image.name is None else image.name.full_name)
-            if name:
-                found.append(name)
+            name = "" if image.name is None else image.name.full_name
+            if image.id or name:
+                found.append((image.id or name, name))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import msgspec
 
@@ -19,18 +20,22 @@ class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 0
 
 
-async def want(connection: Connection, images: Sequence[WantedImage]) -> bool:
-    """Note those that are not known; whether there are such. Within the transaction that stores their deployments."""
+async def want(connection: Connection, images: Sequence[WantedImage], cluster: UUID) -> bool:
+    """Note those of which nothing is known that counts for their cluster; whether there are such.
+
+    Within the transaction that stores their deployments.
+    """
     tag = await connection.execute(
         "INSERT INTO cluster_images (reference, name, digest)"
         " SELECT w.reference, w.name, w.digest"
         " FROM unnest($1::text[], $2::text[], $3::text[]) AS w (reference, name, digest)"
-        " WHERE NOT EXISTS (SELECT FROM images i WHERE i.id = w.digest)"
-        " AND NOT (w.digest = '' AND EXISTS (SELECT FROM image_names n WHERE n.name = w.reference))"
+        " WHERE NOT EXISTS (SELECT FROM images i WHERE i.cluster IN ('', $4::text) AND (i.id = w.digest"
+        " OR w.digest = '' AND i.id = (SELECT n.image FROM image_names n WHERE n.name = w.reference)))"
         " ON CONFLICT DO NOTHING",
         [each.reference for each in images],
         [each.name for each in images],
         [each.digest for each in images],
+        str(cluster),
     )
     return affected(tag) > 0
 
