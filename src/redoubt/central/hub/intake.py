@@ -16,7 +16,7 @@ import structlog
 
 from redoubt.central.hub.answers import Answered, Answers
 from redoubt.central.hub.measuring import Measures
-from redoubt.central.hub.objects import Identifier, Objects
+from redoubt.central.hub.objects import Identifier, Objects, identified
 from redoubt.central.hub.receiving import ClusterRef, Receiver, Spoilt
 from redoubt.central.refusals import Exhausted
 from redoubt.central.store import Connection, Pool
@@ -66,6 +66,11 @@ class _Batch:
         self.spoilt = 0
         self.dropped = 0
         self.answers: list[pb.Answer] = []
+
+    def see(self, event: pb.ObjectEvent) -> None:
+        """Remember that an object was told of, until all were."""
+        if not self.synced and (key := identified(event)) is not None:
+            self.seen.add(key)
 
 
 class HealthReceiver:
@@ -174,8 +179,7 @@ class Intake:
                 batch.spoilt += 1
             elif kind == "object":
                 events.append(message.object)
-                if not batch.synced:
-                    batch.seen.add((message.object.kind, message.object.id))
+                batch.see(message.object)
             else:
                 # Objects first: what is told after them may be about them.
                 batch.spoilt += await self.objects.take(connection, link.cluster, events)

@@ -82,13 +82,18 @@ class Objects:
                     await follower.removed(connection, cluster, kind, gone)
 
 
+def identified(event: pb.ObjectEvent) -> Identifier | None:
+    """What an event is about; None where it cannot be about anything that is kept."""
+    identifier = event.id
+    if not (0 < len(identifier) <= _LONGEST_ID and identifier.isascii() and identifier.isprintable()):
+        return None
+    return (event.kind, identifier) if event.kind in KINDS else None
+
+
 def _read(cluster: ClusterRef, event: pb.ObjectEvent) -> tuple[Identifier, tuple[Stored, Part] | None]:
     """What an event says. Raises ``Spoilt``."""
-    if event.kind not in KINDS:
-        raise Spoilt(f"there is no kind {event.kind[:50]!r}")
-    if not (0 < len(event.id) <= _LONGEST_ID and event.id.isascii() and event.id.isprintable()):
-        raise Spoilt("an object without an identifier")
-    key = event.kind, event.id
+    if (key := identified(event)) is None:
+        raise Spoilt(f"there is no kind {event.kind[:50]!r}, or no identifier")
     if event.action == pb.ObjectEvent.REMOVE:
         return key, None
     if event.action != pb.ObjectEvent.UPSERT:
