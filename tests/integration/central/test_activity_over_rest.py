@@ -384,5 +384,15 @@ def test_who_may_see_a_namespace_sees_and_changes_what_is_in_it(migrated: Migrat
         await central.call("GET", f"/v1/networkbaseline/{BASE}", 404, **mine)
         nodes = (await central.call("GET", f"/v1/networkgraph/cluster/{CLUSTER.id}", **mine))["nodes"]
         assert [each["entity"]["id"] for each in nodes] == [SHOP]
+        for cluster in (CLUSTER, OTHER):
+            path = f"/v1/networkgraph/cluster/{cluster.id}"
+            name = {"entity": {"name": cluster.name, "cidr": "198.51.100.0/24"}}
+            await central.call("POST", f"{path}/externalentities", body=name)
+        for of_other in (path, f"{path}/externalentities"):
+            await central.call("GET", of_other, 404, **mine)
+            await central.call("GET", of_other)
+        path = f"/v1/networkgraph/cluster/{CLUSTER.id}/externalentities"
+        (one,) = (await central.call("GET", path, **mine))["entities"]
+        assert one["info"]["externalSource"]["name"] == CLUSTER.name
 
     asking(migrated, tmp_path, work)

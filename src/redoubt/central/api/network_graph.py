@@ -18,7 +18,7 @@ from redoubt.central.activity.graph import GraphEntity, ListenPort, NetworkGraph
 from redoubt.central.api import checks
 from redoubt.central.api.given import Call, Empty, Given
 from redoubt.central.auth.declare import allow
-from redoubt.central.auth.reach import reach
+from redoubt.central.auth.reach import Reach, reach
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.objects.looking import FIELDS
 from redoubt.central.refusals import InvalidArgument, NotFound
@@ -112,7 +112,7 @@ class NetworkGraphController(Controller):
         since: FromQuery[datetime | None] = None,
     ) -> NetworkGraph:
         """Deployments that the query finds and what they talk to: open flows, and those seen ``since`` (an hour ago)."""
-        within = await reach(services.pool, request.user, Resource.NETWORK_GRAPH)
+        within = await _within(request, services, cluster)
         values: list[object] = []
         conditions = searching.where(searching.parse(search), FIELDS["deployment"], values)
         text = " AND ".join(conditions) or "TRUE"
@@ -146,6 +146,7 @@ class NetworkGraphController(Controller):
         self, request: Call, services: Given, cluster: FromPath[UUID], search: Query = ""
     ) -> Entities:
         """Of a cluster, and of all; ``query``: ``External Source Name``, ``External Source Address``."""
+        await _within(request, services, cluster)
         asked = searching.parse(search)
         found = await ActivityStore(services.pool).blocks(cluster)
         return Entities(entities=[_entity(each) for each in found if _fits(each, asked)])
@@ -207,6 +208,14 @@ class NetworkGraphController(Controller):
         return GraphConfig(
             id="networkGraphConfig", hide_default_external_srcs=data.config.hide_default_external_srcs
         )
+
+
+async def _within(request: Call, services: Given, cluster: UUID) -> Reach:
+    """What the caller may see. Raises ``NotFound`` where that is nothing of the cluster."""
+    found = await reach(services.pool, request.user, Resource.NETWORK_GRAPH)
+    if not found.some(cluster):
+        raise NotFound(f"there is no cluster {cluster}")
+    return found
 
 
 def _entity(block: Block) -> NetworkEntity:

@@ -28,6 +28,10 @@ class Reach(msgspec.Struct, frozen=True):
         """Whether it is within."""
         return self.everywhere or cluster in self.clusters or (cluster, namespace) in self.namespaces
 
+    def some(self, cluster: UUID) -> bool:
+        """Whether anything of a cluster is within."""
+        return self.has(cluster) or any(each == cluster for each, _ in self.namespaces)
+
     def condition(self, values: list[object], cluster: str = "cluster", namespace: str = "namespace") -> str:
         """A condition of SQL on two columns; what it compares with is added to ``values``."""
         if self.everywhere:
