@@ -207,6 +207,73 @@ def test_a_batch_that_is_none_is_counted_and_not_asked_for_again() -> None:
     asked(work)
 
 
+def test_a_batch_whose_stream_breaks_off_is_taken_whole_and_before_the_next() -> None:
+    async def work() -> None:
+        world = World()
+        world.store.add("web", CONTAINER, "uid-1")
+
+        def batch(of: str) -> bytes:
+            return msgspec.msgpack.encode([process(f"{of}{each}") for each in range(1000)])
+
+        broken = asyncio.create_task(world.runtime.take(world.session, 1, batch("a")))
+        while not world.session.taken:
+            await asyncio.sleep(0)
+        broken.cancel()
+        again = world.runtime.session("node-1", "first")
+        await asyncio.gather(
+            world.runtime.take(again, 1, batch("a")), world.runtime.take(again, 2, batch("b"))
+        )
+        await world.runtime.flush()
+        assert [each.signal.args for each in world.sent.processes if each.signal] == [
+            f"{of}{each}" for of in "ab" for each in range(1000)
+        ]
+        assert world.session.acknowledged == 2
+        assert broken.cancelled()
+
+    asked(work)
+
+
+def test_two_streams_that_wait_for_room_do_not_bring_a_batch_twice() -> None:
+    async def work() -> None:
+        world = World()
+        world.store.add("web", CONTAINER, "uid-1")
+        world.runtime._room.clear()
+        data = msgspec.msgpack.encode([Loss(time=0, lost={"exec": 3}, cpus=[])])
+        both = [asyncio.create_task(world.runtime.take(world.session, 1, data)) for _ in range(2)]
+        await asyncio.sleep(0)
+        await world.runtime.flush()
+        await asyncio.gather(*both)
+        assert world.runtime.dropped == {"exec": 3}
+
+    asked(work)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_event_that_nobody_foresaw_is_counted_and_keeps_nothing_back(late: bool) -> None:
+    async def work() -> None:
+        world = World()
+        usual = world.runtime.programs.take
+
+        def odd(place: Any, event: Process, *others: Any) -> None:
+            if "odd" in event.arguments:
+                raise ZeroDivisionError
+            usual(place, event, *others)
+
+        world.runtime.programs.take = odd  # type: ignore[method-assign]
+        if late:
+            await world.take(process("a"), process("odd"), process("b"))
+        world.store.add("web", CONTAINER, "uid-1")
+        if late:
+            await world.runtime.flush()
+        else:
+            await world.take(process("a"), process("odd"), process("b"))
+        assert [each.signal.args for each in world.sent.processes if each.signal] == ["a", "b"]
+        assert world.runtime.dropped == {"unreadable": 1}
+        assert world.session.acknowledged == 1
+
+    asked(work)
+
+
 def test_hostile_texts_pass_as_they_are() -> None:
     async def work() -> None:
         world = World()

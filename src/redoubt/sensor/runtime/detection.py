@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
+from redoubt import tasks
 from redoubt.errors import RedoubtError
 from redoubt.model.noderecords import CollectorHealth, Connection, Endpoint, Event, Flow, Loss, Process, Told
 from redoubt.policies.alerts import Alert
@@ -67,6 +68,8 @@ class Session:
     def __init__(self, node: str, instance: str) -> None:
         self.node = node
         self.instance = instance
+        #: One batch after the other, also where a stream is followed by another while one is taken.
+        self.taking = asyncio.Lock()
         self.taken = 0
         self.acknowledged = 0
         self.tickets: deque[Ticket] = deque()
@@ -154,22 +157,34 @@ class Runtime:
         return list(self._sessions.values())
 
     async def take(self, session: Session, number: int, data: bytes) -> None:
-        """One batch. One that cannot be read is counted and passed over: to ask for it again would not help."""
-        if number and number <= session.taken:
-            return
+        """One batch. One that cannot be read is counted and passed over: to ask for it again would not help.
+
+        What is begun is taken whole, whoever is cancelled: it would not be taken when it is sent again.
+        """
+        await self._room.wait()
+        await tasks.to_the_end(self._whole(session, number, data))
+
+    async def _whole(self, session: Session, number: int, data: bytes) -> None:
+        async with session.taking:
+            if not number or number > session.taken:
+                await self._batch(session, number, data)
+
+    async def _batch(self, session: Session, number: int, data: bytes) -> None:
         try:
             events = _decode(data)
         except msgspec.MsgspecError:
             self._lost("unreadable", 1)
             events = []
-        await self._room.wait()
         ticket = Ticket(number)
         if number:
             session.taken = number
             session.tickets.append(ticket)
         now = datetime.now(UTC)
         for at, event in enumerate(events):
-            self._take(session, event, ticket, now)
+            try:
+                self._take(session, event, ticket, now)
+            except Exception as error:  # noqa: BLE001 (one odd event must not keep all after it)
+                self._odd(error)
             if at % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
         ticket.left -= 1
@@ -230,6 +245,10 @@ class Runtime:
             lost.ticket.left -= 1
             self._lost("waiting", 1)
 
+    def _odd(self, error: Exception) -> None:
+        _log.error("an event could not be taken", error=type(error).__name__)
+        self._lost("unreadable", 1)
+
     def _lost(self, kind: str, count: int) -> None:
         self.dropped[kind] = self.dropped.get(kind, 0) + count
         self._untold += count
@@ -287,13 +306,7 @@ class Runtime:
         for address in [each for each, until in self._vain.items() if until <= now]:
             del self._vain[address]
         self._going_on(self._containers.known(self._is_known), moment_)
-        for held in list(self._containers.expired(now)):
-            held.ticket.left -= 1
-            place = self._place(held.event, late=True)
-            if place is None:
-                self._lost("unresolved", 1)
-            else:
-                self._placed(held.session, place, held.event, held.ticket, moment_)
+        self._going_on(self._containers.expired(now), moment_)
         self._going_on(self._addresses.known(self._is_somebodys), moment_)
         expired = list(self._addresses.expired(now))
         for held in expired:
@@ -311,13 +324,19 @@ class Runtime:
     def _going_on(self, those: Iterable[_Held], now: datetime, *, sure: bool = False) -> None:
         for held in list(those):
             held.ticket.left -= 1
-            place = self._place(held.event, late=True)
-            if place is None:
-                self._lost("unresolved", 1)
-            elif sure and isinstance(held.event, Flow):
-                self.network.flow(held.session.node, place, held.event, self._alerts, now)
-            else:
-                self._placed(held.session, place, held.event, held.ticket, now)
+            try:
+                self._goes_on(held, now, sure=sure)
+            except Exception as error:  # noqa: BLE001 (as when it was taken)
+                self._odd(error)
+
+    def _goes_on(self, held: _Held, now: datetime, *, sure: bool) -> None:
+        place = self._place(held.event, late=True)
+        if place is None:
+            self._lost("unresolved", 1)
+        elif sure and isinstance(held.event, Flow):
+            self.network.flow(held.session.node, place, held.event, self._alerts, now)
+        else:
+            self._placed(held.session, place, held.event, held.ticket, now)
 
     def _cut(self) -> list[FromSensor]:
         programs, self.programs.told = self.programs.told, []
