@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
+from redoubt import tasks
 from redoubt.sensor.cluster.changes import Change
 from redoubt.sensor.conversion import objects, workloads
 from redoubt.sensor.graph.inventory import Inventory
-from redoubt.sensor.runtime.cluster import Cluster
+from redoubt.sensor.runtime.cluster import Cluster, Spooled
+from redoubt.sensor.stream.spool import Spool
+from redoubt.wire.proto.redoubt.v1.sensors_pb2 import FromSensor, Records
 
 RUNS, ENDED = "a" * 64, "b" * 64
 
@@ -97,3 +102,23 @@ def test_addresses_are_pods_and_services_with_the_pods_own_ports() -> None:
     assert cluster.addressed("10.1.0.1", 81) == [("d1", 9000)]
     assert cluster.addressed("10.1.0.1", 82) == [("d1", 82)]
     assert cluster.addressed("10.9.9.9", 80) == []
+
+
+def test_what_is_too_large_for_central_is_counted_and_keeps_nothing_back(tmp_path: Path) -> None:
+    async def work() -> list[bytes]:
+        spool = Spool(tmp_path, 1 << 24)
+        spool.open()
+        writing = asyncio.create_task(spool.run())
+        try:
+            told = [
+                FromSensor(records=Records(kind=Records.FLOWS, records=data))
+                for data in (b"a", bytes(4 << 20), b"b")
+            ]
+            await asyncio.wait_for(Spooled(spool).put(*told), 20)
+            assert spool.dropped == {"flows": 1}
+            return [FromSensor.FromString(data).records.records for _, data in await spool.reader(0).next()]
+        finally:
+            await tasks.end(writing)
+            spool.close()
+
+    assert asyncio.run(work()) == [b"a", b"b"]

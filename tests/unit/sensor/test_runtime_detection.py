@@ -329,6 +329,23 @@ def test_policies_make_one_alert_each_for_a_deployment_in_a_batch() -> None:
     asked(work)
 
 
+def test_an_alert_that_is_too_large_for_a_message_is_told_with_less() -> None:
+    async def work() -> None:
+        world = World(SHELL)
+        made = world.store.add("web", CONTAINER, "uid-1")
+        world.store.deployments[made.id] = msgspec.structs.replace(made, labels={"large": "x" * (3 << 20)})
+        # Six bytes a character in JSON.
+        await world.take(*(process("\x01" * 8000 + str(each)) for each in range(40)))
+        (alert,) = world.sent.alerts
+        assert alert.process_violation is not None
+        assert len(alert.process_violation.processes) == 20
+        assert alert.deployment is not None
+        assert alert.deployment.labels == {}
+        assert all(each.ByteSize() < 4_000_000 for each in world.sent.messages)
+
+    asked(work)
+
+
 def test_a_pod_is_to_be_killed_where_the_policy_says_so() -> None:
     async def work() -> None:
         world = World(KILLING)

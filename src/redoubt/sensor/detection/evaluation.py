@@ -125,10 +125,13 @@ def encoded(alerts: Sequence[Alert]) -> tuple[bytes, bool]:
 
 
 def _less(alert: Alert, violations: int) -> Alert:
-    about = alert.deployment
+    about, programs = alert.deployment, alert.process_violation
     return msgspec.structs.replace(
         alert,
         violations=alert.violations[:violations],
+        process_violation=None
+        if programs is None
+        else msgspec.structs.replace(programs, processes=programs.processes[:violations]),
         deployment=None if about is None else _shorter(about),
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import structlog
+
 from redoubt.model.cluster import ContainerInstance, Pod
 from redoubt.model.workload import Deployment, Surroundings
 from redoubt.policies import ImagePart, PolicySet
@@ -14,6 +16,8 @@ from redoubt.sensor.runtime.surroundings import Place
 from redoubt.sensor.stream.spool import Spool, kind_of
 from redoubt.wire.failures import Unavailable
 from redoubt.wire.proto.redoubt.v1.sensors_pb2 import FromSensor
+
+_log = structlog.get_logger("sensor.runtime")
 
 
 class Cluster:
@@ -123,10 +127,13 @@ class Spooled:
         self._spool = spool
 
     async def put(self, *messages: FromSensor) -> None:
-        """See ``Outgoing``."""
+        """See ``Outgoing``. What is too large for Central is left out, and counted with what is lost."""
         last = 0
         for each in messages:
             number = self._spool.append(kind_of(each), each)
+            if not self._spool.fits(each):
+                _log.error("too large for Central", kind=kind_of(each), bytes=each.ByteSize())
+                continue
             if not number and last:  # too much waits for the disk
                 await self._spool.durable(last)
                 number = self._spool.append(kind_of(each), each)

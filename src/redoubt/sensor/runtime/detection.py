@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 import msgspec
 import structlog
@@ -19,6 +20,7 @@ from redoubt import tasks
 from redoubt.errors import RedoubtError
 from redoubt.model.noderecords import CollectorHealth, Connection, Endpoint, Event, Flow, Loss, Process, Told
 from redoubt.policies.alerts import Alert
+from redoubt.sensor.detection.evaluation import encoded
 from redoubt.sensor.runtime.alerting import Gathering
 from redoubt.sensor.runtime.baselines import Baselines
 from redoubt.sensor.runtime.entities import Networks, private
@@ -45,6 +47,8 @@ _MOST = 20_000
 #: Records in a message, and bytes of them: a message may have 4 MB.
 _RECORDS = 500
 _LARGEST = 1 << 20
+#: Messages that are put away together: what is told again where one of them cannot be.
+_AT_ONCE = 64
 #: Events of one batch between which others may go on.
 _BREATH = 256
 
@@ -281,9 +285,11 @@ class Runtime:
         self._unsent += self._cut()
         settled = [(each, each.settled()) for each in self._sessions.values()]
         taken = self._pending
-        if self._unsent:
-            await self._outgoing.put(*self._unsent)
-            self._unsent.clear()
+        while self._unsent:
+            some = list(islice(self._unsent, _AT_ONCE))
+            await self._outgoing.put(*some)
+            for _ in some:
+                self._unsent.popleft()
         self._pending -= taken
         self._room.set()
         for session, number in settled:
@@ -374,9 +380,7 @@ def _packed(records: Sequence[object]) -> Iterable[bytes]:
 
 
 def alerted(deployment: str, alerts: Sequence[Alert]) -> FromSensor:
-    """Alerts of a deployment, or of none, as Central is told of them."""
-    return FromSensor(
-        alerts=AlertResults(
-            stage=AlertResults.RUNTIME, deployment_id=deployment, alerts=msgspec.json.encode(alerts)
-        )
-    )
+    """Alerts of a deployment, or of none, as Central is told of them: with less of each, where a message cannot hold all."""
+    content, _ = encoded(alerts)
+    results = AlertResults(stage=AlertResults.RUNTIME, deployment_id=deployment, alerts=content)
+    return FromSensor(alerts=results)

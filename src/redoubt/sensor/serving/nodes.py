@@ -18,8 +18,8 @@ from redoubt.wire.proto.redoubt.v1.secured_grpc import NodesBase
 from redoubt.wire.proto.redoubt.v1.secured_pb2 import AuditLines, AuditTaken, NodeReported
 from redoubt.wire.proto.redoubt.v1.sensors_pb2 import FromSensor, NodeReport
 
-#: Bytes of a report, deflated, and characters of a node's name.
-_LARGEST = 4 << 20
+#: Bytes of a report, deflated: with what is around it a message to Central; and characters of a node's name.
+_LARGEST = (4 << 20) - 2048
 _LONGEST = 253
 #: Alerts in a message.
 _ALERTS = 50

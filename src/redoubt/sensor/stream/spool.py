@@ -174,9 +174,14 @@ class Spool:
 
     # In
 
+    @staticmethod
+    def fits(message: pb.FromSensor) -> bool:
+        """Whether there will ever be room for it: Central takes none that is larger."""
+        return message.ByteSize() <= _LARGEST
+
     def append(self, kind: str, message: pb.FromSensor) -> int:
         """Keep a message: its number, which is written into it; 0 where there was no room."""
-        if self._pending_bytes > _UNWRITTEN or message.ByteSize() > _LARGEST:
+        if self._pending_bytes > _UNWRITTEN or not self.fits(message):
             self.dropped[kind] += 1
             return 0
         message.number = self._next
