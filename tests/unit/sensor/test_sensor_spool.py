@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,45 @@ def test_central_that_knows_more_than_there_is_makes_a_new_numbering(tmp_path: P
         assert not spool.agree(7)
         assert spool.identifier != before
 
+    _with(tmp_path, work)
+
+
+def test_an_end_while_the_disk_is_slow_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    async def ended() -> None:
+        spool = Spool(tmp_path, 1 << 24)
+        spool.open()
+        usual, going_on = spool._put, threading.Event()
+        entered = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def slow(segment: Any, data: bytes) -> None:
+            loop.call_soon_threadsafe(entered.set)
+            assert going_on.wait(20)
+            usual(segment, data)
+
+        spool._put = slow  # type: ignore[method-assign]
+        writing = asyncio.create_task(spool.run())
+        try:
+            for each in range(5):
+                spool.append("flows", _message(str(each)))
+            await asyncio.wait_for(entered.wait(), 20)
+            for each in range(5, 10):
+                spool.append("flows", _message(str(each)))
+            writing.cancel()
+            for _ in range(5):
+                await asyncio.sleep(0)
+        finally:
+            going_on.set()
+            await tasks.end(writing)
+            spool.close()
+
+    async def work(spool: Spool) -> None:
+        assert spool.append("flows", _message("after")) == 11
+        found = await _all(spool, 0, 11)
+        assert [each.number for each in found] == list(range(1, 12))
+        assert [each.records.records for each in found[:10]] == [str(each).encode() for each in range(10)]
+
+    asyncio.run(ended())
     _with(tmp_path, work)
 
 

@@ -91,6 +91,7 @@ class Spool:
         self._pending: list[tuple[int, int, bytes]] = []
         self._pending_bytes = 0
         self._guard = threading.Lock()
+        self._writing = threading.Lock()
         self._wake = asyncio.Event()
         self._grown = asyncio.Condition()
         #: Lost for want of room, by kind, since the start.
@@ -109,7 +110,7 @@ class Spool:
             for path in sorted(self._folder.glob("*.spool")):
                 if path.stem.isdigit():
                     self._segments.append(self._looked_at(path))
-            self._next = self._segments[-1].last + 1 if self._segments else 1
+            self._next = max((each.last for each in self._segments), default=0) + 1
             self._durable = self._next - 1
             self._acknowledged = self._segments[0].first - 1 if self._segments else 0
             self._begin()
@@ -135,7 +136,7 @@ class Spool:
         segment = _Segment(path, int(path.stem))
         with path.open("rb+") as file:
             for number, kind, _, end in _records(file):
-                segment.last, segment.size = number, end
+                segment.last, segment.size = max(segment.last, number), end
                 segment.kinds[kind] += 1
             file.seek(0, os.SEEK_END)
             if file.tell() != segment.size:
@@ -164,13 +165,14 @@ class Spool:
         _sync_folder(self._folder)
 
     def close(self) -> None:
-        """Nothing is written any more."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        """Nothing is written any more. Blocks while something is."""
+        with self._writing:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
 
     # In
 
@@ -251,7 +253,6 @@ class Spool:
             try:
                 await asyncio.to_thread(self._write, taken)
             except OSError as error:
-                self._pending = [each for each in taken if each[0] > self._durable] + self._pending
                 said = f"the spool cannot be written ({error.strerror})"
                 if said != self.problem:
                     _log.error("the spool cannot be written", reason=error.strerror)
@@ -259,13 +260,19 @@ class Spool:
                 await asyncio.sleep(_AGAIN)
                 continue
             finally:
+                # Where we are cancelled the thread goes on: the next one sees what is written then.
+                self._pending = [each for each in taken if each[0] > self._durable] + self._pending
                 self._pending_bytes = sum(len(data) for _, _, data in self._pending)
                 async with self._grown:
                     self._grown.notify_all()
             self.problem = ""
 
     def _write(self, taken: list[tuple[int, int, bytes]]) -> None:
-        """Called in a thread, one at a time."""
+        """Called in a thread. What another one wrote meanwhile is not written again."""
+        with self._writing:
+            self._write_rest([each for each in taken if each[0] > self._durable])
+
+    def _write_rest(self, taken: list[tuple[int, int, bytes]]) -> None:
         at = 0
         while at < len(taken):
             segment = self._segments[-1]
