@@ -188,7 +188,7 @@ class Judge:
             if request.kind.kind in KINDS or request.resource.resource in _RESOURCES:
                 raise NotAWorkload("an object that makes no pods, in place of one that does")
             return None
-        if request.operation == "UPDATE" and _is_owned(found) and _is_owned(request.old_object):
+        if request.operation == "UPDATE" and _is_as_owned_before(request.old_object, found):
             return None
         return found
 
@@ -391,8 +391,18 @@ def _key(request: Request, found: Pieces) -> Key:
     )
 
 
-def _is_owned(given: Pieces | None) -> bool:
-    return given is not None and given.metadata is not None and is_owned(given.metadata.owner_references)
+def _is_owned(given: Pieces) -> bool:
+    return given.metadata is not None and is_owned(given.metadata.owner_references)
+
+
+def _is_as_owned_before(before: Pieces | None, found: Pieces) -> bool:
+    """Whether a change leaves the spec of an owned object alone: who owns it is what anybody may write."""
+    return (
+        before is not None
+        and _is_owned(before)
+        and _is_owned(found)
+        and bytes(before.spec) == bytes(found.spec)
+    )
 
 
 def _converted(found: Pieces) -> Deployment:

@@ -224,6 +224,21 @@ def test_who_only_says_that_somebody_owns_it_is_judged_all_the_same() -> None:
     assert not asked.of(review(owned, operation="UPDATE", oldObject=free))[0].allowed
 
 
+def test_a_change_of_what_somebody_owns_is_judged_where_its_spec_is_another() -> None:
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "made-up", "uid": "1", "controller": True}
+    for kind in ("Deployment", "Pod"):
+        clean, bad, labelled = (
+            workload("shop:1", kind=kind, ownerReferences=[owner]),
+            workload("shop:latest", kind=kind, ownerReferences=[owner]),
+            workload("shop:latest", kind=kind, ownerReferences=[owner], labels={"seen": "yes"}),
+        )
+        asked = Asked(LATEST)
+        assert asked.of(review(clean))[0].allowed
+        assert not asked.of(review(bad, operation="UPDATE", oldObject=clean))[0].allowed
+        assert asked.of(review(labelled, operation="UPDATE", oldObject=bad))[0].allowed
+        assert asked.of(review(clean, operation="UPDATE", oldObject=bad))[0].allowed
+
+
 def test_break_glass_counts_with_content_only_and_unless_disabled() -> None:
     def with_glass(content: str) -> dict[str, Any]:
         return review(workload("shop:latest", annotations={"admission.stackrox.io/break-glass": content}))
