@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from redoubt.sensor.runtime.audit import Auditing, Unreadable, items, read
+from redoubt.errors import NetworkError
+from redoubt.sensor.runtime.audit import Auditing, Heard, Unreadable, items, read
 from redoubt.sensor.serving.audit import AuditWebhook
+from redoubt.sensor.serving.nodes import audit
+from redoubt.wire.proto.redoubt.v1.sensors_pb2 import FromSensor
 from support.policies import group, policy
 from support.runtime import Sent, Store
 
@@ -111,9 +114,9 @@ def test_what_is_no_event_is_refused(given: bytes) -> None:
 
 def test_an_event_that_comes_twice_breaks_a_policy_once() -> None:
     auditing = Auditing(Store([SECRETS]))
-    alerts, spoilt = auditing.take([data(), data(), b"nonsense", data(auditID="a-2", verb="update")])
-    assert spoilt == 1
-    (alert,) = alerts
+    heard = auditing.take([data(), data(), b"nonsense", data(auditID="a-2", verb="update")])
+    assert heard.spoilt == 1
+    (alert,) = heard.alerts
     assert (alert.entity_type, alert.lifecycle_stage, alert.namespace) == ("RESOURCE", "RUNTIME", "shop")
     assert alert.deployment is None
     assert alert.resource is not None
@@ -121,12 +124,33 @@ def test_an_event_that_comes_twice_breaks_a_policy_once() -> None:
     (violation,) = alert.violations
     attributes = {each.key: each.value for each in violation.key_value_attrs.attrs}
     assert attributes["username"] == "mallory"
-    assert auditing.take([data()]) == ([], 0)
+    assert auditing.take([data()]) == Heard()
+
+
+@pytest.mark.parametrize("why", [NetworkError, asyncio.CancelledError])
+def test_events_that_nobody_could_be_told_of_are_new_when_they_come_again(why: type[BaseException]) -> None:
+    class Partly(Sent):
+        async def put(self, *messages: FromSensor) -> None:
+            if not self.messages:
+                self.messages.append(messages[0])
+                raise why("in the midst of it")
+            await super().put(*messages)
+
+    auditing, sent = Auditing(Store([SECRETS])), Partly()
+    events = [data(auditID=f"a-{each}") for each in range(3)]
+    with pytest.raises(why):
+        asyncio.run(audit(auditing, sent, events))
+    asyncio.run(audit(auditing, sent, events))
+    first, *again = [each.id for each in sent.alerts]
+    assert len(again) == len(set(again)) == 3
+    assert first == again[0]
+    asyncio.run(audit(auditing, sent, events))
+    assert len(sent.alerts) == 4
 
 
 def test_texts_of_strangers_are_shown_harmlessly() -> None:
     auditing = Auditing(Store([SECRETS]))
-    alerts, _ = auditing.take([data(userAgent="a\x1b[2Jb", user={"username": "x\ny", "groups": []})])
+    alerts = auditing.take([data(userAgent="a\x1b[2Jb", user={"username": "x\ny", "groups": []})]).alerts
     said = json.dumps([each.value for each in alerts[0].violations[0].key_value_attrs.attrs])
     assert "\\u001b" not in said
     assert "\\n" not in said.replace("\\\\n", "")
@@ -135,7 +159,7 @@ def test_texts_of_strangers_are_shown_harmlessly() -> None:
 def test_where_it_is_off_nothing_is_looked_at() -> None:
     auditing = Auditing(Store([SECRETS]))
     auditing.enabled = False
-    assert auditing.take([data(), b"nonsense"]) == ([], 0)
+    assert auditing.take([data(), b"nonsense"]) == Heard()
 
 
 def test_a_list_of_events_is_taken_apart() -> None:

@@ -30,6 +30,8 @@ from redoubt.policies.alerts import (
 from redoubt.policies.showing import text
 
 KILL_POD = "KILL_POD_ENFORCEMENT"
+#: What identifiers of audit events' alerts are made within.
+_AUDITED = uuid.UUID("97cabdb4-d342-4b02-b494-1a58b65b1b59")
 
 
 class _Gathered(msgspec.Struct):
@@ -124,11 +126,15 @@ def _alert(given: _Gathered, cluster: tuple[str, str]) -> Alert:
 
 
 def audited(broken: Broken, event: KubernetesEvent, cluster: tuple[str, str], now: datetime) -> Alert:
-    """The alert of an audit event that broke a policy: about a resource, and about no deployment."""
+    """The alert of an audit event that broke a policy: about a resource, and about no deployment.
+
+    Its identifier is the event's and the policy's: told again, it is the same one.
+    """
     about = event.object
     assert about is not None
+    same = f"{cluster[0]}/{event.id}/{broken.policy.id}"
     return Alert(
-        id=str(uuid.uuid4()),
+        id=str(uuid.uuid5(_AUDITED, same) if event.id else uuid.uuid4()),
         policy=broken.policy,
         lifecycle_stage="RUNTIME",
         cluster_id=cluster[0],

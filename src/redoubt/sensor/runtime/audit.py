@@ -73,6 +73,14 @@ class Unreadable(ValueError):
     """It is no event."""
 
 
+class Heard(msgspec.Struct):
+    """Alerts of events, how many events could not be read, and the identifiers of those that were not seen before."""
+
+    alerts: list[Alert] = []
+    spoilt: int = 0
+    fresh: list[str] = []
+
+
 class Auditing:
     """``enabled``: events are looked at. ``spoilt``: how many could not be read."""
 
@@ -82,12 +90,13 @@ class Auditing:
         self.enabled = True
         self.taken = self.spoilt = 0
 
-    def take(self, events: Iterable[bytes | msgspec.Raw]) -> tuple[list[Alert], int]:
-        """What policies say of events, and how many of them could not be read."""
+    def take(self, events: Iterable[bytes | msgspec.Raw]) -> Heard:
+        """What policies say of events."""
         alerts: list[Alert] = []
+        fresh: list[str] = []
         spoilt = 0
         if not self.enabled:
-            return alerts, spoilt
+            return Heard()
         for each in events:
             try:
                 event = read(each, self._judging.cluster[0])
@@ -97,9 +106,15 @@ class Auditing:
             self.taken += 1
             if event is None or (event.id and self._seen.again(event.id)):
                 continue
+            fresh.append(event.id)
             alerts += self._judged(event)
         self.spoilt += spoilt
-        return alerts, spoilt
+        return Heard(alerts, spoilt, fresh)
+
+    def forget(self, heard: Heard) -> None:
+        """Nobody could be told: when these come again they are new."""
+        for each in heard.fresh:
+            self._seen.forget(each)
 
     def _judged(self, event: KubernetesEvent) -> list[Alert]:
         now = datetime.now(UTC)

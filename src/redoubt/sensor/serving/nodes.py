@@ -21,8 +21,6 @@ from redoubt.wire.proto.redoubt.v1.sensors_pb2 import FromSensor, NodeReport
 #: Bytes of a report, deflated: with what is around it a message to Central; and characters of a node's name.
 _LARGEST = (4 << 20) - 2048
 _LONGEST = 253
-#: Alerts in a message.
-_ALERTS = 50
 
 
 class NodeService(NodesBase):
@@ -51,7 +49,11 @@ class NodeService(NodesBase):
 
 async def audit(auditing: Auditing, outgoing: Outgoing, events: Iterable[bytes | msgspec.Raw]) -> int:
     """Have policies asked of events, and Central told what they say. Gives how many could not be read."""
-    alerts, spoilt = auditing.take(events)
-    for at in range(0, len(alerts), _ALERTS):
-        await outgoing.put(alerted("", alerts[at : at + _ALERTS]))
-    return spoilt
+    heard = auditing.take(events)
+    try:
+        await outgoing.put(*(alerted("", [each]) for each in heard.alerts))
+    except BaseException:
+        # Whoever sent them sends them again. What is on the disk by then is known to Central by its identifier.
+        auditing.forget(heard)
+        raise
+    return heard.spoilt
