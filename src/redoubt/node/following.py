@@ -15,8 +15,9 @@ import msgspec
 
 from redoubt.definitions.durable import replace, writing
 
-#: Bytes of a line, beyond which it is passed over: an event with its objects has at most some megabytes.
-LONGEST = 3 << 20
+#: Bytes of a line, beyond which it is passed over. With what is read at once and what is around it it goes into one message, of
+#: which the Sensor takes 4 MiB; an event of the level "Metadata" has some kilobytes.
+LONGEST = 2 << 20
 _READ = 1 << 20
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from redoubt.node import following
 from redoubt.node.following import LogFollower
+from redoubt.wire.proto.redoubt.v1.secured_pb2 import AuditLines
 
 
 @pytest.fixture
@@ -162,6 +163,21 @@ def test_a_line_that_never_ends_is_passed_over(log: Path, monkeypatch: pytest.Mo
     add(log, "more")
     follower.again()
     assert everything(follower) == ["more"]
+
+
+@pytest.mark.parametrize("length", [1, 1000, 1 << 20, 2 << 20, 3 << 20])
+def test_what_is_read_at_once_fits_into_a_message(log: Path, length: int) -> None:
+    log.touch()
+    follower = LogFollower(log, None)
+    follower.read()
+    # The longest line ends as late as it can, and lines as short as can be follow.
+    log.write_bytes(b"x" * length + b"\n" + b"y\n" * (1 << 19) + b"x" * length + b"\n" + b"y\n" * (1 << 19))
+    largest = 0
+    for _ in range(20):
+        if lines := follower.read():
+            largest = max(largest, AuditLines(node_name="n" * 253, lines=lines).ByteSize())
+    assert follower.passed_over == (2 if length > following.LONGEST else 0)
+    assert 0 < largest < 4 << 20
 
 
 @pytest.mark.parametrize(
