@@ -413,6 +413,40 @@ def test_memory_is_bounded_and_what_was_not_used_yet_stays() -> None:
     _images(work, limit=1 << 22)
 
 
+@pytest.mark.parametrize("cached", [False, True])
+def test_what_other_services_ask_for_is_bounded_too(cached: bool) -> None:
+    async def work(images: Images, central: Central, known: list[str]) -> None:
+        large = image(*(ScannedComponent(name=f"package-{each}", version="1.0") for each in range(5000)))
+        names = [f"registry.example/shop:{each}" for each in range(40)]
+        central.images |= dict.fromkeys(names, large)
+        for name in names:
+            assert await images.content(name, "shop", cached=cached)
+        assert 0 < images.size <= 1 << 22
+        assert images.evicted > 20
+
+    _images(work, limit=1 << 22)
+
+
+def test_images_of_a_workload_that_is_gone_do_not_stay(tmp_path: Path) -> None:
+    async def work(given: Given) -> None:
+        given.images._limit = 1
+        given.central.images |= {NAME: image(), "registry.example/other:1": Unavailable("away")}
+        await given.policies(PRIVILEGED)
+        given.put(containers=[*BAD, {"name": "other", "image": "registry.example/other:1"}])
+        await _until("its image", lambda: given.images.size)
+        await _until("the other's question", lambda: len(given.central.asked) == 2)
+        assert given.images.size
+        given.inventory.apply(Change("Deployment", "web"))
+        for identifier in given.inventory.drain().deployments:
+            given.detector.mark(identifier)
+        await _until("its end", lambda: not given.images.size)
+        given.images.back()
+        await asyncio.sleep(0.02)
+        assert len(given.central.asked) == 2
+
+    _with(tmp_path, work)
+
+
 def test_a_large_workloads_alerts_fit_into_a_message() -> None:
     annotations = {f"a{each}": "x" * 4000 for each in range(50)}
     given = plain(*(container(f"c{each}") for each in range(3000)), annotations=annotations, id="d")

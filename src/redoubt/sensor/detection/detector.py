@@ -283,6 +283,7 @@ class Detector:
             self._uses[identifier] = now
         else:
             self._uses.pop(identifier, None)
+        self._images.release(key for key in before if key not in self._using)
 
     def _forget(self, identifier: str) -> None:
         """It is gone: Central hears of that as of every object."""

@@ -49,16 +49,15 @@ def asked_as(image: ContainerImage) -> str:
 
 
 class _Held:
-    """An image. ``awaited`` ones stay until somebody has asked policies of them."""
+    """An image."""
 
-    __slots__ = ("awaited", "content", "made_by", "part", "size", "until")
+    __slots__ = ("content", "made_by", "part", "size", "until")
 
     def __init__(self, content: bytes, until: float | None) -> None:
         self.content = zlib.compress(content, 1)
         self.size = len(self.content) + _DECODED * len(content)
         #: When it is to be asked for again; None: when Central says so.
         self.until = until
-        self.awaited = True
         self.part: ImagePart | None = None
         self.made_by: PolicySet | None = None
 
@@ -76,6 +75,8 @@ class Images:
         #: Wanted, and not to be had while Central is away.
         self._postponed: dict[str, ContainerImage] = {}
         self._wanted: set[str] = set()
+        #: These stay until policies were asked of them, or nobody uses them; what other services ask for does not.
+        self._awaited: set[str] = set()
         #: Where they are used: for pull secrets.
         self._namespaces: dict[str, str] = {}
         self._at_once = asyncio.Semaphore(_AT_ONCE)
@@ -107,7 +108,10 @@ class Images:
     def known(self, image: ContainerImage, namespace: str) -> bool:
         """Whether policies can be asked of it now; if not, Central is asked. ``namespace`` is where it is used."""
         key = key_of(image)
-        if not key or key in self._held:
+        if not key:
+            return True
+        self._awaited.add(key)
+        if key in self._held:
             return True
         self._namespaces[key] = namespace
         self._want(key, image)
@@ -129,9 +133,17 @@ class Images:
         """Policies were asked of these."""
         for image in images:
             key = key_of(image)
-            if (held := self._held.get(key)) is not None:
-                held.awaited = False
+            if key in self._held:
+                self._awaited.discard(key)
                 self._held.move_to_end(key)
+        self._evict()
+
+    def release(self, keys: Iterable[str]) -> None:
+        """No workload uses these any more."""
+        for key in keys:
+            self._awaited.discard(key)
+            self._postponed.pop(key, None)
+            self._namespaces.pop(key, None)
         self._evict()
 
     async def content(self, name: str, namespace: str, *, cached: bool) -> bytes:
@@ -242,7 +254,7 @@ class Images:
     def _evict(self) -> None:
         if self._size <= self._limit:
             return
-        for key in [key for key, each in self._held.items() if not each.awaited]:
+        for key in [key for key in self._held if key not in self._awaited]:
             self._drop(key)
             self.evicted += 1
             if self._size <= self._limit:
