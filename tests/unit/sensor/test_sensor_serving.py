@@ -125,6 +125,42 @@ def test_the_revision_of_settings_rises_over_restarts_and_lost_disks(tmp_path: P
     assert found == sorted(set(found))
 
 
+def _damaged() -> bytes:
+    packed = bytearray(gzip.compress(bytes(range(256)) * 9))
+    packed[20:40] = b"\xff" * 20
+    return bytes(packed)
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"",
+        b"nonsense",
+        _damaged(),
+        gzip.compress(b"{}")[:-12],
+        gzip.compress(b"\xff"),
+        gzip.compress(b"[" * 100_000),
+        gzip.compress(b'{"revision": ' + b"[" * 100_000),
+        gzip.compress(bytes(80 << 20), 1),
+    ],
+)
+def test_a_config_map_that_cannot_be_read_is_written_anew(tmp_path: Path, packed: bytes) -> None:
+    async def work() -> None:
+        maps = ConfigMaps()
+        maps.there = {"binaryData": {"settings.json.gz": base64.b64encode(packed).decode()}}
+        given = Keeping(tmp_path, maps)
+        task = asyncio.create_task(given.keeper.run())
+        try:
+            given.say("one")
+            await _until("settings on the disk", lambda: task.done() or given.keeper.current)
+            await _until("the settings", lambda: task.done() or "data" in (maps.there or {}))
+            assert maps.settings == given.keeper.current
+        finally:
+            await tasks.end(task)
+
+    run(work())
+
+
 def test_a_config_map_that_cannot_be_written_is_said_and_tried_again(tmp_path: Path) -> None:
     async def work() -> None:
         maps = ConfigMaps()

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import gzip
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -29,8 +30,8 @@ _log = structlog.get_logger("admissions")
 #: Seconds between two changes that are told: a namespace after the other may be labelled.
 _PAUSE = 0.2
 _AGAIN = 30.0
-#: A ConfigMap has at most 1 MiB of data.
-_LARGEST = 1_000_000
+#: A ConfigMap has at most 1 MiB of data; unpacked it is as much as admission controllers read.
+_LARGEST, _UNPACKED = 1_000_000, 64 << 20
 
 #: All but the revision.
 Made = Callable[[], AdmissionSettings | None]
@@ -59,7 +60,7 @@ class AdmissionKeeper:
             self._take(self._path.read_bytes())
         except FileNotFoundError:
             return
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             _log.warning("admission settings on disk cannot be read", reason=str(error)[:200])
 
     def _take(self, content: bytes) -> None:
@@ -114,8 +115,9 @@ class AdmissionKeeper:
         try:
             given: Any = msgspec.json.decode(await self._api.get(self._where()))
             packed = base64.b64decode(text(given, "binaryData", ADMISSION_CONFIG_KEY))
-            self._least = msgspec.json.decode(gzip.decompress(packed), type=AdmissionSettings).revision
-        except (RedoubtError, OSError, EOFError, ValueError, msgspec.DecodeError):
+            content = await asyncio.to_thread(_unpacked, packed)
+            self._least = msgspec.json.decode(content, type=AdmissionSettings).revision
+        except (RedoubtError, ValueError, msgspec.DecodeError, RecursionError, zlib.error):
             return  # there is none, or none that can be read
 
     async def _write_map(self) -> bool:
@@ -155,3 +157,8 @@ class AdmissionKeeper:
 
     def _where(self) -> str:
         return f"/api/v1/namespaces/{self._namespace}/configmaps/{ADMISSION_CONFIG_MAP}"
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """Of gzip. Raises ``zlib.error``. What is larger than settings can be is cut off: then it cannot be read."""
+    return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(packed, _UNPACKED)
