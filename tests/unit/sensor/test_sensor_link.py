@@ -137,6 +137,35 @@ def test_only_what_changes_is_said_and_what_goes_is_removed(tmp_path: Path) -> N
     _with(tmp_path, work)
 
 
+def test_what_changes_while_central_is_away_is_said_when_it_is_back_and_not_kept(tmp_path: Path) -> None:
+    async def work(given: Given) -> None:
+        central = given.central
+        await central.until("a sync", lambda: given.link.synced)
+        given.put("second")
+        await central.until("the second", lambda: central.of("namespace", "second"))
+        given.link.connected = False
+        for each in range(100):
+            given.put(f"passing-{each}")
+            given.lose(f"passing-{each}")
+        given.put("second", team="b")
+        given.put("third")
+        given.lose("first")
+        assert not given.link._changed
+
+    async def back(given: Given) -> None:
+        given.put("second", team="b")
+        given.put("third")
+        given.lose("first")
+        assert not given.link._changed
+        there = {("namespace", "second"), ("namespace", "third")}
+        await given.central.until("all that there is", lambda: set(given.central.objects) == there)
+        assert given.central.of("namespace", "second")[0]["labels"] == {"team": "b"}
+
+    central = StandIn()
+    _with(tmp_path / "a", work, central)
+    _with(tmp_path / "b", back, central)
+
+
 def test_what_central_has_is_not_sent_again_and_named_as_unchanged(tmp_path: Path) -> None:
     async def work(given: Given) -> None:
         central = given.central

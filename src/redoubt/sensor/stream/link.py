@@ -98,7 +98,9 @@ class Link:
         self.lost: dict[str, int] = {}
 
     def mark(self, key: Key) -> None:
-        """An object changed, came or went."""
+        """An object changed, came or went. Where Central is away it is said with all others when it is back."""
+        if not self.connected:
+            return
         self._changed[key] = None
         self._wake.set()
 
@@ -136,6 +138,7 @@ class Link:
         finally:
             self.connected = self.synced = False
             self._moment.clear()
+            self._changed.clear()
             await self._told.away()
 
     async def _talk(self, stream: Conversation) -> None:
