@@ -181,6 +181,29 @@ def test_an_update_is_judged_where_that_is_wanted_and_a_scale_with_it(
     kube.admin.delete(good)
 
 
+def test_a_change_of_what_somebody_owns_is_judged_where_its_spec_is_another(
+    kube: Cluster, guarded: Secured
+) -> None:
+    namespace = kube.namespace()
+    refused(kube, workload(namespace, "registry.example/shop:latest"))
+    owner = workload(namespace, "registry.example/shop:1", name="owner")
+    kube.admin.create(owner)
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/owner"
+    uid = kube.admin.ask("GET", path)["metadata"]["uid"]
+    owners = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "owner", "uid": uid}]
+    guarded.tell(default("Latest tag", disabled=True))
+    old = workload(namespace, "registry.example/shop:latest", name="old", ownerReferences=owners)
+    kube.admin.create(old)
+    guarded.tell(default("Latest tag"))
+    refused(kube, workload(namespace, "registry.example/shop:latest"))
+    # Its spec, as the API server tells it, is the one before.
+    kube.admin.patch(old, {"metadata": {"labels": {"seen": "yes"}}})
+    with pytest.raises(Refused, match="Latest tag"):
+        kube.admin.patch(old, {"spec": {"replicas": 2}})
+    kube.admin.delete(old)
+    kube.admin.delete(owner)
+
+
 def test_exec_is_refused_where_it_is_enforced_and_told_where_it_is_not(
     kube: Cluster, guarded: Secured
 ) -> None:
