@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
+import asyncpg
 import msgspec
 import pytest
 
 from redoubt.central.clusters.records import Cluster
+from redoubt.central.hub.intake import Intake, Link
 from redoubt.central.hub.receiving import ClusterRef
 from redoubt.central.hub.session import Inbox
 from redoubt.central.refusals import FailedPrecondition, Unavailable
@@ -181,7 +183,7 @@ def test_a_cluster_is_deleted_while_something_of_it_is_kept(central: Callable[[W
             "SELECT FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid)) AND query NOT LIKE 'UPDATE%'"
         )
         async with pool.acquire() as connection, connection.transaction():
-            await hold(connection, cluster, holder)
+            await hold(connection, cluster, holder, "spool")
             deleting = asyncio.create_task(ClusterStore(pool, Cluster).delete(cluster))
             for _ in range(1000):
                 if await pool.fetch(waits, connection.get_server_pid()):
@@ -387,6 +389,46 @@ def test_a_message_that_the_database_does_not_take_is_dropped_alone(
                 await one.send(node=pb.NodeReport(node_name="x"))
             await one.kept()
         assert len(names(await running.get("/v1/deployments"))) == 20
+
+    central(work)
+
+
+def test_what_is_done_again_after_a_lost_answer_of_the_database_is_done_once(
+    central: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+
+    class Counting:
+        async def take(self, connection: Any, cluster: ClusterRef, message: pb.FromSensor) -> None:
+            taken.append(message.node.node_name)
+
+    real, lost = Intake._transaction, []
+
+    async def losing(self: Intake, link: Link, messages: Sequence[pb.FromSensor], **more: Any) -> Any:
+        batch = await real(self, link, messages, **more)
+        if (numbers := [each.number for each in messages if each.number]) and numbers[0] not in lost:
+            lost.append(numbers[0])
+            raise asyncpg.ConnectionDoesNotExistError("it was kept, and then the server was gone")
+        return batch
+
+    monkeypatch.setattr(Intake, "_transaction", losing)
+
+    async def work(running: Watched) -> None:
+        running.hub.intake.receivers["node"] = Counting()
+        cluster = await running.cluster("north")
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            for number in range(5):
+                await one.upsert("deployment", f"uid-{number}", deployment(f"web{number}"))
+                await one.send(node=pb.NodeReport(node_name=str(number)))
+            await one.kept()
+            # What was not stored a second time was seen all the same.
+            await one.synced()
+            await one.upsert("deployment", "uid-5", deployment("web5"))
+            await one.kept()
+        assert lost
+        assert taken == list("01234")
+        assert names(await running.get("/v1/deployments")) == [f"web{number}" for number in range(6)]
 
     central(work)
 

@@ -145,7 +145,9 @@ class Intake:
     async def _transaction(self, link: Link, messages: Sequence[pb.FromSensor], *, none: bool) -> _Batch:
         batch = _Batch(link)
         async with self._pool.acquire() as connection, connection.transaction():
-            await store.hold(connection, link.cluster.id, link.holder)
+            # What is done again, since the answer to its COMMIT was lost, may be here already.
+            kept = await store.hold(connection, link.cluster.id, link.holder, link.spool)
+            batch.number = max(batch.number, kept)
             try:
                 await self._all(connection, link, messages, batch, none=none)
             except _NOT_TAKEN as error:
@@ -154,7 +156,7 @@ class Intake:
                 raise
             except Exception as error:
                 raise _Unstorable from error
-            if batch.number > link.acknowledged:
+            if batch.number > kept:
                 await store.arrived(connection, link.cluster.id, link.spool, batch.number)
             await store.counted(connection, link.cluster.id, batch.spoilt, batch.dropped)
         return batch
@@ -168,6 +170,10 @@ class Intake:
         *,
         none: bool,
     ) -> None:
+        # What is here since a try whose COMMIT had no answer is not gone, whatever comes before it.
+        for message in messages:
+            if link.acknowledged < message.number <= batch.number and message.HasField("object"):
+                batch.see(message.object)
         events: list[pb.ObjectEvent] = []
         for message in messages:
             kind = message.WhichOneof("message") or ""

@@ -10,7 +10,7 @@ import msgspec
 
 from redoubt.central.clusters.health import Heard
 from redoubt.central.notices import tell
-from redoubt.central.store import Connection, Store, affected
+from redoubt.central.store import Connection, Pool, Store, affected
 
 #: What replicas tell each other when something lies in ``sensor_pushes``.
 TOPIC = "sensor_pushes"
@@ -51,12 +51,21 @@ class Lost(Exception):
     """Another connection has the stream now, or the cluster is gone: nothing of this one counts any more."""
 
 
-async def hold(connection: Connection, cluster: UUID, holder: UUID) -> None:
-    """Keep others from taking this stream's place until the end of the transaction. Raises ``Lost``."""
+async def hold(connection: Connection, cluster: UUID, holder: UUID, spool: str) -> int:
+    """Keep others from taking this stream's place until the end of the transaction; how far it has arrived. Raises ``Lost``."""
     if not await connection.fetchval(
         "SELECT true FROM sensor_sessions WHERE cluster = $1 AND holder = $2 FOR UPDATE", cluster, holder
     ):
         raise Lost
+    # Only now: whoever was waited for may have written it.
+    return await _arrived(connection, cluster, spool)
+
+
+async def _arrived(connection: Connection | Pool, cluster: UUID, spool: str) -> int:
+    found = await connection.fetchval(
+        "SELECT acknowledged FROM sensor_spools WHERE cluster = $1 AND spool = $2", cluster, spool
+    )
+    return int(found or 0)
 
 
 async def arrived(connection: Connection, cluster: UUID, spool: str, number: int) -> None:
@@ -139,10 +148,7 @@ class HubStore(Store):
 
     async def acknowledged(self, cluster: UUID, spool: str) -> int:
         """How far a numbering has arrived."""
-        found = await self._pool.fetchval(
-            "SELECT acknowledged FROM sensor_spools WHERE cluster = $1 AND spool = $2", cluster, spool
-        )
-        return int(found or 0)
+        return await _arrived(self._pool, cluster, spool)
 
     async def identification(self, cluster: UUID) -> str:
         """What the cluster's Sensor said last of the cluster; empty where none ever did."""
