@@ -7,6 +7,7 @@ time. It must not know how the Sensor is reached.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -21,8 +22,8 @@ from redoubt.errors import RedoubtError
 from redoubt.model.cluster import AdmissionFigures
 from redoubt.policies.alerts import Alert
 
-#: Alerts that are kept, their bytes, and how many are sent at once.
-MOST, MEMORY, AT_ONCE = 2000, 32 << 20, 100
+#: Alerts that are kept, their bytes, and how many are sent at once, with how many bytes: a message may have 4 MB.
+MOST, MEMORY, AT_ONCE, LARGEST = 2000, 32 << 20, 100, 3_000_000
 #: Seconds: between two words, and after one that did not arrive.
 INTERVAL, _FIRST, _LONGEST = 1.0, 0.5, 30.0
 #: Seconds after which figures alone are worth a word.
@@ -56,7 +57,7 @@ class Outbox:
         return len(self._waiting)
 
     def tell(self, alerts: Sequence[Alert]) -> None:
-        """Put alerts on their way. Those for which there is no room are dropped, and counted."""
+        """Put alerts on their way. Those for which there is no room, and those that no message holds, are dropped and counted."""
         for alert in alerts:
             key = _key(alert)
             before = self._first.get(key)
@@ -69,7 +70,7 @@ class Outbox:
                 )
                 self._remove(key)
             packed = msgspec.json.encode(alert)
-            if len(self._waiting) >= MOST or self._size + len(packed) > MEMORY:
+            if len(packed) > LARGEST or len(self._waiting) >= MOST or self._size + len(packed) > MEMORY:
                 self._figures.dropped += 1
                 continue
             self._waiting[key] = packed
@@ -115,7 +116,7 @@ class Outbox:
     async def _word(self) -> None:
         """All that waits, some at a time. Raises ``RedoubtError``."""
         while True:
-            some = list(self._waiting.items())[:AT_ONCE]
+            some = self._first_ones()
             figures = self._figures.since()
             if not some and figures == AdmissionFigures(hostname=figures.hostname):
                 return
@@ -127,6 +128,16 @@ class Outbox:
                     self._remove(key)
             if not self._waiting:
                 return
+
+    def _first_ones(self) -> list[tuple[_Key, bytes]]:
+        """As many as a message holds."""
+        some, size = [], 0
+        for key, packed in itertools.islice(self._waiting.items(), AT_ONCE):
+            size += len(packed)
+            if size > LARGEST:
+                break
+            some.append((key, packed))
+        return some
 
     def _remove(self, key: _Key) -> None:
         self._size -= len(self._waiting.pop(key))

@@ -129,6 +129,34 @@ def test_what_does_not_fit_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatc
     asyncio.run(work())
 
 
+def test_no_word_is_larger_than_a_message_and_an_alert_that_is_holds_nothing_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Measuring(Line):
+        sizes: list[int]
+
+        async def report(self, alerts: bytes, figures: bytes) -> None:
+            self.sizes.append(len(alerts))
+            await super().report(alerts, figures)
+
+    async def work() -> None:
+        line = Measuring()
+        line.sizes = []
+        box, figures = outbox(line)
+        given = [attempts(f"shop-{at}")[0] for at in range(8)]
+        size = len(msgspec.json.encode(given[0]))
+        monkeypatch.setattr(reporting, "LARGEST", 3 * size + size // 2)
+        huge = msgspec.structs.replace(attempts("huge")[0], namespace="n" * 4 * size)
+        box.tell([huge, *given])
+        assert (box.waiting, figures.dropped) == (8, 1)
+        await box.stop()
+        assert [each.id for each in line.alerts] == [each.id for each in given]
+        assert len(line.sizes) == 3
+        assert max(line.sizes) <= 3 * size + size // 2 + 4
+
+    asyncio.run(work())
+
+
 def test_what_waits_at_the_end_is_sent_if_that_is_quickly_done() -> None:
     async def work() -> None:
         line = Line()

@@ -16,7 +16,7 @@ import pytest
 from grpclib.server import Stream
 
 from redoubt import tasks
-from redoubt.errors import LimitExceeded, RedoubtError, UnreadableInput
+from redoubt.errors import LimitExceeded, NetworkError, RedoubtError, UnreadableInput
 from redoubt.kubeapi import ApiFailure
 from redoubt.model.cluster import AdmissionFigures, AdmissionSettings, ClusterConfig, Enforcement, PullSecret
 from redoubt.model.scannedimage import ScannedImage
@@ -269,6 +269,27 @@ def test_what_was_refused_is_on_the_disk_when_the_report_is_answered(tmp_path: P
         assert [each.alerts.deployment_id for each in found] == ["d", "e", "d", "e"]
         assert {each.alerts.stage for each in found} == {sensors_pb2.AlertResults.ATTEMPTED}
         assert given.service.figures["one"].denied == 4
+
+    _serving(tmp_path, work)
+
+
+def test_figures_are_added_once_though_the_alerts_with_them_had_to_be_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise Unavailable("the disk is full")
+
+    async def work(given: Serving) -> None:
+        report = pb.AdmissionReport(
+            alerts=msgspec.json.encode([_alert()]),
+            figures=msgspec.json.encode(AdmissionFigures(hostname="one", denied=1)),
+        )
+        with monkeypatch.context() as broken:
+            broken.setattr(given.spool, "put", full)
+            with pytest.raises(NetworkError), given.told():
+                await given.stub.Report(report)
+        await given.stub.Report(report)
+        assert given.service.figures["one"].denied == 1
 
     _serving(tmp_path, work)
 

@@ -70,10 +70,12 @@ class AdmissionService(AdmissionsBase):
     async def Report(self, stream: ReportStream) -> None:
         """See ``secured.proto``."""
         report = await calls.request(stream)
-        if report.figures:
-            self._add(report.figures)
+        figures = _read(report.figures) if report.figures else None
         if report.alerts:
             await self._keep(report.alerts)
+        # Not before: what fails is reported again, with the same figures.
+        if figures is not None:
+            self._add(figures)
         await stream.send_message(secured.AdmissionReported())
 
     @calls.allow(Service.ADMISSION_CONTROL)
@@ -104,11 +106,7 @@ class AdmissionService(AdmissionsBase):
                 results = pb.AlertResults(stage=stage, deployment_id=deployment, alerts=packed)
                 await self._spool.put(pb.FromSensor(alerts=results))
 
-    def _add(self, content: bytes) -> None:
-        try:
-            new = _figures.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UnreadableInput(f"figures: {str(error)[:200]}") from None
+    def _add(self, new: AdmissionFigures) -> None:
         name = new.hostname[:253]
         before = self.figures.pop(name, AdmissionFigures())
         while len(self.figures) >= _MOST:
@@ -122,3 +120,10 @@ class AdmissionService(AdmissionsBase):
             failed=before.failed + new.failed,
             dropped=before.dropped + new.dropped,
         )
+
+
+def _read(content: bytes) -> AdmissionFigures:
+    try:
+        return _figures.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableInput(f"figures: {str(error)[:200]}") from None
