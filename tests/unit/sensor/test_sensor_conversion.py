@@ -154,6 +154,15 @@ def test_a_pods_status_says_what_runs() -> None:
 
 
 @pytest.mark.parametrize(
+    ("phase", "ips"),
+    [("Running", ("10.1.0.7",)), ("", ("10.1.0.7",)), ("Succeeded", ()), ("Failed", ())],
+)
+def test_a_pod_that_ended_has_no_address_any_more(phase: str, ips: tuple[str, ...]) -> None:
+    status = {"phase": phase, "podIP": "10.1.0.7", "podIPs": [{"ip": "10.1.0.7"}]}
+    assert workloads.pod(_pod(status)).pod.ips == ips
+
+
+@pytest.mark.parametrize(
     ("identifier", "digest"),
     [
         (f"registry.example/shop@{DIGEST}", DIGEST),

@@ -17,6 +17,9 @@ from redoubt.policies import kubernetes
 from redoubt.sensor.conversion.fields import Given, moment, number, part, parts, text, texts
 from redoubt.sensor.conversion.objects import shortened
 
+#: Phases of pods that ended. Their status goes on to name addresses that are others' by now.
+_OVER = ("Succeeded", "Failed")
+
 
 class SeenWorkload(msgspec.Struct, frozen=True):
     """What makes pods. ``deployment`` is None where ``owner`` (a UID) is looked at in its place.
@@ -95,7 +98,9 @@ def pod(given: dict[str, Any]) -> SeenPod:
         for each in parts(status, field)
     ]
     owner = _owner(given)
-    ips = (*(text(each, "ip") for each in parts(status, "podIPs")), text(status, "podIP"))
+    ips: tuple[str, ...] = ()
+    if text(status, "phase") not in _OVER:
+        ips = (*(text(each, "ip") for each in parts(status, "podIPs")), text(status, "podIP"))
     live, ended = _instances(statuses)
     return SeenPod(
         Pod(
