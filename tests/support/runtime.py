@@ -71,7 +71,7 @@ class Store:
     def container(self, container_id: str, pod_uid: str = "") -> Place | None:
         return self.containers.get(container_id)
 
-    def pod(self, uid: str) -> Place | None:
+    def pod(self, uid: str, *, late: bool = False) -> Place | None:
         return self.pods.get(uid)
 
     def addressed(self, address: str, port: int) -> Sequence[tuple[str, int]]:

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from redoubt import tasks
 from redoubt.sensor.cluster.changes import Change
 from redoubt.sensor.conversion import objects, workloads
@@ -21,7 +23,7 @@ def change(kind: str, given: dict[str, Any], found: Any) -> Change:
     return Change(kind, given["metadata"]["uid"], found)
 
 
-def inventory(*, containers: int = 1) -> Inventory:
+def inventory(*, containers: int = 1, told: bool = True, others: dict[str, Any] | None = None) -> Inventory:
     made = Inventory("stackrox")
     names = [f"c{number}" for number in range(containers)]
     spec = {
@@ -45,7 +47,7 @@ def inventory(*, containers: int = 1) -> Inventory:
             "labels": labels,
             "ownerReferences": [{"kind": "Deployment", "name": "shop", "uid": "d1", "controller": True}],
         },
-        "spec": spec,
+        "spec": spec | (others or {}),
         "status": {
             "podIP": "10.0.0.9",
             "podIPs": [{"ip": "10.0.0.9"}],
@@ -56,7 +58,9 @@ def inventory(*, containers: int = 1) -> Inventory:
                     "state": {"running": {"startedAt": "2099-01-01T00:00:00Z"}},
                     "lastState": {"terminated": {"containerID": f"containerd://{ENDED}", "exitCode": 1}},
                 }
-            ],
+            ]
+            if told
+            else [],
         },
     }
     made.apply(change("Pod", pod, workloads.pod(pod)))
@@ -88,11 +92,30 @@ def test_a_container_is_found_while_it_runs_and_after_it_ended() -> None:
 
 
 def test_a_pod_says_which_container_it_is_only_where_it_has_one() -> None:
-    one, two = Cluster(inventory()).pod("p1"), Cluster(inventory(containers=2)).pod("p1")
+    one, two = (Cluster(inventory(containers=count, told=False)).pod("p1") for count in (1, 2))
     assert one is not None
     assert two is not None
-    assert (one.container_name, two.container_name) == ("c0", "")
+    assert (one.container_name, one.guessed, two.container_name) == ("c0", True, "")
     assert Cluster(inventory()).pod("p2") is None
+
+
+@pytest.mark.parametrize("field", ["containers", "initContainers", "ephemeralContainers"])
+def test_what_was_put_into_a_pod_is_not_taken_for_its_container(field: str) -> None:
+    others = [{"name": "debugger", "image": "y"}]
+    if field == "containers":
+        others.append({"name": "c0", "image": "x"})
+    for late in (False, True):
+        found = Cluster(inventory(told=False, others={field: others})).pod("p1", late=late)
+        assert found is not None
+        assert found.container_name == ""
+
+
+def test_a_container_that_the_status_does_not_name_is_the_only_one_at_the_last() -> None:
+    cluster = Cluster(inventory())
+    early, late = cluster.pod("p1"), cluster.pod("p1", late=True)
+    assert early is not None
+    assert late is not None
+    assert (early.container_name, late.container_name) == ("", "c0")
 
 
 def test_addresses_are_pods_and_services_with_the_pods_own_ports() -> None:

@@ -166,6 +166,17 @@ def test_a_pod_of_one_container_needs_no_wait() -> None:
     asked(work)
 
 
+def test_a_pods_sandbox_is_not_its_only_container() -> None:
+    async def work() -> None:
+        world = World()
+        world.store.add("web", "", "uid-1")
+        world.store.pods["uid-1"] = msgspec.structs.replace(world.store.pods["uid-1"], guessed=True)
+        await world.take(process(path="/pause", pod="uid-1"), process("a", pod="uid-1"))
+        assert [each.signal.exec_file_path for each in world.sent.processes if each.signal] == ["/bin/sh"]
+
+    asked(work)
+
+
 def test_what_is_sent_again_is_taken_once() -> None:
     async def work() -> None:
         world = World()

@@ -43,7 +43,10 @@ class RunningImage(msgspec.Struct, frozen=True):
 
 
 class SeenPod(msgspec.Struct, frozen=True):
-    """A pod. ``workload`` is what it is where nothing owns it; ``owner`` the UID of what does."""
+    """A pod. ``workload`` is what it is where nothing owns it; ``owner`` the UID of what does.
+
+    ``containers`` are the names of all that are to run in it, also of those that were put into it.
+    """
 
     pod: Pod
     owner: str
@@ -51,6 +54,7 @@ class SeenPod(msgspec.Struct, frozen=True):
     images: tuple[RunningImage, ...]
     host_network: bool
     labels: dict[str, str]
+    containers: tuple[str, ...] = ()
 
 
 def workload(given: dict[str, Any]) -> SeenWorkload:
@@ -118,6 +122,7 @@ def pod(given: dict[str, Any]) -> SeenPod:
         _images(given, statuses),
         part(given, "spec").get("hostNetwork") is True,
         texts(given, "metadata", "labels"),
+        tuple(_asked(given)),
     )
 
 
@@ -176,12 +181,17 @@ def digest(image: str) -> str:
     return found if at and name and found.startswith("sha256:") and len(found) == 71 else ""
 
 
-def _images(given: Given, statuses: list[dict[str, Any]]) -> tuple[RunningImage, ...]:
-    asked = {
+def _asked(given: Given) -> dict[str, str]:
+    """What a pod's containers are called, and their images."""
+    return {
         text(each, "name"): text(each, "image")
         for field in ("initContainers", "containers", "ephemeralContainers")
         for each in parts(given, "spec", field)
     }
+
+
+def _images(given: Given, statuses: list[dict[str, Any]]) -> tuple[RunningImage, ...]:
+    asked = _asked(given)
     found = []
     for each in statuses:
         name, identifier = text(each, "name"), text(each, "imageID")

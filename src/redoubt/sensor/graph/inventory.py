@@ -140,6 +140,11 @@ class Inventory:
             found.pod, deployment_id=self.deployment_of(identifier), cluster_id=self.cluster_id
         )
 
+    def containers_of(self, pod: str) -> tuple[str, ...]:
+        """Names of the containers that a pod is to have."""
+        found = self._pods.get(pod)
+        return () if found is None else found.containers
+
     def deployment_of(self, pod: str) -> str:
         """Which workload a pod is of; empty where that is not known."""
         return self._deployment_of.get(pod, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from redoubt.model.cluster import ContainerInstance, Pod
@@ -37,15 +38,18 @@ class Cluster:
                 return _place(pod, each)
         return None
 
-    def pod(self, uid: str) -> Place | None:
+    def pod(self, uid: str, *, late: bool = False) -> Place | None:
         """See ``Workloads``."""
         pod = self._inventory.pod(uid)
         if pod is None or not pod.deployment_id:
             return None
-        deployment = self._inventory.deployment(pod.deployment_id)
-        containers = deployment.containers if deployment else ()
-        only = ContainerInstance(container_name=containers[0].name) if len(containers) == 1 else None
-        return _place(pod, only or ContainerInstance())
+        # What the pod itself has: sidecars are in no template, and neither is what ``kubectl debug`` puts into it.
+        names = self._inventory.containers_of(uid)
+        told = pod.live_instances or pod.terminated_instances
+        if len(names) != 1 or (told and not late):
+            return _place(pod, ContainerInstance())
+        found = _place(pod, ContainerInstance(container_name=names[0]))
+        return msgspec.structs.replace(found, guessed=True)
 
     def addressed(self, address: str, port: int) -> Sequence[tuple[str, int]]:
         """See ``Workloads``."""

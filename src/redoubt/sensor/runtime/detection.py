@@ -227,7 +227,7 @@ class Runtime:
         place = self._workloads.container(event.container, event.pod)
         if place is not None or not event.pod:
             return place
-        place = self._workloads.pod(event.pod)
+        place = self._workloads.pod(event.pod, late=late)
         return place if place is not None and (place.container_name or late) else None
 
     def _unsure(self, event: Flow) -> bool:

@@ -33,7 +33,7 @@ class Programs:
 
     def take(self, place: Place, process: noderecords.Process, alerts: Gathering, now: datetime) -> None:
         """One that was started in ``place``."""
-        if not place.container_name and process.path in _SANDBOX:
+        if (place.guessed or not place.container_name) and process.path in _SANDBOX:
             return
         self._remember(process)
         identity = key(place, process)

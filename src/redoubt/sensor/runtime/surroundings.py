@@ -24,6 +24,8 @@ class Place(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     container_name: str = ""
     #: The image's digest, ``sha256:…``; empty where it is not known.
     image_id: str = ""
+    #: Whether the container is only the likely one: of the pod's sandbox, too, nothing but the pod is known.
+    guessed: bool = False
 
 
 class Workloads(Protocol):
@@ -32,8 +34,11 @@ class Workloads(Protocol):
     def container(self, container_id: str, pod_uid: str = "") -> Place | None:
         """By the runtime's identifier (64 hexadecimal digits), running or ended; its pod's UID where that is known."""
 
-    def pod(self, uid: str) -> Place | None:
-        """By UID; with a container's name only where the pod has but one."""
+    def pod(self, uid: str, *, late: bool = False) -> Place | None:
+        """By UID; with a container's name only where the pod has but one, of which its status does not tell yet.
+
+        ``late``: even if it does. What it told of was another run of it, or nothing else will be known.
+        """
 
     def addressed(self, address: str, port: int) -> Sequence[tuple[str, int]]:
         """Identifiers of the deployments behind an address: a pod's (not on the host's network), or a service's own.
