@@ -39,6 +39,11 @@ from redoubt.sensor.graph.ways import Ways
 
 #: The cluster's own parts: the original calls their namespaces so.
 _ORCHESTRATOR = re.compile(r"kube-.*|openshift-.*")
+#: Containers of others before what is in them.
+_ORDER = (
+    *("namespace", "node", "serviceaccount", "role", "binding"),
+    *("networkpolicy", "service", "secret", "configmap"),
+)
 Key = tuple[str, str]
 
 
@@ -142,8 +147,7 @@ class Inventory:
 
     def containers_of(self, pod: str) -> tuple[str, ...]:
         """Names of the containers that a pod is to have."""
-        found = self._pods.get(pod)
-        return () if found is None else found.containers
+        return self._pods[pod].containers if pod in self._pods else ()
 
     def deployment_of(self, pod: str) -> str:
         """Which workload a pod is of; empty where that is not known."""
@@ -179,18 +183,7 @@ class Inventory:
 
     def keys(self) -> Iterator[Key]:
         """All that Central is to know of, containers of others first: namespaces before what is in them."""
-        order = (
-            "namespace",
-            "node",
-            "serviceaccount",
-            "role",
-            "binding",
-            "networkpolicy",
-            "service",
-            "secret",
-            "configmap",
-        )
-        for kind in order:
+        for kind in _ORDER:
             for identifier in self._objects[kind]:
                 yield kind, identifier
         for identifier in self._workloads:
