@@ -13,6 +13,7 @@ import pytest
 
 from redoubt.errors import UnreadableInput
 from redoubt.model.noderecords import CollectorHealth, Process
+from redoubt.sensor.runtime.flows import AWAY
 from redoubt.sensor.runtime.parts import collectors_health
 from redoubt.wire.channel import channel
 from redoubt.wire.failures import Refused
@@ -123,6 +124,23 @@ def test_a_batch_is_acknowledged_once_it_was_written_down_and_taken_once(tmp_pat
                 await until(lambda: again.acknowledged == 3)
                 assert again.configs[0].sensor == one.configs[0].sensor
             assert [e.signal.args for e in made.sent.processes if e.signal] == ["a", "b", "c"]
+
+    run(work())
+
+
+def test_a_collector_that_was_away_for_long_has_to_tell_all_that_stands_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as (made, dialled):
+            said: list[str] = []
+            for away in (0.0, AWAY, 0.0):
+                for session in made.runtime.sessions:
+                    session.ended -= away
+                async with connected(dialled) as one:
+                    await until(lambda one=one: bool(one.configs))  # type: ignore[misc]
+                    said.append(one.configs[0].sensor)
+                await until(lambda: all(each.tell is None for each in made.runtime.sessions))
+            assert said[0] != said[1]
+            assert said[1] == said[2]
 
     run(work())
 

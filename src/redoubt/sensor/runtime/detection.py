@@ -82,6 +82,8 @@ class Session:
         #: Called when more is acknowledged; None while there is no stream.
         self.tell: Callable[[], None] | None = None
         self.ended = time.monotonic()
+        #: Another number each time that it has to tell of all that stands.
+        self.again = time.time_ns()
 
     def settled(self) -> int:
         """The last batch up to which all are done."""
@@ -141,11 +143,14 @@ class Runtime:
 
     def session(self, node: str, instance: str) -> Session:
         """The run of a node's collector that a stream is of."""
-        session = self._sessions.get(node)
+        session, now = self._sessions.get(node), time.monotonic()
         anew = session is not None and session.instance != instance
         if session is None or anew:
             session = self._sessions[node] = Session(node, instance)
-        self.network.began(node, time.monotonic(), anew=anew)
+        elif session.tell is None and now - session.ended >= AWAY:
+            # What it told of was ended meanwhile.
+            session.again, anew = time.time_ns(), True
+        self.network.began(node, now, anew=anew)
         return session
 
     def away(self, session: Session) -> None:

@@ -66,7 +66,7 @@ class CollectorService(CollectorsBase):
         _log.info("a collector", node=hello.hostname, version=hello.version, kernel=hello.kernel)
         answering = [
             asyncio.create_task(self._acknowledge(stream, session, more)),
-            asyncio.create_task(self._configure(stream, changed)),
+            asyncio.create_task(self._configure(stream, session, changed)),
         ]
         try:
             async for message in stream:
@@ -97,13 +97,15 @@ class CollectorService(CollectorsBase):
             await more.wait()
             more.clear()
 
-    async def _configure(self, stream: Stream[FromCollector, ToCollector], changed: asyncio.Event) -> None:
+    async def _configure(
+        self, stream: Stream[FromCollector, ToCollector], session: Session, changed: asyncio.Event
+    ) -> None:
         while True:
             await changed.wait()
             changed.clear()
             config = CollectorConfig()
             config.CopyFrom(self._configured())
-            config.sensor = self._sensor
+            config.sensor = f"{self._sensor}.{session.again}"
             await stream.send_message(ToCollector(config=config))
 
     @calls.allow(Service.COLLECTOR)

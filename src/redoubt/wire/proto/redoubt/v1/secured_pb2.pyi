@@ -203,7 +203,7 @@ class CollectorConfig(_message.Message):
     connections_per_minute: _builtins.int
     """Containers' connections a minute that are told, each; 0: all."""
     sensor: _builtins.str
-    """Made anew each time that the Sensor starts: to another one, all that stands is told again."""
+    """Made anew each time that the Sensor starts, and when a Collector was away for long: to another one, all that stands is told again."""
     @_builtins.property
     def networks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Networks, "10.0.0.0/8", that are told apart where `external_ips` is not set."""
