@@ -26,6 +26,8 @@ from redoubt.wire.failures import NotFound, Unavailable
 #: Seconds: an image that nobody knows is asked for again after this; a scan that nobody waits for goes on so long.
 UNKNOWN_LIFETIME = 30.0
 _LONGEST = 600.0
+#: Images that are asked for at a time, with those that wait for their turn.
+_MOST = 1000
 #: A struct in memory, in bytes for each byte of its JSON: measured with images of 300 flaws.
 _SWELLS = 4
 _decoder = msgspec.json.Decoder(ScannedImage, strict=False)
@@ -69,6 +71,17 @@ class Kept:
 _stamps = itertools.count(1)
 
 
+class _Fetch:
+    """An image that is asked for, or waits for its turn. ``waiting`` is how many want it."""
+
+    __slots__ = ("begun", "task", "waiting")
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.waiting = 0
+        self.task: asyncio.Task[Kept | None]
+
+
 class Images:
     """``memory`` bytes of images at most, each for ``lifetime`` seconds."""
 
@@ -89,7 +102,7 @@ class Images:
         self._names: OrderedDict[str, str] = OrderedDict()
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()
-        self._underway: dict[tuple[str, bool], asyncio.Task[Kept | None]] = {}
+        self._underway: dict[tuple[str, bool], _Fetch] = {}
         self.size = 0
 
     def known(self, name: ImageName, digest: str, rules: Rules, now: datetime) -> Kept | None:
@@ -104,13 +117,14 @@ class Images:
     ) -> ImagePart:
         """What can be found out about it; an image without a scan where nobody knows it. Raises ``Unavailable``.
 
-        Who is cancelled does not end what was begun: the next one finds it.
+        Who is cancelled does not end what was begun: the next one finds it. What still waits for its turn ends with the last who
+        wants it.
         """
         key = _key(name, digest)
         if (kept := self._find(key)) is not None:
             return kept.of(rules, now)
         if not self._is_unknown(key):
-            found = await asyncio.shield(self._fetch(key, cached=cached, namespace=namespace))
+            found = await self._fetch(key, cached=cached, namespace=namespace)
             if found is not None:
                 return found.of(rules, now)
         return rules.unscanned(name, now)
@@ -124,7 +138,7 @@ class Images:
 
     async def close(self) -> None:
         """End what is under way."""
-        await tasks.end(*self._underway.values())
+        await tasks.end(*(each.task for each in self._underway.values()))
 
     def _find(self, key: str) -> Kept | None:
         digest = self._names.get(key)
@@ -146,21 +160,36 @@ class Images:
         del self._unknown[key]
         return False
 
-    def _fetch(self, key: str, *, cached: bool, namespace: str) -> asyncio.Task[Kept | None]:
+    async def _fetch(self, key: str, *, cached: bool, namespace: str) -> Kept | None:
         at = (key, cached)
-        task = self._underway.get(at)
-        if task is None:
-            task = self._underway[at] = asyncio.create_task(self._fetched(key, cached, namespace))
-            task.add_done_callback(lambda done: self._ended(at, done))
-        return task
+        fetch = self._underway.get(at)
+        if fetch is None:
+            if len(self._underway) >= _MOST:
+                raise Unavailable(f"{key[:200]}: {_MOST} other images are asked for")
+            fetch = self._underway[at] = _Fetch()
+            fetch.task = asyncio.create_task(self._fetched(fetch, key, cached, namespace))
+            fetch.task.add_done_callback(lambda _, fetch=fetch: self._ended(at, fetch))  # type: ignore[misc]
+        fetch.waiting += 1
+        try:
+            return await asyncio.shield(fetch.task)
+        finally:
+            fetch.waiting -= 1
+            if not fetch.waiting and not fetch.begun:
+                self._leave(at, fetch)  # whoever wants it from now on begins anew
+                fetch.task.cancel()
 
-    def _ended(self, at: tuple[str, bool], task: asyncio.Task[Kept | None]) -> None:
-        self._underway.pop(at, None)
-        if not task.cancelled():
-            task.exception()  # seen: perhaps nobody waits any more
+    def _ended(self, at: tuple[str, bool], fetch: _Fetch) -> None:
+        self._leave(at, fetch)
+        if not fetch.task.cancelled():
+            fetch.task.exception()  # seen: perhaps nobody waits any more
 
-    async def _fetched(self, key: str, cached: bool, namespace: str) -> Kept | None:
+    def _leave(self, at: tuple[str, bool], fetch: _Fetch) -> None:
+        if self._underway.get(at) is fetch:
+            del self._underway[at]
+
+    async def _fetched(self, fetch: _Fetch, key: str, cached: bool, namespace: str) -> Kept | None:
         async with self._slots:
+            fetch.begun = True
             try:
                 async with asyncio.timeout(_LONGEST):
                     data = await self._source.image(key, cached=cached, namespace=namespace)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from redoubt.admission import rules
+from redoubt.admission import images, rules
 from redoubt.admission.images import UNKNOWN_LIFETIME, Images
 from redoubt.indexer.sources.reference import named
 from redoubt.model.scannedimage import ImageScan, ScannedComponent, ScannedImage
@@ -95,6 +95,52 @@ def test_what_was_begun_is_ended_though_nobody_waits_any_more() -> None:
             while kept.images.known(NAME, "", RULES, NOW) is None:
                 await asyncio.sleep(0.001)
         assert len(kept.source.asked) == 1
+
+    asyncio.run(work())
+
+
+def test_what_waits_for_its_turn_ends_with_the_last_who_wants_it() -> None:
+    async def work() -> None:
+        kept = Kept(Source(scanned()))
+        kept.source.gate.clear()
+        # Two are asked for at a time.
+        waiting = [asyncio.create_task(kept.ask(f"shop:{at}")) for at in range(50)]
+        wanted = asyncio.create_task(kept.ask("shop:7"))
+        await asyncio.sleep(0.01)
+        for each in waiting:
+            each.cancel()
+        # Who comes at this very moment is no victim of who went.
+        again = asyncio.create_task(kept.ask("shop:8"))
+        await asyncio.gather(*waiting, return_exceptions=True)
+        kept.source.gate.set()
+        assert await wanted
+        assert await again
+        names = [each.rpartition(":")[2] for each in kept.source.asked]
+        assert names == ["0", "1", "7", "8"]
+        await kept.images.close()
+
+    asyncio.run(work())
+
+
+def test_only_so_many_images_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_MOST", 5)
+
+    async def work() -> None:
+        kept = Kept(Source(scanned()))
+        kept.source.gate.clear()
+        waiting = [asyncio.create_task(kept.ask(f"shop:{at}")) for at in range(5)]
+        await asyncio.sleep(0.01)
+        with pytest.raises(Unavailable):
+            await kept.ask("one-more:1")
+        # What is asked for already can be waited for.
+        same = asyncio.create_task(kept.ask("shop:4"))
+        for each in waiting[2:]:
+            each.cancel()
+        await asyncio.gather(*waiting[2:], return_exceptions=True)
+        kept.source.gate.set()
+        assert await same
+        assert await kept.ask("one-more:1")
+        await kept.images.close()
 
     asyncio.run(work())
 
