@@ -107,6 +107,9 @@ class Follower:
                 why = "it ended the call"
             except RedoubtError as error:
                 why = str(error)
+            except Exception as error:  # noqa: BLE001 (whatever it was, the next call may do)
+                why = f"it failed ({type(error).__name__})"
+                _log.exception("the Sensor could not be listened to")
             if time.monotonic() - began > _LONGEST:
                 wait = _FIRST
             if wait == _FIRST:
@@ -115,8 +118,15 @@ class Follower:
             wait = min(2 * wait, _LONGEST)
 
     async def _again(self, look: Callable[[], object], seconds: float) -> None:
+        failing = ""
         while True:
-            await look()  # type: ignore[misc]  # both are coroutines
+            try:
+                await look()  # type: ignore[misc]  # both are coroutines
+                failing = ""
+            except Exception as error:  # noqa: BLE001 (whatever it was, the next look may do)
+                if type(error).__name__ != failing:
+                    _log.exception("settings could not be looked at")
+                failing = type(error).__name__
             await asyncio.sleep(seconds)
 
     async def _look_at_mounted(self) -> None:

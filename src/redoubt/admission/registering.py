@@ -91,16 +91,24 @@ class Registrar:
             await tasks.end(self._task)
 
     async def _look(self) -> None:
+        soon = min(_AGAIN, self._interval)
         while True:
             self._now.clear()
             pause = self._interval
             try:
-                await self.register()
-            except RedoubtError as error:
-                if str(error) != self.problem:
-                    _log.warning("the webhooks are not registered", why=str(error))
-                self.problem, pause = str(error), min(_AGAIN, self._interval)
-            await self._wait(pause)
+                try:
+                    await self.register()
+                except RedoubtError as error:
+                    if str(error) != self.problem:
+                        _log.warning("the webhooks are not registered", why=str(error))
+                    self.problem, pause = str(error), soon
+                await self._wait(pause)
+            except Exception as error:  # noqa: BLE001 (whatever it was, the next look may do)
+                problem = f"it failed ({type(error).__name__})"
+                if problem != self.problem:
+                    _log.exception("the webhooks are not registered")
+                self.problem = problem
+                await asyncio.sleep(soon)
 
     async def _wait(self, pause: float) -> None:
         """For so long, or until something changed: the CAs are looked at often, as their files are by who reads them."""

@@ -92,6 +92,9 @@ class Reporting:
                     reason = "the Sensor ended the stream"
                 except RedoubtError as error:
                     reason = str(error)
+                except Exception as error:  # noqa: BLE001 (whatever it was, the next stream may do)
+                    reason = f"the stream failed ({type(error).__name__})"
+                    _log.exception("the stream to the Sensor failed")
                 finally:
                     self.connected = False
                 if time.monotonic() - began > _GOOD:

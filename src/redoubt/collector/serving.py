@@ -100,11 +100,14 @@ async def collector(settings: Settings) -> AsyncIterator[Running]:
     try:
         await began
         telling = asyncio.create_task(reporting.run())
+        telling.add_done_callback(lambda done: _untold(watching, done))
         try:
             yield Running(watching, ended)
             watching.stop()
             await asyncio.wait([ended])
             await reporting.finish(_LAST)
+            if telling.done():
+                telling.result()  # it should have gone on: what it failed with is ours
         finally:
             await tasks.end(telling)
     finally:
@@ -177,6 +180,13 @@ def _at(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
     """Have the loop do it, from the thread; a loop that has ended does nothing more."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(what)
+
+
+def _untold(watching: Collector, telling: asyncio.Task[None]) -> None:
+    """Nobody is told any more: then nothing is watched either, and whoever looks after us begins anew."""
+    if not telling.cancelled() and (error := telling.exception()) is not None:
+        _log.error("telling the Sensor failed", kind=type(error).__name__)
+    watching.stop()
 
 
 def _begun(began: asyncio.Future[None], health: CollectorHealth) -> None:

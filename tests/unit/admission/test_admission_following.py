@@ -6,6 +6,7 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -166,6 +167,37 @@ def test_a_sensor_that_comes_back_is_asked_from_where_we_are(
         assert teller.asked == [0, 1]
         assert not followed.follower.connected
         await teller.said.put(settings(2, LATEST))
+        await followed.until(lambda: len(followed.rules) == 2)
+        await followed.follower.stop()
+
+    asyncio.run(work())
+
+
+def test_a_fault_of_ours_ends_no_following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_FIRST", 0.01)
+    monkeypatch.setattr(following, "MOUNTED", 0.01)
+
+    async def work() -> None:
+        teller, mounted = Teller(), tmp_path / "mounted"
+        mounted.mkdir()
+        followed = Followed(tmp_path, teller, mounted)
+        await followed.follower.start()
+        failures = [ZeroDivisionError(), ZeroDivisionError()]
+
+        def faulty(content: bytes) -> Rules:
+            if failures:
+                raise failures.pop()
+            return rules.read(content)
+
+        with monkeypatch.context() as faults:
+            faults.setattr(following, "rules", SimpleNamespace(read=faulty))
+            await teller.said.put(settings(1, LATEST))
+            await followed.until(lambda: len(teller.asked) == 2)
+            (mounted / ADMISSION_CONFIG_KEY).write_bytes(packed(settings(2, LATEST)))
+            await followed.until(lambda: not failures)
+        await teller.said.put(settings(3, LATEST))
+        await followed.until(lambda: len(followed.rules) == 1)
+        (mounted / ADMISSION_CONFIG_KEY).write_bytes(packed(settings(4, LATEST)))
         await followed.until(lambda: len(followed.rules) == 2)
         await followed.follower.stop()
 

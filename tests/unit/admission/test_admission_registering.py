@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from redoubt.admission import rules
-from redoubt.admission.registering import EVENTS, LABEL, OURS, POLICIES, Registrar, Target
+from redoubt.admission.registering import EVENTS, INTERVAL, LABEL, OURS, POLICIES, Registrar, Target
 from redoubt.admission.rules import Rules
 from redoubt.errors import RedoubtError
 from support.admission import default, settings
@@ -34,7 +34,9 @@ class Registry:
 class Made:
     """A registrar and what it goes by."""
 
-    def __init__(self, registry: Registry, target: Target | None = None, **more: Any) -> None:
+    def __init__(
+        self, registry: Registry, target: Target | None = None, interval: float = INTERVAL, **more: Any
+    ) -> None:
         self.registry = registry
         self.rules: Rules | None = rules.read(settings(1, default("Latest tag"), **more))
         self.ca = b"one"
@@ -45,6 +47,7 @@ class Made:
             authorities=lambda: self.ca,
             rules=lambda: self.rules,
             spared=["kube-system", "own", "openshift-*"],
+            interval=interval,
         )
 
     def register(self) -> dict[str, dict[str, Any]]:
@@ -137,6 +140,27 @@ def test_what_failed_is_tried_again_and_what_changed_is_seen() -> None:
                 await asyncio.sleep(0.005)
             made.ca = b"two"
             while made.registry.writes < 2:
+                await asyncio.sleep(0.005)
+        await made.registrar.stop()
+
+    asyncio.run(work())
+
+
+def test_a_fault_of_ours_ends_no_registering() -> None:
+    class Faulty(Registry):
+        faults = 1
+
+        async def webhooks(self, name: str) -> dict[str, Any] | None:
+            if self.faults:
+                self.faults -= 1
+                raise ZeroDivisionError
+            return await super().webhooks(name)
+
+    async def work() -> None:
+        made = Made(Faulty(), interval=0.01)
+        made.registrar.start()
+        async with asyncio.timeout(10):
+            while made.registrar.problem:
                 await asyncio.sleep(0.005)
         await made.registrar.stop()
 

@@ -14,7 +14,7 @@ from redoubt import tasks
 from redoubt.kubeapi import Api, ApiFailure, configured
 from redoubt.sensor.cluster.changes import Change, Changes
 from redoubt.sensor.cluster.discovery import Resource, discover
-from redoubt.sensor.cluster.watching import Watch
+from redoubt.sensor.cluster.watching import Convert, Put, Watch
 from redoubt.sensor.conversion import objects
 from support.apiserver import ApiServer, serving
 
@@ -44,7 +44,11 @@ class Watched:
 
 
 def _watched(
-    folder: Path, work: Callable[[Watched], Coroutine[Any, Any, None]], *there: dict[str, Any]
+    folder: Path,
+    work: Callable[[Watched], Coroutine[Any, Any, None]],
+    *there: dict[str, Any],
+    convert: Convert = objects.namespace,
+    before: Put | None = None,
 ) -> None:
     async def running() -> None:
         server = ApiServer(folder)
@@ -52,11 +56,13 @@ def _watched(
         told: list[Change] = []
 
         async def put(change: Change) -> None:
+            if before is not None:
+                await before(change)
             told.append(change)
 
         async with serving(server):
             api = Api(configured(server.kubeconfig()))
-            watch = Watch(api, NAMESPACES, objects.namespace, put, seconds=30, jitter=0)
+            watch = Watch(api, NAMESPACES, convert, put, seconds=30, jitter=0)
             task = asyncio.create_task(watch.run())
             try:
                 await asyncio.wait_for(work(Watched(server, watch, told)), 20)
@@ -166,6 +172,35 @@ def test_an_object_without_an_identifier_is_counted_and_holds_nothing_up(
         assert [each.id for each in given.told] == ["uid-a", ""]
 
     _watched(tmp_path, work, odd, _namespace("a"))
+
+
+def test_a_fault_of_ours_in_one_object_holds_no_other_up(tmp_path: Path) -> None:
+    async def work(given: Watched) -> None:
+        await given.watching()
+        assert given.watch.spoilt == 1
+        assert [each.id for each in given.told] == ["uid-a", ""]
+
+    def faulty(found: dict[str, Any]) -> object:
+        if found["metadata"]["name"] == "odd":
+            raise ZeroDivisionError
+        return objects.namespace(found)
+
+    _watched(tmp_path, work, _namespace("odd"), _namespace("a"), convert=faulty)
+
+
+def test_a_watch_goes_on_whatever_it_failed_with(tmp_path: Path) -> None:
+    async def work(given: Watched) -> None:
+        await given.until("that it is well again", lambda: given.told and not given.watch.problem)
+        assert given.watch.lists == 2
+        assert given.told[-1].listed == {"uid-a"}
+
+    failures = [ZeroDivisionError()]
+
+    async def put(change: Change) -> None:
+        if failures:
+            raise failures.pop()
+
+    _watched(tmp_path, work, _namespace("a"), before=put)
 
 
 def test_a_line_comes_in_pieces(tmp_path: Path) -> None:

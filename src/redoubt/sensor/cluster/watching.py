@@ -121,6 +121,16 @@ class Watch:
                 self._say(str(failure))
                 self._version = ""
                 failed = await self._wait(failed)
+            except Exception as failure:  # noqa: BLE001 (whatever it was, nobody else watches this kind)
+                self._fault(failure)
+                self._version = ""
+                failed = await self._wait(failed)
+
+    def _fault(self, failure: Exception) -> None:
+        problem = f"it failed ({type(failure).__name__})"
+        if problem != self.problem:
+            _log.exception("a watch failed", kind=self.resource.kind)
+        self.problem = problem
 
     def _say(self, problem: str) -> None:
         if problem != self.problem:
@@ -215,6 +225,15 @@ class Watch:
             self.spoilt += 1
             _log.warning(
                 "an object cannot be read", kind=self.resource.kind, id=identifier, problem=str(error)
+            )
+            return identifier
+        except Exception as error:  # noqa: BLE001 (one object must not keep all others of its kind away)
+            self.spoilt += 1
+            _log.error(
+                "an object cannot be read",
+                kind=self.resource.kind,
+                id=identifier,
+                problem=type(error).__name__,
             )
             return identifier
         await self._put(Change(self.resource.kind, identifier, found, fresh))
