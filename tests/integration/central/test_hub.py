@@ -28,7 +28,7 @@ from redoubt.wire.failures import Unavailable as Away
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.centrals import authorized
 from support.clusters import add_objects
-from support.sensors import ADMIN, Watched, deployment, sensor
+from support.sensors import ADMIN, PATIENCE, Watched, deployment, sensor
 from support.wire import Certificates, run
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
@@ -178,6 +178,10 @@ def test_a_cluster_is_deleted_while_something_of_it_is_kept(central: Callable[[W
         async with sensor(running, identifier) as one:
             await one.ready()
         cluster, pool = UUID(identifier), running.pool
+        # That it is gone is noted before, or that would wait too, and the deletion behind it.
+        async with asyncio.timeout(PATIENCE):
+            while await pool.fetchval("SELECT connected FROM sensor_sessions"):
+                await asyncio.sleep(0.01)
         holder = await pool.fetchval("SELECT holder FROM sensor_sessions")
         waits = (
             "SELECT FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid)) AND query NOT LIKE 'UPDATE%'"
