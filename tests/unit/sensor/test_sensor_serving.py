@@ -143,6 +143,7 @@ def _damaged() -> bytes:
         gzip.compress(b'{"revision": ' + b"[" * 100_000),
         gzip.compress(bytes(80 << 20), 1),
     ],
+    ids=["empty", "no gzip", "damaged", "broken off", "no text", "deep", "deep within", "large"],
 )
 def test_a_config_map_that_cannot_be_read_is_written_anew(tmp_path: Path, packed: bytes) -> None:
     async def work() -> None:
