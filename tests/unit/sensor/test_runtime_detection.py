@@ -21,6 +21,7 @@ from redoubt.model.cluster import (
 from redoubt.model.noderecords import EXTERNAL, Endpoint, Event, Flow, Loss, Process
 from redoubt.policies import Policy, PolicySet
 from redoubt.sensor.runtime.detection import Runtime, Session
+from redoubt.sensor.runtime.surroundings import PodEnforcement
 from support.policies import group, policy
 from support.runtime import Sent, Store
 
@@ -365,9 +366,11 @@ def test_a_pod_is_to_be_killed_where_the_policy_says_so() -> None:
         (alert,) = world.sent.alerts
         assert alert.enforcement is not None
         (asked_for,) = world.store.enforced
-        assert (asked_for.action, asked_for.pod_id, asked_for.alert_id) == (
+        assert isinstance(asked_for, PodEnforcement)
+        assert (asked_for.action, asked_for.pod_id, asked_for.pod_uid, asked_for.alert_id) == (
             "KILL_POD_ENFORCEMENT",
             "web-1",
+            "uid-1",
             alert.id,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from redoubt import tasks
 from redoubt.errors import NetworkError, RedoubtError, UsageError
+from redoubt.kubeapi import ApiFailure
 from redoubt.model.cluster import Enforcement
 from redoubt.model.scannedimage import ScannedComponent, ScannedImage
 from redoubt.model.workload import ContainerImage, Surroundings
@@ -22,9 +24,11 @@ from redoubt.sensor.cluster.changes import Change
 from redoubt.sensor.conversion import workloads
 from redoubt.sensor.detection import detector
 from redoubt.sensor.detection.detector import Detector
+from redoubt.sensor.detection.enforcement import Enforcer
 from redoubt.sensor.detection.evaluation import Asked, encoded, evaluate
 from redoubt.sensor.detection.images import Images
 from redoubt.sensor.graph.inventory import Inventory
+from redoubt.sensor.runtime.surroundings import PodEnforcement
 from redoubt.sensor.stream.spool import Spool
 from redoubt.wire.failures import NotFound, Unavailable
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
@@ -287,6 +291,43 @@ def test_an_enforcement_is_done_when_the_api_server_is_back(
         assert counts == [0, 1]
 
     _with(tmp_path, work)
+
+
+class Refusing:
+    """An API server that answers every change with ``code``."""
+
+    def __init__(self, code: int = 0) -> None:
+        self.code = code
+        self.asked: list[tuple[str, str, Any]] = []
+
+    async def change(self, method: str, path: str, body: Any, kind: str = "") -> bytes:
+        self.asked.append((method, path, body))
+        if self.code:
+            raise ApiFailure("refused", self.code)
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("uid", "code", "fails"),
+    [
+        ("uid-1", 0, False),
+        ("uid-1", 404, False),
+        # Another pod of that name is there.
+        ("uid-1", 409, False),
+        ("uid-1", 403, True),
+        ("", 409, True),
+    ],
+)
+def test_only_the_very_pod_is_killed(uid: str, code: int, fails: bool) -> None:
+    api = Refusing(code)
+    enforcer = Enforcer(api, lambda _: None)  # type: ignore[arg-type]
+    asked = PodEnforcement(action="KILL_POD_ENFORCEMENT", namespace="shop", pod_id="web-0", pod_uid=uid)
+    with pytest.raises(ApiFailure) if fails else nullcontext():
+        asyncio.run(enforcer.act(asked))
+    ((method, path, body),) = api.asked
+    assert (method, path) == ("DELETE", "/api/v1/namespaces/shop/pods/web-0")
+    assert body.get("preconditions") == ({"uid": uid} if uid else None)
+    assert enforcer.failed == int(fails)
 
 
 def test_a_policy_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What is done to workloads and pods because of a policy: no replicas, no node, an end. By the API server.
 
-Facts about kinds: StackRox's ``sensor/kubernetes/enforcer``. Every change names the object's UID: what has taken its place meanwhile is let
-alone.
+Facts about kinds: StackRox's ``sensor/kubernetes/enforcer``. Every change names the object's UID, where it is known: what has
+taken its place meanwhile is let alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from redoubt.errors import RedoubtError, UsageError
 from redoubt.kubeapi import MERGE, Api, ApiFailure
 from redoubt.model.cluster import Enforcement
 from redoubt.sensor.cluster.discovery import Resource
+from redoubt.sensor.runtime.surroundings import PodEnforcement
 
 _log = structlog.get_logger("enforcement")
 #: What takes away all pods of a kind.
@@ -90,7 +91,8 @@ class Enforcer:
                 constraint = {CONSTRAINT: asked.alert_id or "policy"}
                 await self._patch(asked, {"template": {"spec": {"nodeSelector": constraint}}})
             case "KILL_POD_ENFORCEMENT":
-                await self._kill(asked.namespace, asked.pod_id)
+                uid = asked.pod_uid if isinstance(asked, PodEnforcement) else ""
+                await self._kill(asked.namespace, asked.pod_id, uid)
             case _:
                 raise UsageError(f"{asked.action[:80]} is nothing that a Sensor does")
 
@@ -103,10 +105,13 @@ class Enforcer:
             "PATCH", resource.of(asked.namespace, asked.name), {**meta, "spec": spec}, MERGE
         )
 
-    async def _kill(self, namespace: str, pod: str) -> None:
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+    async def _kill(self, namespace: str, pod: str, uid: str) -> None:
+        body: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+        if uid:
+            body["preconditions"] = {"uid": uid}
         try:
             await self._api.change("DELETE", f"/api/v1/namespaces/{namespace}/pods/{pod}", body)
         except ApiFailure as failure:
-            if failure.code != 404:
+            # It is gone; with 409 there is another one of its name.
+            if failure.code != 404 and not (uid and failure.code == 409):
                 raise

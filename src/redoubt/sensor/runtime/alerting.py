@@ -28,6 +28,7 @@ from redoubt.policies.alerts import (
     violation,
 )
 from redoubt.policies.showing import text
+from redoubt.sensor.runtime.surroundings import PodEnforcement
 
 KILL_POD = "KILL_POD_ENFORCEMENT"
 #: What identifiers of audit events' alerts are made within.
@@ -85,16 +86,17 @@ class Gathering:
             alert = _alert(each, cluster)
             alerts.setdefault(each.deployment.id, []).append(alert)
             enforcements += [
-                Enforcement(
+                PodEnforcement(
                     action=KILL_POD,
                     deployment_id=each.deployment.id,
                     deployment_type=each.deployment.type,
                     namespace=each.deployment.namespace,
                     name=each.deployment.name,
                     pod_id=pod,
+                    pod_uid=uid,
                     alert_id=alert.id,
                 )
-                for pod in each.pods.values()
+                for uid, pod in each.pods.items()
             ]
         return alerts, enforcements
 
