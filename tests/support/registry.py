@@ -32,6 +32,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
+from redoubt.wire import ports
+
 USERNAME, PASSWORD = "tester", "correct horse"
 _BCRYPT = "$2b$04$PALLjVW1trZpp0p88s9UIuTGN8nVWPVIZSicstcC8IlFa9tlRSpEK"  # of PASSWORD
 MISSING = [name for name in ("docker-registry", "skopeo") if shutil.which(name) is None]
@@ -296,8 +298,7 @@ class FlakyProxy:
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    return ports.free(1)[0]
 
 
 def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import socket
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TypeAlias
 
 from redoubt.errors import NetworkError
@@ -16,16 +17,24 @@ Listening: TypeAlias = socket.socket
 
 #: Seconds that a port may still be held by one that is ending.
 _PATIENCE = 3.0
+#: Below the ports that Linux gives to connections (``ip_local_port_range``, from 32768 unless somebody set it).
+_OURS = range(20_000, 32_000)
 
 
 def free(count: int) -> list[int]:
-    """TCP ports of the loopback address on which nobody listens now."""
+    """TCP ports of the loopback address on which nobody listens now.
+
+    None that the kernel gives to connections: such a one can be somebody's before it is listened on.
+    """
     with ExitStack() as stack:
-        ports = []
-        for _ in range(count):
+        ports: list[int] = []
+        for port in (*random.sample(_OURS, len(_OURS)), *[0] * count):
+            if len(ports) == count:
+                break
             listening = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            listening.bind(("127.0.0.1", 0))
-            ports.append(int(listening.getsockname()[1]))
+            with suppress(OSError):
+                listening.bind(("127.0.0.1", port))
+                ports.append(int(listening.getsockname()[1]))
         return ports
 
 

@@ -47,3 +47,14 @@ def test_every_address_means_ipv6_as_well_where_there_is_any() -> None:
         socket.create_connection(("127.0.0.1", port), 5).close()
         if one.family == socket.AF_INET6:
             socket.create_connection(("::1", port), 5).close()
+
+
+def test_free_ports_are_none_that_a_connection_could_get(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "_OURS", range(20_000, 20_040))
+    found = ports.free(10)
+    assert len(set(found)) == 10
+    assert set(found) <= set(range(20_000, 20_040))
+    with socket.create_server(("127.0.0.1", found[0])):
+        assert found[0] not in ports.free(30)
+    monkeypatch.setattr(ports, "_OURS", range(0))
+    assert len(set(ports.free(3))) == 3
