@@ -29,11 +29,11 @@ from redoubt.model.noderecords import Ancestor, Flow, Process
 from redoubt.policies.defaults import default_policies
 from redoubt.sensor.runtime.cluster import Spooled
 from redoubt.sensor.stream.spool import Spool
+from redoubt.wire import ports
 from redoubt.wire.channel import channel
 from redoubt.wire.identity import Service
 from redoubt.wire.material import Files, Material
 from redoubt.wire.proto.redoubt.v1.secured_pb2 import CollectorHello
-from support.registry import free_port
 from support.runtime import Sensor, Store
 from support.wire import Certificates
 
@@ -92,7 +92,7 @@ def _pair(repeated: int) -> dict[str, Any]:
         certificates = Certificates(Path(folder))
         certificates.files(Service.SENSOR)
         certificates.files(Service.COLLECTOR)
-        port = str(free_port())
+        port = str(ports.free(1)[0])
         common = [sys.executable, __file__]
         sensor = subprocess.Popen(
             [*common, "sensor", port, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

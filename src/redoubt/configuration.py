@@ -51,9 +51,21 @@ def load(
 
 
 def one_of(name: str, value: str, words: Sequence[str]) -> None:
-    """Raises ``UsageError`` where a setting's value is none of ``words``; capitals make no difference."""
-    if value.lower() not in words:
+    """Raises ``UsageError`` where a setting's value is none of ``words``."""
+    if value not in words:
         raise UsageError(f"settings: {name} is {', '.join(words[:-1])} or {words[-1]}, not {value!r}")
+
+
+def usual(settings: msgspec.Struct) -> None:
+    """Check what services' settings have in common, as far as these have it: ports, and what is logged how.
+
+    Raises ``UsageError``.
+    """
+    for name in ("port", "health_port"):
+        if not 0 <= getattr(settings, name, 0) < 65536:
+            raise UsageError(f"settings: {name} {getattr(settings, name)} is none")
+    one_of("log_level", getattr(settings, "log_level", "info").lower(), LOG_LEVELS)
+    one_of("log_format", getattr(settings, "log_format", "json"), ("json", "console"))
 
 
 def given(

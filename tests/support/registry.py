@@ -129,7 +129,7 @@ def start_registry(
     if tls is not None:
         config["http"]["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key)}
     for _ in range(3):
-        port = free_port()
+        port = ports.free(1)[0]
         config["http"]["addr"] = f"127.0.0.1:{port}"
         (folder / "config.yml").write_text(json.dumps(config))  # JSON is YAML
         with log.open("wb") as out:
@@ -294,11 +294,6 @@ class FlakyProxy:
                     self.asked.append(" ".join([lines[0], *ranges]))
                 server.sendall(data)
             server.shutdown(socket.SHUT_RDWR)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listened on a moment ago."""
-    return ports.free(1)[0]
 
 
 def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:

@@ -19,12 +19,13 @@ from redoubt.definitions.library import Library
 from redoubt.definitions.mirror import Mirror
 from redoubt.egress import Policy
 from redoubt.scanner import config, serving
+from redoubt.wire import ports
 from redoubt.wire.identity import Service
 from redoubt.wire.server import OnePort
 from support import centrals
 from support.definitions_bundles import Site
 from support.pipeline import Pipeline, dpkg, dpkg_status, os_release
-from support.registry import Registry, free_port
+from support.registry import Registry
 from support.wire import Certificates
 
 NOWHERE = "127.0.0.1:1"
@@ -87,7 +88,7 @@ class Scanners(centrals.Central):
         policy: Policy | None = None,
         **settings: Any,
     ) -> None:
-        self.indexer_port, self.matcher_port = free_port(), free_port()
+        self.indexer_port, self.matcher_port = ports.free(2)
         super().__init__(
             urls[0],
             folder / "central",

@@ -88,9 +88,7 @@ def load(
     settings = configuration.load(
         Settings, PREFIX, file, aliases=ALIASES, environment=environment, flags=flags
     )
-    for name in ("port", "health_port"):
-        if not 0 <= getattr(settings, name) < 65536:
-            raise UsageError(f"settings: {name} {getattr(settings, name)} is none")
+    configuration.usual(settings)
     if settings.simultaneous < 1:
         raise UsageError("settings: simultaneous is at least 1")
     if settings.image_lifetime < 0 or settings.image_memory < 0:
@@ -99,6 +97,4 @@ def load(
         raise UsageError("settings: webhook_url begins with https://; the API server speaks nothing else")
     if settings.register and not settings.kubernetes:
         raise UsageError("settings: register needs the API server; set kubernetes, or do not register")
-    configuration.one_of("log_level", settings.log_level, configuration.LOG_LEVELS)
-    configuration.one_of("log_format", settings.log_format, ("json", "console"))
     return settings

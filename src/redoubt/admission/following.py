@@ -12,7 +12,7 @@ import os
 import random
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -117,11 +117,11 @@ class Follower:
             await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  # spreads load
             wait = min(2 * wait, _LONGEST)
 
-    async def _again(self, look: Callable[[], object], seconds: float) -> None:
+    async def _again(self, look: Callable[[], Awaitable[object]], seconds: float) -> None:
         failing = ""
         while True:
             try:
-                await look()  # type: ignore[misc]  # both are coroutines
+                await look()
                 failing = ""
             except Exception as error:  # noqa: BLE001 (whatever it was, the next look may do)
                 if type(error).__name__ != failing:

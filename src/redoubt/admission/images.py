@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -168,7 +169,7 @@ class Images:
                 raise Unavailable(f"{key[:200]}: {_MOST} other images are asked for")
             fetch = self._underway[at] = _Fetch()
             fetch.task = asyncio.create_task(self._fetched(fetch, key, cached, namespace))
-            fetch.task.add_done_callback(lambda _, fetch=fetch: self._ended(at, fetch))  # type: ignore[misc]
+            fetch.task.add_done_callback(partial(self._ended, at, fetch))
         fetch.waiting += 1
         try:
             return await asyncio.shield(fetch.task)
@@ -178,7 +179,7 @@ class Images:
                 self._leave(at, fetch)  # whoever wants it from now on begins anew
                 fetch.task.cancel()
 
-    def _ended(self, at: tuple[str, bool], fetch: _Fetch) -> None:
+    def _ended(self, at: tuple[str, bool], fetch: _Fetch, _: object) -> None:
         self._leave(at, fetch)
         if not fetch.task.cancelled():
             fetch.task.exception()  # seen: perhaps nobody waits any more

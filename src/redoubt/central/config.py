@@ -150,10 +150,7 @@ def load(
 
 
 def _checked(settings: Settings) -> Settings:
-    if not 0 <= settings.port < 65536:
-        raise UsageError(f"settings: port {settings.port} is none")
-    configuration.one_of("log_level", settings.log_level, configuration.LOG_LEVELS)
-    configuration.one_of("log_format", settings.log_format, ("json", "console"))
+    configuration.usual(settings)
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise UsageError("settings: tls_certificate and tls_key go together")
     if settings.definitions_build_seconds < 60:

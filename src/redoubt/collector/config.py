@@ -73,6 +73,5 @@ def load(
         raise UsageError("settings: afterglow is between 0 and 3600 seconds")
     if settings.health_interval < 1:
         raise UsageError("settings: health_interval is at least 1 second")
-    if settings.log_format not in ("json", "console"):
-        raise UsageError(f"settings: log_format is json or console, not {settings.log_format!r}")
+    configuration.usual(settings)
     return msgspec.structs.replace(settings, collection_method=settings.collection_method.upper())

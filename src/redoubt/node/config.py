@@ -53,6 +53,5 @@ def load(
     )
     if settings.interval < 60:
         raise UsageError("settings: interval is at least 60 seconds")
-    if settings.log_format not in ("json", "console"):
-        raise UsageError(f"settings: log_format is json or console, not {settings.log_format!r}")
+    configuration.usual(settings)
     return settings

@@ -73,14 +73,10 @@ def load(
     settings = configuration.load(
         Settings, PREFIX, file, aliases=ALIASES, environment=environment, flags=flags
     )
-    for name in ("port", "health_port"):
-        if not 0 <= getattr(settings, name) < 65536:
-            raise UsageError(f"settings: {name} {getattr(settings, name)} is none")
+    configuration.usual(settings)
     for name in ("simultaneous", "workers"):
         if getattr(settings, name) < 1:
             raise UsageError(f"settings: {name} is at least 1")
     if settings.definitions_interval < 1:
         raise UsageError("settings: definitions_interval is at least 1 second")
-    configuration.one_of("log_level", settings.log_level, configuration.LOG_LEVELS)
-    configuration.one_of("log_format", settings.log_format, ("json", "console"))
     return settings

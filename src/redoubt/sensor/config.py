@@ -90,9 +90,7 @@ def load(
     settings = configuration.load(
         Settings, PREFIX, file, aliases=ALIASES, environment=environment, flags=flags
     )
-    for name in ("port", "health_port"):
-        if not 0 <= getattr(settings, name) < 65536:
-            raise UsageError(f"settings: {name} {getattr(settings, name)} is none")
+    configuration.usual(settings)
     for name, least in (
         ("backoff_first", 0.05),
         ("watch_seconds", 1),
@@ -108,6 +106,4 @@ def load(
             raise UsageError(f"settings: {name} is at least {least}")
     if not settings.backoff_longest >= settings.backoff_first:
         raise UsageError("settings: backoff_longest is at least backoff_first")
-    if settings.log_format not in ("json", "console"):
-        raise UsageError(f"settings: log_format is json or console, not {settings.log_format!r}")
     return settings

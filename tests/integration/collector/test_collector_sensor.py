@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 
 from redoubt.sensor.runtime.surroundings import Place
+from redoubt.wire import ports
 from redoubt.wire.identity import Service
 from support.collecting import Running, begin
 from support.containers import contained, needs_runc
 from support.kernel import DEADLINE, Contained, line, needs_bpf
 from support.policies import group, policy
-from support.registry import free_port
 from support.runtime import Sensor, Store, sensor
 from support.runtimeprocess import read, write_store
 from support.wire import Certificates, run, until
@@ -147,7 +147,7 @@ class Apart:
         )
         write_store(self._store, (container.identifier, place))
         files = certificates.files(Service.SENSOR)
-        self.port = free_port()
+        self.port = ports.free(1)[0]
         self._command = [
             sys.executable,
             "-m",

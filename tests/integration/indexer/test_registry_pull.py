@@ -15,6 +15,7 @@ from redoubt import egress
 from redoubt.errors import NetworkError, UnreadableInput, UsageError
 from redoubt.indexer.sources import ResolvedImage, SourceOptions, open_source
 from redoubt.model import Platform
+from redoubt.wire import ports
 from support.registry import Registry, needs_registry, start_registry
 
 pytestmark = needs_registry
@@ -170,7 +171,6 @@ def test_altered_manifest_in_the_registry_is_refused(registry: Registry, tmp_pat
 
 
 def test_nobody_listening_is_a_network_error(tmp_path: Path) -> None:
-    from support.registry import free_port
 
     with pytest.raises(NetworkError, match="cannot connect"):
-        pulled(f"127.0.0.1:{free_port()}/app:1", options(tmp_path))
+        pulled(f"127.0.0.1:{ports.free(1)[0]}/app:1", options(tmp_path))

@@ -23,6 +23,7 @@ from redoubt.errors import AccessDenied, DatabaseError, DatabaseUnavailable
 from redoubt.postgres import databases, pool
 from redoubt.postgres.binaries import Binaries, find
 from redoubt.postgres.embedded import Embedded
+from redoubt.wire import ports
 from support.postgres import FAST, chosen, reachable_folder
 
 
@@ -182,12 +183,7 @@ def tls(tmp_path: Path, free_port: int) -> Iterator[tuple[str, Path]]:
 
 @pytest.fixture
 def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return ports.free(1)[0]
 
 
 def test_verify_full_takes_the_right_certificate_only(tls: tuple[str, Path], tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ def test_what_is_no_setting_is_refused(text: str) -> None:
     [
         ("central.log_level=banana", r"--set central\.log_level is trace, .* or fatal, not 'banana'"),
         ("central.definitions_store=moon", r"--set central\.definitions_store is disk or database"),
+        ("central.definitions_store=Database", r"--set central\.definitions_store is disk or database"),
+        ("matcher.log_format=JSON", r"--set matcher\.log_format is json or console"),
         ("central.login_token_seconds=-1", r"--set central\.login_token_seconds is 60 at least"),
         ("indexer.worker=3", r"--set indexer\.worker: no such setting; did you mean indexer\.workers\?"),
         ("matcher.workers=many", r"--set matcher\.workers: Expected int"),

@@ -113,7 +113,7 @@ def _own(cluster: ClusterRef, identifier: str, part: Part) -> Part:
 
 
 def _stored(event: pb.ObjectEvent, part: Part) -> Stored:
-    namespace = part.name if event.kind == "namespace" else getattr(part, "namespace", "")  # type: ignore[attr-defined]
+    namespace = getattr(part, "name" if event.kind == "namespace" else "namespace", "")
     created = next(
         (found for name in _CREATED if (found := getattr(part, name, None)) is not None),
         None,
