@@ -29,6 +29,20 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
             task.result()
 
 
+async def until_one_ends(**works: Coroutine[Any, Any, None]) -> None:
+    """Do all of them, as tasks of these names, until the first ends: the others are ended as well.
+
+    Raises what the first one failed with.
+    """
+    tasks = [asyncio.create_task(work, name=name.replace("_", "-")) for name, work in works.items()]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await end(*tasks)
+
+
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """What ``work`` gives. Who is cancelled meanwhile waits for its end first."""
     task = asyncio.create_task(work)

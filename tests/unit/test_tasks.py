@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from redoubt import tasks
 
 
@@ -30,3 +32,29 @@ def test_whoever_swallows_a_cancellation_is_told_again() -> None:
         await tasks.end()
 
     asyncio.run(asyncio.wait_for(work(), 20))
+
+
+def test_of_several_works_the_first_that_ends_ends_all_and_its_failure_is_raised() -> None:
+    ended: list[str] = []
+
+    async def waits(name: str) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(name)
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("it")
+
+    async def ends() -> None:
+        await asyncio.sleep(0)
+
+    async def work() -> None:
+        with pytest.raises(ValueError, match="it"):
+            await tasks.until_one_ends(first=waits("a"), other=fails(), third=waits("b"))
+        assert sorted(ended) == ["a", "b"]
+        await tasks.until_one_ends(first=waits("c"), other=ends())
+        assert ended[-1] == "c"
+
+    asyncio.run(work())

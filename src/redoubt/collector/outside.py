@@ -12,23 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 import msgspec
 
-from redoubt.model.noderecords import EXTERNAL, Connection, Event, Flow, Loss
+from redoubt.model.noderecords import EXTERNAL, PRIVATE, Connection, Event, Flow, Loss
 
-#: Where pods, services and nodes have their addresses: RFC 1918, 6598, 3927, 4193 and 4291.
-PRIVATE = tuple(
-    map(
-        ip_network,
-        (
-            "10.0.0.0/8",
-            "172.16.0.0/12",
-            "192.168.0.0/16",
-            "100.64.0.0/10",
-            "169.254.0.0/16",
-            "fc00::/7",
-            "fe80::/10",
-        ),
-    )
-)
 _MINUTE = 60 * 10**9
 #: Containers whose flows are counted.
 _CONTAINERS = 1 << 16

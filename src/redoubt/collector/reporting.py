@@ -10,7 +10,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -126,18 +125,9 @@ class Reporting:
             self._take(first)
             self.connected = True
             _log.info("connected", sensor=str(self._channel.peer or ""))
-            sending = asyncio.create_task(self._send(stream))
-            telling = asyncio.create_task(self._tell_health(stream))
-            receiving = asyncio.create_task(self._receive(stream))
-            work = (sending, telling, receiving)
-            try:
-                await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-                for each in work:
-                    if each.done():
-                        each.result()
-            finally:
-                with suppress(Exception):  # what the others failed with is the same
-                    await tasks.end(*work)
+            await tasks.until_one_ends(
+                send=self._send(stream), tell=self._tell_health(stream), receive=self._receive(stream)
+            )
 
     async def _receive(self, stream: _Stream) -> None:
         async for message in stream:

@@ -5,12 +5,28 @@ Texts are what strangers wrote. They are UTF-8 with bytes that are none written 
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
 
 import msgspec
 
 #: In place of an address: somewhere outside of the cluster.
 EXTERNAL = "external"
+#: Where pods, services and nodes have their addresses: RFC 1918, 6598, 3927, 4193 and 4291.
+PRIVATE: tuple[IPv4Network | IPv6Network, ...] = tuple(
+    map(
+        ip_network,
+        (
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "169.254.0.0/16",
+            "fc00::/7",
+            "fe80::/10",
+        ),
+    )
+)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", rename="camel"):

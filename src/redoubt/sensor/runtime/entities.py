@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from redoubt.model.cluster import Entity
-from redoubt.model.noderecords import EXTERNAL
+from redoubt.model.noderecords import EXTERNAL, PRIVATE
 
 INTERNET = Entity(type="INTERNET")
 #: A private address that is nobody's, as far as anybody knows.
@@ -18,20 +18,6 @@ INTERNAL = Entity(type="INTERNAL_ENTITIES")
 
 _Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
-_PRIVATE: tuple[_Network, ...] = tuple(
-    map(
-        ip_network,
-        (
-            "10.0.0.0/8",
-            "172.16.0.0/12",
-            "192.168.0.0/16",
-            "100.64.0.0/10",
-            "169.254.0.0/16",
-            "fc00::/7",
-            "fe80::/10",
-        ),
-    )
-)
 
 
 class Networks:
@@ -64,7 +50,7 @@ class Networks:
             return INTERNET
         if (found := self._smallest(address, within.prefixlen if within else None)) is not None:
             return Entity(type="EXTERNAL_SOURCE", id=found)
-        if any(address in network for network in _PRIVATE):
+        if any(address in network for network in PRIVATE):
             return INTERNAL
         return Entity(type="INTERNET", id=str(address)) if self.apart and within is None else INTERNET
 
@@ -84,4 +70,4 @@ def private(remote: str) -> bool:
         address = ip_address(remote)
     except ValueError:
         return False
-    return any(address in network for network in _PRIVATE)
+    return any(address in network for network in PRIVATE)

@@ -20,11 +20,11 @@ from typing import Any
 import msgspec
 import structlog
 
+from redoubt.definitions import durable
 from redoubt.errors import RedoubtError
 from redoubt.kubeapi import MERGE, Api, ApiFailure
 from redoubt.model.cluster import ADMISSION_CONFIG_KEY, ADMISSION_CONFIG_MAP, AdmissionSettings
 from redoubt.sensor.conversion.fields import text
-from redoubt.sensor.stream.spool import write_whole
 
 _log = structlog.get_logger("admissions")
 #: Seconds between two changes that are told: a namespace after the other may be labelled.
@@ -102,7 +102,7 @@ class AdmissionKeeper:
         now = msgspec.structs.replace(now, revision=max(last + 1, time.time_ns() // 1_000_000))
         content = msgspec.json.encode(now)
         try:
-            await asyncio.to_thread(write_whole, self._path, content)
+            await asyncio.to_thread(durable.replace, self._path, content, mode=0o600)
         except OSError as error:
             _log.error("admission settings cannot be kept on disk", reason=error.strerror)
         self._take(content)

@@ -160,17 +160,11 @@ class Link:
         _log.info("connected to Central", cluster=message.welcome.cluster_name)
         known = asyncio.Event()
         self._sent = {}
-        work = [
-            asyncio.create_task(self._hear(stream, known), name="hear"),
-            asyncio.create_task(self._say(stream, known), name="say"),
-            asyncio.create_task(self._say_moments(stream), name="say-moments"),
-        ]
-        try:
-            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            await tasks.end(*work)
+        await tasks.until_one_ends(
+            hear=self._hear(stream, known),
+            say=self._say(stream, known),
+            say_moments=self._say_moments(stream),
+        )
 
     def _hello(self) -> pb.Hello:
         return pb.Hello(
@@ -204,16 +198,9 @@ class Link:
         self.synced = True
         await self._told.synced(forgotten=self._forgotten)
         self._forgotten = False
-        work = [
-            asyncio.create_task(self._say_changes(stream), name="say-changes"),
-            asyncio.create_task(self._say_spooled(stream), name="say-spooled"),
-        ]
-        try:
-            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            await tasks.end(*work)
+        await tasks.until_one_ends(
+            say_changes=self._say_changes(stream), say_spooled=self._say_spooled(stream)
+        )
 
     async def _say_all(self, stream: Conversation) -> None:
         """Every object that Central does not have so, and that this is all."""

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from redoubt.definitions import durable
 from redoubt.errors import AccessDenied
 from redoubt.model.cluster import (
     BaselineSync,
@@ -19,7 +20,6 @@ from redoubt.model.cluster import (
     ContainerBaseline,
     DeploymentNetworkBaseline,
 )
-from redoubt.sensor.stream.spool import write_whole
 
 _log = structlog.get_logger("sensor")
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class Remembered:
         for name in sorted(self._unsaved):
             self._unsaved.discard(name)
             try:
-                await asyncio.to_thread(write_whole, self._folder / name, self._content(name))
+                await asyncio.to_thread(durable.replace, self._folder / name, self._content(name), mode=0o600)
             except OSError as error:
                 _log.error("what Central said cannot be kept", file=name, reason=error.strerror)
 

@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import structlog
 
+from redoubt.definitions import durable
 from redoubt.errors import AccessDenied, UsageError
 from redoubt.wire.failures import Unavailable
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
@@ -130,7 +131,7 @@ class Spool:
 
     def _begin_numbering(self) -> None:
         self.identifier = str(uuid4())
-        write_whole(self._folder / "identifier", self.identifier.encode())
+        durable.replace(self._folder / "identifier", self.identifier.encode(), mode=0o600)
 
     def _looked_at(self, path: Path) -> _Segment:
         segment = _Segment(path, int(path.stem))
@@ -162,7 +163,7 @@ class Spool:
             before.close()
         if fresh:
             self._segments.append(segment)
-        _sync_folder(self._folder)
+        durable.sync_directory(self._folder)
 
     def close(self) -> None:
         """Nothing is written any more. Blocks while something is."""
@@ -409,23 +410,3 @@ def _records(file: BinaryIO) -> Iterator[tuple[int, int, bytes, int]]:
         if kind & _IS_COMPRESSED:
             kind, data = kind & ~_IS_COMPRESSED, zlib.decompress(data)
         yield number, kind, data, at
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole, or as it was before."""
-    new = path.with_name(f"{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
