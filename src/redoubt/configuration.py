@@ -50,6 +50,11 @@ def load(
         raise UsageError(f"settings: {_reason(error)}") from None
 
 
+def listened_on(host: str) -> str | None:
+    """The address that a service listens on; None stands for every address."""
+    return None if host in ("", "*", "::", "0.0.0.0") else host  # noqa: S104
+
+
 def one_of(name: str, value: str, words: Sequence[str]) -> None:
     """Raises ``UsageError`` where a setting's value is none of ``words``."""
     if value not in words:

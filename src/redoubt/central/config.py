@@ -127,7 +127,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def address(self) -> str | None:
         """What is listened on; None stands for every address."""
-        return None if self.host in ("", "*", "::", "0.0.0.0") else self.host  # noqa: S104
+        return configuration.listened_on(self.host)
 
     def __repr__(self) -> str:
         told = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in SECRET)

@@ -41,6 +41,17 @@ class Pod(Part, frozen=True, kw_only=True):
     ips: tuple[str, ...] = ()
 
 
+class Described(Part, frozen=True, kw_only=True):
+    """What Kubernetes' objects have in common."""
+
+    id: str = ""
+    name: str = ""
+    cluster_id: str = ""
+    cluster_name: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
 class Taint(Part, frozen=True, kw_only=True):
     """Why pods avoid a node."""
 
@@ -49,15 +60,9 @@ class Taint(Part, frozen=True, kw_only=True):
     taint_effect: str = ""
 
 
-class ClusterNode(Part, frozen=True, kw_only=True):
+class ClusterNode(Described, frozen=True, kw_only=True):
     """``storage.Node``, as Kubernetes tells of it."""
 
-    id: str = ""
-    name: str = ""
-    cluster_id: str = ""
-    cluster_name: str = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
     taints: tuple[Taint, ...] = ()
     joined_at: Moment | None = None
     internal_ip_addresses: tuple[str, ...] = ()
@@ -70,15 +75,9 @@ class ClusterNode(Part, frozen=True, kw_only=True):
     kube_proxy_version: str = ""
 
 
-class Namespace(Part, frozen=True, kw_only=True):
+class Namespace(Described, frozen=True, kw_only=True):
     """``storage.NamespaceMetadata``."""
 
-    id: str = ""
-    name: str = ""
-    cluster_id: str = ""
-    cluster_name: str = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
     creation_time: Moment | None = None
 
 
@@ -90,17 +89,11 @@ class SecretFile(Part, frozen=True, kw_only=True):
     cert_end: Moment | None = None
 
 
-class Secret(Part, frozen=True, kw_only=True):
+class Secret(Described, frozen=True, kw_only=True):
     """``storage.Secret``: what there is, never what it says. ``deployments`` are those that use it."""
 
-    id: str = ""
-    name: str = ""
     namespace: str = ""
-    cluster_id: str = ""
-    cluster_name: str = ""
     type: str = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
     created_at: Moment | None = None
     files: tuple[SecretFile, ...] = ()
 
@@ -115,16 +108,10 @@ class ConfigMap(Part, frozen=True, kw_only=True):
     keys: tuple[str, ...] = ()
 
 
-class ServiceAccount(Part, frozen=True, kw_only=True):
+class ServiceAccount(Described, frozen=True, kw_only=True):
     """``storage.ServiceAccount``."""
 
-    id: str = ""
-    name: str = ""
     namespace: str = ""
-    cluster_id: str = ""
-    cluster_name: str = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
     created_at: Moment | None = None
     automount_token: bool = False
     secrets: tuple[str, ...] = ()
@@ -141,17 +128,11 @@ class PolicyRule(Part, frozen=True, kw_only=True):
     non_resource_urls: tuple[str, ...] = ()
 
 
-class K8sRole(Part, frozen=True, kw_only=True):
+class K8sRole(Described, frozen=True, kw_only=True):
     """``storage.K8sRole``."""
 
-    id: str = ""
-    name: str = ""
     namespace: str = ""
-    cluster_id: str = ""
-    cluster_name: str = ""
     cluster_role: bool = False
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
     created_at: Moment | None = None
     rules: tuple[PolicyRule, ...] = ()
 
@@ -164,33 +145,21 @@ class Subject(Part, frozen=True, kw_only=True):
     namespace: str = ""
 
 
-class K8sRoleBinding(Part, frozen=True, kw_only=True):
+class K8sRoleBinding(Described, frozen=True, kw_only=True):
     """``storage.K8sRoleBinding``. ``role_id`` is empty where there is no such role."""
 
-    id: str = ""
-    name: str = ""
     namespace: str = ""
-    cluster_id: str = ""
-    cluster_name: str = ""
     cluster_role: bool = False
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
     created_at: Moment | None = None
     subjects: tuple[Subject, ...] = ()
     role_id: str = ""
     role_name: str = ""
 
 
-class ClusterNetworkPolicy(Part, frozen=True, kw_only=True):
+class ClusterNetworkPolicy(Described, frozen=True, kw_only=True):
     """``storage.NetworkPolicy``; ``spec`` is Kubernetes' own."""
 
-    id: str = ""
-    name: str = ""
     namespace: str = ""
-    cluster_id: str = ""
-    cluster_name: str = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
     created: Moment | None = None
     spec: dict[str, Any] = {}
 
@@ -297,7 +266,9 @@ class Enforcement(Part, frozen=True, kw_only=True):
     deployment_type: str = ""
     namespace: str = ""
     name: str = ""
+    #: The pod's name; with its UID no other pod of that name is meant.
     pod_id: str = ""
+    pod_uid: str = ""
     alert_id: str = ""
 
 

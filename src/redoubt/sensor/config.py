@@ -77,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def address(self) -> str | None:
         """What is listened on; None stands for every address."""
-        return None if self.host in ("", "*", "::", "0.0.0.0") else self.host  # noqa: S104
+        return configuration.listened_on(self.host)
 
 
 def load(

@@ -16,12 +16,12 @@ from redoubt.model.cluster import (
     BaselineSync,
     ContainerBaseline,
     DeploymentNetworkBaseline,
+    Enforcement,
     Entity,
 )
 from redoubt.model.noderecords import EXTERNAL, Endpoint, Event, Flow, Loss, Process
 from redoubt.policies import Policy, PolicySet
 from redoubt.sensor.runtime.detection import Runtime, Session
-from redoubt.sensor.runtime.surroundings import PodEnforcement
 from support.policies import group, policy
 from support.runtime import Sent, Store
 
@@ -366,7 +366,7 @@ def test_a_pod_is_to_be_killed_where_the_policy_says_so() -> None:
         (alert,) = world.sent.alerts
         assert alert.enforcement is not None
         (asked_for,) = world.store.enforced
-        assert isinstance(asked_for, PodEnforcement)
+        assert isinstance(asked_for, Enforcement)
         assert (asked_for.action, asked_for.pod_id, asked_for.pod_uid, asked_for.alert_id) == (
             "KILL_POD_ENFORCEMENT",
             "web-1",

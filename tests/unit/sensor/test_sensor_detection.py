@@ -28,7 +28,6 @@ from redoubt.sensor.detection.enforcement import Enforcer
 from redoubt.sensor.detection.evaluation import Asked, encoded, evaluate
 from redoubt.sensor.detection.images import Images
 from redoubt.sensor.graph.inventory import Inventory
-from redoubt.sensor.runtime.surroundings import PodEnforcement
 from redoubt.sensor.stream.spool import Spool
 from redoubt.wire.failures import NotFound, Unavailable
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
@@ -321,7 +320,7 @@ class Refusing:
 def test_only_the_very_pod_is_killed(uid: str, code: int, fails: bool) -> None:
     api = Refusing(code)
     enforcer = Enforcer(api, lambda _: None)  # type: ignore[arg-type]
-    asked = PodEnforcement(action="KILL_POD_ENFORCEMENT", namespace="shop", pod_id="web-0", pod_uid=uid)
+    asked = Enforcement(action="KILL_POD_ENFORCEMENT", namespace="shop", pod_id="web-0", pod_uid=uid)
     with pytest.raises(ApiFailure) if fails else nullcontext():
         asyncio.run(enforcer.act(asked))
     ((method, path, body),) = api.asked

@@ -16,7 +16,6 @@ from redoubt.errors import RedoubtError, UsageError
 from redoubt.kubeapi import MERGE, Api, ApiFailure
 from redoubt.model.cluster import Enforcement
 from redoubt.sensor.cluster.discovery import Resource
-from redoubt.sensor.runtime.surroundings import PodEnforcement
 
 _log = structlog.get_logger("enforcement")
 #: What takes away all pods of a kind.
@@ -91,8 +90,7 @@ class Enforcer:
                 constraint = {CONSTRAINT: asked.alert_id or "policy"}
                 await self._patch(asked, {"template": {"spec": {"nodeSelector": constraint}}})
             case "KILL_POD_ENFORCEMENT":
-                uid = asked.pod_uid if isinstance(asked, PodEnforcement) else ""
-                await self._kill(asked.namespace, asked.pod_id, uid)
+                await self._kill(asked.namespace, asked.pod_id, asked.pod_uid)
             case _:
                 raise UsageError(f"{asked.action[:80]} is nothing that a Sensor does")
 

@@ -28,7 +28,6 @@ from redoubt.policies.alerts import (
     violation,
 )
 from redoubt.policies.showing import text
-from redoubt.sensor.runtime.surroundings import PodEnforcement
 
 KILL_POD = "KILL_POD_ENFORCEMENT"
 #: What identifiers of audit events' alerts are made within.
@@ -86,7 +85,7 @@ class Gathering:
             alert = _alert(each, cluster)
             alerts.setdefault(each.deployment.id, []).append(alert)
             enforcements += [
-                PodEnforcement(
+                Enforcement(
                     action=KILL_POD,
                     deployment_id=each.deployment.id,
                     deployment_type=each.deployment.type,

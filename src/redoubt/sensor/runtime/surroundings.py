@@ -71,12 +71,6 @@ class Judging(Protocol):
         """The same of a namespace, for audit events."""
 
 
-class PodEnforcement(Enforcement, frozen=True, kw_only=True):
-    """One of a pod that was seen here: with its UID, another pod of its name is let alone. Central knows names only."""
-
-    pod_uid: str = ""
-
-
 class Enforcing(Protocol):
     """Does what policies ask for. Never waits."""
 
