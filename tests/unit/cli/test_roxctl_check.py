@@ -315,5 +315,6 @@ def test_manifests_that_break_nothing_and_those_that_are_none(
     assert "nothing was checked" in run("deployment", "check", "-f", manifest).stderr
     run("deployment", "check", code=2)
     run("deployment", "check", "-f", manifest.with_name("gone"), code=3)
+    assert "is empty" in run("deployment", "check", "-f", "-", stdin=" \n", code=3).stderr
     manifest.write_bytes(b"\xff")
     run("deployment", "check", "-f", manifest, code=3)

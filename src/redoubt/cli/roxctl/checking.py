@@ -125,9 +125,12 @@ def _categories(given: Mapping[str, Any]) -> list[str]:
 def _text(file: Path) -> str:
     """Raises ``UnreadableInput`` and ``AccessDenied``."""
     try:
-        return scanning.read_file(file, _LARGEST, "a manifest").decode()
+        text = scanning.read_file(file, _LARGEST, "a manifest").decode()
     except UnicodeDecodeError:
         raise UnreadableInput(f"{file}: no text in UTF-8") from None
+    if not text.strip():
+        raise UnreadableInput(f"{file}: the manifest is empty")
+    return text
 
 
 def _write(
