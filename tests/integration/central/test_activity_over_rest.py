@@ -7,15 +7,17 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from redoubt.central.activity.baselines import Baselines
+from redoubt.central.activity.locking import Locking
 from redoubt.central.activity.receiving import RecordReceiver
 from redoubt.central.alerts.receiving import AlertReceiver
 from redoubt.central.hub.receiving import ClusterRef
 from redoubt.central.services import Services
+from redoubt.central.store.hub import HubStore, NewSession
 from redoubt.model.cluster import BaselineSync, Pod
 from redoubt.model.happening import Process
 from redoubt.model.workload import Deployment
@@ -209,6 +211,62 @@ def test_baselines_of_namespaces_are_locked_at_once(migrated: Migrated, tmp_path
         await central.call("PUT", "/v1/processbaselines/bulk/lock", 400, body={})
         body["namespaces"] = ["web"] + ["elsewhere"] * 1000
         await central.call("PUT", "/v1/processbaselines/bulk/lock", 400, body=body)
+
+    asking(migrated, tmp_path, work)
+
+
+def test_baselines_are_locked_by_themselves_once_where_the_cluster_says_so(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    async def work(central: WithActivity) -> None:
+        baselines = central.services.baselines
+        assert baselines is not None
+
+        async def look(locked: int) -> None:
+            assert await Locking(baselines, grace=timedelta()).look() == locked
+
+        async def switch(*, on: bool) -> None:
+            config = {"autoLockProcessBaselinesConfig": {"enabled": on}}
+            await central.call(
+                "PUT",
+                f"/v1/clusters/{CLUSTER.id}",
+                body={"id": str(CLUSTER.id), "name": "shop", "dynamicConfig": config},
+            )
+
+        await central.take(told(started("/bin/a")))
+        await central.learned()
+        await look(0)
+        await switch(on=True)
+        await look(0)  # its learning was over before
+        await central.take(told(started("/bin/a", container="side")))
+        await look(0)  # it is being learned
+        await central.pool.execute("UPDATE process_baselines SET learned = now() WHERE container = 'side'")
+        await look(0)  # no Sensor that could be told
+        await HubStore(central.pool).begin(
+            NewSession(
+                cluster=CLUSTER.id, holder=uuid4(), spool="s", version="1", capabilities="", bundle="",
+                identification="{}",
+            )
+        )  # fmt: skip
+        assert await Locking(baselines).look() == 0  # what was started meanwhile may be on its way
+        await look(1)
+        ((cluster, sync),) = central.heard.said
+        assert cluster == CLUSTER.id
+        assert [(each.container_name, each.locked, each.paths) for each in sync.processes] == [
+            ("side", True, ("/bin/a",))
+        ]
+        body = {"keys": [{**KEY, "containerName": "side"}], "locked": False}
+        await central.call("PUT", "/v1/processbaselines/lock", body=body)
+        await look(0)  # somebody unlocked it
+        await switch(on=False)
+        await central.call(
+            "DELETE", "/v1/processbaselines", params={"query": f"Deployment Id:{SHOP}", "confirm": "true"}
+        )
+        await central.pool.execute("UPDATE process_baselines SET learned = now()")
+        await look(0)
+        await switch(on=True)
+        await central.pool.execute("UPDATE process_baselines SET learned = now()")
+        await look(2)  # learned anew
 
     asking(migrated, tmp_path, work)
 

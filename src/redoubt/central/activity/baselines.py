@@ -87,6 +87,14 @@ class Baselines:
 
         return await self._each(keys, work, reach)
 
+    async def lock_learned(self, grace: timedelta) -> int:
+        """Lock those that are locked by themselves, ``grace`` after their learning ended; how many."""
+
+        async def work(connection: Connection, there: Baseline, now: datetime) -> None:
+            await baselines.lock_learned(connection, there, now)
+
+        return len((await self._each(await self.store.learned(grace), work, EVERYWHERE))[0])
+
     async def forget(self, keys: Sequence[BaselineKey], reach: Reach = EVERYWHERE) -> int:
         """Have baselines learned anew; how many."""
 

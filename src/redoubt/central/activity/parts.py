@@ -6,8 +6,13 @@ from datetime import timedelta
 
 from redoubt.central.activity.baselines import Baselines
 from redoubt.central.activity.following import ActivityFollower
+from redoubt.central.activity.locking import Locking
 from redoubt.central.activity.receiving import RecordReceiver
+from redoubt.central.leading import Led
 from redoubt.central.services import Services
+
+#: Held by the replica that locks baselines: "lock" as a number.
+_LOCKING = 0x6C6F636B
 
 
 def equip(services: Services) -> None:
@@ -20,3 +25,4 @@ def equip(services: Services) -> None:
         hub.intake.receivers["records"] = RecordReceiver(processes, networks)
         hub.intake.objects.followers.append(ActivityFollower())
         hub.baselines = services.baselines
+        services.parts.append(Led(services.pool, _LOCKING, Locking(services.baselines)))

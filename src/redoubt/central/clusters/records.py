@@ -21,12 +21,19 @@ class AdmissionController(msgspec.Struct, frozen=True, kw_only=True, rename="cam
     at_deadline: Literal["ALLOW", "DENY"] = "ALLOW"
 
 
+class AutoLock(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whether process baselines are locked as soon as their learning ends."""
+
+    enabled: bool = False
+
+
 class DynamicConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What changes without installing anew."""
 
     admission_controller_config: AdmissionController | None = None
     registry_override: str = ""
     disable_audit_logs: bool = False
+    auto_lock_process_baselines_config: AutoLock | None = None
 
 
 class Tolerations(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

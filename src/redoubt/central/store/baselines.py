@@ -91,6 +91,21 @@ class BaselineStore(Store):
         )
         return [_as_key(row) for row in rows]
 
+    async def learned(self, grace: timedelta, limit: int = 1000) -> list[BaselineKey]:
+        """Those that are to be locked by themselves, the longest learned first.
+
+        Not before ``grace`` after their learning ended, and after their cluster's Sensor connected: what it tells late counts.
+        """
+        rows = await self._pool.fetch(
+            "SELECT b.deployment, b.container, b.cluster::text, b.namespace FROM process_baselines b"
+            " JOIN clusters c ON c.id = b.cluster JOIN sensor_sessions s ON s.cluster = b.cluster"
+            " WHERE b.locked IS NULL AND NOT b.unlocked AND b.learned >= c.auto_lock_since AND b.learned <= now() - $1::interval"
+            " AND s.connected AND s.since <= now() - $1::interval ORDER BY b.learned LIMIT $2",
+            grace,
+            limit,
+        )
+        return [_as_key(row) for row in rows]
+
     async def _select(self, asked: Sequence[Asked], reach: Reach, limit: int) -> list[BaselineKey]:
         values: list[object] = []
         conditions = [reach.condition(values, "b.cluster", "b.namespace"), *where(asked, FIELDS, values)]
@@ -181,15 +196,27 @@ async def put_elements(
 
 
 async def set_locked(connection: Connection, of: Baseline, now: datetime, *, locked: bool) -> None:
-    """Lock or unlock. Once it was locked nothing is learned any more."""
+    """Lock or unlock, as somebody says. Once it was locked nothing is learned any more."""
     await connection.execute(
-        "UPDATE process_baselines SET locked = CASE WHEN $4 THEN coalesce(locked, $5) END,"
+        "UPDATE process_baselines SET locked = CASE WHEN $4 THEN coalesce(locked, $5) END, unlocked = NOT $4,"
         " learned = CASE WHEN $4 THEN least(learned, $5) ELSE learned END, changed = $5"
         " WHERE (cluster, deployment, container) = ($1, $2, $3)",
         of.cluster,
         of.deployment,
         of.container,
         locked,
+        now,
+    )
+
+
+async def lock_learned(connection: Connection, of: Baseline, now: datetime) -> None:
+    """Lock one by itself, unless somebody has unlocked it, or has it learned anew."""
+    await connection.execute(
+        "UPDATE process_baselines SET locked = $4, changed = $4"
+        " WHERE (cluster, deployment, container) = ($1, $2, $3) AND locked IS NULL AND NOT unlocked AND learned <= $4",
+        of.cluster,
+        of.deployment,
+        of.container,
         now,
     )
 
@@ -212,7 +239,7 @@ async def forget(connection: Connection, of: Baseline, now: datetime, period: ti
         *key,
     )
     tag = await connection.execute(
-        "UPDATE process_baselines SET created = $4, learned = $5, locked = NULL, changed = $4"
+        "UPDATE process_baselines SET created = $4, learned = $5, locked = NULL, unlocked = FALSE, changed = $4"
         " WHERE (cluster, deployment, container) = ($1, $2, $3)",
         *key,
         now,
