@@ -29,6 +29,23 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
             task.result()
 
 
+class Background:
+    """The one task that something has beside others, from ``begin`` to ``end``."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Do it from now on."""
+        self._task = asyncio.create_task(work, name=name)
+
+    async def end(self) -> None:
+        """End it, as ``end`` does; nothing where it was not begun."""
+        if self._task is not None:
+            await end(self._task)
+            self._task = None
+
+
 async def until_one_ends(**works: Coroutine[Any, Any, None]) -> None:
     """Do all of them, as tasks of these names, until the first ends: the others are ended as well.
 

@@ -33,7 +33,7 @@ class Exits:
         self._policy = policy
         self._lock = threading.Lock()
         self._refused: Counter[tuple[str, str]] = Counter()
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
         self._end: Callable[[], None] = lambda: None
         self.store = EgressStore(pool)
         self.named = named
@@ -47,15 +47,13 @@ class Exits:
         self._end = refusals.listen(self.refused)
         if self._policy.offline:
             self.guard.install()
-        self._task = asyncio.create_task(self._run(), name="exits")
+        self._task.begin(self._run(), "exits")
 
     async def stop(self) -> None:
         """Write down what was counted, and watch no more."""
         self._end()
         self.guard.remove()
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
         with suppress(Exception):
             await self.flush()
 

@@ -41,18 +41,16 @@ class Led:
         self._number = number
         self._part = part
         self._every = every
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
         self.leads = False
 
     async def start(self) -> None:
         """Begin to look whether nobody leads."""
-        self._task = asyncio.create_task(self._run(), name="leading")
+        self._task.begin(self._run(), "leading")
 
     async def stop(self) -> None:
         """Lead no more; what is led has ended when this returns."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
 
     async def _run(self) -> None:
         while True:

@@ -39,7 +39,7 @@ class Notices:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._callbacks: dict[str, list[Callback]] = defaultdict(list)
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
         self.alive = False
 
     def on(self, topic: str, callback: Callback) -> None:
@@ -48,13 +48,11 @@ class Notices:
 
     async def start(self) -> None:
         """Begin to listen."""
-        self._task = asyncio.create_task(self._run(), name="notices")
+        self._task.begin(self._run(), "notices")
 
     async def stop(self) -> None:
         """Stop listening."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
         self._changed(alive=False)
 
     async def _run(self) -> None:

@@ -34,19 +34,17 @@ class Upkeep:
         self._alerts = AlertUpkeep(pool)
         self._retention = RetentionStore(pool)
         self._every = every
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
         self._revision: tuple[int, int] | None = None
         self._looked = self._forgot = 0.0
 
     async def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name="alerts upkeep")
+        self._task.begin(self._run(), "alerts upkeep")
 
     async def stop(self) -> None:
         """End."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
 
     async def _run(self) -> None:
         while True:

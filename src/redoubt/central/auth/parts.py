@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -51,7 +51,7 @@ class Auth:
     sealed: SealedStore
     notices: Notices
     audit_days: int
-    _task: asyncio.Task[None] | None = None
+    _task: tasks.Background = field(default_factory=tasks.Background)
 
     @classmethod
     def create(cls, settings: Settings, pool: Pool, sealer: Sealer, notices: Notices) -> Auth:
@@ -97,13 +97,11 @@ class Auth:
 
     async def start(self) -> None:
         """Begin the hourly upkeep."""
-        self._task = asyncio.create_task(self._run(), name="auth upkeep")
+        self._task.begin(self._run(), "auth upkeep")
 
     async def stop(self) -> None:
         """End it."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
 
     async def upkeep(self) -> None:
         """Drop what is over, and tell of tokens that end soon."""

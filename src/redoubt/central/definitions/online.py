@@ -99,7 +99,7 @@ class Online:
         self._note = note
         self._url = url
         self._build_every = build_every
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
         self.problem = ""
         self.checked = ""
 
@@ -107,13 +107,11 @@ class Online:
         """Begin: at once the first time, then at intervals."""
         with durable.writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-        self._task = asyncio.create_task(self._run(), name="definitions online")
+        self._task.begin(self._run(), "definitions online")
 
     async def stop(self) -> None:
         """End it; what is under way is given up."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
 
     async def _run(self) -> None:
         while True:

@@ -79,18 +79,16 @@ class Shared:
         self.said: Said | None = None  # what the database said last; the shelf here follows
         self._here = asyncio.Lock()  # of whoever changes this replica's folder
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
 
     async def start(self) -> None:
         """Begin to follow. What is on this replica's shelf serves until it has caught up."""
         self._notices.on(TOPIC, lambda _: self._wake.set())
-        self._task = asyncio.create_task(self._run(), name="definitions shared")
+        self._task.begin(self._run(), "definitions shared")
 
     async def stop(self) -> None:
         """End it."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
 
     async def _run(self) -> None:
         wait = _FIRST_WAIT

@@ -30,18 +30,16 @@ class Following:
         self._fleet = fleet
         self._matcher = matcher
         self._definitions = definitions
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
 
     async def start(self) -> None:
         """Begin."""
         await self._fleet.start()
-        self._task = asyncio.create_task(self._run(), name="fleet follows")
+        self._task.begin(self._run(), "fleet follows")
 
     async def stop(self) -> None:
         """End."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
         await self._fleet.stop()
         self._matcher.close()
 

@@ -71,17 +71,15 @@ class Fleet:
         self._told = told or (lambda line: None)
         self._active = active
         self._awake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
 
     async def start(self) -> None:
         """Begin to work in the background."""
-        self._task = asyncio.create_task(self._forever())
+        self._task.begin(self._forever(), "fleet")
 
     async def stop(self) -> None:
         """End. What was not finished is done by another, or at the next start."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
 
     def wake(self) -> None:
         """There is something to do."""

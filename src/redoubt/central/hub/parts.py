@@ -92,18 +92,16 @@ class Hub:
         self.delegation = Delegation(pool)
         #: Set when this Central is stopping: Sensors go elsewhere, or come again.
         self.leaving = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
         notices.on(TOPIC, lambda _: self.pusher.look())
 
     async def start(self) -> None:
         """Begin to tidy up."""
-        self._task = asyncio.create_task(self._tidy(), name="hub-tidy")
+        self._task.begin(self._tidy(), "hub-tidy")
 
     async def stop(self) -> None:
         """End what works in the background."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
         await self.pusher.stop()
 
     async def caller(self, stream: Stream[Any, Any]) -> UUID | None:

@@ -45,7 +45,7 @@ class Wanting:
         self._delegation = delegation
         self._scanning = scanning
         self._due = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
 
     async def changed(
         self, connection: Connection, cluster: ClusterRef, kind: str, objects: Sequence[Part]
@@ -65,13 +65,11 @@ class Wanting:
     async def start(self) -> None:
         """Begin to scan."""
         if self._scanning is not None:
-            self._task = asyncio.create_task(self._run(self._scanning), name="images of clusters")
+            self._task.begin(self._run(self._scanning), "images of clusters")
 
     async def stop(self) -> None:
         """End it."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
 
     async def look(self, scanning: Scanning) -> int:
         """Scan what is due; how many images that were."""

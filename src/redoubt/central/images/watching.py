@@ -47,17 +47,15 @@ class Watching:
         self._scanning = scanning
         self._interval = timedelta(seconds=interval)
         self._every = min(_EVERY, interval)
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
 
     async def start(self) -> None:
         """Begin to look."""
-        self._task = asyncio.create_task(self._run(), name="watched images")
+        self._task.begin(self._run(), "watched images")
 
     async def stop(self) -> None:
         """End it."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
 
     async def watch(self, text: str) -> tuple[str, Refusal, str]:
         """Scan it now, and watch it from now on; the name in full. What cannot be scanned is not watched, and why."""

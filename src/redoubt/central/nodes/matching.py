@@ -40,7 +40,7 @@ class NodeReports:
         self._scanning = scanning
         self._active = active
         self._due = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
 
     async def take(self, connection: Connection, cluster: ClusterRef, message: pb.FromSensor) -> None:
         """See ``Receiver``. It is read off the loop."""
@@ -69,13 +69,11 @@ class NodeReports:
     async def start(self) -> None:
         """Begin to match."""
         if self._scanning is not None:
-            self._task = asyncio.create_task(self._run(self._scanning), name="nodes")
+            self._task.begin(self._run(self._scanning), "nodes")
 
     async def stop(self) -> None:
         """End it."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
 
     async def look(self, scanning: Scanning) -> int:
         """Match what is due; how many nodes that were."""

@@ -44,7 +44,7 @@ class Keeping:
         self._store = RiskStore(services.pool, pause)
         self._delegation = Delegation(services.pool)
         self._every = every
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
         self._changed: set[str] = set()
         self._failed: list[tuple[UUID, str]] = []
         self._ranked = 0.0
@@ -52,13 +52,11 @@ class Keeping:
 
     async def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name="risk")
+        self._task.begin(self._run(), "risk")
 
     async def stop(self) -> None:
         """End."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
 
     async def images_changed(self, digests: list[str]) -> None:
         """Something is known otherwise of these images."""
