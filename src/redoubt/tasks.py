@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import random
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -44,6 +45,31 @@ class Background:
         if self._task is not None:
             await end(self._task)
             self._task = None
+
+
+async def over_and_over(
+    look: Callable[[], Awaitable[object]],
+    failed: Callable[..., object],
+    *,
+    every: float,
+    spread: float = 0.0,
+    due: asyncio.Event | None = None,
+) -> NoReturn:
+    """Call ``look`` for ever: again at once while it gives something true, else after ``every`` seconds, or when ``due`` is set.
+
+    ``spread`` is the part of the pause that is left to chance, so that replicas that began together do not go on so. Where
+    ``look`` fails, ``failed`` is called with the ``reason``, the error's type, and it is tried again after the pause.
+    """
+    due = due or asyncio.Event()
+    while True:
+        due.clear()
+        try:
+            while await look():
+                pass
+        except Exception as error:  # noqa: BLE001 (it is tried again)
+            failed(reason=type(error).__name__)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(due.wait(), every * random.uniform(1 - spread, 1))  # noqa: S311
 
 
 async def until_one_ends(**works: Coroutine[Any, Any, None]) -> None:

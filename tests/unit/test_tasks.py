@@ -58,3 +58,34 @@ def test_of_several_works_the_first_that_ends_ends_all_and_its_failure_is_raised
         assert ended[-1] == "c"
 
     asyncio.run(work())
+
+
+def test_what_is_done_over_and_over_goes_on_after_a_failure_and_when_it_is_due() -> None:
+    async def work() -> None:
+        looks: list[object] = [True, False, ValueError("no"), False]
+        reasons: list[str] = []
+        due, looked = asyncio.Event(), asyncio.Event()
+
+        async def look() -> object:
+            given = looks.pop(0)
+            if not looks:
+                looked.set()
+            if isinstance(given, Exception):
+                raise given
+            return given
+
+        background = tasks.Background()
+        background.begin(
+            tasks.over_and_over(look, lambda reason: reasons.append(reason), every=3600, due=due), "looks"
+        )
+        await asyncio.sleep(0.01)
+        assert len(looks) == 2, "true: again at once; false: after the pause"
+        due.set()
+        await asyncio.sleep(0.01)
+        assert reasons == ["ValueError"]
+        due.set()
+        await looked.wait()
+        await background.end()
+        await background.end()
+
+    asyncio.run(asyncio.wait_for(work(), 20))

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -40,19 +41,16 @@ class Upkeep:
 
     async def start(self) -> None:
         """Begin."""
-        self._task.begin(self._run(), "alerts upkeep")
+        self._task.begin(
+            tasks.over_and_over(
+                self.look, partial(_log.warning, "alerts are not looked after"), every=self._every
+            ),
+            "alerts upkeep",
+        )
 
     async def stop(self) -> None:
         """End."""
         await self._task.end()
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except Exception as error:  # noqa: BLE001 (it is tried again)
-                _log.warning("alerts are not looked after", reason=type(error).__name__)
-            await asyncio.sleep(self._every)
 
     async def look(self) -> None:
         """Do what is due."""

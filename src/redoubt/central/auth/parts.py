@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -97,7 +97,12 @@ class Auth:
 
     async def start(self) -> None:
         """Begin the hourly upkeep."""
-        self._task.begin(self._run(), "auth upkeep")
+        self._task.begin(
+            tasks.over_and_over(
+                self.upkeep, partial(_log.warning, "upkeep failed"), every=_EVERY, spread=0.3
+            ),
+            "auth upkeep",
+        )
 
     async def stop(self) -> None:
         """End it."""
@@ -122,12 +127,3 @@ class Auth:
         await self.accounts.forget_unfamiliar()
         await self.audit.store.forget(self.audit_days)
         await self.events.forget()
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.upkeep()
-            except Exception as error:  # noqa: BLE001 (it is tried again)
-                _log.warning("upkeep failed", reason=type(error).__name__)
-            # Replicas that started together do not all come at once.
-            await asyncio.sleep(_EVERY * random.uniform(0.8, 1.2))  # noqa: S311

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -97,7 +98,9 @@ class Hub:
 
     async def start(self) -> None:
         """Begin to tidy up."""
-        self._task.begin(self._tidy(), "hub-tidy")
+        self._task.begin(
+            tasks.over_and_over(self.store.tidy, partial(_log.debug, "not tidied"), every=_TIDY), "hub-tidy"
+        )
 
     async def stop(self) -> None:
         """End what works in the background."""
@@ -130,11 +133,3 @@ class Hub:
     async def exists(self, cluster: UUID) -> bool:
         """Whether there is such a cluster."""
         return bool(await self.pool.fetchval("SELECT true FROM clusters WHERE id = $1", cluster))
-
-    async def _tidy(self) -> None:
-        while True:
-            try:
-                await self.store.tidy()
-            except Exception as error:  # noqa: BLE001 (it is tried again)
-                _log.debug("not tidied", reason=type(error).__name__)
-            await asyncio.sleep(_TIDY)

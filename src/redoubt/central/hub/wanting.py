@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -65,7 +65,16 @@ class Wanting:
     async def start(self) -> None:
         """Begin to scan."""
         if self._scanning is not None:
-            self._task.begin(self._run(self._scanning), "images of clusters")
+            self._task.begin(
+                tasks.over_and_over(
+                    partial(self.look, self._scanning),
+                    partial(_log.warning, "images of clusters are not scanned now"),
+                    every=_EVERY,
+                    spread=0.5,
+                    due=self._due,
+                ),
+                "images of clusters",
+            )
 
     async def stop(self) -> None:
         """End it."""
@@ -91,17 +100,6 @@ class Wanting:
             wait = min(_LONGEST, _FIRST * 2.0 ** min(image.tries, 20)) * random.uniform(0.8, 1)  # noqa: S311
             await self._store.again(image.reference, timedelta(seconds=wait), str(error)[:1000], count=True)
             _log.info("an image of a cluster was not scanned", image=image.reference, reason=str(error))
-
-    async def _run(self, scanning: Scanning) -> None:
-        while True:
-            self._due.clear()
-            try:
-                while await self.look(scanning):
-                    pass
-            except Exception as error:  # noqa: BLE001 (it is tried again)
-                _log.warning("images of clusters are not scanned now", reason=type(error).__name__)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), _EVERY * random.uniform(0.5, 1))  # noqa: S311
 
 
 def images(part: Part) -> Iterable[WantedImage]:

@@ -6,10 +6,10 @@ Replicas share the work: nobody else takes a name that is taken, unless that was
 from __future__ import annotations
 
 import asyncio
-import random
 from contextlib import suppress
 from datetime import timedelta
 from enum import Enum
+from functools import partial
 
 import structlog
 
@@ -51,7 +51,15 @@ class Watching:
 
     async def start(self) -> None:
         """Begin to look."""
-        self._task.begin(self._run(), "watched images")
+        self._task.begin(
+            tasks.over_and_over(
+                self.look,
+                partial(_log.warning, "watched images could not be looked at"),
+                every=self._every,
+                spread=0.5,
+            ),
+            "watched images",
+        )
 
     async def stop(self) -> None:
         """End it."""
@@ -96,12 +104,3 @@ class Watching:
             _log.warning("a watched image was not scanned", image=name, reason=problem)
         await self.store.told(name, problem[:1000])
         return kept
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                while await self.look():
-                    pass
-            except Exception as error:  # noqa: BLE001 (it is tried again)
-                _log.warning("watched images could not be looked at", reason=type(error).__name__)
-            await asyncio.sleep(self._every * random.uniform(0.5, 1))  # noqa: S311  # spreads load

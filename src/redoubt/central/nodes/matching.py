@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -69,7 +68,16 @@ class NodeReports:
     async def start(self) -> None:
         """Begin to match."""
         if self._scanning is not None:
-            self._task.begin(self._run(self._scanning), "nodes")
+            self._task.begin(
+                tasks.over_and_over(
+                    partial(self.look, self._scanning),
+                    partial(_log.warning, "nodes are not matched now"),
+                    every=_EVERY,
+                    spread=0.5,
+                    due=self._due,
+                ),
+                "nodes",
+            )
 
     async def stop(self) -> None:
         """End it."""
@@ -101,17 +109,6 @@ class NodeReports:
             (counts.components, counts.cves, counts.fixable, counts.top_cvss),
             timedelta(seconds=_BEHIND if behind else 0),
         )
-
-    async def _run(self, scanning: Scanning) -> None:
-        while True:
-            self._due.clear()
-            try:
-                while await self.look(scanning):
-                    pass
-            except Exception as error:  # noqa: BLE001 (it is tried again)
-                _log.warning("nodes are not matched now", reason=type(error).__name__)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), _EVERY * random.uniform(0.5, 1))  # noqa: S311
 
 
 def _read(data: bytes) -> bytes:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -52,7 +53,12 @@ class Keeping:
 
     async def start(self) -> None:
         """Begin."""
-        self._task.begin(self._run(), "risk")
+        self._task.begin(
+            tasks.over_and_over(
+                self.look, partial(_log.warning, "risks are not kept up to date"), every=self._every
+            ),
+            "risk",
+        )
 
     async def stop(self) -> None:
         """End."""
@@ -61,15 +67,6 @@ class Keeping:
     async def images_changed(self, digests: list[str]) -> None:
         """Something is known otherwise of these images."""
         await self._store.due_with(digests)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                more = await self.look()
-            except Exception as error:  # noqa: BLE001 (it is tried again)
-                _log.warning("risks are not kept up to date", reason=type(error).__name__)
-                more = False
-            await asyncio.sleep(0 if more else self._every)
 
     async def look(self) -> bool:
         """Look at some of what is due; whether there may be more."""
