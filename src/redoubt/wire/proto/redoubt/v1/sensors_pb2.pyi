@@ -37,6 +37,7 @@ class FromSensor(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     NODE_FIELD_NUMBER: _builtins.int
     PULL_SECRETS_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """1, 2, 3, … of what has to arrive, within `Hello.spool`; sent again until Central acknowledges it. 0: of the moment."""
     @_builtins.property
@@ -57,6 +58,8 @@ class FromSensor(_message.Message):
     def node(self) -> Global___NodeReport: ...
     @_builtins.property
     def pull_secrets(self) -> Global___PullSecrets: ...
+    @_builtins.property
+    def certificates(self) -> Global___CertificateRequests: ...
     def __init__(
         self,
         *,
@@ -70,12 +73,13 @@ class FromSensor(_message.Message):
         answer: Global___Answer | None = ...,
         node: Global___NodeReport | None = ...,
         pull_secrets: Global___PullSecrets | None = ...,
+        certificates: Global___CertificateRequests | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "answer", b"answer", "health", b"health", "hello", b"hello", "message", b"message", "node", b"node", "object", b"object", "pull_secrets", b"pull_secrets", "records", b"records", "synced", b"synced"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "answer", b"answer", "certificates", b"certificates", "health", b"health", "hello", b"hello", "message", b"message", "node", b"node", "object", b"object", "pull_secrets", b"pull_secrets", "records", b"records", "synced", b"synced"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "answer", b"answer", "health", b"health", "hello", b"hello", "message", b"message", "node", b"node", "number", b"number", "object", b"object", "pull_secrets", b"pull_secrets", "records", b"records", "synced", b"synced"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "answer", b"answer", "certificates", b"certificates", "health", b"health", "hello", b"hello", "message", b"message", "node", b"node", "number", b"number", "object", b"object", "pull_secrets", b"pull_secrets", "records", b"records", "synced", b"synced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "object", "synced", "records", "alerts", "health", "answer", "node", "pull_secrets"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "object", "synced", "records", "alerts", "health", "answer", "node", "pull_secrets", "certificates"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -93,8 +97,14 @@ class ToSensor(_message.Message):
     KNOWN_FIELD_NUMBER: _builtins.int
     IMAGES_CHANGED_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    AUTHORITIES_FIELD_NUMBER: _builtins.int
     acknowledged: _builtins.int
     """All up to this number is kept: the Sensor need not send it again."""
+    authorities: _builtins.bytes
+    """The CAs to trust, in PEM, the one that signs first: when the stream begins, and when they are others. Whoever has a certificate of
+    another one asks for new ones.
+    """
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
     @_builtins.property
@@ -109,6 +119,8 @@ class ToSensor(_message.Message):
     def images_changed(self) -> Global___ImagesChanged: ...
     @_builtins.property
     def request(self) -> Global___Request: ...
+    @_builtins.property
+    def certificates(self) -> Global___Certificates: ...
     def __init__(
         self,
         *,
@@ -120,12 +132,14 @@ class ToSensor(_message.Message):
         known: Global___Known | None = ...,
         images_changed: Global___ImagesChanged | None = ...,
         request: Global___Request | None = ...,
+        certificates: Global___Certificates | None = ...,
+        authorities: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "baselines", b"baselines", "config", b"config", "images_changed", b"images_changed", "known", b"known", "message", b"message", "policies", b"policies", "request", b"request", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "authorities", b"authorities", "baselines", b"baselines", "certificates", b"certificates", "config", b"config", "images_changed", b"images_changed", "known", b"known", "message", b"message", "policies", b"policies", "request", b"request", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "baselines", b"baselines", "config", b"config", "images_changed", b"images_changed", "known", b"known", "message", b"message", "policies", b"policies", "request", b"request", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "authorities", b"authorities", "baselines", b"baselines", "certificates", b"certificates", "config", b"config", "images_changed", b"images_changed", "known", b"known", "message", b"message", "policies", b"policies", "request", b"request", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "acknowledged", "config", "policies", "baselines", "known", "images_changed", "request"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "acknowledged", "config", "policies", "baselines", "known", "images_changed", "request", "certificates", "authorities"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -141,6 +155,7 @@ class Hello(_message.Message):
     IDENTIFICATION_FIELD_NUMBER: _builtins.int
     RECONNECT_FIELD_NUMBER: _builtins.int
     CLUSTER_NAME_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     capabilities: _builtins.str
     spool: _builtins.str
@@ -151,6 +166,10 @@ class Hello(_message.Message):
     """The Sensor was connected before: Central keeps what it knows, and says what that is."""
     cluster_name: _builtins.str
     """The name that the cluster wants, where Central has none for it yet."""
+    @_builtins.property
+    def certificates(self) -> Global___CertificateRequests:
+        """A registrant's."""
+
     def __init__(
         self,
         *,
@@ -160,14 +179,118 @@ class Hello(_message.Message):
         identification: _builtins.bytes = ...,
         reconnect: _builtins.bool = ...,
         cluster_name: _builtins.str = ...,
+        certificates: Global___CertificateRequests | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "cluster_name", b"cluster_name", "identification", b"identification", "reconnect", b"reconnect", "spool", b"spool", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "certificates", b"certificates", "cluster_name", b"cluster_name", "identification", b"identification", "reconnect", b"reconnect", "spool", b"spool", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
+
+@_typing.final
+class CertificateRequests(_message.Message):
+    """Certificates for services of the cluster, of keys that do not leave it. Answered with Certificates of the same id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class One(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SERVICE_FIELD_NUMBER: _builtins.int
+        REQUEST_FIELD_NUMBER: _builtins.int
+        service: _builtins.str
+        """"SENSOR_SERVICE", "COLLECTOR_SERVICE", …; each at most once."""
+        request: _builtins.bytes
+        """PKCS #10, DER: of it the key counts, and nothing else."""
+        def __init__(
+            self,
+            *,
+            service: _builtins.str = ...,
+            request: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "service", b"service"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    namespace: _builtins.str
+    """The namespace that the services live in."""
+    @_builtins.property
+    def wanted(self) -> _containers.RepeatedCompositeFieldContainer[Global___CertificateRequests.One]: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        namespace: _builtins.str = ...,
+        wanted: _abc.Iterable[Global___CertificateRequests.One] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "namespace", b"namespace", "wanted", b"wanted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateRequests: _TypeAlias = CertificateRequests  # noqa: Y015
+
+@_typing.final
+class Certificates(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class One(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SERVICE_FIELD_NUMBER: _builtins.int
+        CERTIFICATE_FIELD_NUMBER: _builtins.int
+        service: _builtins.str
+        certificate: _builtins.bytes
+        """PEM."""
+        def __init__(
+            self,
+            *,
+            service: _builtins.str = ...,
+            certificate: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "service", b"service"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    ISSUED_FIELD_NUMBER: _builtins.int
+    AUTHORITIES_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    failure: _builtins.str
+    """Why there are none; empty where there are."""
+    authorities: _builtins.bytes
+    """The CAs to trust, in PEM."""
+    @_builtins.property
+    def issued(self) -> _containers.RepeatedCompositeFieldContainer[Global___Certificates.One]: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        failure: _builtins.str = ...,
+        issued: _abc.Iterable[Global___Certificates.One] | None = ...,
+        authorities: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities", b"authorities", "failure", b"failure", "id", b"id", "issued", b"issued"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Certificates: _TypeAlias = Certificates  # noqa: Y015
 
 @_typing.final
 class Welcome(_message.Message):
@@ -177,11 +300,16 @@ class Welcome(_message.Message):
     CLUSTER_NAME_FIELD_NUMBER: _builtins.int
     CENTRAL_VERSION_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     cluster_name: _builtins.str
     central_version: _builtins.str
     acknowledged: _builtins.int
     """Of `Hello.spool`: what has arrived already."""
+    @_builtins.property
+    def certificates(self) -> Global___Certificates:
+        """For a registrant."""
+
     def __init__(
         self,
         *,
@@ -189,10 +317,11 @@ class Welcome(_message.Message):
         cluster_name: _builtins.str = ...,
         central_version: _builtins.str = ...,
         acknowledged: _builtins.int = ...,
+        certificates: Global___Certificates | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "central_version", b"central_version", "cluster_id", b"cluster_id", "cluster_name", b"cluster_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "central_version", b"central_version", "certificates", b"certificates", "cluster_id", b"cluster_id", "cluster_name", b"cluster_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -641,6 +770,7 @@ class Request(_message.Message):
     ENHANCE_FIELD_NUMBER: _builtins.int
     ENFORCE_FIELD_NUMBER: _builtins.int
     REASSESS_FIELD_NUMBER: _builtins.int
+    RENEW_CERTIFICATES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     enhance: _builtins.bytes
     """JSON of a list of redoubt.model.workload.Deployment, answered with the same, completed by what the cluster knows."""
@@ -648,6 +778,8 @@ class Request(_message.Message):
     """Kills a pod, or makes a deployment have no replicas: JSON of redoubt.model.cluster.Enforcement."""
     reassess: _builtins.str
     """Asks policies again: of this deployment, or of all where it is empty."""
+    renew_certificates: _builtins.bool
+    """Has certificates of all its services made anew, now. Answered with nothing, when they are where the services find them."""
     @_builtins.property
     def scan_image(self) -> Global___ScanImage:
         """Answered with nothing: EnrichIndexReport brought the result already."""
@@ -660,12 +792,13 @@ class Request(_message.Message):
         enhance: _builtins.bytes = ...,
         enforce: _builtins.bytes = ...,
         reassess: _builtins.str = ...,
+        renew_certificates: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["enforce", b"enforce", "enhance", b"enhance", "reassess", b"reassess", "request", b"request", "scan_image", b"scan_image"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["enforce", b"enforce", "enhance", b"enhance", "reassess", b"reassess", "renew_certificates", b"renew_certificates", "request", b"request", "scan_image", b"scan_image"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enforce", b"enforce", "enhance", b"enhance", "id", b"id", "reassess", b"reassess", "request", b"request", "scan_image", b"scan_image"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enforce", b"enforce", "enhance", b"enhance", "id", b"id", "reassess", b"reassess", "renew_certificates", b"renew_certificates", "request", b"request", "scan_image", b"scan_image"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["scan_image", "enhance", "enforce", "reassess"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["scan_image", "enhance", "enforce", "reassess", "renew_certificates"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
