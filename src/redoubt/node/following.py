@@ -56,6 +56,20 @@ class LogFollower:
             return []
         return self._lines(data)
 
+    @property
+    def position(self) -> bytes:
+        """Up to where lines were given, for ``resume``; empty where nothing is open."""
+        if self._file is None:
+            return b""
+        status = os.fstat(self._file.fileno())
+        return msgspec.json.encode(Position(status.st_ino, status.st_dev, self._given))
+
+    def resume(self, position: bytes) -> None:
+        """Begin where another follower of this log was, unless there is a memory of our own. What is no position does not count."""
+        if self._known is None and self._file is None:
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                self._known = msgspec.json.decode(position, type=Position)
+
     def commit(self) -> None:
         """All that was given is done with. Raises ``AccessDenied`` where that cannot be written down."""
         if self._file is None:

@@ -20,15 +20,21 @@ from redoubt.wire.channel import Channel, channel
 from redoubt.wire.identity import Service
 from redoubt.wire.material import Files, Material
 from redoubt.wire.proto.redoubt.v1.secured_grpc import NodesStub
-from redoubt.wire.proto.redoubt.v1.secured_pb2 import AuditLines
+from redoubt.wire.proto.redoubt.v1.secured_pb2 import AuditLines, AuditTaken
 from redoubt.wire.proto.redoubt.v1.sensors_pb2 import NodeReport
 
 _log = structlog.get_logger("node")
 
 #: Seconds between two looks at a log with nothing new in it; before the Sensor is tried again, doubled each time.
 _LOOK = 1.0
+#: Before it is asked again whether the log is wanted, where it was not.
+_OFF = 30.0
 _FIRST, _LONGEST = 1.0, 300.0
 _DEADLINE = 120.0
+
+
+class _Off(Exception):
+    """The audit log is switched off at Central."""
 
 
 class Agent:
@@ -42,6 +48,8 @@ class Agent:
         self._sensor = sensor
         self._nodes = NodesStub(sensor)
         self.name = settings.node_name or os.uname().nodename
+        #: Where in the log the Sensor was told last that we are.
+        self._position = b""
 
     async def index(self) -> None:
         """Index the host, again and again."""
@@ -71,17 +79,21 @@ class Agent:
         """Tell of the audit log's lines, again and again."""
         state = self._settings.state / "audit-position.json" if self._settings.state else None
         follower = LogFollower(log, state)
-        wait, told = _FIRST, False
+        wait, wanted = _FIRST, False
         try:
             while True:
                 try:
-                    if await self._told(follower):
-                        wait = _FIRST
+                    if not wanted:
+                        wanted = await self._wanted(follower)
+                        _log.info("following" if wanted else "the audit log is switched off", log=str(log))
+                    more = wanted and await self._told(follower)
+                    wait = _FIRST
+                    if more:
                         continue
-                    pause = _LOOK
-                    if not told:
-                        _log.info("following", log=str(log))
-                        told = True
+                    pause = _LOOK if wanted else _OFF
+                except _Off:
+                    follower.again()
+                    wanted, pause = False, 0.0
                 except RedoubtError as error:
                     _log.warning("audit events are not told", reason=str(error))
                     follower.again()
@@ -90,14 +102,26 @@ class Agent:
         finally:
             follower.close()
 
+    async def _wanted(self, follower: LogFollower) -> bool:
+        """Whether the log is switched on; then the follower goes on where the Sensor says, unless it knows itself."""
+        taken = await self._report(AuditLines(node_name=self.name))
+        if not taken.disabled and taken.position:
+            follower.resume(taken.position)
+        return not taken.disabled
+
+    async def _report(self, lines: AuditLines) -> AuditTaken:
+        with self._sensor.told():
+            return await self._nodes.ReportAudit(lines, timeout=_DEADLINE)
+
     async def _told(self, follower: LogFollower) -> bool:
-        """Whether there was anything."""
+        """Whether there was anything. Raises ``_Off`` where it is not wanted any more."""
         lines = await asyncio.to_thread(follower.read)
-        if lines:
-            with self._sensor.told():
-                taken = await self._nodes.ReportAudit(
-                    AuditLines(node_name=self.name, lines=lines), timeout=_DEADLINE
-                )
+        position = follower.position
+        if lines or (position and position != self._position):
+            taken = await self._report(AuditLines(node_name=self.name, lines=lines, position=position))
+            if taken.disabled:
+                raise _Off
+            self._position = position
             if taken.spoilt:
                 _log.warning("lines of the audit log that nobody can read", lines=taken.spoilt)
             await asyncio.to_thread(follower.commit)

@@ -95,6 +95,7 @@ class Sensor:
         await asyncio.to_thread(self.spool.open)
         await asyncio.to_thread(self.remembered.load)
         await asyncio.to_thread(self.admission.load)
+        await asyncio.to_thread(self.runtime.positions.load)
         self.runtime.remember(self.remembered)
         self._configured(self.remembered.config)
         if self.remembered.policies.revision:

@@ -119,6 +119,15 @@ def test_audit_events_of_a_log_break_policies_also_after_a_restart_and_a_rotatio
                 add(4)
                 running = agent(certificates, serving, root, f"audit_log={log}", f"state={state}")
                 await until(lambda: names()[2:] == ["key-3", "key-4"], DEADLINE)
+                running.end()
+                add(5)  # the Sensor knows where an agent was that remembers nothing
+                serving.auditing.enabled = False
+                running = agent(certificates, serving, root, f"audit_log={log}")
+                await until(lambda: b"switched off" in running.log, DEADLINE)
+                running.end()
+                serving.auditing.enabled = True
+                running = agent(certificates, serving, root, f"audit_log={log}")
+                await until(lambda: names()[4:] == ["key-5"], DEADLINE)
             finally:
                 running.end()
 

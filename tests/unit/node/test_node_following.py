@@ -190,3 +190,36 @@ def test_a_spoilt_memory_is_none(log: Path, tmp_path: Path, state: str) -> None:
     everything(follower)
     add(log, "new")
     assert everything(follower)[-1] == "new"
+
+
+def test_another_agent_goes_on_where_the_last_one_was(log: Path, tmp_path: Path) -> None:
+    add(log, "old")
+    first = LogFollower(log, None)
+    assert first.position == b""
+    assert everything(first) == []
+    where = first.position  # known before anything came
+    add(log, "one")
+    second = LogFollower(log, None)
+    second.resume(where)
+    assert everything(second) == ["one"]
+    after = second.position
+    add(log, "two")
+    log.rename(log.with_name("audit-1.log"))
+    add(log, "three")
+    third = LogFollower(log, tmp_path / "state")
+    third.resume(after)
+    assert [line.decode() for line in third.read()] == ["two"]
+    third.commit()
+    fourth = LogFollower(log, tmp_path / "state")
+    fourth.resume(where)  # it knows better
+    assert everything(fourth) == ["three"]
+
+
+@pytest.mark.parametrize("said", [b"", b"x", b"[]", b"{}", b'{"inode": "x"}', b"\xff"])
+def test_what_is_no_position_is_none(log: Path, said: bytes) -> None:
+    add(log, "old")
+    follower = LogFollower(log, None)
+    follower.resume(said)
+    assert follower.read() == []
+    add(log, "new")
+    assert everything(follower) == ["new"]

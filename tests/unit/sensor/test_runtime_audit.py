@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from grpclib.exceptions import GRPCError
 
 from redoubt.errors import NetworkError
+from redoubt.model.happening import KubernetesEvent
+from redoubt.policies.alerts import Alert
 from redoubt.sensor.runtime.audit import Auditing, Heard, Unreadable, items, read
 from redoubt.sensor.serving.audit import AuditWebhook
 from redoubt.sensor.serving.nodes import audit
+from redoubt.sensor.serving.positions import Positions
+from redoubt.wire.channel import channel
+from redoubt.wire.identity import Service
+from redoubt.wire.proto.redoubt.v1.secured_grpc import NodesStub
+from redoubt.wire.proto.redoubt.v1.secured_pb2 import AuditLines, AuditTaken
 from redoubt.wire.proto.redoubt.v1.sensors_pb2 import FromSensor
 from support.policies import group, policy
-from support.runtime import Sent, Store
+from support.runtime import Sent, Store, sensor
+from support.wire import Certificates, run
 
 CLUSTER = "11111111-2222-4333-8444-555555555555"
 
@@ -213,3 +224,82 @@ def test_the_webhook_refuses_others(more: dict[str, str], expected: int) -> None
 def test_the_webhook_says_what_it_cannot_read() -> None:
     assert posted(b"nonsense")[0] == 400
     assert posted(b" " * ((16 << 20) + 1))[0] == 413
+
+
+def asked_of(work: Callable[[NodesStub, Auditing, Sent], Awaitable[None]], folder: Path) -> None:
+    async def running() -> None:
+        certificates = Certificates(folder / "tls")
+        async with sensor(Store([SECRETS]), certificates.material(Service.SENSOR)) as serving:
+            line = channel(
+                f"127.0.0.1:{serving.port}", certificates.material(Service.COLLECTOR), [Service.SENSOR]
+            )
+            try:
+                await work(NodesStub(line), serving.auditing, serving.sent)
+            finally:
+                line.close()
+
+    run(running(), 20)
+
+
+def test_where_a_node_was_is_told_back_to_it(tmp_path: Path) -> None:
+    async def work(nodes: NodesStub, auditing: Auditing, sent: Sent) -> None:
+        assert await nodes.ReportAudit(AuditLines(node_name="one")) == AuditTaken()
+        told = await nodes.ReportAudit(AuditLines(node_name="one", lines=[data()], position=b"here"))
+        assert told == AuditTaken(lines=1)
+        assert await nodes.ReportAudit(AuditLines(node_name="two", position=b"there")) == AuditTaken()
+        assert await nodes.ReportAudit(AuditLines(node_name="one")) == AuditTaken(position=b"here")
+        for spoilt in (AuditLines(node_name="n" * 300), AuditLines(node_name="one", position=b"x" * 1025)):
+            with pytest.raises(GRPCError):
+                await nodes.ReportAudit(spoilt)
+
+    asked_of(work, tmp_path)
+
+
+def test_what_is_switched_off_is_not_taken_and_wanted_when_it_is_on_again(tmp_path: Path) -> None:
+    async def work(nodes: NodesStub, auditing: Auditing, sent: Sent) -> None:
+        await nodes.ReportAudit(AuditLines(node_name="one", lines=[data()], position=b"1"))
+        auditing.enabled = False
+        more = AuditLines(node_name="one", lines=[data(auditID="a-2")], position=b"2")
+        assert await nodes.ReportAudit(more) == AuditTaken(disabled=True)
+        assert await nodes.ReportAudit(AuditLines(node_name="one")) == AuditTaken(disabled=True)
+        assert len(sent.alerts) == 1
+        auditing.enabled = True
+        assert (await nodes.ReportAudit(AuditLines(node_name="one"))).position == b"1"
+        assert await nodes.ReportAudit(more) == AuditTaken(lines=1)
+        assert len(sent.alerts) == 2
+
+    asked_of(work, tmp_path)
+
+
+def test_positions_outlive_the_sensor_and_damage(tmp_path: Path) -> None:
+    file = tmp_path / "positions.json"
+
+    async def work() -> None:
+        kept = Positions(file)
+        kept.load()
+        await asyncio.gather(*(kept.put(f"n-{each}", b"%d" % each) for each in range(20)))
+        again = Positions(file)
+        again.load()
+        assert [again.get(f"n-{each}") for each in (0, 19, 20)] == [b"0", b"19", b""]
+        file.write_bytes(b'{"n-1": 7}')
+        again = Positions(file)
+        again.load()
+        assert again.get("n-1") == b""
+
+    asyncio.run(work())
+
+
+def test_an_event_that_cannot_be_judged_is_counted_and_those_after_it_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    auditing = Auditing(Store([SECRETS]))
+    judged = auditing._judged
+
+    def odd(event: KubernetesEvent) -> list[Alert]:
+        if event.id == "a-2":
+            raise ValueError("odd")
+        return judged(event)
+
+    monkeypatch.setattr(auditing, "_judged", odd)
+    heard = auditing.take(data(auditID=f"a-{each}") for each in range(1, 4))
+    assert (len(heard.alerts), heard.spoilt, heard.fresh) == (2, 1, ["a-1", "a-2", "a-3"])

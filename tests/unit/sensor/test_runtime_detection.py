@@ -599,3 +599,27 @@ def test_only_so_many_tellers_are_remembered(monkeypatch: pytest.MonkeyPatch) ->
         assert [each.closed is not None for each in world.sent.flows] == [False, True]
 
     asked(work)
+
+
+def test_what_nobody_expected_ends_neither_telling_nor_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        world = World(interval=0.01)
+        world.store.add("shop", container=CONTAINER)
+        failures = [ValueError("odd"), NetworkError("no space")]
+        put = world.sent.put
+
+        async def odd(*messages: Any) -> None:
+            if failures:
+                raise failures.pop()
+            await put(*messages)
+
+        monkeypatch.setattr(world.sent, "put", odd)
+        running = asyncio.create_task(world.runtime.run())
+        await world.runtime.take(world.session, 1, msgspec.msgpack.encode([process()]))
+        while not world.sent.processes:
+            assert not running.done()
+            await asyncio.sleep(0.01)
+        running.cancel()
+        assert world.session.acknowledged == 1
+
+    asked(work)

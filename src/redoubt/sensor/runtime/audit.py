@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import msgspec
+import structlog
 
 from redoubt.model.happening import API_VERBS, EventObject, EventUser, KubernetesEvent
 from redoubt.policies.alerts import Alert
@@ -65,6 +66,7 @@ class _List(msgspec.Struct):
     items: list[msgspec.Raw] = []
 
 
+_log = structlog.get_logger("sensor.runtime")
 _event = msgspec.json.Decoder(_Event).decode
 _list = msgspec.json.Decoder(_List).decode
 
@@ -107,7 +109,11 @@ class Auditing:
             if event is None or (event.id and self._seen.again(event.id)):
                 continue
             fresh.append(event.id)
-            alerts += self._judged(event)
+            try:
+                alerts += self._judged(event)
+            except Exception as error:  # noqa: BLE001 (one odd event must not keep all after it, nor come for ever)
+                _log.error("an audit event could not be judged", error=type(error).__name__)
+                spoilt += 1
         self.spoilt += spoilt
         return Heard(alerts, spoilt, fresh)
 

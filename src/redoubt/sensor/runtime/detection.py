@@ -275,10 +275,11 @@ class Runtime:
             try:
                 await self.flush()
                 failing = ""
-            except RedoubtError as error:
-                if str(error) != failing:
-                    _log.error("nothing can be told", reason=str(error))
-                failing = str(error)
+            except Exception as error:  # noqa: BLE001 (what cannot be told now is told the next time)
+                reason = str(error) if isinstance(error, RedoubtError) else type(error).__name__
+                if reason != failing:
+                    _log.error("nothing can be told", reason=reason)
+                failing = reason
 
     async def flush(self) -> None:
         """Look after those that wait, tell what there is, and acknowledge. What could not be told is told the next time."""
@@ -363,7 +364,10 @@ class Runtime:
             alerted(deployment, [each]) for deployment, several in alerts.items() for each in several
         ]
         for asked in enforcements:
-            self._enforcing.enforce(asked)
+            try:
+                self._enforcing.enforce(asked)
+            except Exception as error:  # noqa: BLE001 (what is to be told must not go with it)
+                self._odd(error)
         return messages
 
     def _records(self, kind: Records.Kind.ValueType, records: Sequence[object]) -> Iterable[FromSensor]:

@@ -17,6 +17,7 @@ from redoubt.sensor.runtime.detection import Runtime, Session
 from redoubt.sensor.serving.audit import AuditWebhook
 from redoubt.sensor.serving.collectors import CollectorService
 from redoubt.sensor.serving.nodes import NodeService
+from redoubt.sensor.serving.positions import Positions
 from redoubt.sensor.serving.probes import Probes, from_central
 from redoubt.sensor.stream.remembered import Remembered
 from redoubt.sensor.stream.spool import Spool
@@ -45,7 +46,11 @@ class RuntimePart:
         self._collectors = CollectorService(
             self.runtime, lambda: self._config, Probes(from_central(settings.central, files))
         )
-        self.services: list[Servable] = [self._collectors, NodeService(self.auditing, outgoing)]
+        self.positions = Positions(settings.data / "state" / "audit-positions.json")
+        self.services: list[Servable] = [
+            self._collectors,
+            NodeService(self.auditing, outgoing, self.positions),
+        ]
         self.webhook = AuditWebhook(self.auditing, outgoing, settings.audit_webhook_token)
 
     async def run(self, ready: asyncio.Event) -> None:

@@ -12,6 +12,8 @@ from grpclib.server import Stream
 from redoubt.sensor.runtime.audit import Auditing
 from redoubt.sensor.runtime.detection import alerted
 from redoubt.sensor.runtime.surroundings import Outgoing
+from redoubt.sensor.serving import positions
+from redoubt.sensor.serving.positions import Positions
 from redoubt.wire import calls
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1.secured_grpc import NodesBase
@@ -26,9 +28,10 @@ _LONGEST = 253
 class NodeService(NodesBase):
     """Answered once what comes of it is on the disk."""
 
-    def __init__(self, auditing: Auditing, outgoing: Outgoing) -> None:
+    def __init__(self, auditing: Auditing, outgoing: Outgoing, positions: Positions | None = None) -> None:
         self._auditing = auditing
         self._outgoing = outgoing
+        self._positions = positions or Positions()
 
     @calls.allow(Service.COLLECTOR)
     async def ReportIndex(self, stream: Stream[NodeReport, NodeReported]) -> None:
@@ -43,8 +46,17 @@ class NodeService(NodesBase):
     async def ReportAudit(self, stream: Stream[AuditLines, AuditTaken]) -> None:
         """See the protocol."""
         asked = await calls.request(stream)
+        node = asked.node_name
+        if len(node) > _LONGEST or len(asked.position) > positions.LONGEST:
+            raise GRPCError(Status.INVALID_ARGUMENT, "a node's name or a position is too long")
+        if not self._auditing.enabled:
+            await stream.send_message(AuditTaken(disabled=True))
+            return
         spoilt = await audit(self._auditing, self._outgoing, asked.lines)
-        await stream.send_message(AuditTaken(lines=len(asked.lines), spoilt=spoilt))
+        if node and asked.position:
+            await self._positions.put(node, asked.position)
+        known = b"" if asked.lines or asked.position else self._positions.get(node)
+        await stream.send_message(AuditTaken(lines=len(asked.lines), spoilt=spoilt, position=known))
 
 
 async def audit(auditing: Auditing, outgoing: Outgoing, events: Iterable[bytes | msgspec.Raw]) -> int:

@@ -293,7 +293,10 @@ class AuditLines(_message.Message):
 
     NODE_NAME_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     node_name: _builtins.str
+    position: _builtins.bytes
+    """Where in its file the node agent is after these lines: its own words, at most 1 KB, told back to it when it asks."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
@@ -301,10 +304,11 @@ class AuditLines(_message.Message):
         *,
         node_name: _builtins.str = ...,
         lines: _abc.Iterable[_builtins.bytes] | None = ...,
+        position: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "node_name", b"node_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "node_name", b"node_name", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -316,19 +320,27 @@ class AuditTaken(_message.Message):
 
     LINES_FIELD_NUMBER: _builtins.int
     SPOILT_FIELD_NUMBER: _builtins.int
+    DISABLED_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     lines: _builtins.int
     """Lines taken of those that were sent."""
     spoilt: _builtins.int
     """Lines that nobody could read."""
+    disabled: _builtins.bool
+    """The audit log is switched off: nothing was taken, and the same lines are wanted when it is on again."""
+    position: _builtins.bytes
+    """To a question: the last `AuditLines.position` of the node; empty where there is none."""
     def __init__(
         self,
         *,
         lines: _builtins.int = ...,
         spoilt: _builtins.int = ...,
+        disabled: _builtins.bool = ...,
+        position: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "spoilt", b"spoilt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled", b"disabled", "lines", b"lines", "position", b"position", "spoilt", b"spoilt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
