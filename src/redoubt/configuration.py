@@ -11,13 +11,13 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
 from redoubt.errors import AccessDenied, UnreadableInput, UsageError
 
-Settings = TypeVar("Settings", bound=msgspec.Struct)
+Settings = TypeVar("Settings", bound="Service")
 Value: TypeAlias = object
 
 #: How much a log says, the most first.
@@ -25,6 +25,45 @@ LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "panic", "fatal")
 _LIMIT = 1_000_000
 #: After the prefix: names the file itself (``--config``), and is no setting.
 _FILE = "CONFIG"
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every service is told: how it logs."""
+
+    #: Names of settings that are never shown by ``repr``, not in a log, and not taken from a command line.
+    secret: ClassVar[frozenset[str]] = frozenset()
+    log_level: str = "info"
+    #: ``json`` for machines, ``console`` for people.
+    log_format: str = "json"
+
+    def __repr__(self) -> str:
+        told = (
+            f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in self.secret
+        )
+        return f"Settings({', '.join(told)})"
+
+
+class Server(Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A service that is called: where it listens."""
+
+    #: The address that is listened on; empty: every one.
+    host: str = ""
+    port: int = 8443
+
+    @property
+    def address(self) -> str | None:
+        """What is listened on; None stands for every address."""
+        return None if self.host in ("", "*", "::", "0.0.0.0") else self.host  # noqa: S104
+
+
+class Internal(Server, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A server that other services call, and nobody else."""
+
+    #: Health and metrics, without TLS. 0: none.
+    health_host: str = ""
+    health_port: int = 9443
+    #: A folder with ``ca.pem``, ``cert.pem`` and ``key.pem``; not given: ``<data>/certificates``.
+    certificates: Path | None = None
 
 
 def load(
@@ -50,18 +89,13 @@ def load(
         raise UsageError(f"settings: {_reason(error)}") from None
 
 
-def listened_on(host: str) -> str | None:
-    """The address that a service listens on; None stands for every address."""
-    return None if host in ("", "*", "::", "0.0.0.0") else host  # noqa: S104
-
-
 def one_of(name: str, value: str, words: Sequence[str]) -> None:
     """Raises ``UsageError`` where a setting's value is none of ``words``."""
     if value not in words:
         raise UsageError(f"settings: {name} is {', '.join(words[:-1])} or {words[-1]}, not {value!r}")
 
 
-def usual(settings: msgspec.Struct) -> None:
+def usual(settings: Service) -> None:
     """Check what services' settings have in common, as far as these have it: ports, and what is logged how.
 
     Raises ``UsageError``.
@@ -69,13 +103,11 @@ def usual(settings: msgspec.Struct) -> None:
     for name in ("port", "health_port"):
         if not 0 <= getattr(settings, name, 0) < 65536:
             raise UsageError(f"settings: {name} {getattr(settings, name)} is none")
-    one_of("log_level", getattr(settings, "log_level", "info").lower(), LOG_LEVELS)
-    one_of("log_format", getattr(settings, "log_format", "json"), ("json", "console"))
+    one_of("log_level", settings.log_level.lower(), LOG_LEVELS)
+    one_of("log_format", settings.log_format, ("json", "console"))
 
 
-def given(
-    kind: type[Settings], said: Iterable[str], secret: frozenset[str] = frozenset(), *, of: str = ""
-) -> dict[str, Value]:
+def given(kind: type[Settings], said: Iterable[str], *, of: str = "") -> dict[str, Value]:
     """``NAME=VALUE`` of a command line, as ``flags``; values are written as in variables. ``of`` stood before the name.
 
     Raises ``UsageError``, also for what is ``secret``: a command line is seen by everybody on the machine.
@@ -91,7 +123,7 @@ def given(
             near = difflib.get_close_matches(name, fields, n=1)
             meant = f"; did you mean {of}{near[0]}?" if near else ""
             raise UsageError(f"--set {of}{written[:100]}: no such setting{meant}")
-        if name in secret:
+        if name in kind.secret:
             raise UsageError(
                 f"--set {of}{name}: others can read a command line; use the environment or the file"
             )

@@ -24,19 +24,11 @@ NONE = "none"
 SPARED = ("kube-system", "kube-public", "istio-system")
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(configuration.Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One admission controller. Times are in seconds."""
 
     #: Where settings are kept, to be there after a restart.
     data: Path = Path("/var/lib/redoubt/admission-control")
-    #: The address that is listened on for the API server; empty: every one.
-    host: str = ""
-    port: int = 8443
-    #: Health and metrics, without TLS. 0: none.
-    health_host: str = ""
-    health_port: int = 9443
-    #: A folder with ``ca.pem``, ``cert.pem`` and ``key.pem``; not given: ``<data>/certificates``.
-    certificates: Path | None = None
     #: Where the Sensor is, and where Central is, if the Sensor does not say that; host and port.
     sensor: str = "sensor.stackrox.svc:443"
     central: str = ""
@@ -63,14 +55,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     image_memory: int = 200 << 20
     #: Images that are asked for at a time.
     simultaneous: int = 32
-    log_level: str = "info"
-    #: ``json`` for machines, ``console`` for people.
-    log_format: str = "json"
-
-    @property
-    def address(self) -> str | None:
-        """What is listened on; None stands for every address."""
-        return configuration.listened_on(self.host)
 
     @property
     def spared(self) -> tuple[str, ...]:

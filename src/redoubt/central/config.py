@@ -30,9 +30,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "kernel_objects_url": ("ROX_COLLECTOR_MODULES_BASE_URL",),
 }
 
-#: Never shown by ``repr`` and not in a log.
-SECRET = frozenset({"admin_password", "database_url"})
-
 
 #: Numbers, and what they are at least and at most.
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -50,14 +47,12 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 )
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(configuration.Server, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One Central. Paths are absolute or relative to where it is started; times are in seconds."""
 
+    secret = frozenset({"admin_password", "database_url"})
     #: Where everything lives that is not in the database: definitions, keys, uploads in progress.
     data: Path = Path("/var/lib/redoubt")
-    #: The address that is listened on; empty: every one.
-    host: str = ""
-    port: int = 8443
     #: ``postgresql://user:password@host/database?sslmode=verify-full``.
     database_url: str = ""
     #: A folder with ``ca.pem``, ``cert.pem`` and ``key.pem``; empty: ``<data>/certificates``.
@@ -74,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     offline: bool | None = None
     #: What counts at the first start where nothing is said.
     default_offline: bool = False
-    allowed_hosts: list[str] = []
+    allowed_hosts: list[str] = msgspec.field(default_factory=list)
     #: Whether the starter definitions are loaded where none ever were.
     starter: bool = True
     #: Where definitions and kernel support packages are kept: ``disk``, this Central's own, or ``database``, for all
@@ -92,7 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: The keys that seal secrets in the database; empty: ``<data>/keys/secrets.keys``.
     secrets_key_file: Path | None = None
     #: Addresses and networks of proxies whose ``X-Forwarded-For`` is believed.
-    trusted_proxies: list[str] = []
+    trusted_proxies: list[str] = msgspec.field(default_factory=list)
     #: How long the audit log is kept.
     audit_days: int = 365
     #: Images that are scanned at a time, and that may wait for it.
@@ -112,9 +107,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     registry_tries: int = 5
     registry_pause_seconds: float = 2.0
     registry_longest_pause_seconds: float = 120.0
-    log_level: str = "info"
-    #: ``json`` for machines, ``console`` for people.
-    log_format: str = "json"
     #: What a cluster's record gets where it names no image.
     main_image: str = "quay.io/stackrox-io/main"
     collector_image: str = "quay.io/stackrox-io/collector"
@@ -123,15 +115,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: Where probes are fetched that nobody uploaded; empty: the original's place, where Central is online; ``none``: nowhere.
     #: A place that is named here is asked in offline mode as well.
     kernel_objects_url: str = ""
-
-    @property
-    def address(self) -> str | None:
-        """What is listened on; None stands for every address."""
-        return configuration.listened_on(self.host)
-
-    def __repr__(self) -> str:
-        told = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in SECRET)
-        return f"Settings({', '.join(told)})"
 
 
 def load(

@@ -24,7 +24,7 @@ ALIASES = {
 METHODS = ("AUTO", "CORE_BPF", "EBPF", "PROC_CONNECTOR")
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(configuration.Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One Collector. Times are in seconds."""
 
     #: Where the Sensor is; host and port.
@@ -46,9 +46,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     afterglow: float = AFTERGLOW
     #: How often the Sensor is told how the Collector is.
     health_interval: float = 30.0
-    log_level: str = "info"
-    #: ``json`` for machines, ``console`` for people.
-    log_format: str = "json"
 
 
 def load(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from redoubt import configuration
 from redoubt.errors import UsageError
 
@@ -19,7 +17,7 @@ ALIASES = {
 }
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(configuration.Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One node agent. Times are in seconds."""
 
     #: Where the Sensor is; host and port.
@@ -36,9 +34,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     audit_log: Path | None = None
     #: A folder for what is remembered of the log; not given: its end is gone on from at each start.
     state: Path | None = None
-    log_level: str = "info"
-    #: ``json`` for machines, ``console`` for people.
-    log_format: str = "json"
 
 
 def load(

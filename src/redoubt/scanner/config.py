@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from redoubt import configuration
 from redoubt.errors import UsageError
 
@@ -18,25 +16,14 @@ ALIASES = {
 }
 
 
-#: Never shown by ``repr`` and not in a log.
-SECRET = frozenset({"database_url"})
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(configuration.Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One Indexer or Matcher. Times are in seconds."""
 
+    secret = frozenset({"database_url"})
     #: A Matcher's shelf of definitions, an Indexer's scratch space.
     data: Path = Path("/var/lib/redoubt")
-    #: The address that is listened on; empty: every one.
-    host: str = ""
-    port: int = 8443
-    #: Health and metrics, without TLS. 0: none.
-    health_host: str = ""
-    health_port: int = 9443
     #: An Indexer's: ``postgresql://user:password@host/database?sslmode=verify-full``.
     database_url: str = ""
-    #: A folder with ``ca.pem``, ``cert.pem`` and ``key.pem``; not given: ``<data>/certificates``.
-    certificates: Path | None = None
     #: A Matcher's: where Central is, and where its Indexer; host and port.
     central: str = "central.stackrox.svc:443"
     indexer: str = ""
@@ -49,18 +36,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: Images that are read, or matched, at a time; and layers of each image.
     simultaneous: int = 2
     workers: int = 2
-    log_level: str = "info"
-    #: ``json`` for machines, ``console`` for people.
-    log_format: str = "json"
-
-    @property
-    def address(self) -> str | None:
-        """What is listened on; None stands for every address."""
-        return configuration.listened_on(self.host)
-
-    def __repr__(self) -> str:
-        told = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in SECRET)
-        return f"Settings({', '.join(told)})"
 
 
 def load(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from redoubt import configuration
 from redoubt.errors import UsageError
 
@@ -19,22 +17,14 @@ ALIASES = {
     "kubeconfig": ("KUBECONFIG",),
     "log_level": ("LOGLEVEL",),
 }
-SECRET = frozenset({"audit_webhook_token"})
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(configuration.Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One Sensor. Times are in seconds, sizes in bytes."""
 
+    secret = frozenset({"audit_webhook_token"})
     #: The spool, and what Central said last.
     data: Path = Path("/var/lib/redoubt/sensor")
-    #: The address that is listened on; empty: every one.
-    host: str = ""
-    port: int = 8443
-    #: Health and metrics, without TLS. 0: none.
-    health_host: str = ""
-    health_port: int = 9443
-    #: A folder with ``ca.pem``, ``cert.pem`` and ``key.pem``; not given: ``<data>/certificates``.
-    certificates: Path | None = None
     #: Where Central is, and where the cluster's own Indexer, if there is one; host and port.
     central: str = "central.stackrox.svc:443"
     indexer: str = ""
@@ -66,18 +56,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     audit_webhook_token: str = ""
     #: Nothing is done to workloads, whatever policies say.
     no_enforcement: bool = False
-    log_level: str = "info"
-    #: ``json`` for machines, ``console`` for people.
-    log_format: str = "json"
-
-    def __repr__(self) -> str:
-        told = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in SECRET)
-        return f"Settings({', '.join(told)})"
-
-    @property
-    def address(self) -> str | None:
-        """What is listened on; None stands for every address."""
-        return configuration.listened_on(self.host)
 
 
 def load(

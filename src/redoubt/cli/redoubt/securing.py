@@ -24,7 +24,7 @@ def sensor(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  # 
     from redoubt.sensor import config as settings
     from redoubt.sensor.service import sensor as serve
 
-    flags = configuration.given(settings.Settings, set, settings.SECRET)
+    flags = configuration.given(settings.Settings, set)
     given = settings.load(config, flags=flags)
     logging(given.log_level, given.log_format)
     # Kubernetes starts it again.

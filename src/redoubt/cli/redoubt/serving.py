@@ -80,7 +80,7 @@ def central(ctx: click.Context, config: Path | None, set: tuple[str, ...]) -> No
     from redoubt.central import config as settings
     from redoubt.central.serving import central as serve
 
-    flags = configuration.given(settings.Settings, set, settings.SECRET)
+    flags = configuration.given(settings.Settings, set)
     given = settings.load(config, flags=flags)
     logging(given.log_level, given.log_format)
     run(lambda: serve(given))
@@ -98,7 +98,7 @@ def indexer(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  #
     from redoubt.scanner import config as settings
     from redoubt.scanner.serving import indexer as serve
 
-    flags = configuration.given(settings.Settings, set, settings.SECRET)
+    flags = configuration.given(settings.Settings, set)
     given = settings.load(config, flags=flags)
     logging(given.log_level, given.log_format)
     run(lambda: serve(given))
@@ -116,7 +116,7 @@ def matcher(config: Path | None, set: tuple[str, ...]) -> None:  # noqa: A002  #
     from redoubt.scanner import config as settings
     from redoubt.scanner.serving import matcher as serve
 
-    flags = configuration.given(settings.Settings, set, settings.SECRET)
+    flags = configuration.given(settings.Settings, set)
     given = settings.load(config, flags=flags)
     logging(given.log_level, given.log_format)
     run(lambda: serve(given))

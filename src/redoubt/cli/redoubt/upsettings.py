@@ -23,7 +23,7 @@ def wanted(said: tuple[str, ...]) -> dict[str, dict[str, str]]:
             f"--set {text[:100]}: write SERVICE.NAME=VALUE, of {', '.join(found)}",
         )
         kind = central if service == "central" else scanner
-        flags[service] |= (one := configuration.given(kind.Settings, [rest], kind.SECRET, of=f"{service}."))
+        flags[service] |= (one := configuration.given(kind.Settings, [rest], of=f"{service}."))
         found[service] |= {kind.PREFIX + name.upper(): rest.partition("=")[2].strip() for name in one}
     for service, values in flags.items():
         load = central.load if service == "central" else scanner.load
