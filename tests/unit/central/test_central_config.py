@@ -91,7 +91,7 @@ def test_secrets_are_not_shown() -> None:
 
 def test_a_flag_sets_what_a_variable_can_and_wins() -> None:
     said = ["scans_at_once=8", "offline=no", "trusted-proxies=10.0.0.0/8,::1", "kernel_objects_url="]
-    flags = configuration.given(Settings, said, Settings.secret)
+    flags = configuration.given(Settings, said)
     found = load(environment={"REDOUBT_CENTRAL_SCANS_AT_ONCE": "2"}, flags=flags)
     assert (found.scans_at_once, found.offline) == (8, False)
     assert found.trusted_proxies == ["10.0.0.0/8", "::1"]
@@ -109,7 +109,7 @@ def test_a_flag_sets_what_a_variable_can_and_wins() -> None:
 )
 def test_a_flag_that_is_none_is_refused(said: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
-        configuration.given(Settings, [said], Settings.secret)
+        configuration.given(Settings, [said])
 
 
 @pytest.mark.parametrize(
