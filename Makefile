@@ -29,7 +29,7 @@ lint: setup ## Check style, types and the floors of the architecture
 DEBIAN_PACKAGES := docker-registry skopeo rpm python3-rpm db5.3-util libmaven3-core-java default-jdk-headless \
 	node-semver mmdebstrap python3-apt golang-go golang-golang-x-mod-dev \
 	ruby php-cli php-composer-semver pacman-package-manager postgresql curl chromium iproute2 \
-	clang libbpf-dev runc busybox-static zsh fish
+	clang libbpf-dev runc busybox-static zsh fish faketime
 
 .PHONY: test-packages
 test-packages:
@@ -53,6 +53,10 @@ test: setup test-packages probe ## Run all tests (as root, installs the Debian p
 .PHONY: unit
 unit: setup ## Run the unit tests only
 	@$(BIN)/pytest -q -n 2 --dist worksteal tests/unit
+
+.PHONY: faults
+faults: setup test-packages probe ## Kill and restart a secured cluster's services in all 24 orders, together and in turn (10 minutes)
+	@REDOUBT_FAULTS=all $(BIN)/pytest -q tests/e2e/test_secured_faults.py
 
 .PHONY: format
 format: setup ## Write the code in the style that `make lint` checks

@@ -7,7 +7,6 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +20,7 @@ from support.kernel import needs_bpf
 from support.kube import Cluster, Refused, kube
 from support.registry import Registry, needs_registry, open_registry
 from support.roots import dpkg_root
-from support.secured import FORBIDDEN, Secured, refusal, running, workload
+from support.secured import FORBIDDEN, Secured, pod_of, refusal, running, runs, workload
 
 __all__ = ["kube", "open_registry"]
 pytestmark = needs_registry
@@ -114,33 +113,6 @@ def watched(secured: Secured) -> Secured:
     secured.kube.admin.patch(node, {"status": {"conditions": [ready]}}, "status")
     secured.collector.start()
     return secured
-
-
-def pod_of(secured: Secured, namespace: str, name: str) -> dict[str, Any]:
-    """The pod that controllers made for a deployment."""
-
-    def found() -> dict[str, Any]:
-        items = secured.kube.admin.ask("GET", f"/api/v1/namespaces/{namespace}/pods")["items"]
-        return next((each for each in items if each["metadata"]["labels"].get("app") == name), {})
-
-    return secured.until("the pod of the deployment", found)
-
-
-def runs(secured: Secured, pod: dict[str, Any], container: str) -> None:
-    """Say what a kubelet would: the pod has started, with this container."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    state = {
-        "name": "main",
-        "image": pod["spec"]["containers"][0]["image"],
-        "imageID": "",
-        "containerID": f"containerd://{container}",
-        "ready": True,
-        "restartCount": 0,
-        "state": {"running": {"startedAt": now}},
-    }
-    status = {"phase": "Running", "podIP": "10.9.8.7", "startTime": now, "containerStatuses": [state]}
-    named = {"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]}
-    secured.kube.admin.patch(named, {"status": status}, "status")
 
 
 SCRIPT = "while :; do /bin/nmap -V; nc {} {} </dev/null & sleep 1; done"

@@ -14,6 +14,7 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -242,3 +243,30 @@ def refusal(secured: Secured, given: dict[str, Any]) -> str:
     except Refused as error:
         return error.message
     return ""
+
+
+def pod_of(secured: Secured, namespace: str, name: str) -> dict[str, Any]:
+    """The pod that controllers made for a deployment."""
+
+    def found() -> dict[str, Any]:
+        items = secured.kube.admin.ask("GET", f"/api/v1/namespaces/{namespace}/pods")["items"]
+        return next((each for each in items if each["metadata"]["labels"].get("app") == name), {})
+
+    return secured.until("the pod of the deployment", found)
+
+
+def runs(secured: Secured, pod: dict[str, Any], container: str) -> None:
+    """Say what a kubelet would: the pod has started, with this container."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    state = {
+        "name": "main",
+        "image": pod["spec"]["containers"][0]["image"],
+        "imageID": "",
+        "containerID": f"containerd://{container}",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": now}},
+    }
+    status = {"phase": "Running", "podIP": "10.9.8.7", "startTime": now, "containerStatuses": [state]}
+    named = {"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]}
+    secured.kube.admin.patch(named, {"status": status}, "status")

@@ -1,7 +1,8 @@
 """Alerts and figures on their way to the Sensor: kept while it is away, within bounds; what does not fit is counted.
 
-What is refused again and again (a controller that tries) is one alert until it was sent: the newest, of the first one's
-time. It must not know how the Sensor is reached.
+What is refused again and again (a controller that tries) is one alert until it is sent: the newest, of the first one's
+time. What was sent once is sent again just as it was until there is an answer: it may be there already, and then what is
+told by the same name counts no more. It must not know how the Sensor is reached.
 """
 
 from __future__ import annotations
@@ -47,14 +48,15 @@ class Outbox:
         self._line, self._figures, self._interval = line, figures, interval
         self._waiting: OrderedDict[_Key, bytes] = OrderedDict()
         self._first: dict[_Key, Alert] = {}
+        self._sending: list[bytes] = []
         self._size = 0
         self._task: asyncio.Task[None] | None = None
         self._now = asyncio.Event()
 
     @property
     def waiting(self) -> int:
-        """Alerts that were not sent yet."""
-        return len(self._waiting)
+        """Alerts that the Sensor does not have, as far as is known."""
+        return len(self._waiting) + len(self._sending)
 
     def tell(self, alerts: Sequence[Alert]) -> None:
         """Put alerts on their way. Those for which there is no room, and those that no message holds, are dropped and counted."""
@@ -70,7 +72,7 @@ class Outbox:
                 )
                 self._remove(key)
             packed = msgspec.json.encode(alert)
-            if len(packed) > LARGEST or len(self._waiting) >= MOST or self._size + len(packed) > MEMORY:
+            if len(packed) > LARGEST or self.waiting >= MOST or self._size + len(packed) > MEMORY:
                 self._figures.dropped += 1
                 continue
             self._waiting[key] = packed
@@ -86,12 +88,12 @@ class Outbox:
         """Send no more; once more what there is, if that is quickly done."""
         if self._task is not None:
             await tasks.end(self._task)
-        if self._waiting:
+        if self.waiting:
             try:
                 async with asyncio.timeout(2):
                     await self._word()
             except (RedoubtError, TimeoutError):
-                _log.warning("alerts are lost, as the Sensor is away", alerts=len(self._waiting))
+                _log.warning("alerts are lost, as the Sensor is away", alerts=self.waiting)
 
     async def _send(self) -> None:
         wait = _FIRST
@@ -109,34 +111,35 @@ class Outbox:
             except RedoubtError as error:
                 self._now.set()
                 if wait == _FIRST:
-                    _log.info("alerts wait for the Sensor", alerts=len(self._waiting), why=str(error))
+                    _log.info("alerts wait for the Sensor", alerts=self.waiting, why=str(error))
                 await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311
                 wait = min(2 * wait, _LONGEST)
 
     async def _word(self) -> None:
         """All that waits, some at a time. Raises ``RedoubtError``."""
         while True:
-            some = self._first_ones()
+            if not self._sending:
+                self._sending = self._first_ones()
             figures = self._figures.since()
-            if not some and figures == AdmissionFigures(hostname=figures.hostname):
+            if not self._sending and figures == AdmissionFigures(hostname=figures.hostname):
                 return
-            alerts = b"[" + b",".join(packed for _, packed in some) + b"]"
-            await self._line.report(alerts, msgspec.json.encode(figures))
+            await self._line.report(b"[" + b",".join(self._sending) + b"]", msgspec.json.encode(figures))
             self._figures.acknowledge(figures)
-            for key, packed in some:
-                if self._waiting.get(key) is packed:  # else there is news of it meanwhile
-                    self._remove(key)
+            self._size -= sum(map(len, self._sending))
+            self._sending = []
             if not self._waiting:
                 return
 
-    def _first_ones(self) -> list[tuple[_Key, bytes]]:
-        """As many as a message holds."""
-        some, size = [], 0
-        for key, packed in itertools.islice(self._waiting.items(), AT_ONCE):
+    def _first_ones(self) -> list[bytes]:
+        """As many as a message holds; they wait no more."""
+        some: list[bytes] = []
+        size = 0
+        for key, packed in list(itertools.islice(self._waiting.items(), AT_ONCE)):
             size += len(packed)
             if size > LARGEST:
                 break
-            some.append((key, packed))
+            some.append(packed)
+            del self._waiting[key], self._first[key]
         return some
 
     def _remove(self, key: _Key) -> None:

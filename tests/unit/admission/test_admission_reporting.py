@@ -110,6 +110,36 @@ def test_alerts_wait_for_a_sensor_that_is_away(monkeypatch: pytest.MonkeyPatch) 
     asyncio.run(work())
 
 
+def test_what_may_have_arrived_is_sent_again_as_it_was_and_what_comes_meanwhile_by_another_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reporting, "_FIRST", 0.005)
+
+    class Deaf(Line):
+        """It has what it is told; its answers do not arrive, once."""
+
+        async def report(self, alerts: bytes, figures: bytes) -> None:
+            await super().report(alerts, figures)
+            if len(self.figures) == 1:
+                box.tell(attempts("shop"))
+                raise NetworkError("the answer is lost")
+
+    line = Deaf()
+    box, _ = outbox(line)
+
+    async def work() -> None:
+        box.start()
+        box.tell(attempts("shop"))
+        await until(lambda: len(line.alerts) == 3 and not box.waiting)
+        await box.stop()
+
+    asyncio.run(work())
+    first, again, new = line.alerts
+    assert again == first
+    assert new.id != first.id
+    assert (first.enforcement_count, new.enforcement_count) == (1, 1)
+
+
 def test_what_does_not_fit_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         monkeypatch.setattr(reporting, "MOST", 10)

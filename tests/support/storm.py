@@ -1,0 +1,176 @@
+"""Facts that a cluster makes without a pause, each of them known to the test: what Central has of them can be counted.
+
+Programs are started in a container of this machine's kernel, workloads made and deleted, forbidden ones tried again and again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from support.kernel import Contained
+from support.kube import Refused
+from support.secured import Secured, pod_of, runs, workload
+
+IMAGE = "registry.invalid/shop:1.4"
+#: Starts a program for each line that it is given, and says so when that has ended.
+_SHELL = 'while read -r line; do "$0" "$line"; echo "$line"; done'
+#: Seconds between two facts of a kind.
+_STARTED, _MADE, _TRIED = 0.05, 0.4, 0.15
+
+
+class Shop:
+    """A workload with a container that runs on this machine: in ``namespace``, with ``nmap`` as its program."""
+
+    def __init__(self, secured: Secured, folder: Path, container: Contained, pod: dict[str, Any]) -> None:
+        self.secured, self.container = secured, container
+        self.namespace = str(pod["metadata"]["namespace"])
+        self.program = folder / "nmap"
+        shutil.copy("/bin/true", self.program)
+        self.deployment = str(secured.deployments(self.namespace)["shop"]["id"])
+
+    def started(self) -> dict[str, int]:
+        """Arguments of the programs that Central knows of, and how many rows each has."""
+        told = self.secured.central.get(f"/v1/processes/deployment/{self.deployment}")["processes"]
+        found: dict[str, int] = {}
+        for each in told:
+            if each["signal"]["execFilePath"] == str(self.program):
+                found[each["signal"]["args"]] = found.get(each["signal"]["args"], 0) + 1
+        return found
+
+
+@contextmanager
+def shop(secured: Secured, folder: Path) -> Iterator[Shop]:
+    """A ``Shop`` that Central knows of; the Collector need not run yet."""
+    namespace = secured.kube.namespace()
+    secured.kube.admin.create(workload(namespace, "shop", IMAGE))
+    pod = pod_of(secured, namespace, "shop")
+    with Contained(pod["metadata"]["uid"]) as container:
+        runs(secured, pod, container.identifier)
+        secured.until("the shop at Central", lambda: "shop" in secured.deployments(namespace))
+        yield Shop(secured, folder, container, pod)
+
+
+class Storm:
+    """What was made to happen so far. Times are ``time.monotonic()``'s."""
+
+    def __init__(self, shop: Shop, name: str) -> None:
+        self.shop, self.name = shop, name
+        self.namespace = shop.secured.kube.namespace()
+        #: Programs' arguments, and when they were started.
+        self.started: dict[str, float] = {}
+        #: When a forbidden workload was tried, when the answer came, and whether it was refused.
+        self.tried: list[tuple[float, float, bool]] = []
+        #: Workloads that are there.
+        self.made: set[str] = set()
+        self._numbers = itertools.count()
+        self._ending = threading.Event()
+        self._failed: list[Exception] = []
+
+    @property
+    def refused(self) -> int:
+        """How often the API server said no."""
+        return sum(refused for _, _, refused in self.tried)
+
+    def check(self) -> None:
+        """Raise what a thread failed with."""
+        if self._failed:
+            raise self._failed[0]
+
+    def since(self, moment: float) -> list[str]:
+        """Arguments of programs that were started after a moment."""
+        return [each for each, when in self.started.items() if when > moment]
+
+    def again(self, work: Callable[[], None], seconds: float) -> threading.Thread:
+        """``work`` in a thread, every so often, until the storm is over."""
+
+        def run() -> None:
+            try:
+                while not self._ending.wait(seconds):
+                    work()
+            except Exception as error:  # noqa: BLE001  # raised by ``check``
+                self._failed.append(error)
+
+        thread = threading.Thread(target=run, name=work.__name__, daemon=True)
+        thread.start()
+        return thread
+
+    def start_one(self, shell: subprocess.Popen[str]) -> None:
+        """A program in the container."""
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        word = f"{self.name}-{next(self._numbers)}"
+        self.started[word] = time.monotonic()
+        shell.stdin.write(word + "\n")
+        shell.stdin.flush()
+        assert shell.stdout.readline().strip() == word
+
+    def make_one(self) -> None:
+        """A workload comes, and now and then one goes."""
+        number = len(self.made)
+        name = f"made-{next(self._numbers)}"
+        self.shop.secured.kube.admin.create(workload(self.namespace, name, IMAGE))
+        self.made.add(name)
+        if number % 3 == 2:
+            gone = min(self.made)
+            self.shop.secured.kube.admin.delete(workload(self.namespace, gone, IMAGE))
+            self.made.discard(gone)
+
+    def try_one(self) -> None:
+        """A workload that is forbidden; where nobody forbids it, it is taken away again."""
+        given = workload(self.namespace, "forbidden", IMAGE, securityContext={"privileged": True})
+        began, refused = time.monotonic(), False
+        try:
+            self.shop.secured.kube.admin.create(given)
+        except Refused as error:
+            if "No privileged container" not in error.message:
+                raise
+            refused = True
+        self.tried.append((began, time.monotonic(), refused))
+        if not refused:
+            self.shop.secured.kube.admin.delete(given)
+
+    def end(self) -> None:
+        """Nothing more happens after this."""
+        self._ending.set()
+
+
+@contextmanager
+def storm(shop: Shop, name: str) -> Iterator[Storm]:
+    """Facts, until the block ends or the storm is told to ``end``. Raises what a thread failed with."""
+    made = Storm(shop, name)
+    shell = subprocess.Popen(
+        ["/bin/sh", "-c", _SHELL, str(shop.program)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=shop.container.enter,
+    )
+    threads: list[threading.Thread] = []
+    try:
+        threads = [
+            made.again(lambda: made.start_one(shell), _STARTED),
+            made.again(made.make_one, _MADE),
+            made.again(made.try_one, _TRIED),
+        ]
+        yield made
+        made.end()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive(), "a thread that makes facts did not end within 30 s"
+        made.check()
+    finally:
+        made.end()
+        shell.kill()
+        shell.wait(10)
+        for stream in (shell.stdin, shell.stdout):
+            assert stream is not None
+            with suppress(OSError):
+                stream.close()
