@@ -29,7 +29,7 @@ lint: setup ## Check style, types and the floors of the architecture
 DEBIAN_PACKAGES := docker-registry skopeo rpm python3-rpm db5.3-util libmaven3-core-java default-jdk-headless \
 	node-semver mmdebstrap python3-apt golang-go golang-golang-x-mod-dev \
 	ruby php-cli php-composer-semver pacman-package-manager postgresql curl chromium iproute2 \
-	clang libbpf-dev runc busybox-static zsh fish faketime
+	clang libbpf-dev runc busybox-static zsh fish
 
 .PHONY: test-packages
 test-packages:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as redoubt_dot_wire_dot_proto_dot_redoubt_dot_v1_dot_sensors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+redoubt/wire/proto/redoubt/v1/secured.proto\x12\nredoubt.v1\x1a+redoubt/wire/proto/redoubt/v1/sensors.proto\":\n\x14WatchSettingsRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08hostname\x18\x02 \x01(\t\"7\n\x11\x41\x64missionSettings\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08settings\x18\x02 \x01(\x0c\"2\n\x0f\x41\x64missionReport\x12\x0e\n\x06\x61lerts\x18\x01 \x01(\x0c\x12\x0f\n\x07\x66igures\x18\x02 \x01(\x0c\"\x13\n\x11\x41\x64missionReported\"{\n\rFromCollector\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12+\n\x05hello\x18\x02 \x01(\x0b\x32\x1a.redoubt.v1.CollectorHelloH\x00\x12\x10\n\x06\x65vents\x18\x03 \x01(\x0cH\x00\x12\x10\n\x06health\x18\x04 \x01(\x0cH\x00\x42\t\n\x07message\"U\n\x0e\x43ollectorHello\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06kernel\x18\x04 \x01(\t\"_\n\x0bToCollector\x12\x16\n\x0c\x61\x63knowledged\x18\x01 \x01(\x04H\x00\x12-\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1b.redoubt.v1.CollectorConfigH\x00\x42\t\n\x07message\"i\n\x0f\x43ollectorConfig\x12\x14\n\x0c\x65xternal_ips\x18\x01 \x01(\x08\x12\x10\n\x08networks\x18\x02 \x03(\t\x12\x1e\n\x16\x63onnections_per_minute\x18\x03 \x01(\r\x12\x0e\n\x06sensor\x18\x04 \x01(\t\"2\n\x0fGetProbeRequest\x12\x0e\n\x06kernel\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"8\n\tProbePart\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\r\n\x05\x63hunk\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\x0e\n\x0cNodeReported\"@\n\nAuditLines\x12\x11\n\tnode_name\x18\x01 \x01(\t\x12\r\n\x05lines\x18\x02 \x03(\x0c\x12\x10\n\x08position\x18\x03 \x01(\x0c\"O\n\nAuditTaken\x12\r\n\x05lines\x18\x01 \x01(\r\x12\x0e\n\x06spoilt\x18\x02 \x01(\r\x12\x10\n\x08\x64isabled\x18\x03 \x01(\x08\x12\x10\n\x08position\x18\x04 \x01(\x0c\x32\xf5\x01\n\nAdmissions\x12J\n\x05Watch\x12 .redoubt.v1.WatchSettingsRequest\x1a\x1d.redoubt.v1.AdmissionSettings0\x01\x12\x44\n\x06Report\x12\x1b.redoubt.v1.AdmissionReport\x1a\x1d.redoubt.v1.AdmissionReported\x12U\n\x0fGetScannedImage\x12\".redoubt.v1.GetScannedImageRequest\x1a\x1c.redoubt.v1.ScannedImagePart0\x01\x32\x95\x01\n\nCollectors\x12\x45\n\x0b\x43ommunicate\x12\x19.redoubt.v1.FromCollector\x1a\x17.redoubt.v1.ToCollector(\x01\x30\x01\x12@\n\x08GetProbe\x12\x1b.redoubt.v1.GetProbeRequest\x1a\x15.redoubt.v1.ProbePart0\x01\x32\x87\x01\n\x05Nodes\x12?\n\x0bReportIndex\x12\x16.redoubt.v1.NodeReport\x1a\x18.redoubt.v1.NodeReported\x12=\n\x0bReportAudit\x12\x16.redoubt.v1.AuditLines\x1a\x16.redoubt.v1.AuditTakenb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+redoubt/wire/proto/redoubt/v1/secured.proto\x12\nredoubt.v1\x1a+redoubt/wire/proto/redoubt/v1/sensors.proto\":\n\x14WatchSettingsRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08hostname\x18\x02 \x01(\t\"7\n\x11\x41\x64missionSettings\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08settings\x18\x02 \x01(\x0c\"A\n\x0f\x41\x64missionReport\x12\x0e\n\x06\x61lerts\x18\x01 \x01(\x0c\x12\x0f\n\x07\x66igures\x18\x02 \x01(\x0c\x12\r\n\x05\x63lock\x18\x03 \x01(\x03\"\x13\n\x11\x41\x64missionReported\"\x8a\x01\n\rFromCollector\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12+\n\x05hello\x18\x02 \x01(\x0b\x32\x1a.redoubt.v1.CollectorHelloH\x00\x12\x10\n\x06\x65vents\x18\x03 \x01(\x0cH\x00\x12\x10\n\x06health\x18\x04 \x01(\x0cH\x00\x12\r\n\x05\x63lock\x18\x05 \x01(\x03\x42\t\n\x07message\"U\n\x0e\x43ollectorHello\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06kernel\x18\x04 \x01(\t\"_\n\x0bToCollector\x12\x16\n\x0c\x61\x63knowledged\x18\x01 \x01(\x04H\x00\x12-\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1b.redoubt.v1.CollectorConfigH\x00\x42\t\n\x07message\"i\n\x0f\x43ollectorConfig\x12\x14\n\x0c\x65xternal_ips\x18\x01 \x01(\x08\x12\x10\n\x08networks\x18\x02 \x03(\t\x12\x1e\n\x16\x63onnections_per_minute\x18\x03 \x01(\r\x12\x0e\n\x06sensor\x18\x04 \x01(\t\"2\n\x0fGetProbeRequest\x12\x0e\n\x06kernel\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"8\n\tProbePart\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\r\n\x05\x63hunk\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\x0e\n\x0cNodeReported\"@\n\nAuditLines\x12\x11\n\tnode_name\x18\x01 \x01(\t\x12\r\n\x05lines\x18\x02 \x03(\x0c\x12\x10\n\x08position\x18\x03 \x01(\x0c\"O\n\nAuditTaken\x12\r\n\x05lines\x18\x01 \x01(\r\x12\x0e\n\x06spoilt\x18\x02 \x01(\r\x12\x10\n\x08\x64isabled\x18\x03 \x01(\x08\x12\x10\n\x08position\x18\x04 \x01(\x0c\x32\xf5\x01\n\nAdmissions\x12J\n\x05Watch\x12 .redoubt.v1.WatchSettingsRequest\x1a\x1d.redoubt.v1.AdmissionSettings0\x01\x12\x44\n\x06Report\x12\x1b.redoubt.v1.AdmissionReport\x1a\x1d.redoubt.v1.AdmissionReported\x12U\n\x0fGetScannedImage\x12\".redoubt.v1.GetScannedImageRequest\x1a\x1c.redoubt.v1.ScannedImagePart0\x01\x32\x95\x01\n\nCollectors\x12\x45\n\x0b\x43ommunicate\x12\x19.redoubt.v1.FromCollector\x1a\x17.redoubt.v1.ToCollector(\x01\x30\x01\x12@\n\x08GetProbe\x12\x1b.redoubt.v1.GetProbeRequest\x1a\x15.redoubt.v1.ProbePart0\x01\x32\x87\x01\n\x05Nodes\x12?\n\x0bReportIndex\x12\x16.redoubt.v1.NodeReport\x1a\x18.redoubt.v1.NodeReported\x12=\n\x0bReportAudit\x12\x16.redoubt.v1.AuditLines\x1a\x16.redoubt.v1.AuditTakenb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,31 +37,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMISSIONSETTINGS']._serialized_start=164
   _globals['_ADMISSIONSETTINGS']._serialized_end=219
   _globals['_ADMISSIONREPORT']._serialized_start=221
-  _globals['_ADMISSIONREPORT']._serialized_end=271
-  _globals['_ADMISSIONREPORTED']._serialized_start=273
-  _globals['_ADMISSIONREPORTED']._serialized_end=292
-  _globals['_FROMCOLLECTOR']._serialized_start=294
-  _globals['_FROMCOLLECTOR']._serialized_end=417
-  _globals['_COLLECTORHELLO']._serialized_start=419
-  _globals['_COLLECTORHELLO']._serialized_end=504
-  _globals['_TOCOLLECTOR']._serialized_start=506
-  _globals['_TOCOLLECTOR']._serialized_end=601
-  _globals['_COLLECTORCONFIG']._serialized_start=603
-  _globals['_COLLECTORCONFIG']._serialized_end=708
-  _globals['_GETPROBEREQUEST']._serialized_start=710
-  _globals['_GETPROBEREQUEST']._serialized_end=760
-  _globals['_PROBEPART']._serialized_start=762
-  _globals['_PROBEPART']._serialized_end=818
-  _globals['_NODEREPORTED']._serialized_start=820
-  _globals['_NODEREPORTED']._serialized_end=834
-  _globals['_AUDITLINES']._serialized_start=836
-  _globals['_AUDITLINES']._serialized_end=900
-  _globals['_AUDITTAKEN']._serialized_start=902
-  _globals['_AUDITTAKEN']._serialized_end=981
-  _globals['_ADMISSIONS']._serialized_start=984
-  _globals['_ADMISSIONS']._serialized_end=1229
-  _globals['_COLLECTORS']._serialized_start=1232
-  _globals['_COLLECTORS']._serialized_end=1381
-  _globals['_NODES']._serialized_start=1384
-  _globals['_NODES']._serialized_end=1519
+  _globals['_ADMISSIONREPORT']._serialized_end=286
+  _globals['_ADMISSIONREPORTED']._serialized_start=288
+  _globals['_ADMISSIONREPORTED']._serialized_end=307
+  _globals['_FROMCOLLECTOR']._serialized_start=310
+  _globals['_FROMCOLLECTOR']._serialized_end=448
+  _globals['_COLLECTORHELLO']._serialized_start=450
+  _globals['_COLLECTORHELLO']._serialized_end=535
+  _globals['_TOCOLLECTOR']._serialized_start=537
+  _globals['_TOCOLLECTOR']._serialized_end=632
+  _globals['_COLLECTORCONFIG']._serialized_start=634
+  _globals['_COLLECTORCONFIG']._serialized_end=739
+  _globals['_GETPROBEREQUEST']._serialized_start=741
+  _globals['_GETPROBEREQUEST']._serialized_end=791
+  _globals['_PROBEPART']._serialized_start=793
+  _globals['_PROBEPART']._serialized_end=849
+  _globals['_NODEREPORTED']._serialized_start=851
+  _globals['_NODEREPORTED']._serialized_end=865
+  _globals['_AUDITLINES']._serialized_start=867
+  _globals['_AUDITLINES']._serialized_end=931
+  _globals['_AUDITTAKEN']._serialized_start=933
+  _globals['_AUDITTAKEN']._serialized_end=1012
+  _globals['_ADMISSIONS']._serialized_start=1015
+  _globals['_ADMISSIONS']._serialized_end=1260
+  _globals['_COLLECTORS']._serialized_start=1263
+  _globals['_COLLECTORS']._serialized_end=1412
+  _globals['_NODES']._serialized_start=1415
+  _globals['_NODES']._serialized_end=1550
 # @@protoc_insertion_point(module_scope)

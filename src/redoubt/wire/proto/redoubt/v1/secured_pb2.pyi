@@ -71,19 +71,23 @@ class AdmissionReport(_message.Message):
 
     ALERTS_FIELD_NUMBER: _builtins.int
     FIGURES_FIELD_NUMBER: _builtins.int
+    CLOCK_FIELD_NUMBER: _builtins.int
     alerts: _builtins.bytes
     """JSON of a list of redoubt.policies.alerts.Alert."""
     figures: _builtins.bytes
     """JSON of redoubt.model.cluster.AdmissionFigures: how many were allowed, refused, bypassed, ran out of time."""
+    clock: _builtins.int
+    """Nanoseconds since 1970 by the caller's clock, as it is sent. 0: not said."""
     def __init__(
         self,
         *,
         alerts: _builtins.bytes = ...,
         figures: _builtins.bytes = ...,
+        clock: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "figures", b"figures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "clock", b"clock", "figures", b"figures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -112,11 +116,14 @@ class FromCollector(_message.Message):
     HELLO_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
+    CLOCK_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     events: _builtins.bytes
     """MessagePack of a list of redoubt.model.noderecords: a tag says which."""
     health: _builtins.bytes
     """JSON of the collector's health."""
+    clock: _builtins.int
+    """With hello and health: nanoseconds since 1970 by the node's clock, as it is sent. 0: not said."""
     @_builtins.property
     def hello(self) -> Global___CollectorHello: ...
     def __init__(
@@ -126,10 +133,11 @@ class FromCollector(_message.Message):
         hello: Global___CollectorHello | None = ...,
         events: _builtins.bytes = ...,
         health: _builtins.bytes = ...,
+        clock: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "health", b"health", "hello", b"hello", "message", b"message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "health", b"health", "hello", b"hello", "message", b"message", "number", b"number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "events", b"events", "health", b"health", "hello", b"hello", "message", b"message", "number", b"number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "events", "health"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015

@@ -38,8 +38,11 @@ class FromSensor(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     PULL_SECRETS_FIELD_NUMBER: _builtins.int
     CERTIFICATES_FIELD_NUMBER: _builtins.int
+    CLOCK_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """1, 2, 3, … of what has to arrive, within `Hello.spool`; sent again until Central acknowledges it. 0: of the moment."""
+    clock: _builtins.int
+    """With hello and health: nanoseconds since 1970 by the Sensor's clock, as it is sent. 0: not said."""
     @_builtins.property
     def hello(self) -> Global___Hello: ...
     @_builtins.property
@@ -74,10 +77,11 @@ class FromSensor(_message.Message):
         node: Global___NodeReport | None = ...,
         pull_secrets: Global___PullSecrets | None = ...,
         certificates: Global___CertificateRequests | None = ...,
+        clock: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "answer", b"answer", "certificates", b"certificates", "health", b"health", "hello", b"hello", "message", b"message", "node", b"node", "object", b"object", "pull_secrets", b"pull_secrets", "records", b"records", "synced", b"synced"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "answer", b"answer", "certificates", b"certificates", "health", b"health", "hello", b"hello", "message", b"message", "node", b"node", "number", b"number", "object", b"object", "pull_secrets", b"pull_secrets", "records", b"records", "synced", b"synced"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "answer", b"answer", "certificates", b"certificates", "clock", b"clock", "health", b"health", "hello", b"hello", "message", b"message", "node", b"node", "number", b"number", "object", b"object", "pull_secrets", b"pull_secrets", "records", b"records", "synced", b"synced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "object", "synced", "records", "alerts", "health", "answer", "node", "pull_secrets", "certificates"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
@@ -301,11 +305,14 @@ class Welcome(_message.Message):
     CENTRAL_VERSION_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     CERTIFICATES_FIELD_NUMBER: _builtins.int
+    CLOCK_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     cluster_name: _builtins.str
     central_version: _builtins.str
     acknowledged: _builtins.int
     """Of `Hello.spool`: what has arrived already."""
+    clock: _builtins.int
+    """Nanoseconds since 1970 by Central's clock."""
     @_builtins.property
     def certificates(self) -> Global___Certificates:
         """For a registrant."""
@@ -318,10 +325,11 @@ class Welcome(_message.Message):
         central_version: _builtins.str = ...,
         acknowledged: _builtins.int = ...,
         certificates: Global___Certificates | None = ...,
+        clock: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "central_version", b"central_version", "certificates", b"certificates", "cluster_id", b"cluster_id", "cluster_name", b"cluster_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "central_version", b"central_version", "certificates", b"certificates", "clock", b"clock", "cluster_id", b"cluster_id", "cluster_name", b"cluster_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
