@@ -1,15 +1,14 @@
-"""The Sensor with the rights that the documentation gives it, and with none."""
+"""The Sensor with the rights that generated manifests give it, and with none."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from redoubt.cli.roxctl import generating
 from support.hub import StandIn, listening
 from support.kube import Cluster, kube  # noqa: F401  (a fixture)
 from support.policies import group, policy
@@ -17,7 +16,6 @@ from support.sensing import deployment, sensing
 from support.wire import Certificates, run
 
 pytestmark = pytest.mark.xdist_group("kube")
-DOCUMENT = Path(__file__).parents[3] / "docs/secured-cluster.md"
 
 
 class _Plain:
@@ -30,10 +28,9 @@ class _Plain:
         return self._cluster.kubeconfig("plain")
 
 
-def _documented(namespace: str) -> list[dict[str, Any]]:
-    block = re.search(r"```yaml\n(apiVersion.*?)```", DOCUMENT.read_text(), re.S)
-    assert block is not None
-    found = [each for each in yaml.safe_load_all(block[1]) if each]
+def _generated(namespace: str) -> list[dict[str, Any]]:
+    roles = [each for each in generating.template() if each["kind"] in ("ClusterRole", "Role")]
+    found = [each for each in roles if each["metadata"]["name"].startswith("redoubt-sensor")]
     for each in found:
         if "namespace" in each["metadata"]:
             each["metadata"]["namespace"] = namespace
@@ -49,9 +46,9 @@ def _documented(namespace: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_the_documented_rights_are_enough(kube: Cluster, tmp_path: Path) -> None:  # noqa: F811
+def test_the_rights_of_the_manifests_are_enough(kube: Cluster, tmp_path: Path) -> None:  # noqa: F811
     namespace, own = kube.namespace(), kube.namespace()
-    rights = _documented(own)
+    rights = _generated(own)
     bad = [{"name": "main", "image": "registry.example/shop:1.4", "securityContext": {"privileged": True}}]
 
     async def work() -> None:

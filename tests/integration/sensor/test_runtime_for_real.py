@@ -5,13 +5,11 @@ Central with the right pod. There is no kubelet: the test writes the pods' statu
 from __future__ import annotations
 
 import asyncio
-import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
 from redoubt.model import happening
 from redoubt.model.cluster import EndpointRecord, FlowRecord
@@ -211,19 +209,3 @@ def test_a_secret_that_is_read_is_an_alert_by_the_api_servers_own_word(
         assert said["IP address"] == "127.0.0.1"
 
     run(work(), within=DEADLINE * 2 + 60)
-
-
-def test_the_documents_manifest_is_one_that_an_api_server_takes(kube: Cluster) -> None:  # noqa: F811
-    text = (Path(__file__).parents[3] / "docs/secured-cluster.md").read_text()
-    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
-    (given,) = [
-        each
-        for block in blocks
-        for each in yaml.safe_load_all(block)
-        if isinstance(each, dict) and each.get("kind") == "DaemonSet"
-    ]
-    given["metadata"]["namespace"] = kube.namespace()
-    made = kube.admin.create(given, query="dryRun=All&fieldValidation=Strict")
-    containers = made["spec"]["template"]["spec"]["containers"]
-    assert [each["command"] for each in containers] == [["redoubt", "collector"], ["redoubt", "node"]]
-    assert all(each["env"][0]["name"] == "ROX_NODE_NAME" for each in containers)

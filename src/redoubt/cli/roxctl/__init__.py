@@ -17,6 +17,7 @@ _COMMANDS = {
         "See and switch the definitions that Central works with.",
     ),
     "central": (f"{_HERE}.central:central", "Log in, and ask Central about itself and you."),
+    "sensor": (f"{_HERE}.sensor:sensor", "Make the manifests of a new cluster's services."),
     "collector": (f"{_HERE}.collector:collector", "Upload kernel support packages."),
     "version": (f"{_HERE}.version:version", "Print roxctl's version."),
     "completion": (f"{_HERE}.version:completion", "Print the completion script of a shell."),

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import click
 import msgspec
 
 from redoubt.cli.console import Console, clean
 from redoubt.cli.redoubt.definitions import print_columns
-from redoubt.cli.roxctl import connection
-from redoubt.errors import AccessDenied, NetworkError, UnreadableInput, UsageError
+from redoubt.cli.roxctl import connection, newfile
+from redoubt.errors import NetworkError, UnreadableInput, UsageError
 
 _PATH = "/v1/cluster-init"
 _MINUTE = 60.0
@@ -46,7 +43,9 @@ class _Bundles(msgspec.Struct):
     items: tuple[Bundle, ...] = ()
 
 
-class _Made(msgspec.Struct, rename="camel"):
+class Made(msgspec.Struct, rename="camel"):
+    """A new one, in base64: Helm values, and Secrets for ``kubectl``."""
+
     meta: Bundle
     helm_values_bundle: str = ""
     kubectl_bundle: str = ""
@@ -75,21 +74,24 @@ def generate(ctx: click.Context, name: str, helm: str, secrets: str) -> None:
     console = Console()
     with ExitStack() as stack:
         files = {
-            kind: stack.enter_context(_new(place))
+            kind: stack.enter_context(newfile.new(place))
             for kind, place in (("helm", helm), ("kubectl", secrets))
             if place
         }
         with connection.central(ctx, console, timeout=_MINUTE) as central:
-            # One try: a second bundle that nobody knows of would count.
-            sent = central.work(f"{_PATH}/init-bundles", {"name": name})
-            made = central.read(sent, _Made)
-        texts = {"helm": made.helm_values_bundle, "kubectl": made.kubectl_bundle}
+            bundle = made(central, name)
+        texts = {"helm": bundle.helm_values_bundle, "kubectl": bundle.kubectl_bundle}
         for kind, file in files.items():
-            _write(file, _decoded(texts[kind]))
+            newfile.write(file, decoded(texts[kind]))
     console.notice(
-        f"init bundle {clean(made.meta.name)} ({clean(made.meta.id)}), good until {clean(made.meta.expires_at)}"
+        f"init bundle {clean(bundle.meta.name)} ({clean(bundle.meta.id)}), good until {clean(bundle.meta.expires_at)}"
     )
     console.notice("it holds private keys, which Central does not keep; whoever has it can add a cluster")
+
+
+def made(central: connection.Central, name: str) -> Made:
+    """A new one, asked for once: a second that nobody knows of would count."""
+    return central.read(central.work(f"{_PATH}/init-bundles", {"name": name}), Made)
 
 
 def show(ctx: click.Context) -> None:
@@ -143,10 +145,10 @@ def revoke(ctx: click.Context, named: Sequence[str], *, force: bool) -> None:
 
 def fetch_ca(ctx: click.Context, output: str) -> None:
     """``roxctl central init-bundles fetch-ca``."""
-    with _new(output) as file:
+    with newfile.new(output) as file:
         with connection.central(ctx, Console(), timeout=_MINUTE) as central:
             found = central.get(f"{_PATH}/ca-config", _Ca)
-        _write(file, _decoded(found.helm_values_bundle))
+        newfile.write(file, decoded(found.helm_values_bundle))
 
 
 def _all(ctx: click.Context) -> tuple[Bundle, ...]:
@@ -154,38 +156,8 @@ def _all(ctx: click.Context) -> tuple[Bundle, ...]:
         return central.get(f"{_PATH}/init-bundles", _Bundles).items
 
 
-@contextmanager
-def _new(place: str) -> Iterator[int | None]:
-    """A new file that only its owner reads; it goes where nothing comes of it. None stands for standard output."""
-    if place == "-":
-        yield None
-        return
-    try:
-        file = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise UsageError(f"{place} is there already; move it away, or name another file") from None
-    except OSError as error:
-        raise AccessDenied(f"{place} cannot be written: {error.strerror}") from None
-    try:
-        yield file
-    except BaseException:
-        Path(place).unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(file)
-
-
-def _write(file: int | None, data: bytes) -> None:
-    if file is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
-
-
-def _decoded(text: str) -> bytes:
+def decoded(text: str) -> bytes:
+    """What Central gave in base64. Raises ``NetworkError``."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
