@@ -71,6 +71,10 @@ demo: setup ## Build an image out of real packages; scan it on the spot, then th
 run: setup ## The same as demo, and leave Central running
 	@$(BIN)/python scripts/demo.py build/run --stay
 
+.PHONY: image
+image: setup probe ## Make a container image of Redoubt for clusters, build/image/redoubt.tar (as root, with mmdebstrap)
+	@$(BIN)/python scripts/image.py build/image
+
 .PHONY: bench
 bench: setup ## Measure against the floors and Syft; writes docs/benchmarks.md
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(VENV) $(BIN)/uv sync --quiet --inexact --frozen --group bench

@@ -92,6 +92,8 @@ class ImageWriter:
     architecture: str = "amd64"
     os: str = "linux"
     tars: list[bytes] = field(default_factory=list)
+    #: How it is run, as the OCI configuration's ``config``: ``Cmd``, ``User``, ``Env``.
+    settings: dict[str, object] = field(default_factory=dict)
 
     def add(self, entries: Iterable[Entry], *, tar_format: int = tarfile.GNU_FORMAT) -> ImageWriter:
         self.tars.append(layer_tar(entries, tar_format=tar_format))
@@ -106,7 +108,7 @@ class ImageWriter:
             {
                 "architecture": self.architecture,
                 "os": self.os,
-                "config": {},
+                "config": self.settings,
                 "rootfs": {"type": "layers", "diff_ids": [sha256(tar) for tar in self.tars]},
                 "history": [{"created_by": f"layer {n}"} for n in range(len(self.tars))],
             }
