@@ -23,6 +23,7 @@ from redoubt.policies.policy import Policy
 from redoubt.wire import calls, chunks
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
+from redoubt.wire.proto.redoubt.v1.indexer_pb2 import Registry
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsBase
 from redoubt.wire.server import OnePort
 from support.wire import Certificates
@@ -53,6 +54,8 @@ class StandIn(SensorsBase):
         self.images: dict[str, ScannedImage] = {}
         self.asked_images: list[pb.GetScannedImageRequest] = []
         self.reports: list[tuple[str, bytes]] = []
+        #: What is lent for an image's name.
+        self.registries: dict[str, list[Registry]] = {}
         self._streams: list[Stream[pb.FromSensor, pb.ToSensor]] = []
 
     @calls.allow(Service.SENSOR)
@@ -152,6 +155,11 @@ class StandIn(SensorsBase):
         await stream.send_message(pb.ScannedImagePart(size=len(content)))
         for chunk in chunks.cut(content):
             await stream.send_message(pb.ScannedImagePart(chunk=chunk))
+
+    @calls.allow(Service.SENSOR)
+    async def GetRegistryAccess(self, stream: Stream[pb.RegistryAccessRequest, pb.RegistryAccess]) -> None:
+        request = await calls.request(stream)
+        await stream.send_message(pb.RegistryAccess(registries=self.registries.get(request.image_name, ())))
 
     @calls.allow(Service.SENSOR)
     async def EnrichIndexReport(

@@ -15,6 +15,8 @@ ALIASES = {
     "cluster_name": ("ROX_CLUSTER_NAME",),
     "namespace": ("POD_NAMESPACE",),
     "kubeconfig": ("KUBECONFIG",),
+    "scans_at_once": ("ROX_MAX_PARALLEL_IMAGE_SCAN_INTERNAL",),
+    "ad_hoc_scans_at_once": ("ROX_MAX_PARALLEL_AD_HOC_SCAN_INTERNAL",),
     "log_level": ("LOGLEVEL",),
 }
 
@@ -28,6 +30,9 @@ class Settings(configuration.Internal, frozen=True, kw_only=True, forbid_unknown
     #: Where Central is, and where the cluster's own Indexer, if there is one; host and port.
     central: str = "central.stackrox.svc:443"
     indexer: str = ""
+    #: Images that the cluster's own Indexer looks at at a time: for policies, and for those who ask for one by name.
+    scans_at_once: int = 30
+    ad_hoc_scans_at_once: int = 5
     #: What the cluster is to be called, where Central has no name for it yet.
     cluster_name: str = ""
     #: The namespace that this Sensor runs in.
@@ -77,6 +82,8 @@ def load(
         ("spool_bytes", 1 << 20),
         ("image_cache_bytes", 1 << 20),
         ("changes", 1),
+        ("scans_at_once", 1),
+        ("ad_hoc_scans_at_once", 1),
         ("container_grace", 0),
         ("connections_per_minute", 0),
     ):

@@ -41,7 +41,7 @@ class Asking(Protocol):
 class Scanning(Protocol):
     """Scans images here."""
 
-    async def scan(self, name: str, namespace: str, *, force: bool) -> bytes:
+    async def scan(self, name: str, namespace: str, *, force: bool, ad_hoc: bool = False) -> bytes:
         """Central has the result already when this returns. Raises ``RedoubtError``."""
 
 
@@ -100,7 +100,7 @@ class Requests:
 
     async def _scan(self, request: pb.Request) -> bytes:
         asked = request.scan_image
-        await self._scanning.scan(asked.image_name, asked.namespace, force=asked.force)
+        await self._scanning.scan(asked.image_name, asked.namespace, force=asked.force, ad_hoc=asked.ad_hoc)
         return b""
 
     async def _enhance(self, request: pb.Request) -> bytes:

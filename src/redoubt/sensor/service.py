@@ -74,7 +74,14 @@ class Sensor:
             api, settings.namespace, settings.data / "state" / "admission.json", self._admission_settings
         )
         self.admissions = AdmissionService(self.admission, self.images, self.spool)
-        self.scanning = LocalScanning(self.indexer, self.central, self.inventory, settings.namespace)
+        self.scanning = LocalScanning(
+            self.indexer,
+            self.central,
+            self.inventory,
+            settings.namespace,
+            settings.scans_at_once,
+            settings.ad_hoc_scans_at_once,
+        )
         self.requests = Requests(self.inventory, self.detector, self.enforcer, self.scanning, self.tell)
         self.runtime = RuntimePart(
             settings, self.inventory, self.detector, self.enforcer, self.spool, _files(settings)

@@ -346,6 +346,176 @@ def test_a_cluster_scans_what_it_is_asked_for_and_the_result_names_it(
     central(work)
 
 
+async def delegated(
+    running: WatchedScanners, one: Any, cluster: str, name: str, index: bytes | None, *, failure: str = ""
+) -> Any:
+    """What a scan that a cluster is asked for is answered, where its Indexer finds ``index``."""
+    before = len(one.of("request"))
+    body = {"imageName": name, "cluster": cluster}
+    asked = asyncio.create_task(running.http.post("/v1/images/scan", json=body, auth=ADMIN))
+    await one.until("it was asked", lambda: len(one.of("request")) > before)
+    request = one.of("request")[-1]
+    assert request.scan_image.ad_hoc
+    if index is not None:
+        dialled = running.dial(cluster)
+        try:
+            await enriched(dialled, request.scan_image.image_name, index)
+        except RedoubtError as error:
+            failure = str(error)
+        finally:
+            dialled.close()
+    await one.send(kept=False, answer=pb.Answer(request_id=request.id, failure=failure))
+    return await asked
+
+
+def test_a_cluster_that_brings_another_image_than_it_was_asked_for_is_not_believed(
+    central: Callable[[Work], None], registry: Registry, tmp_path: Path
+) -> None:
+    name = pushed(registry, tmp_path, "far/asked:1.0")
+    victim = pushed(registry, tmp_path, "near/victim:1.0")
+    invented = "sha256:" + "ab" * 32
+
+    async def work(running: WatchedScanners) -> None:
+        cluster = await running.cluster("far")
+        known = (await running.http.post("/v1/images/scan", json={"imageName": victim}, auth=ADMIN)).json()
+        index = await running.get(f"/v1/images/{known['id']}/index")
+        empty = {**index, "packages": []}
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            # Of a digest that Central knows by another name.
+            answer = await delegated(running, one, cluster, name, msgspec.json.encode(empty))
+            assert answer.status_code == 400
+            assert "known by other names" in answer.json()["message"]
+            found = await running.get(f"/v1/images/{known['id']}")
+            assert (found["clusterId"], found["cves"]) == ("", known["cves"])
+            # Of another digest than was asked for.
+            other = msgspec.json.encode({**empty, "image": {**index["image"], "digest": invented}})
+            answer = await delegated(running, one, cluster, f"{name}@{known['id']}", other)
+            assert answer.status_code == 400
+            assert invented in answer.json()["message"]
+            # Nothing at all, though it was brought once.
+            answer = await delegated(running, one, cluster, name, other)
+            assert answer.json()["id"] == invented
+            answer = await delegated(running, one, cluster, name, None)
+            assert "brought nothing" in answer.json()["message"]
+
+    central(work)
+
+
+def test_why_an_image_could_not_be_scanned_is_shown_at_the_image(
+    central: Callable[[Work], None], registry: Registry, tmp_path: Path
+) -> None:
+    name = pushed(registry, tmp_path, "far/failing:1.0")
+
+    async def work(running: WatchedScanners) -> None:
+        cluster = await running.cluster("far")
+        honest = (await running.http.post("/v1/images/scan", json={"imageName": name}, auth=ADMIN)).json()
+        index = msgspec.json.encode(await running.get(f"/v1/images/{honest['id']}/index"))
+        named = f"{name}@{honest['id']}"
+        path = f"/v1/images/{honest['id']}"
+        await running.pool.execute("DELETE FROM images")
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            await delegated(running, one, cluster, named, None, failure="no room on the disk")
+            found = await running.get(path)
+            assert (found["scan"], found["notes"]) == (None, ["MISSING_METADATA", "MISSING_SCAN_DATA"])
+            (told,) = found["scanFailures"]
+            assert (told["clusterId"], told["imageName"]) == (cluster, named)
+            assert "no room on the disk" in told["problem"]
+            await delegated(running, one, cluster, named, index)
+            found = await running.get(path)
+            assert found["scanFailures"] == []
+            await delegated(running, one, cluster, named, None, failure="no room again")
+            found = await running.get(path)
+            assert found["scan"]["components"]
+            assert "no room again" in found["scanFailures"][0]["problem"]
+
+    central(work)
+
+
+async def lent(running: WatchedScanners, cluster: str, name: str) -> list[str]:
+    dialled = running.dial(cluster)
+    try:
+        with dialled.told():
+            asked = pb.RegistryAccessRequest(image_name=name)
+            answer = await SensorsStub(dialled).GetRegistryAccess(asked, timeout=PATIENCE)
+    finally:
+        dialled.close()
+    return [each.username for each in answer.registries]
+
+
+def test_credentials_are_lent_to_the_cluster_that_scans_such_images_only(
+    central: Callable[[Work], None],
+) -> None:
+    async def work(running: WatchedScanners) -> None:
+        far, other = await running.cluster("far"), await running.cluster("other")
+        made = {
+            "name": "far",
+            "type": "docker",
+            "categories": ["REGISTRY"],
+            "skipTestIntegration": True,
+            "docker": {"endpoint": "far.example", "username": "ours", "password": "secret"},
+        }
+        answer = await running.http.post("/v1/imageintegrations", json=made, auth=ADMIN)
+        assert answer.status_code == 200, answer.text
+        name = "far.example/shop:1"
+        assert await lent(running, far, name) == []
+        await running.hub.delegation.store.put(
+            DelegatedRegistryConfig(
+                enabled_for="SPECIFIC",
+                registries=tuple(
+                    DelegatedRegistry(path=path, cluster_id=far) for path in ("far.example", "pull.example")
+                ),
+            )
+        )
+        assert await lent(running, far, name) == ["ours"]
+        assert await lent(running, other, name) == []
+        with pytest.raises(RedoubtError):
+            await lent(running, far, "not a name")
+        # What another cluster's pull secret says is that one's.
+        async with sensor(running, other) as one:
+            await one.ready()
+            secrets = [PullSecret(namespace="s", name="a", config=secret("pull.example", "theirs"))]
+            await one.send(kept=False, pull_secrets=pb.PullSecrets(secrets=msgspec.json.encode(secrets)))
+            await one.upsert("namespace", "x", {"name": "x"})
+            await one.kept()
+        assert await lent(running, far, "pull.example/shop:1") == []
+
+    central(work)
+
+
+def test_an_image_of_openshifts_own_registry_is_scanned_by_its_cluster(
+    central: Callable[[Work], None], registry: Registry, tmp_path: Path
+) -> None:
+    name = pushed(registry, tmp_path, "inside/shop:1.0")
+    inside = "image-registry.openshift-image-registry.svc:5000/shop/app:1"
+
+    async def work(running: WatchedScanners) -> None:
+        cluster = await running.cluster("far")
+        honest = (await running.http.post("/v1/images/scan", json={"imageName": name}, auth=ADMIN)).json()
+        index = await running.get(f"/v1/images/{honest['id']}/index")
+        await running.pool.execute("DELETE FROM images")
+        answer = await running.http.post("/v1/images/scan", json={"imageName": inside}, auth=ADMIN)
+        assert answer.status_code == 400
+        assert "say which one" in answer.json()["message"]
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            await one.upsert("deployment", "uid-web", deployment("web", image=inside))
+            await one.kept()
+            dialled = running.dial(cluster)
+            asked = asyncio.create_task(scanned(dialled, inside))
+            await one.until("its own cluster was asked", lambda: bool(one.of("request")))
+            request = one.of("request")[0]
+            assert (request.scan_image.image_name, request.scan_image.ad_hoc) == (inside, False)
+            await enriched(dialled, inside, msgspec.json.encode(index))
+            await one.send(kept=False, answer=pb.Answer(request_id=request.id))
+            assert flaws(await asked)
+            dialled.close()
+        assert (await running.get(f"/v1/images/{honest['id']}"))["clusterId"] == cluster
+
+    central(work)
+
+
 MANIFEST = """
 apiVersion: apps/v1
 kind: Deployment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from redoubt.model.cluster import AdmissionSettings, Enforcement
 from redoubt.model.scannedimage import ImageScan, ScannedComponent, ScannedFlaw, ScannedImage
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.hub import CLUSTER, StandIn, listening
+from support.indexing import Indexer, indexing
 from support.kube import Cluster, Refused, kube  # noqa: F401  (a fixture)
 from support.policies import group, policy
 from support.sensing import deployment, sensing
@@ -125,6 +127,71 @@ def test_a_new_deployment_that_breaks_a_policy_is_scaled_to_zero_and_an_old_one_
             await central.until("an answer", lambda: central.answers.get("one"))
 
     run(work(), within=90)
+
+
+def _mirrors(kind: str, group: str, version: str, spec: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The definition of one of OpenShift's kinds, as much as an API server needs, and where its objects are."""
+    plural = kind.lower().removesuffix("y") + ("ies" if kind.endswith("y") else "s")
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Cluster",
+            "names": {"kind": kind, "plural": plural},
+            "versions": [
+                {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+            ],
+        },
+    }
+    return definition, f"/apis/{group}/{version}/{plural}"
+
+
+def test_images_that_openshift_has_mirrors_for_are_read_there(kube: Cluster, tmp_path: Path) -> None:  # noqa: F811
+    digest = "sha256:" + "1" * 64
+    source = {"source": "a.example", "mirrors": ["m.example"]}
+    kinds = [
+        ("ImageContentSourcePolicy", "operator.openshift.io", "v1alpha1", {"repositoryDigestMirrors": [source]}),
+        ("ImageDigestMirrorSet", "config.openshift.io", "v1", {"imageDigestMirrors": [{**source, "source": "b.example"}]}),
+        ("ImageTagMirrorSet", "config.openshift.io", "v1", {"imageTagMirrors": [{**source, "mirrorSourcePolicy": "NeverContactSource"}]}),
+    ]  # fmt: skip
+    definitions = [_mirrors(*each)[0] for each in kinds]
+
+    async def work() -> None:
+        certificates, central, indexer = Certificates(tmp_path), StandIn(), Indexer()
+        async with (
+            listening(central, certificates) as port,
+            indexing(indexer, certificates) as where,
+            sensing(kube, tmp_path, certificates, port.port, indexer=where),
+        ):
+            await central.until("a sync", lambda: central.synced)
+            for number, name in enumerate(
+                (f"a.example/app@{digest}", f"b.example/app@{digest}", "a.example/app:1")
+            ):
+                request = pb.Request(id=str(number), scan_image=pb.ScanImage(image_name=name))
+                await central.say(pb.ToSensor(request=request))
+                answer = await central.until("an answer", lambda at=str(number): central.answers.get(at))  # type: ignore[misc]
+                assert answer.failure == ""
+        assert [name for name, _ in indexer.tried] == [
+            f"m.example/app@{digest}",
+            f"m.example/app@{digest}",
+            "m.example/app:1",
+        ]
+
+    try:
+        for (kind, group, version, spec), definition in zip(kinds, definitions, strict=True):
+            kube.admin.create(definition)
+            made = {"apiVersion": f"{group}/{version}", "kind": kind, "metadata": {"name": "m"}, "spec": spec}
+            end = time.monotonic() + 20
+            while kube.admin.call("POST", _mirrors(kind, group, version, spec)[1], made)[0] != 201:
+                assert time.monotonic() < end, f"no {kind} could be made"
+                time.sleep(0.1)
+        run(work(), within=60)
+    finally:
+        for definition in definitions:
+            kube.admin.delete(definition)
 
 
 def test_central_has_things_done_to_pods_and_workloads(kube: Cluster, tmp_path: Path) -> None:  # noqa: F811

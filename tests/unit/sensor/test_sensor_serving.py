@@ -6,17 +6,17 @@ import asyncio
 import base64
 import gzip
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from grpclib.server import Stream
 
 from redoubt import tasks
-from redoubt.errors import LimitExceeded, NetworkError, RedoubtError, UnreadableInput
+from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, RedoubtError, UnreadableInput
 from redoubt.kubeapi import ApiFailure
 from redoubt.model.cluster import AdmissionFigures, AdmissionSettings, ClusterConfig, Enforcement, PullSecret
 from redoubt.model.scannedimage import ScannedImage
@@ -24,22 +24,22 @@ from redoubt.model.workload import Deployment
 from redoubt.policies.alerts import Alert, told
 from redoubt.sensor.detection.images import Images
 from redoubt.sensor.graph.inventory import Inventory
+from redoubt.sensor.graph.mirrors import Mirrored, SeenMirrors
 from redoubt.sensor.requests import Requests
 from redoubt.sensor.scanning import LocalScanning
 from redoubt.sensor.serving.admissions import AdmissionService
 from redoubt.sensor.serving.settings import AdmissionKeeper
 from redoubt.sensor.stream.asking import Central
 from redoubt.sensor.stream.spool import Spool
-from redoubt.wire import calls
 from redoubt.wire.channel import channel
 from redoubt.wire.failures import Refused, Unavailable
 from redoubt.wire.identity import INDEXERS, Service
 from redoubt.wire.proto.redoubt.v1 import indexer_pb2, sensors_pb2
 from redoubt.wire.proto.redoubt.v1 import secured_pb2 as pb
-from redoubt.wire.proto.redoubt.v1.indexer_grpc import IndexerBase
 from redoubt.wire.proto.redoubt.v1.secured_grpc import AdmissionsStub
 from redoubt.wire.server import OnePort
 from support.hub import StandIn, listening
+from support.indexing import Indexer, indexing
 from support.policies import deployment, policy
 from support.wire import Certificates, run
 
@@ -348,7 +348,7 @@ class Acting:
             raise LimitExceeded("no name")
         self.acted.append(asked)
 
-    async def scan(self, name: str, namespace: str, *, force: bool) -> bytes:
+    async def scan(self, name: str, namespace: str, *, force: bool, ad_hoc: bool = False) -> bytes:
         if name == "odd":
             raise ValueError(name)
         self.scanned.append((name, namespace, force))
@@ -403,35 +403,6 @@ def test_what_cannot_be_done_is_answered_too() -> None:
     assert len([each for each in answers if each.failure]) == 5
 
 
-class Indexer(IndexerBase):
-    """A stand-in that finds the same in every image. Not an Indexer."""
-
-    def __init__(self) -> None:
-        self.asked: list[indexer_pb2.CreateIndexReportRequest] = []
-
-    @calls.allow(Service.SENSOR)
-    async def CreateIndexReport(
-        self, stream: Stream[indexer_pb2.CreateIndexReportRequest, indexer_pb2.CreateIndexReportReply]
-    ) -> None:
-        self.asked.append(await calls.request(stream))
-        step = indexer_pb2.Progress(stage=indexer_pb2.Progress.LAYERS)
-        await stream.send_message(indexer_pb2.CreateIndexReportReply(progress=step))
-        begun = indexer_pb2.ReportPart(begun=indexer_pb2.Begun(size=6))
-        await stream.send_message(indexer_pb2.CreateIndexReportReply(part=begun))
-        for chunk in (b"rep", b"ort"):
-            part = indexer_pb2.ReportPart(chunk=chunk)
-            await stream.send_message(indexer_pb2.CreateIndexReportReply(part=part))
-
-    @calls.allow(Service.SENSOR)
-    async def GetIndexReport(self, stream: Any) -> None:
-        raise NotImplementedError
-
-    @calls.allow(Service.SENSOR)
-    async def HasIndexReport(self, stream: Any) -> None:
-        await calls.request(stream)
-        await stream.send_message(indexer_pb2.HasIndexReportReply(indexer_version="9"))
-
-
 def _secret(namespace: str, **registries: str) -> PullSecret:
     auths = {
         name.replace("_", "."): {"username": user, "password": "p", "auth": ""}
@@ -457,31 +428,133 @@ def test_an_image_is_read_here_with_the_namespaces_secret(
     tmp_path: Path, secrets: list[PullSecret], user: str
 ) -> None:
     async def work() -> None:
-        certificates, central, indexer = Certificates(tmp_path), StandIn(), Indexer()
-        port = OnePort(tls=certificates.material(Service.SCANNER_V4_INDEXER), services=[indexer])
-        await port.start("127.0.0.1", 0)
-        inventory = Inventory()
-        inventory._pulls = {str(number): each for number, each in enumerate(secrets)}
-        ours = certificates.material(Service.SENSOR)
-        async with listening(central, certificates) as at:
-            to_central = channel(f"127.0.0.1:{at.port}", ours, [Service.CENTRAL])
-            to_indexer = channel(f"127.0.0.1:{port.port}", ours, INDEXERS)
-            try:
-                scanning = LocalScanning(to_indexer, Central(to_central), inventory, "stackrox")
-                await scanning.scan("a.example/team/app:1", "shop", force=True)
-                looking = asyncio.create_task(scanning.run())
-                await _until("health", lambda: scanning.health.status == "HEALTHY")
-                await tasks.end(looking)
-                assert scanning.health.version == "9"
-            finally:
-                to_indexer.close()
-                to_central.close()
-                await port.stop(0.1)
+        certificates, indexer = Certificates(tmp_path), Indexer()
+        async with _scanning(certificates, indexer, secrets) as (scanning, central):
+            await scanning.scan("a.example/team/app:1", "shop", force=True)
+            looking = asyncio.create_task(scanning.run())
+            await _until("health", lambda: scanning.health.status == "HEALTHY")
+            await tasks.end(looking)
+            assert scanning.health.version == "9"
         assert central.reports == [("a.example/team/app:1", b"report")]
         (request,) = indexer.asked
         assert request.reference == "a.example/team/app:1"
         assert request.again
         assert request.registry.username == user
+
+    run(work())
+
+
+@asynccontextmanager
+async def _scanning(
+    certificates: Certificates,
+    indexer: Indexer,
+    secrets: Sequence[PullSecret] = (),
+    *rules: Mirrored,
+    central: StandIn | None = None,
+    **limits: int,
+) -> AsyncIterator[tuple[LocalScanning, StandIn]]:
+    inventory, central = Inventory(), central or StandIn()
+    inventory._pulls = {str(number): each for number, each in enumerate(secrets)}
+    inventory._mirrors = {"m": SeenMirrors(rules)}
+    ours = certificates.material(Service.SENSOR)
+    async with listening(central, certificates) as at, indexing(indexer, certificates) as where:
+        to_central = channel(f"127.0.0.1:{at.port}", ours, [Service.CENTRAL])
+        to_indexer = channel(where, ours, INDEXERS)
+        try:
+            yield LocalScanning(to_indexer, Central(to_central), inventory, "stackrox", **limits), central
+        finally:
+            to_indexer.close()
+            to_central.close()
+
+
+def test_credentials_are_tried_in_their_order_and_nobody_at_last(tmp_path: Path) -> None:
+    everybodys = msgspec.structs.replace(_secret("openshift-config", a_example="global"), name="pull-secret")
+    secrets = [
+        _secret("stackrox", a_example="ours"),
+        _secret("openshift-config", a_example="no global one"),
+        everybodys,
+        _secret("shop", a_example="mine"),
+        msgspec.structs.replace(_secret("shop", a_example="mine"), name="again"),
+    ]
+
+    async def work() -> None:
+        indexer, central = Indexer(lambda _: AccessDenied("wants others")), StandIn()
+        central.registries["a.example/team/app:1"] = [indexer_pb2.Registry(username="lent", ca=b"PEM")]
+        async with _scanning(Certificates(tmp_path), indexer, secrets, central=central) as (scanning, _):
+            with pytest.raises(AccessDenied, match="wants others"):
+                await scanning.scan("a.example/team/app:1", "shop", force=False)
+            assert [user for _, user in indexer.tried] == ["mine", "global", "ours", "lent", ""]
+            assert indexer.asked[3].registry.ca == b"PEM"
+            indexer.asked.clear()
+            indexer.refuses = lambda asked: NetworkError("broken") if asked.registry.username else None
+            with pytest.raises(NetworkError, match="broken"):  # others would not do better
+                await scanning.scan("a.example/team/app:1", "shop", force=False)
+            assert len(indexer.asked) == 1
+        assert central.reports == []
+
+    run(work())
+
+
+def test_mirrors_are_tried_first_and_with_their_own_credentials(tmp_path: Path) -> None:
+    digest = "sha256:" + "1" * 64
+    rule = Mirrored(source="a.example/team", mirrors=("near.example/m", "far.example/m"))
+    secrets = [_secret("shop", a_example="mine"), _secret("stackrox", far_example="there")]
+
+    def refuses(asked: Any) -> RedoubtError | None:
+        host = asked.reference.partition("/")[0]
+        if host == "near.example":
+            return UnreadableInput("no such image there")
+        return None if asked.registry.username == "there" else AccessDenied("wants credentials")
+
+    async def work() -> None:
+        indexer = Indexer(refuses)
+        async with _scanning(Certificates(tmp_path), indexer, secrets, rule) as (scanning, central):
+            await scanning.scan(f"a.example/team/app:1@{digest}", "shop", force=False)
+            assert indexer.tried == [
+                (f"near.example/m/app@{digest}", ""),
+                (f"far.example/m/app@{digest}", "there"),
+            ]
+            assert [name for name, _ in central.reports] == [f"a.example/team/app:1@{digest}"]
+            indexer.asked.clear()
+            with pytest.raises(AccessDenied):
+                await scanning.scan("a.example/team/app:1", "shop", force=False)  # no mirrors for tags
+            assert indexer.tried == [("a.example/team/app:1", "mine"), ("a.example/team/app:1", "")]
+            indexer.refuses = lambda asked: UnreadableInput(f"nothing at {asked.reference[:4]}")
+            with pytest.raises(RedoubtError, match=r"nothing at near; nothing at far\.; nothing at a\.ex"):
+                await scanning.scan(f"a.example/team/app:1@{digest}", "shop", force=False)
+
+    run(work())
+
+
+def test_openshifts_own_registry_is_read_with_the_secret_of_the_images_namespace(tmp_path: Path) -> None:
+    host = "image-registry.openshift-image-registry.svc:5000"
+    secret = _secret("till", **{host.replace(".", "_"): "builder"})
+
+    async def work() -> None:
+        indexer = Indexer()
+        async with _scanning(Certificates(tmp_path), indexer, [secret]) as (scanning, _):
+            await scanning.scan(f"{host}/till/app:1", "", force=False)
+        assert indexer.tried == [(f"{host}/till/app:1", "builder")]
+
+    run(work())
+
+
+def test_scans_that_people_ask_for_have_their_own_few_places(tmp_path: Path) -> None:
+    async def work() -> None:
+        indexer = Indexer()
+        indexer.ready.clear()
+        async with _scanning(Certificates(tmp_path), indexer, at_once=2, ad_hoc=1) as (scanning, _):
+            waiting = [
+                asyncio.create_task(scanning.scan("a.example/b:1", "", force=False, ad_hoc=each))
+                for each in (True, True, False, False, False)
+            ]
+            await _until(
+                "all places are taken", lambda: scanning._at_once.locked() and scanning._ad_hoc.locked()
+            )
+            assert len(indexer.asked) <= 3
+            indexer.ready.set()
+            await asyncio.gather(*waiting)
+        assert len(indexer.asked) == 5
 
     run(work())
 

@@ -5,8 +5,8 @@ One replica looks after it; two at it do no harm. A baseline is locked once: who
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -29,27 +29,20 @@ class Locking:
         self._baselines = baselines
         self._every = every
         self._grace = grace
-        self._task: asyncio.Task[None] | None = None
+        self._task = tasks.Background()
 
     async def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name="baselines locked")
+        failed = partial(_log.warning, "process baselines are not locked")
+        self._task.begin(tasks.over_and_over(self.look, failed, every=self._every), "baselines locked")
 
     async def stop(self) -> None:
         """End."""
-        if self._task is not None:
-            await tasks.end(self._task)
-            self._task = None
+        await self._task.end()
 
     async def look(self) -> int:
         """Lock what is due; how many."""
-        return await self._baselines.lock_learned(self._grace)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                if locked := await self.look():
-                    _log.info("process baselines are locked", number=locked)
-            except Exception as error:  # noqa: BLE001 (it is tried again)
-                _log.warning("process baselines are not locked", reason=type(error).__name__)
-            await asyncio.sleep(self._every)
+        locked = await self._baselines.lock_learned(self._grace)
+        if locked:
+            _log.info("process baselines are locked", number=locked)
+        return locked

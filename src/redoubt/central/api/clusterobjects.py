@@ -348,7 +348,7 @@ def _scan(name: str, matched: Matched) -> original.ImageScan:
         indexed=matched.received,
         matched=matched.matched,
     )
-    return original.image(scanned, datetime.now(UTC).date()).scan
+    return original.scan(scanned, datetime.now(UTC).date())
 
 
 def _secrets(services: Given) -> Looking[Secret]:

@@ -151,8 +151,13 @@ class ImageController(Controller):
         strip_description: Annotated[bool, QueryParameter(name="stripDescription")] = False,
     ) -> Response[bytes]:
         """By the digest of its manifest, matched with the definitions that are active now."""
+        failed = await asking.failures(services, digest)
+        if failed and await asking.find(services, digest) is None:
+            return _json(msgspec.json.encode(original.unscanned(digest, failed)))
         kept = await asking.image(services, digest)
-        return _json(await asking.encoded(kept, Form.IMAGE, descriptions=not strip_description))
+        return _json(
+            await asking.encoded(kept, Form.IMAGE, descriptions=not strip_description, failures=failed)
+        )
 
     @get(
         "/{digest:str}/report",

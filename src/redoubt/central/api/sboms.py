@@ -87,4 +87,4 @@ class SbomController(Controller):
 def _encoded(index: IndexReport, report: VulnerabilityReport) -> bytes:
     now = datetime.now(UTC)
     scanned = original.Scanned(name="", index=index, report=report, indexed=now, matched=now)
-    return msgspec.json.encode(SbomScan("", original.image(scanned, now.date()).scan))
+    return msgspec.json.encode(SbomScan("", original.scan(scanned, now.date())))

@@ -16,8 +16,9 @@ from redoubt.central.delegation.choosing import Delegation
 from redoubt.central.refusals import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from redoubt.central.store import Pool
 from redoubt.central.store.clusters import ClusterStore
-from redoubt.errors import UsageError
-from redoubt.indexer.sources.reference import parse_reference
+from redoubt.central.store.scan_failures import FailureStore
+from redoubt.errors import RedoubtError, UsageError
+from redoubt.indexer.sources.reference import of_openshift, parse_reference
 from redoubt.model.workload import Deployment
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
@@ -42,18 +43,24 @@ class Delegating:
         self._delegation = delegation
         self._requests = requests
         self._patience = patience
+        self._failures = FailureStore(pool)
 
     async def chosen(self, name: str, cluster: str) -> UUID | None:
         """The cluster that scans an image; None for Central. ``cluster``: the one that is asked for, by name or identifier.
 
-        Raises ``NotFound`` where there is no such cluster.
+        Raises ``NotFound`` where there is no such cluster, ``FailedPrecondition`` for an image that each cluster has another of.
         """
         if cluster:
             return await self.named(cluster)
         try:
-            return await self._delegation.of(str(parse_reference(name)))
+            reference = parse_reference(name)
         except UsageError:
             return None  # whoever scans says what is wrong with it
+        if of_openshift(reference):
+            raise FailedPrecondition(
+                f"{reference} is in OpenShift's own registry, which only its cluster reaches; say which one it is (cluster)"
+            )
+        return await self._delegation.of(str(reference))
 
     async def named(self, cluster: str) -> UUID:
         """A cluster by its name or identifier. Raises ``NotFound``."""
@@ -67,30 +74,62 @@ class Delegating:
             raise NotFound(f"there is no cluster {cluster[:100]!r}")
         return UUID(found.id)
 
-    async def scan(self, cluster: UUID, name: str, *, force: bool, namespace: str) -> str:
-        """Have a cluster scan an image; its digest, under which it is kept now.
+    async def scan(
+        self, cluster: UUID, name: str, *, force: bool, namespace: str, ad_hoc: bool = True
+    ) -> str:
+        """Have a cluster scan an image; its digest, under which it is kept now. ``ad_hoc``: somebody asks for it by name.
 
-        Raises ``InvalidArgument`` for a name that is none, ``FailedPrecondition`` where the Sensor is away or could not, and
-        ``Unavailable`` where it does not answer.
+        Raises ``InvalidArgument`` for a name that is none, ``FailedPrecondition`` where the Sensor is away or could not or
+        brought what may not be kept, and ``Unavailable`` where it does not answer. A failure is kept with the image.
         """
         try:
-            reference = str(parse_reference(name))
+            reference = parse_reference(name)
         except UsageError as error:
             raise InvalidArgument(str(error)) from None
-        await self._pool.execute(
+        scan = pb.ScanImage(image_name=str(reference), force=force, namespace=namespace, ad_hoc=ad_hoc)
+        try:
+            digest = await self._scanned(cluster, scan)
+        except RedoubtError as error:
+            await self._failures.failed(str(reference), str(cluster), reference.digest, str(error))
+            raise
+        await self._failures.over(str(reference))
+        return digest
+
+    async def _scanned(self, cluster: UUID, scan: pb.ScanImage) -> str:
+        key = cluster, scan.image_name
+        began = await self._pool.fetchval(
             "INSERT INTO asked_scans (cluster, reference, until) VALUES ($1, $2, now() + make_interval(secs => $3))"
-            " ON CONFLICT (cluster, reference) DO UPDATE SET until = greatest(asked_scans.until, excluded.until)",
-            cluster,
-            reference,
+            " ON CONFLICT (cluster, reference) DO UPDATE SET until = greatest(asked_scans.until, excluded.until)"
+            " RETURNING now()",
+            *key,
             self._patience,
         )
         await self._pool.execute("DELETE FROM asked_scans WHERE until < now()")
-        scan = pb.ScanImage(image_name=reference, force=force, namespace=namespace)
         await self._requests.request(cluster, pb.Request(scan_image=scan), patience=self._patience)
-        digest = await self._pool.fetchval("SELECT image FROM image_names WHERE name = $1", reference)
-        if digest is None:
+        row = await self._pool.fetchrow(
+            "SELECT digest, kept FROM asked_scans WHERE cluster = $1 AND reference = $2 AND brought >= $3",
+            *key,
+            began,
+        )
+        if row is None:
             raise Unavailable("the cluster's Sensor answered, and brought nothing of the image")
-        return str(digest)
+        if not row["kept"]:
+            raise FailedPrecondition(
+                f"the cluster's Indexer says that {scan.image_name} is {row['digest']}, which is known by other names;"
+                " what a cluster says of an image does not count for others: have Central scan it"
+            )
+        return str(row["digest"])
+
+    async def brought(self, cluster: UUID, reference: str, digest: str, *, kept: bool) -> None:
+        """Note what a cluster brought, where somebody asked for it."""
+        await self._pool.execute(
+            "UPDATE asked_scans SET brought = clock_timestamp(), digest = $3, kept = $4"
+            " WHERE cluster = $1 AND reference = $2 AND until > now()",
+            cluster,
+            reference,
+            digest,
+            kept,
+        )
 
     async def asked(self, cluster: UUID, reference: str) -> bool:
         """Whether somebody asked the cluster for a scan of an image and may still wait."""

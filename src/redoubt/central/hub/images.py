@@ -7,7 +7,6 @@ where the administrator made that cluster scan such images: a Sensor that lies d
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -18,10 +17,11 @@ from redoubt.central.images.asking import ScanRequest
 from redoubt.central.images.scanning import Scanning
 from redoubt.central.policies.detection import scanned
 from redoubt.central.refusals import InvalidArgument, NotFound, Unavailable
+from redoubt.central.scanners import Access
 from redoubt.central.services import Services
 from redoubt.central.store.images import Kept
 from redoubt.errors import UsageError
-from redoubt.indexer.sources.reference import named, parse_reference
+from redoubt.indexer.sources.reference import named, of_openshift, parse_reference
 from redoubt.model import IndexReport
 
 #: Bytes of a report that a cluster brings, and how many are read at a time.
@@ -52,8 +52,22 @@ class Images:
                 return await _told(kept, str(reference))
         if cached:
             raise NotFound("nothing is known of this image")
-        asked = ScanRequest(image_name=name, namespace=namespace)
-        return await _told(await asking.scan(self._services, asked), str(reference))
+        # What is in OpenShift's own registry only its cluster reaches.
+        own = str(cluster) if cluster is not None and of_openshift(reference) else ""
+        asked = ScanRequest(image_name=name, namespace=namespace, cluster=own)
+        return await _told(await asking.scan(self._services, asked, ad_hoc=False), str(reference))
+
+    async def registries(self, name: str, cluster: UUID) -> list[Access]:
+        """How the registry of an image that a cluster is to scan is reached; nothing where it is not to. Raises ``InvalidArgument``."""
+        try:
+            reference = parse_reference(name)
+        except UsageError as error:
+            raise InvalidArgument(str(error)) from None
+        keeping = self._services.integrations
+        if keeping is None or not await self._wanted(str(reference), cluster):
+            return []
+        found = await keeping.lent(reference)
+        return [] if found is None else [found]
 
     async def brought(self, name: str, data: bytes, cluster: UUID) -> bytes:
         """The same of a report that the cluster's own Indexer made. Raises ``InvalidArgument``, and as ``Scanning.match``."""
@@ -63,11 +77,19 @@ class Images:
             reference = str(parse_reference(name))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, UsageError) as error:
             raise InvalidArgument(f"the report cannot be taken: {error}") from None
-        keep = partial(self._may_keep, index.image.digest, reference, cluster)
+        digest, keeps = index.image.digest, False
+
+        async def keep() -> bool:
+            nonlocal keeps
+            keeps = await self._may_keep(digest, reference, cluster)
+            return keeps
+
         try:
             kept = await scanning.brought(name, index, str(cluster), keep=keep)
         except UsageError as error:
             raise InvalidArgument(str(error)) from None
+        if self._services.delegating is not None:
+            await self._services.delegating.brought(cluster, reference, digest, kept=keeps)
         return await _told(kept, reference)
 
     async def _counts(self, kept: Kept, reference: str, cluster: UUID | None) -> bool:
@@ -79,8 +101,20 @@ class Images:
 
     async def _may_keep(self, digest: str, reference: str, cluster: UUID) -> bool:
         """Whether what a cluster brings may stand in place of what is kept, of the digest and under the name."""
-        if await asking.store(self._services).makers(digest, reference) <= {str(cluster)}:
+        store = asking.store(self._services)
+        if await store.makers(digest, reference) <= {str(cluster)}:
             return True
+        if not await self._wanted(reference, cluster):
+            return False
+        # It was asked of this image, which is known by its name; that it is another one, which others know, is its word only.
+        repository = _repository(reference)
+        for name in await store.names_by_others(digest, str(cluster)):
+            if _repository(name) != repository and await self._delegation.of(name) != cluster:
+                return False
+        return True
+
+    async def _wanted(self, reference: str, cluster: UUID) -> bool:
+        """Whether a cluster is to scan an image: somebody asked it to, or the administrator has set it so."""
         delegating = self._services.delegating
         if delegating is not None and await delegating.asked(cluster, reference):
             return True
@@ -90,6 +124,15 @@ class Images:
         if self._services.images is None:
             raise Unavailable("this Central has no Scanner; its settings name an indexer and a matcher")
         return self._services.images
+
+
+def _repository(name: str) -> str:
+    """An image's name without tag and digest."""
+    try:
+        found = parse_reference(name)
+    except UsageError:
+        return name
+    return f"{found.host}/{found.repository}"
 
 
 async def _told(kept: Kept, reference: str) -> bytes:

@@ -20,9 +20,10 @@ from redoubt.central.hub.receiving import ClusterRef
 from redoubt.central.images.scanning import Scanning
 from redoubt.central.refusals import Exhausted
 from redoubt.central.store import Connection, Pool
+from redoubt.central.store.scan_failures import FailureStore
 from redoubt.central.store.wanted import WantedImage, WantedStore, want
 from redoubt.errors import RedoubtError, UsageError
-from redoubt.indexer.sources.reference import is_digest, parse_reference
+from redoubt.indexer.sources.reference import is_digest, of_openshift, parse_reference
 from redoubt.model.workload import Deployment, Part
 
 #: Images that are scanned at a time by this part.
@@ -42,6 +43,7 @@ class Wanting:
 
     def __init__(self, pool: Pool, delegation: Delegation, scanning: Scanning | None) -> None:
         self._store = WantedStore(pool)
+        self._failures = FailureStore(pool)
         self._delegation = delegation
         self._scanning = scanning
         self._due = asyncio.Event()
@@ -89,8 +91,9 @@ class Wanting:
 
     async def _one(self, scanning: Scanning, image: WantedImage) -> None:
         try:
-            if await self._delegation.of(image.reference) is None and await self._store.runs(image):
+            if await self._centrals(image.reference) and await self._store.runs(image):
                 await scanning.scan(image.reference)
+                await self._failures.over(image.reference)
             await self._store.done(image.reference)
         except UsageError:
             await self._store.done(image.reference)
@@ -99,7 +102,12 @@ class Wanting:
         except RedoubtError as error:
             wait = min(_LONGEST, _FIRST * 2.0 ** min(image.tries, 20)) * random.uniform(0.8, 1)  # noqa: S311
             await self._store.again(image.reference, timedelta(seconds=wait), str(error)[:1000], count=True)
+            await self._failures.failed(image.reference, "", image.digest, str(error))
             _log.info("an image of a cluster was not scanned", image=image.reference, reason=str(error))
+
+    async def _centrals(self, reference: str) -> bool:
+        """Whether Central scans an image, and no cluster does."""
+        return not of_openshift(parse_reference(reference)) and await self._delegation.of(reference) is None
 
 
 def images(part: Part) -> Iterable[WantedImage]:

@@ -29,6 +29,7 @@ from redoubt.errors import RedoubtError
 from redoubt.wire import calls, chunks, failures
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
+from redoubt.wire.proto.redoubt.v1.indexer_pb2 import Registry
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsBase
 
 ImageStream = Stream[pb.GetScannedImageRequest, pb.ScannedImagePart]
@@ -74,6 +75,28 @@ class SensorService(SensorsBase):
                 asked.image_name[:_LONGEST], cluster, cached=asked.cached, namespace=asked.namespace[:253]
             )
             await _send(stream, data)
+
+    @calls.allow(Service.SENSOR)
+    async def GetRegistryAccess(self, stream: Stream[pb.RegistryAccessRequest, pb.RegistryAccess]) -> None:
+        """See ``sensors.proto``."""
+        hub, images = self._available()
+        with told():
+            asked = await calls.request(stream)
+            cluster = await hub.caller(stream)
+            if cluster is None:
+                raise FailedPrecondition("it is not known which cluster this is; connect first")
+            found = await images.registries(asked.image_name[:_LONGEST], cluster)
+            lent = (
+                Registry(
+                    username=each.username,
+                    password=each.password,
+                    token=each.token,
+                    ca=each.ca.encode(),
+                    insecure=each.insecure,
+                )
+                for each in found
+            )
+            await stream.send_message(pb.RegistryAccess(registries=lent))
 
     @calls.allow(Service.SENSOR)
     async def EnrichIndexReport(self, stream: EnrichStream) -> None:

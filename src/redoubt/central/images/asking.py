@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -17,6 +17,7 @@ from redoubt.central.refusals import FailedPrecondition, InvalidArgument, NotFou
 from redoubt.central.services import Services
 from redoubt.central.store.fleet import FleetStore
 from redoubt.central.store.images import ImageStore, Kept, Listed
+from redoubt.central.store.scan_failures import FailureStore, ScanFailure
 
 #: A Redoubt's whole report, which the original's ``storage.Image`` has no room for; ``roxctl`` asks for it so.
 REPORT = "application/vnd.redoubt.report+json"
@@ -54,14 +55,16 @@ class Deleted(msgspec.Struct, frozen=True, rename="camel"):
     dry_run: bool
 
 
-async def scan(services: Services, asked: ScanRequest, told: Told | None = None) -> Kept:
-    """What a request for a scan amounts to; ``told`` hears how far it is. Raises as ``Scanning.scan``."""
+async def scan(
+    services: Services, asked: ScanRequest, told: Told | None = None, *, ad_hoc: bool = True
+) -> Kept:
+    """What a request for a scan amounts to; ``told`` hears how far it is. ``ad_hoc``: a caller waits. Raises as ``Scanning.scan``."""
     scanning = _scanning(services)
     if services.delegating is not None:
         cluster = await services.delegating.chosen(asked.image_name, asked.cluster)
         if cluster is not None:
             digest = await services.delegating.scan(
-                cluster, asked.image_name, force=asked.force, namespace=asked.namespace
+                cluster, asked.image_name, force=asked.force, namespace=asked.namespace, ad_hoc=ad_hoc
             )
             return await image(services, digest)
     elif asked.cluster:
@@ -130,7 +133,14 @@ async def every(services: Services, query: str) -> AsyncIterator[Kept]:
             yield kept
 
 
-async def encoded(kept: Kept, form: Form, *, descriptions: bool = True) -> bytes:
+async def failures(services: Services, digest: str) -> list[ScanFailure]:
+    """Scans of an image that failed since it was scanned, or that all failed."""
+    return await FailureStore(services.pool).of(digest)
+
+
+async def encoded(
+    kept: Kept, form: Form, *, descriptions: bool = True, failures: Sequence[ScanFailure] = ()
+) -> bytes:
     """An image in a form, as JSON, made off the loop."""
 
     def made() -> bytes:
@@ -138,12 +148,14 @@ async def encoded(kept: Kept, form: Form, *, descriptions: bool = True) -> bytes
             return msgspec.json.encode(kept.report)
         if form is Form.INDEX:
             return msgspec.json.encode(kept.index)
-        return msgspec.json.encode(originally(kept, descriptions=descriptions))
+        return msgspec.json.encode(originally(kept, descriptions=descriptions, failures=failures))
 
     return await asyncio.to_thread(made)
 
 
-def originally(kept: Kept, *, descriptions: bool = True) -> original.Image:
+def originally(
+    kept: Kept, *, descriptions: bool = True, failures: Sequence[ScanFailure] = ()
+) -> original.Image:
     """An image in the original's form."""
     scanned = original.Scanned(
         name=kept.listed.name,
@@ -155,7 +167,7 @@ def originally(kept: Kept, *, descriptions: bool = True) -> original.Image:
         source=kept.listed.source,
         cluster=kept.listed.cluster,
     )
-    return original.image(scanned, datetime.now(UTC).date(), descriptions=descriptions)
+    return original.image(scanned, datetime.now(UTC).date(), descriptions=descriptions, failures=failures)
 
 
 def store(services: Services) -> ImageStore:

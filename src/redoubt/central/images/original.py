@@ -7,7 +7,7 @@ Names and meanings of the fields are those of StackRox's ``proto/storage/image.p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
 import msgspec
@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 
 import redoubt
 from redoubt.central.images.flaws import Vulnerability, vulnerability
+from redoubt.central.store.scan_failures import ScanFailure
 from redoubt.formats.summary import incomplete
 from redoubt.indexer.sources.reference import ImageReference, parse_reference
 from redoubt.model import (
@@ -134,7 +135,7 @@ class Image(Part, frozen=True, kw_only=True):
     name: ImageName
     names: tuple[ImageName, ...]
     metadata: ImageMetadata | None
-    scan: ImageScan
+    scan: ImageScan | None
     components: int
     cves: int
     fixable_cves: int
@@ -145,6 +146,8 @@ class Image(Part, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     #: Ours: the cluster whose own Indexer looked at it.
     cluster_id: str = ""
+    #: Ours: who tried to scan it since, or at all, and why that failed.
+    scan_failures: tuple[ScanFailure, ...] = ()
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -181,9 +184,11 @@ def count(report: VulnerabilityReport) -> Counted:
     )
 
 
-def image(scanned: Scanned, today: date, *, descriptions: bool = True) -> Image:
+def image(
+    scanned: Scanned, today: date, *, descriptions: bool = True, failures: Sequence[ScanFailure] = ()
+) -> Image:
     """The image. ``today`` decides whether its system is still looked after; without ``descriptions`` flaws have none."""
-    report, index = scanned.report, scanned.index
+    report = scanned.report
     counts = count(report)
     whole = report.image.kind == "registry"
     return Image(
@@ -191,24 +196,49 @@ def image(scanned: Scanned, today: date, *, descriptions: bool = True) -> Image:
         name=name(scanned.name),
         names=tuple(name(each) for each in scanned.names or (scanned.name,)),
         metadata=_metadata(scanned) if whole else None,
-        scan=ImageScan(
-            scanner_version=redoubt.__version__,
-            scan_time=scanned.matched,
-            components=tuple(_components(index, report, descriptions=descriptions)),
-            operating_system=system(report.distribution),
-            data_source=DataSource(id="redoubt", name="Redoubt"),
-            notes=tuple(_notes(report, today)),
-        ),
+        scan=scan(scanned, today, descriptions=descriptions),
         components=counts.components,
         cves=counts.cves,
         fixable_cves=counts.fixable,
         last_updated=max(scanned.indexed, scanned.matched),
         is_cluster_local=bool(scanned.cluster),
         cluster_id=scanned.cluster,
+        scan_failures=tuple(failures),
         top_cvss=UNSET if counts.top_cvss is None else counts.top_cvss,
         notes=("MISSING_SIGNATURE", "MISSING_SIGNATURE_VERIFICATION_DATA")
         if whole
         else ("MISSING_METADATA",),
+    )
+
+
+def scan(scanned: Scanned, today: date, *, descriptions: bool = True) -> ImageScan:
+    """What is found in it, as ``image`` has it."""
+    report = scanned.report
+    return ImageScan(
+        scanner_version=redoubt.__version__,
+        scan_time=scanned.matched,
+        components=tuple(_components(scanned.index, report, descriptions=descriptions)),
+        operating_system=system(report.distribution),
+        data_source=DataSource(id="redoubt", name="Redoubt"),
+        notes=tuple(_notes(report, today)),
+    )
+
+
+def unscanned(digest: str, failures: Sequence[ScanFailure]) -> Image:
+    """An image of which nothing is known but that its scan fails."""
+    names = tuple(dict.fromkeys(each.image_name for each in failures))
+    return Image(
+        id=digest,
+        name=name(names[0]),
+        names=tuple(name(each) for each in names),
+        metadata=None,
+        scan=None,
+        components=0,
+        cves=0,
+        fixable_cves=0,
+        last_updated=failures[0].failed,
+        notes=("MISSING_METADATA", "MISSING_SCAN_DATA"),
+        scan_failures=tuple(failures),
     )
 
 

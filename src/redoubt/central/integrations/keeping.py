@@ -24,7 +24,7 @@ from redoubt.central.store.sealed import context
 from redoubt.errors import HostRefused, NetworkError, RedoubtError, UnreadableInput
 from redoubt.indexer.sources.credentials import TOKEN_USER
 from redoubt.indexer.sources.options import SourceOptions
-from redoubt.indexer.sources.reference import parse_reference
+from redoubt.indexer.sources.reference import ImageReference, parse_reference
 from redoubt.indexer.sources.registry import ping
 
 if TYPE_CHECKING:
@@ -135,6 +135,10 @@ class Integrations:
         except RedoubtError as error:
             hint = "; skipTestIntegration keeps it all the same" if isinstance(error, NetworkError) else ""
             raise InvalidArgument(f"registry integration: {error}{hint}") from None
+
+    async def lent(self, reference: ImageReference) -> Access | None:
+        """See ``Registries``."""
+        return await self._registries.lent(reference)
 
     async def named(self) -> dict[str, str]:
         """Hosts that integrations name, and which: these may be contacted in offline mode."""

@@ -54,6 +54,14 @@ class Registries:
             )
         return Access(offline=self._policy.offline, hosts=self._policy.allowed_hosts)
 
+    async def lent(self, reference: ImageReference) -> Access | None:
+        """What people have set for the registry of ``reference``, for a cluster that scans it; None where that says nothing more than its name."""
+        row = chosen([each for each in await self._store.all() if each.cluster is None], reference)
+        if row is None:
+            return None
+        found = await self.of(keeping.opened(row, self._sealer))
+        return found if found.known or found.ca or found.insecure else None
+
     async def of(self, integration: ImageIntegration) -> Access:
         """How an integration's registry is reached. Raises what an ECR answers that gives no token."""
         username, password = await self._credentials(integration)

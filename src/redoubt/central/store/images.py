@@ -107,6 +107,15 @@ class ImageStore(Store):
         )
         return {row["cluster"] for row in rows}
 
+    async def names_by_others(self, digest: str, cluster: str) -> list[str]:
+        """Names of an image that others than a cluster's Indexer looked at; none where it is not known, or that one did."""
+        rows = await self._pool.fetch(
+            "SELECT n.name FROM image_names n JOIN images i ON i.id = n.image WHERE i.id = $1 AND i.cluster <> $2",
+            digest,
+            cluster,
+        )
+        return [row["name"] for row in rows]
+
     async def put(self, listed: Listed, index: IndexReport, report: VulnerabilityReport) -> None:
         """Keep a scan in place of what was kept of the digest, and let its name lead to it."""
         packed = await asyncio.to_thread(_written, index), await asyncio.to_thread(_written, report)

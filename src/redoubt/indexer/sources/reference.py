@@ -55,6 +55,14 @@ class ImageReference(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.host}/{self.repository}{tag}{digest}"
 
 
+def of_openshift(reference: ImageReference) -> bool:
+    """Whether an image is in OpenShift's own registry, under the name that it has within its cluster: in each cluster it is another."""
+    return host_name(reference.host).removesuffix(".cluster.local") in (
+        "image-registry.openshift-image-registry.svc",
+        "docker-registry.default.svc",
+    )
+
+
 def host_name(host: str) -> str:
     """``host`` without its port and brackets, lower-case."""
     if host.startswith("["):

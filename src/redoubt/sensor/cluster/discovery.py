@@ -62,6 +62,9 @@ WANTED: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("Job", "jobs", "batch", ("v1",)),
     ("CronJob", "cronjobs", "batch", ("v1", "v1beta1")),
     ("DeploymentConfig", "deploymentconfigs", "apps.openshift.io", ("v1",)),
+    ("ImageContentSourcePolicy", "imagecontentsourcepolicies", "operator.openshift.io", ("v1alpha1",)),
+    ("ImageDigestMirrorSet", "imagedigestmirrorsets", "config.openshift.io", ("v1",)),
+    ("ImageTagMirrorSet", "imagetagmirrorsets", "config.openshift.io", ("v1",)),
     ("Pod", "pods", "", ("v1",)),
 )
 

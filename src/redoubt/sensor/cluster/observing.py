@@ -16,7 +16,7 @@ from redoubt.kubeapi import Api
 from redoubt.sensor.cluster.changes import Changes
 from redoubt.sensor.cluster.discovery import Resource, discover
 from redoubt.sensor.cluster.watching import Convert, Watch
-from redoubt.sensor.conversion import objects, workloads
+from redoubt.sensor.conversion import mirrors, objects, workloads
 from redoubt.sensor.graph.inventory import Dirty, Inventory
 
 _log = structlog.get_logger("watching")
@@ -51,6 +51,9 @@ _CONVERT: dict[str, Convert] = {
     "Route": objects.route,
     "Secret": objects.secret,
     "ConfigMap": objects.config_map,
+    "ImageContentSourcePolicy": mirrors.mirror_set,
+    "ImageDigestMirrorSet": mirrors.mirror_set,
+    "ImageTagMirrorSet": mirrors.mirror_set,
     "Pod": workloads.pod,
     **dict.fromkeys(_WORKLOADS, workloads.workload),
 }

@@ -8,8 +8,11 @@ from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.wire import chunks
 from redoubt.wire.channel import Channel, ClientStream
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
+from redoubt.wire.proto.redoubt.v1.indexer_pb2 import Registry
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsStub
 
+#: Seconds for Central's answer about a registry: it may have to ask a cloud.
+_LENDING = 30.0
 #: An image of more JSON than this is not held here.
 LARGEST_IMAGE = 64 << 20
 
@@ -33,6 +36,14 @@ class Central:
             async with self._stub.GetScannedImage.open(metadata=self._said()) as stream:
                 await stream.send_message(request, end=True)
                 return await _whole(stream, name)
+
+    async def registries(self, name: str) -> list[Registry]:
+        """How Central reaches the registry of an image that this cluster is to scan."""
+        with self._channel.told():
+            answer = await self._stub.GetRegistryAccess(
+                pb.RegistryAccessRequest(image_name=name), metadata=self._said(), timeout=_LENDING
+            )
+        return list(answer.registries)
 
     async def enrich(self, name: str, report: bytes) -> bytes:
         """The same of an image that this cluster's Indexer looked into."""

@@ -9,6 +9,7 @@ import grpclib.client
 if typing.TYPE_CHECKING:
     import grpclib.server
 
+import redoubt.wire.proto.redoubt.v1.indexer_pb2
 import redoubt.wire.proto.redoubt.v1.sensors_pb2
 
 
@@ -20,6 +21,10 @@ class SensorsBase(abc.ABC):
 
     @abc.abstractmethod
     async def GetScannedImage(self, stream: 'grpclib.server.Stream[redoubt.wire.proto.redoubt.v1.sensors_pb2.GetScannedImageRequest, redoubt.wire.proto.redoubt.v1.sensors_pb2.ScannedImagePart]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def GetRegistryAccess(self, stream: 'grpclib.server.Stream[redoubt.wire.proto.redoubt.v1.sensors_pb2.RegistryAccessRequest, redoubt.wire.proto.redoubt.v1.sensors_pb2.RegistryAccess]') -> None:
         pass
 
     @abc.abstractmethod
@@ -39,6 +44,12 @@ class SensorsBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_STREAM,
                 redoubt.wire.proto.redoubt.v1.sensors_pb2.GetScannedImageRequest,
                 redoubt.wire.proto.redoubt.v1.sensors_pb2.ScannedImagePart,
+            ),
+            '/redoubt.v1.Sensors/GetRegistryAccess': grpclib.const.Handler(
+                self.GetRegistryAccess,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                redoubt.wire.proto.redoubt.v1.sensors_pb2.RegistryAccessRequest,
+                redoubt.wire.proto.redoubt.v1.sensors_pb2.RegistryAccess,
             ),
             '/redoubt.v1.Sensors/EnrichIndexReport': grpclib.const.Handler(
                 self.EnrichIndexReport,
@@ -63,6 +74,12 @@ class SensorsStub:
             '/redoubt.v1.Sensors/GetScannedImage',
             redoubt.wire.proto.redoubt.v1.sensors_pb2.GetScannedImageRequest,
             redoubt.wire.proto.redoubt.v1.sensors_pb2.ScannedImagePart,
+        )
+        self.GetRegistryAccess = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/redoubt.v1.Sensors/GetRegistryAccess',
+            redoubt.wire.proto.redoubt.v1.sensors_pb2.RegistryAccessRequest,
+            redoubt.wire.proto.redoubt.v1.sensors_pb2.RegistryAccess,
         )
         self.EnrichIndexReport = grpclib.client.StreamStreamMethod(
             channel,

@@ -12,6 +12,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from redoubt.wire.proto.redoubt.v1 import indexer_pb2 as _indexer_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -813,25 +814,68 @@ class Request(_message.Message):
 Global___Request: _TypeAlias = Request  # noqa: Y015
 
 @_typing.final
+class RegistryAccessRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_NAME_FIELD_NUMBER: _builtins.int
+    image_name: _builtins.str
+    def __init__(
+        self,
+        *,
+        image_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_name", b"image_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegistryAccessRequest: _TypeAlias = RegistryAccessRequest  # noqa: Y015
+
+@_typing.final
+class RegistryAccess(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTRIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def registries(self) -> _containers.RepeatedCompositeFieldContainer[_indexer_pb2.Registry]: ...
+    def __init__(
+        self,
+        *,
+        registries: _abc.Iterable[_indexer_pb2.Registry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["registries", b"registries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegistryAccess: _TypeAlias = RegistryAccess  # noqa: Y015
+
+@_typing.final
 class ScanImage(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IMAGE_NAME_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
+    AD_HOC_FIELD_NUMBER: _builtins.int
     image_name: _builtins.str
     force: _builtins.bool
     namespace: _builtins.str
+    ad_hoc: _builtins.bool
+    """Somebody asked for it by name, and waits."""
     def __init__(
         self,
         *,
         image_name: _builtins.str = ...,
         force: _builtins.bool = ...,
         namespace: _builtins.str = ...,
+        ad_hoc: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "image_name", b"image_name", "namespace", b"namespace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ad_hoc", b"ad_hoc", "force", b"force", "image_name", b"image_name", "namespace", b"namespace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
