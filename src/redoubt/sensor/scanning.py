@@ -91,7 +91,7 @@ class LocalScanning:
     ) -> bytes:
         """The report of the first place that has the image, by the first credentials that do. Raises why the last had not."""
         failures: list[RedoubtError] = []
-        for place in mirrors.places(reference, self._inventory.mirrors):
+        for place in mirrors.places(reference, self._inventory.mirrors.rules):
             async for registry in self._registries(place, reference, namespace):
                 if len(failures) >= _TRIES:
                     break

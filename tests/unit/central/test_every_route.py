@@ -267,6 +267,7 @@ CALLS: dict[str, frozenset[str]] = {
     "/redoubt.v1.ProbeUpload/GetExistingProbes": ADMINISTRATORS,
     "/redoubt.v1.Sensors/Communicate": frozenset({"(SENSOR_SERVICE)"}),
     "/redoubt.v1.Sensors/EnrichIndexReport": frozenset({"(SENSOR_SERVICE)"}),
+    "/redoubt.v1.Sensors/GetRegistryAccess": frozenset({"(SENSOR_SERVICE)"}),
     "/redoubt.v1.Sensors/GetScannedImage": frozenset({"(SENSOR_SERVICE)", "(ADMISSION_CONTROL_SERVICE)"}),
     "/v1.ProbeUploadService/GetExistingProbes": ADMINISTRATORS,
 }

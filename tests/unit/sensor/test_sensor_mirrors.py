@@ -81,12 +81,12 @@ def test_sets_count_as_long_as_they_are_there() -> None:
     inventory = Inventory()
     found = SeenMirrors(RULES[:1])
     inventory.apply(Change("ImageDigestMirrorSet", "one", found))
-    assert inventory.mirrors == [RULES[0]]
+    assert inventory.mirrors.rules == [RULES[0]]
     inventory.apply(Change("ImageDigestMirrorSet", "one", None))
-    assert inventory.mirrors == []
+    assert inventory.mirrors.rules == []
     inventory.apply(Change("ImageDigestMirrorSet", "two", found))
     inventory.apply(Change("ImageDigestMirrorSet", "", None, listed=frozenset()))
-    assert inventory.mirrors == []
+    assert inventory.mirrors.rules == []
     assert not inventory.drain().objects
 
 

@@ -455,7 +455,7 @@ async def _scanning(
 ) -> AsyncIterator[tuple[LocalScanning, StandIn]]:
     inventory, central = Inventory(), central or StandIn()
     inventory._pulls = {str(number): each for number, each in enumerate(secrets)}
-    inventory._mirrors = {"m": SeenMirrors(rules)}
+    inventory.mirrors.sets["m"] = SeenMirrors(rules)
     ours = certificates.material(Service.SENSOR)
     async with listening(central, certificates) as at, indexing(indexer, certificates) as where:
         to_central = channel(f"127.0.0.1:{at.port}", ours, [Service.CENTRAL])

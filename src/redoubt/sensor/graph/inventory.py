@@ -31,7 +31,7 @@ from redoubt.sensor.conversion.objects import SeenBinding, SeenIngress, SeenSecr
 from redoubt.sensor.conversion.workloads import SeenPod, SeenWorkload
 from redoubt.sensor.graph.digests import running
 from redoubt.sensor.graph.exposures import exposed
-from redoubt.sensor.graph.mirrors import Mirrored, SeenMirrors
+from redoubt.sensor.graph.mirrors import Mirrors, SeenMirrors
 from redoubt.sensor.graph.owners import Owners
 from redoubt.sensor.graph.permissions import Account
 from redoubt.sensor.graph.rights import Rights
@@ -94,7 +94,7 @@ class Inventory:
         self._rights = Rights()
         self._pulls: dict[str, PullSecret] = {}
         self._made_pulls: set[str] = set()
-        self._mirrors: dict[str, SeenMirrors] = {}
+        self.mirrors = Mirrors()
         self._dirty = Dirty()
         self._stale: dict[str, bool] = {}
         #: Containers that run or have ended, by the runtime's identifier: the pod's UID, and the container's name.
@@ -183,11 +183,6 @@ class Inventory:
         found = (each for each in self._pulls.values() if each.namespace == namespace)
         return sorted(found, key=lambda each: each.name)
 
-    @property
-    def mirrors(self) -> list[Mirrored]:
-        """What OpenShift has mirrors for, in a lasting order."""
-        return [rule for _, each in sorted(self._mirrors.items()) for rule in each.rules]
-
     def keys(self) -> Iterator[Key]:
         """All that Central is to know of, containers of others first: namespaces before what is in them."""
         for kind in _ORDER:
@@ -263,7 +258,7 @@ class Inventory:
         elif isinstance(found, ConfigMap):
             self._put("configmap", change.id, found)
         elif isinstance(found, SeenMirrors):
-            self._mirrors[change.id] = found
+            self.mirrors.sets[change.id] = found
 
     def drain(self) -> Dirty:
         """What changed since the last time."""
@@ -428,7 +423,7 @@ class Inventory:
         elif identifier in self._workloads:
             self._lose_workload(identifier)
         self._own_by(identifier, "")
-        self._mirrors.pop(identifier, None)
+        self.mirrors.sets.pop(identifier, None)
         for central, there in self._objects.items():
             if (found := there.pop(identifier, None)) is not None:
                 self._dirty.objects[central, identifier] = None

@@ -34,6 +34,18 @@ class SeenMirrors(msgspec.Struct, frozen=True):
     rules: tuple[Mirrored, ...]
 
 
+class Mirrors:
+    """All such objects, by UID."""
+
+    def __init__(self) -> None:
+        self.sets: dict[str, SeenMirrors] = {}
+
+    @property
+    def rules(self) -> list[Mirrored]:
+        """What they say, in a lasting order."""
+        return [rule for _, each in sorted(self.sets.items()) for rule in each.rules]
+
+
 def places(reference: ImageReference, rules: Iterable[Mirrored]) -> list[ImageReference]:
     """Where the image may be read, the first to be tried first; the image's own place last, unless that is forbidden."""
     name = f"{reference.host}/{reference.repository}"
