@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from redoubt.admission import reviews
-from redoubt.admission.reviews import Answer, EventRequest, Request, Unusable, WorkloadRequest
+from redoubt.admission.reviews import Answer, Asked, EventRequest, Request, Unusable
 from redoubt.admission.rules import Rules
 from redoubt.errors import RedoubtError
 
@@ -25,7 +25,7 @@ _TIMEOUT = re.compile(rb"(?:^|&)timeout=(?:(\d{1,4})m)?(?:(\d{1,5}(?:\.\d{1,9})?
 _JSON, _TEXT = b"application/json", b"text/plain; charset=utf-8"
 _log = structlog.get_logger("admission")
 
-AskedOfWorkloads = Callable[[WorkloadRequest, Rules, float], Awaitable[Answer]]
+AskedOfWorkloads = Callable[[Asked, Rules, float], Awaitable[Answer]]
 AskedOfEvents = Callable[[EventRequest, Rules, float], Awaitable[Answer]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -46,7 +46,7 @@ class App:
         self._asked: dict[
             str, tuple[Callable[[bytes | bytearray], Any], Callable[..., Awaitable[Answer]]]
         ] = {
-            "/validate": (reviews.read, workload),
+            "/validate": (reviews.look, workload),
             "/events": (reviews.read_event, event),
         }
         self._failing = failing
@@ -96,14 +96,15 @@ class App:
     ) -> tuple[str, Answer]:
         """Raises ``Unusable`` for what has no uid: it cannot be answered."""
         try:
-            request = read(body)
+            given = read(body)
         except Unusable as error:
             if not error.uid:
                 raise
             request = Request(uid=error.uid, operation="")
             return error.uid, self._failing.failed(request, rules, str(error))
+        request = given.request if isinstance(given, Asked) else given
         try:
-            return request.uid, await asked(request, rules, within)
+            return request.uid, await asked(given, rules, within)
         except RedoubtError as error:
             why = str(error)
         except Exception as error:  # noqa: BLE001  # whatever it is, the API server is told, and the setting counts

@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -20,14 +19,23 @@ import structlog
 from redoubt.admission import telling
 from redoubt.admission.figures import Figures
 from redoubt.admission.images import Images
-from redoubt.admission.reviews import ALLOWED, Answer, MetaPieces, Pieces, Request, WorkloadRequest
-from redoubt.admission.rules import ON_CREATE, ON_UPDATE, Key, Rules, SeenWorkload, Stage
+from redoubt.admission.reviews import (
+    ALLOWED,
+    Answer,
+    Asked,
+    MetaPieces,
+    Pieces,
+    Request,
+    WorkloadRequest,
+)
+from redoubt.admission.rules import ON_CREATE, ON_UPDATE, Rules, SeenWorkload, Stage, named
 from redoubt.errors import RedoubtError
-from redoubt.indexer.sources.reference import named
-from redoubt.model.workload import Deployment, ImageName
+from redoubt.model.workload import Container, Deployment, ImageName
 from redoubt.policies import Broken, ImagePart, kubernetes, objects
 from redoubt.policies.alerts import Alert
+from redoubt.policies.glance import Workload, spelled_out
 from redoubt.policies.kubernetes import KINDS, NotAWorkload, converted, is_owned, owned
+from redoubt.policies.plan import Asking
 from redoubt.policies.showing import text
 
 _log = structlog.get_logger("admission")
@@ -37,8 +45,6 @@ _SYSTEM = ("system:kube-controller-manager", "system:kube-scheduler", "system:ap
 _ACCOUNT = "system:serviceaccount:"
 #: Workloads with more containers are judged in a thread, so that others are answered meanwhile.
 _MANY = 200
-#: The longest name of an image that registries take, and its digest.
-_LONG = 512
 
 
 class _Scale(msgspec.Struct, frozen=True):
@@ -50,7 +56,7 @@ class _Scale(msgspec.Struct, frozen=True):
 _scales = msgspec.json.Decoder(_Scale)
 _specs = msgspec.json.Decoder(objects.Spec | None)
 _texts = msgspec.json.Decoder(objects.Texts | None)
-_NOTHING, _NO_META = Pieces(), MetaPieces()
+_NOTHING, _NO_PIECES, _NO_META, _NO_NAME = Pieces(), MetaPieces(), objects.Meta(), ImageName()
 _ADDED = "ephemeralcontainers"
 #: Parts of objects that are judged; the object itself has no name of its own there.
 _JUDGED = frozenset({"", "scale", _ADDED})
@@ -107,48 +113,92 @@ class Judge:
         self._images, self._figures, self._reporter = images, figures, reporter
         self._spared, self._workloads, self._now = spared, workloads, now
 
-    async def workload(self, request: WorkloadRequest, rules: Rules, within: float) -> Answer:
+    async def workload(self, asked: Asked, rules: Rules, within: float) -> Answer:
         """Whether an object may be made, or changed. ``within`` are seconds."""
         until = time.monotonic() + within
+        request = asked.request
         stage = self._asked(request, rules)
         if stage is None:
             return self._done("spared", ALLOWED)
         try:
+            if not request.sub_resource:
+                return await self._whole(asked, rules, stage, until)
             if request.sub_resource == "scale":
-                given = await self._scaled(request, rules, within)
-                if given is None:
-                    return self._done("spared", ALLOWED)
-                key: Key = ()
-            elif request.sub_resource:
-                given = self._added(request, rules)
-                if given is None:
-                    return self._done("spared", ALLOWED)
-                key = ()
+                given = await self._scaled(asked.whole(), rules, within)
             else:
-                found = self._found(request)
-                if found is None:
-                    return self._done("spared", ALLOWED)
-                key = _key(request, found)
-                seen = rules.seen.find(key)
-                if seen is not None:
-                    if not stage.asks_images or not seen.images:
-                        return self._done("allowed", ALLOWED)
-                    return await self._imaged(request, rules, stage, seen, until)
-                given = self._made(request, rules, found)
-            if len(given.containers) > _MANY:
-                described = await asyncio.to_thread(self._described, request, rules, stage, given)
-            else:
-                described = self._described(request, rules, stage, given)
-            if described is not None:
-                return described
-            seen = SeenWorkload(given)
-            if key:
-                rules.seen.keep(key, seen)
-            if not stage.asks_images or not seen.images:
-                return self._done("allowed", ALLOWED)
-            return await self._imaged(request, rules, stage, seen, until)
+                given = self._added(asked.whole(), rules)
+            if given is None:
+                return self._done("spared", ALLOWED)
+            return await self._properly(asked, rules, stage, given, until)
         except RedoubtError as error:
             return self.failed(request, rules, str(error))
+
+    async def _whole(self, asked: Asked, rules: Rules, stage: Stage, until: float) -> Answer:
+        """An object as it was sent: a workload that broke nothing before, one that cannot, and else one that is asked about.
+
+        Raises ``RedoubtError``.
+        """
+        if not self._concerns(asked):
+            return self._done("spared", ALLOWED)
+        request = asked.request
+        found = request.object
+        if not isinstance(found, Workload):
+            return await self._properly(asked, rules, stage, self._made(asked, rules), until)
+        meta = found.metadata or _NO_META
+        called = (request.operation, request.namespace, found.kind, meta.name, meta.generate_name)
+        content = (found.spec, meta.labels, meta.annotations)
+        seen = rules.seen.find(called, content)
+        if seen is None:
+            seen, suspects = self._glanced(request, rules, stage, found)
+            if seen is None:
+                given = self._made(asked, rules)
+                return await self._properly(asked, rules, stage, given, until, suspects)
+            rules.seen.keep(called, content, seen, asked.size)
+        if not stage.asks_images or not seen.images:
+            return self._done("allowed", ALLOWED)
+        return await self._imaged(asked, rules, stage, seen, until, lambda: self._made(asked, rules))
+
+    async def _properly(
+        self,
+        asked: Asked,
+        rules: Rules,
+        stage: Stage,
+        given: Deployment,
+        until: float,
+        suspects: Asking | None = None,
+    ) -> Answer:
+        """A workload, whatever it looks like. ``suspects`` are the policies that it may break, if that is known.
+
+        Raises ``RedoubtError``.
+        """
+        request = asked.request
+        if len(given.containers) > _MANY:
+            described = await asyncio.to_thread(self._described, request, rules, stage, given, suspects)
+        else:
+            described = self._described(request, rules, stage, given, suspects)
+        if described is not None:
+            return described
+        seen = SeenWorkload(_image(each) for each in given.containers)
+        if not stage.asks_images or not seen.images:
+            return self._done("allowed", ALLOWED)
+        return await self._imaged(asked, rules, stage, seen, until, lambda: given)
+
+    def _glanced(
+        self, request: Request, rules: Rules, stage: Stage, found: Workload
+    ) -> tuple[SeenWorkload | None, Asking | None]:
+        """A workload whose description cannot break a policy; else the policies that it may break, None where that is not known.
+
+        Raises ``NotAWorkload``.
+        """
+        annotations = None if found.metadata is None else found.metadata.annotations
+        if not rules.config.disable_bypass and annotations and annotations.get(telling.BREAK_GLASS):
+            return None, None
+        namespace = request.namespace
+        glimpse = stage.glance.at(found, namespace, rules.around(namespace), self._now())
+        if glimpse is None:
+            return None, None
+        suspects = stage.suspects(glimpse.bits)
+        return (None, suspects) if suspects else (SeenWorkload(glimpse.images, glimpse.bits), None)
 
     def failed(self, request: Request, rules: Rules, why: str) -> Answer:
         """The answer to what cannot be judged."""
@@ -180,22 +230,33 @@ class Judge:
             return None
         return None if self._spared.is_system(request.user_info.username) else stage
 
-    def _found(self, request: WorkloadRequest) -> Pieces | None:
-        """What is to be judged; None for what is no matter of ours. Raises ``NotAWorkload``."""
+    def _concerns(self, asked: Asked) -> bool:
+        """Whether that is a matter of ours. Raises ``RedoubtError``."""
+        request = asked.request
         found = request.object or _NOTHING
         if not kubernetes.makes_pods(found.kind or "", found.api_version or ""):
             # Registrations of others' making may send us anything.
             if request.kind.kind in KINDS or request.resource.resource in _RESOURCES:
                 raise NotAWorkload("an object that makes no pods, in place of one that does")
-            return None
-        if request.operation == "UPDATE" and _is_as_owned_before(request.old_object, found):
-            return None
-        return found
+            return False
+        if request.operation != "UPDATE" or not _is_owned(found):
+            return True
+        whole = asked.whole()
+        return not _is_as_owned_before(whole.old_object, whole.object)
 
-    def _made(self, request: Request, rules: Rules, found: Pieces) -> Deployment:
-        """Raises ``NotAWorkload``."""
+    def _made(self, asked: Asked, rules: Rules) -> Deployment:
+        """What is asked about, as a workload. Raises ``RedoubtError``."""
+        found = asked.request.object
+        try:
+            if isinstance(found, Workload):
+                return self._placed(converted(spelled_out(found), named), asked.request, rules)
+        except NotAWorkload:
+            pass  # the whole of it says where
+        return self._placed(_converted(asked.whole().object or _NOTHING), asked.request, rules)
+
+    def _placed(self, given: Deployment, request: Request, rules: Rules) -> Deployment:
         return msgspec.structs.replace(
-            _converted(found),
+            given,
             cluster_id=rules.cluster_id,
             cluster_name=rules.cluster_name,
             namespace=request.namespace,
@@ -209,7 +270,7 @@ class Judge:
         found = request.object or _NOTHING
         if found.kind != "Pod":
             return None  # before 1.22 it was a list without a pod
-        given = self._made(request, rules, found)
+        given = self._placed(_converted(found), request, rules)
         before = {each.name for each in _converted(request.old_object or found).containers}
         added = tuple(each for each in given.containers if each.name not in before)
         return msgspec.structs.replace(given, containers=added) if added else None
@@ -232,13 +293,20 @@ class Judge:
         if owned(found):
             return None
         return msgspec.structs.replace(
-            kubernetes.deployment(found, _named, namespace=request.namespace),
+            kubernetes.deployment(found, named, namespace=request.namespace),
             replicas=wanted,
             cluster_id=rules.cluster_id,
             cluster_name=rules.cluster_name,
         )
 
-    def _described(self, request: Request, rules: Rules, stage: Stage, given: Deployment) -> Answer | None:
+    def _described(
+        self,
+        request: Request,
+        rules: Rules,
+        stage: Stage,
+        given: Deployment,
+        suspects: Asking | None,
+    ) -> Answer | None:
         """What can be said without images, where that is not "in order"."""
         if not rules.config.disable_bypass and given.annotations.get(telling.BREAK_GLASS):
             _log.warning("break-glass", **place(request), user=text(request.user_info.username))
@@ -252,28 +320,39 @@ class Judge:
             )
         unknown: list[ImagePart | None] = [None] * len(given.containers)
         around = rules.around(given.namespace)
-        broken = stage.described.deploy(given, unknown, self._now(), around).broken
+        broken = stage.described.deploy(given, unknown, self._now(), around, suspects).broken
         if broken:
             return self._refused(request, rules, given, broken, waiting=len(stage.imaged.compiled))
         return None
 
     async def _imaged(
-        self, request: WorkloadRequest, rules: Rules, stage: Stage, workload: SeenWorkload, until: float
+        self,
+        asked: Asked,
+        rules: Rules,
+        stage: Stage,
+        workload: SeenWorkload,
+        until: float,
+        make: Callable[[], Deployment],
     ) -> Answer:
         """What images say. Broken by one that is known is broken; else all have to be known."""
-        now, given = self._now(), workload.given
-        kept = [self._images.known(name, digest, rules, now) for name, digest in workload.images]
+        now = self._now()
+        kept = [self._images.known(name, "", rules, now) for name in workload.images]
         stamps = [0 if each is None else each.stamp for each in kept]
         if stamps == workload.stamps:
             return self._done("allowed", ALLOWED)  # the very images that it broke nothing with
         parts = [None if each is None else each.part for each in kept]
+        bits = _all_bits(workload.bits, parts)
+        if bits is not None and not stage.suspects_with(bits):
+            workload.stamps = stamps
+            return self._done("allowed", ALLOWED)
+        request, given = asked.request, make()
         missing = [at for at, part in enumerate(parts) if part is None]
         why = ""
         if missing:
             begun = time.monotonic()
-            same = request.operation == "UPDATE" and _same_images(request, given)
+            same = request.operation == "UPDATE" and _same_images(asked.whole(), workload.images)
             cached = same or not rules.config.scan_inline
-            why = await self._fetch(workload, parts, missing, rules, cached, until)
+            why = await self._fetch(workload, parts, missing, request, rules, cached, until)
             self._figures.waits.observe(time.monotonic() - begun)
         seen = [at for at, part in enumerate(parts) if part is not None]
         judged = given
@@ -282,11 +361,7 @@ class Judge:
         around = rules.around(given.namespace)
         broken = stage.imaged.deploy(judged, [parts[at] for at in seen], now, around).broken
         if broken:
-            # The same workload was perhaps looked at before, under another identifier.
-            uid = (
-                request.object.metadata.uid if request.object and request.object.metadata else ""
-            ) or given.id
-            return self._refused(request, rules, msgspec.structs.replace(given, id=uid), broken)
+            return self._refused(request, rules, given, broken)
         if len(seen) < len(parts):
             return self._not_in_time(request, rules, len(parts) - len(seen), why)
         if not missing:
@@ -298,20 +373,21 @@ class Judge:
         workload: SeenWorkload,
         parts: list[ImagePart | None],
         missing: Sequence[int],
+        request: Request,
         rules: Rules,
         cached: bool,
         until: float,
     ) -> str:
         """Fill ``parts`` with what can be had in time; why one could not be, if it is not for the time."""
         now = self._now()
-        by_name: dict[tuple[ImageName, str], list[int]] = {}
+        by_name: dict[ImageName, list[int]] = {}
         for at in missing:
             by_name.setdefault(workload.images[at], []).append(at)
         asking = {
             asyncio.create_task(
-                self._images.ask(name, digest, rules, now, cached=cached, namespace=workload.given.namespace)
+                self._images.ask(name, "", rules, now, cached=cached, namespace=request.namespace)
             ): where
-            for (name, digest), where in by_name.items()
+            for name, where in by_name.items()
         }
         try:
             await asyncio.wait(asking, timeout=max(0.0, until - time.monotonic()))
@@ -376,29 +452,15 @@ _RESOURCES = frozenset(
 )
 
 
-def _key(request: Request, found: Pieces) -> Key:
-    """All of a workload that policies look at."""
-    meta = found.metadata or _NO_META
-    return (
-        request.operation,
-        request.namespace,
-        found.kind or "",
-        meta.name or "",
-        meta.generate_name or "",
-        bytes(meta.labels),
-        bytes(meta.annotations),
-        bytes(found.spec),
-    )
-
-
-def _is_owned(given: Pieces) -> bool:
+def _is_owned(given: Pieces | Workload) -> bool:
     return given.metadata is not None and is_owned(given.metadata.owner_references)
 
 
-def _is_as_owned_before(before: Pieces | None, found: Pieces) -> bool:
+def _is_as_owned_before(before: Pieces | None, found: Pieces | None) -> bool:
     """Whether a change leaves the spec of an owned object alone: who owns it is what anybody may write."""
     return (
         before is not None
+        and found is not None
         and _is_owned(before)
         and _is_owned(found)
         and bytes(before.spec) == bytes(found.spec)
@@ -407,7 +469,7 @@ def _is_as_owned_before(before: Pieces | None, found: Pieces) -> bool:
 
 def _converted(found: Pieces) -> Deployment:
     """An object in pieces as a workload. Raises ``NotAWorkload``."""
-    meta = found.metadata or _NO_META
+    meta = found.metadata or _NO_PIECES
     made = objects.Workload(
         found.api_version,
         found.kind,
@@ -421,7 +483,20 @@ def _converted(found: Pieces) -> Deployment:
         ),
         kubernetes.decoded(_specs, found.spec) if found.spec else None,
     )
-    return converted(made, _named)
+    return converted(made, named)
+
+
+def _all_bits(bits: int | None, parts: Sequence[ImagePart | None]) -> int | None:
+    """Those of a workload and all its images; None where one is not known."""
+    for part in parts:
+        if part is None or bits is None:
+            return None
+        bits |= part.may
+    return bits
+
+
+def _image(container: Container) -> ImageName:
+    return _NO_NAME if container.image is None or container.image.name is None else container.image.name
 
 
 def _replicas(scale: Pieces | None) -> int:
@@ -430,23 +505,13 @@ def _replicas(scale: Pieces | None) -> int:
     return kubernetes.decoded(_scales, scale.spec).replicas or 0
 
 
-@lru_cache(maxsize=4096)
-def _short_named(name: str) -> ImageName:
-    return named(name)
-
-
-def _named(name: str) -> ImageName:
-    """An image's name taken apart. What is as long as a name gets is remembered."""
-    return _short_named(name) if len(name) <= _LONG else named(name)
-
-
-def _same_images(request: WorkloadRequest, given: Deployment) -> bool:
+def _same_images(request: WorkloadRequest, images: Sequence[ImageName]) -> bool:
     """Whether a change leaves the images alone: then nothing is scanned for it."""
     try:
         before = _converted(request.old_object or _NOTHING)
     except (RedoubtError, KeyError):
         return False
-    return set(SeenWorkload(given).images) <= set(SeenWorkload(before).images)
+    return set(images) <= {_image(each) for each in before.containers}
 
 
 def place(request: Request) -> dict[str, str]:

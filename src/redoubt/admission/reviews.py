@@ -11,6 +11,7 @@ import msgspec
 
 from redoubt.errors import UnreadableInput
 from redoubt.policies import objects
+from redoubt.policies.glance import Workload
 
 VERSION = "admission.k8s.io/v1"
 #: A message of ours, in characters: what the API server hands on to whoever asked it.
@@ -91,6 +92,12 @@ class WorkloadRequest(Request, frozen=True, rename="camel", gc=False):
     old_object: Pieces | None = None
 
 
+class GlancedRequest(Request, frozen=True, rename="camel", gc=False):
+    """The same, read as far as a glance needs it."""
+
+    object: Workload | None = None
+
+
 class EventRequest(Request, frozen=True, rename="camel", gc=False):
     """A request to be connected to a pod."""
 
@@ -99,6 +106,11 @@ class EventRequest(Request, frozen=True, rename="camel", gc=False):
 
 class _Workloads(msgspec.Struct, frozen=True, rename="camel", gc=False):
     request: WorkloadRequest
+    api_version: str = ""
+
+
+class _Glanced(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    request: GlancedRequest
     api_version: str = ""
 
 
@@ -129,9 +141,48 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 ALLOWED = Answer(allowed=True)
 
 _workloads = msgspec.json.Decoder(_Workloads)
+_glanced = msgspec.json.Decoder(_Glanced)
 _events = msgspec.json.Decoder(_Events)
 _anything = msgspec.json.Decoder(_Anything)
 Body: TypeAlias = bytes | bytearray
+
+
+class Asked:
+    """A review of an object: its request as a glance needs it, and all of it when somebody wants that. ``size`` is in bytes."""
+
+    __slots__ = ("_body", "_whole", "request")
+
+    def __init__(self, body: Body, request: GlancedRequest | WorkloadRequest) -> None:
+        self.request = request
+        self._body = body
+        self._whole = request if isinstance(request, WorkloadRequest) else None
+
+    @property
+    def uid(self) -> str:
+        """The review's."""
+        return self.request.uid
+
+    @property
+    def size(self) -> int:
+        """Of all of it."""
+        return len(self._body)
+
+    def whole(self) -> WorkloadRequest:
+        """All of it. Raises :class:`Unusable`."""
+        if self._whole is None:
+            self._whole = read(self._body)
+        return self._whole
+
+
+def look(body: Body) -> Asked:
+    """A review of objects, read as far as it has to be. Raises :class:`Unusable`."""
+    try:
+        review = _glanced.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Asked(body, read(body))  # perhaps it is of something else, with a spec of its own
+    if not review.request.uid or review.api_version != VERSION:
+        return Asked(body, read(body))
+    return Asked(body, review.request)
 
 
 def read(body: Body) -> WorkloadRequest:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
 
 from redoubt.errors import UnreadableInput
+from redoubt.indexer.sources import reference
 from redoubt.model.cluster import AdmissionSettings
 from redoubt.model.scannedimage import ScannedImage
-from redoubt.model.workload import Container, Deployment, ImageName, Surroundings
-from redoubt.policies import ImagePart, Policy, PolicySet
+from redoubt.model.workload import ImageName, Surroundings
+from redoubt.policies import ImagePart, Policy, PolicySet, objects
 from redoubt.policies import policy as policies
 from redoubt.policies.alerts import DEPLOY_ENFORCEMENTS
+from redoubt.policies.glance import Glance, Spec
+from redoubt.policies.plan import Asking, among
 
 #: Seconds that an answer may take at most: Kubernetes allows a webhook 30.
 LONGEST = 28
@@ -29,37 +33,61 @@ ON_REQUEST = "FAIL_KUBE_REQUEST_ENFORCEMENT"
 #: A request about a pod → what the original calls it.
 EVENTS = {"exec": "PODS_EXEC", "portforward": "PODS_PORTFORWARD", "attach": "PODS_ATTACH"}
 
-#: A workload's description, in pieces.
-Key: TypeAlias = tuple[str | bytes, ...]
+#: What a workload is called, and what is asked of it; all of it that policies look at.
+Called: TypeAlias = tuple[str | None, ...]
+Content: TypeAlias = tuple[Spec | objects.Texts | None, ...]
+#: The longest name of an image that registries take, and its digest.
+_LONG = 512
+#: What one costs of which only the name is kept, in bytes.
+_NAME_ONLY = 500
 
 _decoder = msgspec.json.Decoder(AdmissionSettings, strict=False)
 
 
 class Stage:
-    """The policies that are asked of a workload in two steps: of its description, and of its images too."""
+    """The policies that are asked of a workload in two steps: of its description, and of its images too.
 
-    def __init__(self, described: PolicySet, imaged: PolicySet) -> None:
-        self.described, self.imaged = described, imaged
+    Before either it is glanced at: see ``policies.glance``.
+    """
+
+    def __init__(self, whole: PolicySet, wanted: Callable[[Policy], bool]) -> None:
+        needy = {id(each.policy) for each in whole.compiled if each.needs_image}
+        self.described = whole.only(lambda policy: wanted(policy) and id(policy) not in needy)
+        self.imaged = whole.only(lambda policy: wanted(policy) and id(policy) in needy)
+        plan = whole.only(wanted).plan
+        self.glance = Glance(plan, named)
+        self._described = plan.sections(lambda each: not each.needs_image)
+        self._imaged = plan.sections(lambda each: each.needs_image)
         #: Whether anything is asked of images, and whether nothing is asked at all.
-        self.asks_images = bool(imaged.compiled)
-        self.is_empty = not imaged.compiled and not described.compiled
+        self.asks_images = bool(self.imaged.compiled)
+        self.is_empty = not self.imaged.compiled and not self.described.compiled
+
+    def suspects(self, bits: int) -> Asking:
+        """Which of ``described`` a description with these bits may break."""
+        return among(bits, self._described)
+
+    def suspects_with(self, bits: int) -> Asking:
+        """The same of ``imaged``; ``bits`` are those of the description and its images."""
+        return among(bits, self._imaged)
 
 
 class SeenWorkload:
-    """A workload whose description broke nothing. ``stamps`` are those of its images when they broke nothing either."""
+    """A workload whose description broke nothing: its ``bits`` of it, and its images. ``stamps`` are theirs when they broke nothing either."""
 
-    __slots__ = ("given", "images", "stamps")
+    __slots__ = ("bits", "images", "stamps")
 
-    def __init__(self, given: Deployment) -> None:
-        self.given = given
-        self.images = [_image(each) for each in given.containers]
+    def __init__(self, images: Iterable[ImageName], bits: int | None = None) -> None:
+        self.images = list(images)
+        #: None where nobody glanced at it.
+        self.bits = bits
         self.stamps: list[int] | None = None
 
 
 class Seen:
     """Workloads that broke nothing: what is applied again and again is not asked about each time.
 
-    Kept by all that policies look at, byte by byte, for ``LIFETIME`` seconds: exclusions end.
+    Told apart by all that policies look at, byte by byte, for ``LIFETIME`` seconds: exclusions end. Of workloads that are called the
+    same the last one is kept, and from the second time on: most come once.
     """
 
     LIFETIME = 60.0
@@ -67,41 +95,47 @@ class Seen:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kept: OrderedDict[Key, tuple[float, int, SeenWorkload]] = OrderedDict()
+        self._kept: OrderedDict[Called, tuple[float, int, Content, SeenWorkload | None]] = OrderedDict()
         self.size = 0
 
-    def find(self, key: Key) -> SeenWorkload | None:
+    def find(self, called: Called, content: Content) -> SeenWorkload | None:
         """The workload, if it was looked at."""
-        found = self._kept.get(key)
-        if found is None:
+        found = self._kept.get(called)
+        if found is None or found[2] != content:
             return None
         if found[0] < self._clock():
-            self._drop(key)
+            self._drop(called)
             return None
-        return found[2]
+        return found[3]
 
-    def keep(self, key: Key, seen: SeenWorkload) -> None:
-        """Its description is in order."""
-        # What is made of a description is some times as large.
-        size = 4 * sum(len(part) for part in key)
+    def keep(self, called: Called, content: Content, seen: SeenWorkload, size: int) -> None:
+        """Its description is in order. ``size`` is that of the review, which is kept with it."""
         if size > self._LARGEST:
             return
-        self._drop(key)
-        self._kept[key] = (self._clock() + self.LIFETIME, size, seen)
-        self.size += size
+        again = called in self._kept
+        self._drop(called)
+        self._kept[called] = (
+            (self._clock() + self.LIFETIME, size, content, seen)
+            if again
+            else (self._clock() + self.LIFETIME, _NAME_ONLY, (), None)
+        )
+        self.size += size if again else _NAME_ONLY
         while self.size > self._MEMORY:
             self._drop(next(iter(self._kept)))
 
-    def _drop(self, key: Key) -> None:
-        if (found := self._kept.pop(key, None)) is not None:
+    def _drop(self, called: Called) -> None:
+        if (found := self._kept.pop(called, None)) is not None:
             self.size -= found[1]
 
 
-def _image(container: Container) -> tuple[ImageName, str]:
-    image = container.image
-    if image is None:
-        return ImageName(), ""
-    return image.name or ImageName(), image.id
+@lru_cache(maxsize=4096)
+def _short_named(name: str) -> ImageName:
+    return reference.named(name)
+
+
+def named(name: str) -> ImageName:
+    """An image's name taken apart. What is as long as a name gets is remembered."""
+    return _short_named(name) if len(name) <= _LONG else reference.named(name)
 
 
 class Rules:
@@ -125,7 +159,7 @@ class Rules:
             id(each.policy) for each in whole.compiled if all(one.contained for one in each.sections)
         }
         self.added = _stage(whole, ON_UPDATE, lambda policy: id(policy) in contained)
-        self.events = _split(whole, _about_requests)
+        self.events = Stage(whole, _about_requests)
         cluster = settings.config
         self.cluster_id, self.cluster_name = cluster.cluster_id, cluster.cluster_name
         self._around = {
@@ -158,21 +192,13 @@ class Rules:
 
 def _stage(whole: PolicySet, own: str, besides: Callable[[Policy], bool] = lambda _: True) -> Stage:
     wanted = {*DEPLOY_ENFORCEMENTS, own}
-    return _split(
+    return Stage(
         whole,
         lambda policy: (
             "DEPLOY" in policy.lifecycle_stages
             and not wanted.isdisjoint(policy.enforcement_actions)
             and besides(policy)
         ),
-    )
-
-
-def _split(whole: PolicySet, wanted: Callable[[Policy], bool]) -> Stage:
-    needy = {id(each.policy) for each in whole.compiled if each.needs_image}
-    return Stage(
-        whole.only(lambda policy: wanted(policy) and id(policy) not in needy),
-        whole.only(lambda policy: wanted(policy) and id(policy) in needy),
     )
 
 

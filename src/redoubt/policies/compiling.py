@@ -51,15 +51,16 @@ class Violation(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defa
 class ImagePart:
     """What the policies of one set make of one image, kept for as long as both stay the same: until ``until``.
 
-    ``verdicts`` has an answer for every image tree of the set; None is "not known".
+    ``verdicts`` has an answer for every image tree of the set; None is "not known". ``may`` has the bits of those that are not False.
     """
 
-    __slots__ = ("made", "name", "until", "verdicts", "view")
+    __slots__ = ("made", "may", "name", "until", "verdicts", "view")
 
     def __init__(self, image: ScannedImage, trees: Sequence[ImageTree], clock: Clock) -> None:
         self.view = ImageView(image)
         self.name = image.name or NO_NAME
         self.verdicts = [tree.holds(self.view, clock) for tree in trees]
+        self.may = sum(1 << at for at, verdict in enumerate(self.verdicts) if verdict is not False)
         self.made = clock.now
         self.until = clock.until
 
@@ -111,37 +112,37 @@ Answer = Callable[[World], bool | None]
 
 
 class CompiledSection:
-    """One section. ``holds`` says whether, ``rows`` why."""
+    """One section. ``holds`` says whether, ``rows`` why; ``leaves`` are its criteria by what they read from."""
 
     __slots__ = (
         "_ancestors",
         "_apart",
         "_in_container",
-        "_leaves",
-        "_ports",
         "_test",
-        "_variables",
-        "_volumes",
         "criteria",
         "holds",
+        "leaves",
         "name",
+        "ports",
         "tree",
         "tree_at",
+        "variables",
+        "volumes",
     )
 
     def __init__(self, section: PolicySection, number: int, trees: list[ImageTree]) -> None:
         leaves = leaves_of(section)
         self.name = section.section_name or f"Section {number}"
         self.criteria = [leaf.criterion for leaf in leaves]
-        self._leaves = {level: [leaf for leaf in leaves if leaf.criterion.level is level] for level in Level}
-        self._ports = branch(
+        self.leaves = {level: [leaf for leaf in leaves if leaf.criterion.level is level] for level in Level}
+        self.ports = branch(
             leaves, (Level.PORT, lambda w: w.ports), (Level.EXPOSURE, lambda p: p.exposure_infos)
         )
         self._ancestors = branch(leaves, (Level.ANCESTOR, _ancestors))
-        self._variables = branch(leaves, (Level.VARIABLE, _variables))
-        self._volumes = branch(leaves, (Level.VOLUME, lambda container: container.volumes))
-        self._test = together([leaf.test for leaf in self._leaves[Level.CONTAINER]])
-        self._in_container = [each for each in (self._variables, self._volumes) if each is not None]
+        self.variables = branch(leaves, (Level.VARIABLE, _variables))
+        self.volumes = branch(leaves, (Level.VOLUME, lambda container: container.volumes))
+        self._test = together([leaf.test for leaf in self.leaves[Level.CONTAINER]])
+        self._in_container = [each for each in (self.variables, self.volumes) if each is not None]
         asked = [leaf for leaf in leaves if leaf.criterion.level in IN_IMAGES - {Level.NAME}]
         self.tree: ImageTree | None = None
         self.tree_at = -1
@@ -157,18 +158,18 @@ class CompiledSection:
     @property
     def contained(self) -> bool:
         """Whether it asks anything of containers."""
-        return bool(self._test or self._in_container or self._leaves[Level.NAME] or self.tree is not None)
+        return bool(self._test or self._in_container or self.leaves[Level.NAME] or self.tree is not None)
 
     def _checks(self) -> list[Callable[[World], bool]]:
         """What is asked of anything but containers; what happened first, as it is the least likely to fit."""
         checks: list[Callable[[World], bool]] = []
         for level, thing in _THINGS.items():
-            if (test := together([leaf.test for leaf in self._leaves[level]])) is not None:
+            if (test := together([leaf.test for leaf in self.leaves[level]])) is not None:
                 checks.append(_of(thing, test))
             if level is Level.PROCESS and self._ancestors is not None:
                 checks.append(_of(thing, self._ancestors.exists))
-            if level is Level.DEPLOYMENT and self._ports is not None:
-                checks.append(_of(thing, self._ports.exists))
+            if level is Level.DEPLOYMENT and self.ports is not None:
+                checks.append(_of(thing, self.ports.exists))
         return checks
 
     def _holds(self) -> Answer:
@@ -185,10 +186,10 @@ class CompiledSection:
     def _within(self) -> Answer:
         """What is asked of containers: of one of them."""
         test = together(
-            [leaf.test for leaf in self._leaves[Level.CONTAINER]]
+            [leaf.test for leaf in self.leaves[Level.CONTAINER]]
             + [each.exists for each in self._in_container]
         )
-        named = together([leaf.test for leaf in self._leaves[Level.NAME]])
+        named = together([leaf.test for leaf in self.leaves[Level.NAME]])
         at = self.tree_at
 
         def container_only(world: World) -> bool:
@@ -231,15 +232,15 @@ class CompiledSection:
             leaf.held(given)
             for level, thing in _THINGS.items()
             if (given := thing(world)) is not None
-            for leaf in self._leaves[level]
+            for leaf in self.leaves[level]
         ]
         around: list[list[Row]] = []
-        if self._leaves[Level.PROCESS] and world.started is not None:
+        if self.leaves[Level.PROCESS] and world.started is not None:
             around.append([Row(showing.subject(Level.PROCESS, world.started), ())])
         if self._ancestors is not None and world.started is not None:
             around.append(_first(self._ancestors, world.started, world.clock))
-        if self._ports is not None:
-            around.append(_first(self._ports, world.deployment, world.clock))
+        if self.ports is not None:
+            around.append(_first(self.ports, world.deployment, world.clock))
         if not self.contained:
             yield from ((row, None) for row in combined(base, around))
             return
@@ -250,8 +251,8 @@ class CompiledSection:
 
     def _placed(self, placed: Placed, clock: Clock) -> tuple[list[Held], list[list[Row]]] | None:
         """What held for one container; None where the section does not hold for it."""
-        named = self._leaves[Level.NAME]
-        own = self._leaves[Level.CONTAINER]
+        named = self.leaves[Level.NAME]
+        own = self.leaves[Level.CONTAINER]
         if not all(leaf.test(placed.container, clock) for leaf in own):
             return None
         if not all(leaf.test(placed.name, clock) for leaf in named):

@@ -70,7 +70,7 @@ DEPLOYMENT_EVENT, AUDIT_LOG_EVENT, NODE_EVENT = "DEPLOYMENT_EVENT", "AUDIT_LOG_E
 class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     """One criterion. ``read`` gives what ``kind``'s question is asked of, None where the object does not say it: that fits nothing.
 
-    ``sources`` and ``happenings`` are empty where it is no runtime criterion. ``needs_image``: an image has to be
+    ``part`` is the field of a container that it reads in, where it is all in one. ``sources`` and ``happenings`` are empty where it is no runtime criterion. ``needs_image``: an image has to be
     looked at first. ``no_source`` says what is missing where Redoubt has no data for it yet.
     """
 
@@ -81,6 +81,7 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     grammar: Grammar
     negatable: bool = True
     joinable: bool = True
+    part: str = ""
     sources: frozenset[str] = frozenset()
     happenings: frozenset[Happening] = frozenset()
     needs_image: bool = False
@@ -243,6 +244,7 @@ def _workloads() -> None:
     _criterion(
         "Port Exposure Method", Level.EXPOSURE, _field("level"), values.ranked(EXPOSURES), grammars.EXPOSURE
     )
+    secured = "security_context"
     _criterion("Container Name", C, _field("name"), values.regex, text)
     _criterion("AppArmor Profile", C, _within("config", "app_armor_profile"), values.regex, text)
     for name, field in (
@@ -250,31 +252,41 @@ def _workloads() -> None:
         ("Allow Privilege Escalation", "allow_privilege_escalation"),
         ("Read-Only Root Filesystem", "read_only_root_filesystem"),
     ):
-        _criterion(name, C, _within("security_context", field), values.boolean, truth, "NO")
+        _criterion(name, C, _within(secured, field), values.boolean, truth, "NO", part=secured)
     _criterion(
         "Add Capabilities",
         C,
-        _within("security_context", "add_capabilities"),
+        _within(secured, "add_capabilities"),
         values.words,
         grammars.ADDED,
         "N",
+        part=secured,
     )
     _criterion(
         "Drop Capabilities",
         C,
-        _within("security_context", "drop_capabilities"),
+        _within(secured, "drop_capabilities"),
         values.not_dropped,
         grammars.DROPPED,
         "N",
+        part=secured,
     )
-    _criterion("Seccomp Profile Type", C, _seccomp, values.ranked(SECCOMP_PROFILES), grammars.SECCOMP, "O")
+    _criterion(
+        "Seccomp Profile Type",
+        C,
+        _seccomp,
+        values.ranked(SECCOMP_PROFILES),
+        grammars.SECCOMP,
+        "O",
+        part=secured,
+    )
     for name, field in (
         ("Container CPU Limit", "cpu_cores_limit"),
         ("Container CPU Request", "cpu_cores_request"),
         ("Container Memory Limit", "memory_mb_limit"),
         ("Container Memory Request", "memory_mb_request"),
     ):
-        _criterion(name, C, _within("resources", field), values.number, compare, "N")
+        _criterion(name, C, _within("resources", field), values.number, compare, "N", part="resources")
     _criterion("Liveness Probe Defined", C, _within("liveness_probe", "defined"), values.boolean, truth, "NO")
     _criterion(
         "Readiness Probe Defined", C, _within("readiness_probe", "defined"), values.boolean, truth, "O"

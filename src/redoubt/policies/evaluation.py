@@ -26,6 +26,7 @@ from redoubt.policies.compiling import (
     unanswered,
 )
 from redoubt.policies.criteria import Happening
+from redoubt.policies.plan import Asking, Plan
 from redoubt.policies.policy import Policy
 from redoubt.policies.sections import ImageTree
 from redoubt.policies.values import Clock
@@ -111,6 +112,7 @@ class PolicySet:
             [(each, each.sections) for each in self.compiled if stage in each.policy.lifecycle_stages]
             for stage in ("BUILD", "DEPLOY")
         )
+        self.plan = Plan(self._deploy, len(self._trees))
         self._happens = {kind: self._of_kind(kind, "DEPLOYMENT_EVENT") for kind in Happening}
         self._happens[Happening.AUDIT] = self._of_kind(Happening.AUDIT, "AUDIT_LOG_EVENT")
         self._on_nodes = self._of_kind(Happening.FILE, "NODE_EVENT")
@@ -147,10 +149,18 @@ class PolicySet:
         parts: Sequence[ImagePart | None],
         now: datetime,
         around: Surroundings = _NOWHERE,
+        suspects: Asking | None = None,
     ) -> Verdict:
-        """What breaks a DEPLOY policy in a workload. ``parts`` are its containers' images, None where nothing is known of one."""
+        """What breaks a DEPLOY policy in a workload. ``parts`` are its containers' images, None where nothing is known of one.
+
+        ``suspects`` are those of the policies that may be broken, where that was found out before (``glance``).
+        """
         world = World(Clock(now), deployment, self._placed(deployment, parts), around)
-        return _asked(self._deploy, world, lambda each: each.applies.to_deployment(deployment, around, now))
+        return _asked(
+            self.plan.suspects(world) if suspects is None else suspects,
+            world,
+            lambda each: each.applies.to_deployment(deployment, around, now),
+        )
 
     def process(
         self,

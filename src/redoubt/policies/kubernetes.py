@@ -51,7 +51,8 @@ KINDS = frozenset(_DEPTHS)
 #: Groups of the API that these kinds are of; ``apps.openshift.io`` is OpenShift's.
 _GROUPS = frozenset({"", "apps", "batch", "extensions", "apps.openshift.io"})
 _ONE_OF_IT = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"})
-_APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
+#: How an annotation begins that says how a container is confined.
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 #: A volume's source → the original's word for it, and what its source is.
 _VOLUMES: dict[str, tuple[str, Callable[[objects.Source], str | None]]] = {
     "host_path": ("HostPath", lambda v: v.path),
@@ -158,13 +159,13 @@ def converted(given: objects.Workload, named: Named, *, namespace: str = "defaul
     """What :func:`read` gave. ``namespace`` is for an object that names none."""
     kind = given.kind or ""
     meta, spec = given.metadata or _NO_META, given.spec or _NO_SPEC
-    pod, inner = _pod(kind, meta, spec)
-    annotations = _texts(meta.annotations)
-    profiles = annotations | _texts(inner.annotations) if inner is not meta else annotations
-    identifier = meta.uid or ""
-    sources = {each.name or "": _source(each) for each in pod.volumes or ()}
+    pod, inner = pod_of(kind, meta, spec)
+    profiles = _texts(meta.annotations)
+    if inner is not meta:
+        profiles = profiles | _texts(inner.annotations)
+    identifier, volumes = meta.uid or "", sources(pod)
     containers = tuple(
-        _container(each, pod, profiles, sources, identifier, word, named)
+        contained(each, pod, profiles, volumes, identifier, word, named)
         for some, word in (
             (pod.init_containers, "INIT"),
             (pod.containers, "REGULAR"),
@@ -173,18 +174,27 @@ def converted(given: objects.Workload, named: Named, *, namespace: str = "defaul
         if some
         for each in some
     )
-    return Deployment(
-        id=identifier,
-        name=meta.name or meta.generate_name or "",
-        type=kind,
-        namespace=meta.namespace or namespace,
-        replicas=spec.replicas if spec.replicas is not None else int(kind in _ONE_OF_IT),
-        labels=_texts(meta.labels),
-        pod_labels=_texts(inner.labels),
-        annotations=annotations,
+    return msgspec.structs.replace(
+        workload(kind, meta, spec, pod, inner, meta.namespace or namespace),
         containers=containers,
         ports=tuple([port for each in containers for port in each.ports]),
         image_pull_secrets=tuple([each.name or "" for each in pod.image_pull_secrets or ()]),
+    )
+
+
+def workload(
+    kind: str, meta: objects.Meta, spec: Any, pod: Any, inner: objects.Meta, namespace: str
+) -> Deployment:
+    """A workload without its containers. ``spec`` and ``pod`` are ``objects.Spec``, or have what is read of one here."""
+    return Deployment(
+        id=meta.uid or "",
+        name=meta.name or meta.generate_name or "",
+        type=kind,
+        namespace=namespace,
+        replicas=spec.replicas if spec.replicas is not None else int(kind in _ONE_OF_IT),
+        labels=_texts(meta.labels),
+        pod_labels=_texts(inner.labels),
+        annotations=_texts(meta.annotations),
         service_account=pod.service_account_name or pod.service_account or "default",
         automount_service_account_token=pod.automount_service_account_token is not False,
         host_network=bool(pod.host_network),
@@ -217,8 +227,8 @@ def _would_not(error: Exception) -> str:
     return f"that Kubernetes would not take: {(said[3] or 'all of it')[:200]}: {got} in place of {expected}"
 
 
-def _pod(kind: str, meta: objects.Meta, spec: objects.Spec) -> tuple[objects.Spec, objects.Meta]:
-    """The pod's own spec and metadata."""
+def pod_of(kind: str, meta: objects.Meta, spec: Any) -> tuple[Any, objects.Meta]:
+    """The pod's own spec and metadata. ``spec`` is an ``objects.Spec``, or has its templates."""
     depth = _DEPTHS[kind]
     if not depth:
         return spec, meta
@@ -231,7 +241,12 @@ def _pod(kind: str, meta: objects.Meta, spec: objects.Spec) -> tuple[objects.Spe
     return template.spec or _NO_SPEC, template.metadata or _NO_META
 
 
-def _container(
+def sources(pod: objects.Spec) -> Mapping[str, tuple[str, str]]:
+    """A pod's volumes by their names: what each is of, and where."""
+    return {each.name or "": _source(each) for each in pod.volumes or ()}
+
+
+def contained(
     given: objects.Container,
     pod: objects.Spec,
     annotations: Mapping[str, str],
@@ -240,10 +255,11 @@ def _container(
     kind: str,
     named: Named,
 ) -> Container:
+    """A container of a pod; ``annotations`` are those of the pod and of what makes it."""
     name = given.name or ""
     own, whole = given.security_context or _NO_CONTEXT, pod.security_context or _NO_CONTEXT
     volumes, secrets = _mounts(given, pod, sources)
-    profile = _apparmor(own) or _apparmor(whole) or annotations.get(_APPARMOR + name, "")
+    profile = _apparmor(own) or _apparmor(whole) or annotations.get(APPARMOR + name, "")
     return Container(
         id=f"{identifier}:{name}",
         name=name,
@@ -294,17 +310,29 @@ def _variables(given: Sequence[objects.Variable]) -> tuple[EnvironmentVariable, 
 
 def _from_elsewhere(key: str, source: objects.ValueFrom) -> EnvironmentVariable:
     """A variable whose content is elsewhere, with where that is, for people."""
+    word = source_of(source)
     if (ref := source.secret_key_ref) is not None:
-        where, word = f"secret {ref.name or ''}, key {ref.key or ''}", "SECRET_KEY"
+        where = f"secret {ref.name or ''}, key {ref.key or ''}"
     elif (ref := source.config_map_key_ref) is not None:
-        where, word = f"config map {ref.name or ''}, key {ref.key or ''}", "CONFIG_MAP_KEY"
+        where = f"config map {ref.name or ''}, key {ref.key or ''}"
     elif (ref := source.field_ref) is not None:
-        where, word = f"field {ref.field_path or ''}", "FIELD"
+        where = f"field {ref.field_path or ''}"
     elif (ref := source.resource_field_ref) is not None:
-        where, word = f"resource {ref.resource or ''}", "RESOURCE_FIELD"
+        where = f"resource {ref.resource or ''}"
     else:
-        where, word = "", "UNKNOWN"
+        where = ""
     return EnvironmentVariable(key=key, value=where, env_var_source=word)
+
+
+def source_of(source: objects.ValueFrom) -> str:
+    """The original's word for where a variable's content is."""
+    if source.secret_key_ref is not None:
+        return "SECRET_KEY"
+    if source.config_map_key_ref is not None:
+        return "CONFIG_MAP_KEY"
+    if source.field_ref is not None:
+        return "FIELD"
+    return "UNKNOWN" if source.resource_field_ref is None else "RESOURCE_FIELD"
 
 
 def _security(own: objects.Context, whole: objects.Context) -> SecurityContext:

@@ -229,8 +229,16 @@ def days(asked: Asked) -> Age:
 def _pair(value: str) -> Callable[[Mapping[str, str]], bool]:
     """``key=value``, both expressions: whether there is such a pair. What is empty is whatever there is."""
     key, _, content = value.partition("=")
-    fits_key, fits_content = expression(key), expression(content)
-    return lambda given: any(fits_key(name) and fits_content(word) for name, word in given.items())
+    # Few are in use, and some expressions take long.
+    fits_key, fits_content = patterns.remembered(expression(key)), patterns.remembered(expression(content))
+
+    def fits(given: Mapping[str, str]) -> bool:
+        for name in given:  # noqa: SIM110  half the time of any()
+            if fits_key(name) and fits_content(given[name]):
+                return True
+        return False
+
+    return fits
 
 
 def has_pair(asked: Asked) -> Fits:
@@ -243,9 +251,8 @@ def lacks_pairs(asked: Asked) -> Fits:
 
     AND means the same as OR, as in the original, where either is a violation when all are missing.
     """
-    pairs = [_pair(value) for value in asked.values]
-    fits = not asked.negate
-    return lambda given: (not any(pair(given) for pair in pairs)) is fits
+    there = _joined(Asked(asked.values), [_pair(value) for value in asked.values])
+    return there if asked.negate else lambda given: not there(given)
 
 
 def not_dropped(asked: Asked) -> Fits:

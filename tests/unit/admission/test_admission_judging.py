@@ -85,7 +85,7 @@ class Asked:
                 if each["request"]["operation"] == "CONNECT":
                     found.append(await events.event(reviews.read_event(body), other or self.rules, within))
                 else:
-                    found.append(await judge.workload(reviews.read(body), other or self.rules, within))
+                    found.append(await judge.workload(reviews.look(body), other or self.rules, within))
             await images.close()
             return found
 
@@ -441,7 +441,7 @@ def test_what_is_in_order_is_asked_about_again_when_its_images_are_others() -> N
     async def work() -> list[bool]:
         images = Images(asked, lifetime=60, memory=1 << 20, simultaneous=4)
         judge = Judge(images, asked.figures, asked, Spared([]), asked)
-        request = reviews.read(encoded(review(workload("shop:1"))))
+        request = reviews.look(encoded(review(workload("shop:1"))))
         found = [(await judge.workload(request, asked.rules, 5)).allowed for _ in range(3)]
         images.forget()
         asked.images["docker.io/library/shop:1"] = flawed()
