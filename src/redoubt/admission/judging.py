@@ -16,25 +16,24 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from redoubt.admission import telling
+from redoubt.admission import reading, telling
 from redoubt.admission.figures import Figures
 from redoubt.admission.images import Images
 from redoubt.admission.reviews import (
     ALLOWED,
     Answer,
     Asked,
-    MetaPieces,
     Pieces,
     Request,
     WorkloadRequest,
 )
 from redoubt.admission.rules import ON_CREATE, ON_UPDATE, Rules, SeenWorkload, Stage, named
 from redoubt.errors import RedoubtError
-from redoubt.model.workload import Container, Deployment, ImageName
+from redoubt.model.workload import Deployment, ImageName
 from redoubt.policies import Broken, ImagePart, kubernetes, objects
 from redoubt.policies.alerts import Alert
 from redoubt.policies.glance import Workload, spelled_out
-from redoubt.policies.kubernetes import KINDS, NotAWorkload, converted, is_owned, owned
+from redoubt.policies.kubernetes import KINDS, NotAWorkload, converted, owned
 from redoubt.policies.plan import Asking
 from redoubt.policies.showing import text
 
@@ -47,16 +46,7 @@ _ACCOUNT = "system:serviceaccount:"
 _MANY = 200
 
 
-class _Scale(msgspec.Struct, frozen=True):
-    """The spec of an ``autoscaling/v1 Scale``."""
-
-    replicas: int | None = 0
-
-
-_scales = msgspec.json.Decoder(_Scale)
-_specs = msgspec.json.Decoder(objects.Spec | None)
-_texts = msgspec.json.Decoder(objects.Texts | None)
-_NOTHING, _NO_PIECES, _NO_META, _NO_NAME = Pieces(), MetaPieces(), objects.Meta(), ImageName()
+_NOTHING, _NO_META = Pieces(), objects.Meta()
 _ADDED = "ephemeralcontainers"
 #: Parts of objects that are judged; the object itself has no name of its own there.
 _JUDGED = frozenset({"", "scale", _ADDED})
@@ -178,7 +168,7 @@ class Judge:
             described = self._described(request, rules, stage, given, suspects)
         if described is not None:
             return described
-        seen = SeenWorkload(_image(each) for each in given.containers)
+        seen = SeenWorkload(reading.image(each) for each in given.containers)
         if not stage.asks_images or not seen.images:
             return self._done("allowed", ALLOWED)
         return await self._imaged(asked, rules, stage, seen, until, lambda: given)
@@ -239,10 +229,10 @@ class Judge:
             if request.kind.kind in KINDS or request.resource.resource in _RESOURCES:
                 raise NotAWorkload("an object that makes no pods, in place of one that does")
             return False
-        if request.operation != "UPDATE" or not _is_owned(found):
+        if request.operation != "UPDATE" or not reading.is_owned(found):
             return True
         whole = asked.whole()
-        return not _is_as_owned_before(whole.old_object, whole.object)
+        return not reading.is_as_owned_before(whole.old_object, whole.object)
 
     def _made(self, asked: Asked, rules: Rules) -> Deployment:
         """What is asked about, as a workload. Raises ``RedoubtError``."""
@@ -252,7 +242,7 @@ class Judge:
                 return self._placed(converted(spelled_out(found), named), asked.request, rules)
         except NotAWorkload:
             pass  # the whole of it says where
-        return self._placed(_converted(asked.whole().object or _NOTHING), asked.request, rules)
+        return self._placed(reading.workload(asked.whole().object or _NOTHING), asked.request, rules)
 
     def _placed(self, given: Deployment, request: Request, rules: Rules) -> Deployment:
         return msgspec.structs.replace(
@@ -270,14 +260,14 @@ class Judge:
         found = request.object or _NOTHING
         if found.kind != "Pod":
             return None  # before 1.22 it was a list without a pod
-        given = self._placed(_converted(found), request, rules)
-        before = {each.name for each in _converted(request.old_object or found).containers}
+        given = self._placed(reading.workload(found), request, rules)
+        before = {each.name for each in reading.workload(request.old_object or found).containers}
         added = tuple(each for each in given.containers if each.name not in before)
         return msgspec.structs.replace(given, containers=added) if added else None
 
     async def _scaled(self, request: WorkloadRequest, rules: Rules, within: float) -> Deployment | None:
         """The workload with as many replicas as are wanted; None where they become fewer. Raises ``RedoubtError``."""
-        wanted, before = _replicas(request.object), _replicas(request.old_object)
+        wanted, before = reading.replicas(request.object), reading.replicas(request.old_object)
         if wanted <= before:
             return None
         if self._workloads is None:
@@ -350,7 +340,7 @@ class Judge:
         why = ""
         if missing:
             begun = time.monotonic()
-            same = request.operation == "UPDATE" and _same_images(asked.whole(), workload.images)
+            same = request.operation == "UPDATE" and reading.same_images(asked.whole(), workload.images)
             cached = same or not rules.config.scan_inline
             why = await self._fetch(workload, parts, missing, request, rules, cached, until)
             self._figures.waits.observe(time.monotonic() - begun)
@@ -452,40 +442,6 @@ _RESOURCES = frozenset(
 )
 
 
-def _is_owned(given: Pieces | Workload) -> bool:
-    return given.metadata is not None and is_owned(given.metadata.owner_references)
-
-
-def _is_as_owned_before(before: Pieces | None, found: Pieces | None) -> bool:
-    """Whether a change leaves the spec of an owned object alone: who owns it is what anybody may write."""
-    return (
-        before is not None
-        and found is not None
-        and _is_owned(before)
-        and _is_owned(found)
-        and bytes(before.spec) == bytes(found.spec)
-    )
-
-
-def _converted(found: Pieces) -> Deployment:
-    """An object in pieces as a workload. Raises ``NotAWorkload``."""
-    meta = found.metadata or _NO_PIECES
-    made = objects.Workload(
-        found.api_version,
-        found.kind,
-        objects.Meta(
-            meta.name,
-            meta.generate_name,
-            meta.namespace,
-            meta.uid,
-            kubernetes.decoded(_texts, meta.labels) if meta.labels else None,
-            kubernetes.decoded(_texts, meta.annotations) if meta.annotations else None,
-        ),
-        kubernetes.decoded(_specs, found.spec) if found.spec else None,
-    )
-    return converted(made, named)
-
-
 def _all_bits(bits: int | None, parts: Sequence[ImagePart | None]) -> int | None:
     """Those of a workload and all its images; None where one is not known."""
     for part in parts:
@@ -493,25 +449,6 @@ def _all_bits(bits: int | None, parts: Sequence[ImagePart | None]) -> int | None
             return None
         bits |= part.may
     return bits
-
-
-def _image(container: Container) -> ImageName:
-    return _NO_NAME if container.image is None or container.image.name is None else container.image.name
-
-
-def _replicas(scale: Pieces | None) -> int:
-    if scale is None or not scale.spec:
-        return 0
-    return kubernetes.decoded(_scales, scale.spec).replicas or 0
-
-
-def _same_images(request: WorkloadRequest, images: Sequence[ImageName]) -> bool:
-    """Whether a change leaves the images alone: then nothing is scanned for it."""
-    try:
-        before = _converted(request.old_object or _NOTHING)
-    except (RedoubtError, KeyError):
-        return False
-    return set(images) <= {_image(each) for each in before.containers}
 
 
 def place(request: Request) -> dict[str, str]:
