@@ -128,7 +128,7 @@ def test_all_are_killed_and_come_back_in_any_order(
     secured: Secured, busy: Shop, beginning: tuple[str, ...]
 ) -> None:
     order = order_of(beginning)
-    with storm(busy, "+".join(each[0] for each in order)) as made:
+    with storm(busy, "+".join(each[:2] for each in order)) as made:
         warm(secured, made)
         known, counted = set(made.shop.started()), attempts(made)
         seen = secured.collector.said().count("watching")
@@ -154,7 +154,7 @@ def test_each_is_killed_and_comes_back_in_turn_and_nothing_is_lost_meanwhile(
     secured: Secured, busy: Shop, beginning: tuple[str, ...]
 ) -> None:
     order = order_of(beginning)
-    with storm(busy, "in-turn-" + "+".join(each[0] for each in order)) as made:
+    with storm(busy, "in-turn-" + "+".join(each[:2] for each in order)) as made:
         warm(secured, made)
         down: dict[str, tuple[float, float]] = {}
         arrived = 0.0

@@ -136,6 +136,14 @@ class Api:
         """Make an object. ``query`` is such as ``dryRun=All``. Raises ``Refused``."""
         return self.ask("POST", _path(given) + (f"?{query}" if query else ""), given, **more)
 
+    def ensure(self, given: Object) -> None:
+        """Make an object unless there is one of that name. Raises ``Refused``."""
+        try:
+            self.create(given)
+        except Refused as refused:
+            if refused.status != 409:
+                raise
+
     def get(self, given: Object) -> Object:
         """An object as it is now, by ``apiVersion``, ``kind`` and ``metadata``. Raises ``Refused``."""
         return self.ask("GET", _path(given, named=True))

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,8 +125,18 @@ class Process:
 class Secured:
     """Central and a cluster with its services, below ``folder``; ``certificates`` are of Central's own CA."""
 
-    def __init__(self, up: Up, kube: Cluster, folder: Path) -> None:
+    def __init__(
+        self,
+        up: Up,
+        kube: Cluster,
+        folder: Path,
+        environments: Mapping[str, dict[str, str]] | None = None,
+        issued: datetime | None = None,
+    ) -> None:
         self.up, self.kube, self.folder = up, kube, folder
+        self._environments = environments or {}
+        #: When certificates are issued; None: now.
+        self._issued = issued
         self.central = Central(up)
         self._authority = Authority.load(up.data / "ca")
         self._sensor_port, self.admission_port = ports.free(2)
@@ -166,12 +176,13 @@ class Secured:
     def _process(self, service: Service, prefix: str, *, name: str = "", **settings: str) -> Process:
         name = name or service.host
         folder = self.folder / name
-        leaf = self._authority.issue(service, UNKNOWN, hosts=["127.0.0.1", "localhost"])
+        leaf = self._authority.issue(service, UNKNOWN, hosts=["127.0.0.1", "localhost"], now=self._issued)
         leaf.write(folder / "certificates")
         told = {"CERTIFICATES": str(folder / "certificates"), **settings}
         if service is not Service.COLLECTOR:
             told["DATA"] = str(folder)
-        return Process(name, folder, {f"REDOUBT_{prefix}_{key}": value for key, value in told.items()})
+        settings = {f"REDOUBT_{prefix}_{key}": value for key, value in told.items()}
+        return Process(name, folder, settings | self._environments.get(name, {}))
 
     def is_known(self) -> bool:
         """Whether Central has heard of the cluster."""
@@ -209,10 +220,20 @@ class Secured:
 
 
 @contextmanager
-def running(folder: Path, kube: Cluster) -> Iterator[Secured]:
-    """A Central, and a Sensor that it knows; the other services are the test's to start."""
-    with Up(folder, environment={"ROX_ADMIN_PASSWORD": PASSWORD}) as up:
-        cluster = Secured(up, kube, folder)
+def running(
+    folder: Path,
+    kube: Cluster,
+    environments: Mapping[str, dict[str, str]] | None = None,
+    issued: datetime | None = None,
+) -> Iterator[Secured]:
+    """A Central, and a Sensor that it knows; the other services are the test's to start.
+
+    ``environments``: variables that services have beside their own, by service. ``issued``: when their certificates are.
+    """
+    environments = environments or {}
+    with Up(folder, environment={"ROX_ADMIN_PASSWORD": PASSWORD} | environments.get("central", {})) as up:
+        kube.admin.ensure({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stackrox"}})
+        cluster = Secured(up, kube, folder, environments, issued)
         try:
             cluster.sensor.start()
             cluster.until("a cluster that Central knows", cluster.is_known)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,14 +37,14 @@ class Shop:
         shutil.copy("/bin/true", self.program)
         self.deployment = str(secured.deployments(self.namespace)["shop"]["id"])
 
-    def started(self) -> dict[str, int]:
-        """Arguments of the programs that Central knows of, and how many rows each has."""
+    def programs(self) -> list[dict[str, Any]]:
+        """What Central knows of programs that were started."""
         told = self.secured.central.get(f"/v1/processes/deployment/{self.deployment}")["processes"]
-        found: dict[str, int] = {}
-        for each in told:
-            if each["signal"]["execFilePath"] == str(self.program):
-                found[each["signal"]["args"]] = found.get(each["signal"]["args"], 0) + 1
-        return found
+        return [each["signal"] for each in told if each["signal"]["execFilePath"] == str(self.program)]
+
+    def started(self) -> dict[str, int]:
+        """Their arguments, and how many rows each has."""
+        return dict(Counter(each["args"] for each in self.programs()))
 
 
 @contextmanager

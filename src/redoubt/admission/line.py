@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from redoubt.admission.figures import Figures
 from redoubt.errors import UnreadableInput
-from redoubt.wire import chunks
+from redoubt.wire import chunks, clocks
 from redoubt.wire.channel import Channel
 from redoubt.wire.failures import NotFound, Unavailable
 from redoubt.wire.proto.redoubt.v1 import secured_pb2 as secured
@@ -43,7 +43,7 @@ class SensorLine:
         """See ``reporting.Line``."""
         with self._channel.told():
             await AdmissionsStub(self._channel).Report(
-                secured.AdmissionReport(alerts=alerts, figures=figures)
+                secured.AdmissionReport(alerts=alerts, figures=figures, clock=clocks.now())
             )
 
 

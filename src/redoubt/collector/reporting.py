@@ -17,6 +17,7 @@ import structlog
 from redoubt import tasks
 from redoubt.collector.outbox import Outbox
 from redoubt.errors import RedoubtError
+from redoubt.wire import clocks
 from redoubt.wire.channel import Channel, ClientStream
 from redoubt.wire.proto.redoubt.v1.secured_grpc import CollectorsStub
 from redoubt.wire.proto.redoubt.v1.secured_pb2 import (
@@ -118,7 +119,7 @@ class Reporting:
 
     async def _stream(self) -> None:
         async with CollectorsStub(self._channel).Communicate.open() as stream:
-            await stream.send_message(FromCollector(hello=self._hello))
+            await stream.send_message(FromCollector(hello=self._hello, clock=clocks.now()))
             first = await stream.recv_message()
             if first is None:
                 return
@@ -164,5 +165,5 @@ class Reporting:
 
     async def _tell_health(self, stream: _Stream) -> None:
         while True:
-            await stream.send_message(FromCollector(health=self._health()))
+            await stream.send_message(FromCollector(health=self._health(), clock=clocks.now()))
             await asyncio.sleep(self._interval)

@@ -6,7 +6,7 @@ Central, which decides what is new, what is the same as before, and what is over
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -146,6 +146,42 @@ class Alert(Message, frozen=True, kw_only=True):
     platform_component: bool = False
     entity_type: str
     enforcement_count: int = 0
+
+
+def moved(given: Alert, by: timedelta) -> Alert:
+    """With all its moments later by as much: they were told by another clock."""
+    if not by:
+        return given
+    programs = given.process_violation
+    return msgspec.structs.replace(
+        given,
+        time=_later(given.time, by),
+        first_occurred=None if given.first_occurred is None else _later(given.first_occurred, by),
+        violations=tuple(
+            each if each.time is None else msgspec.structs.replace(each, time=_later(each.time, by))
+            for each in given.violations
+        ),
+        process_violation=programs
+        and msgspec.structs.replace(
+            programs, processes=tuple(_moved(each, by) for each in programs.processes)
+        ),
+    )
+
+
+def _moved(given: Process, by: timedelta) -> Process:
+    signal = given.signal
+    if signal is None or signal.time is None:
+        return given
+    return msgspec.structs.replace(
+        given, signal=msgspec.structs.replace(signal, time=_later(signal.time, by))
+    )
+
+
+def _later(moment: datetime, by: timedelta) -> datetime:
+    try:
+        return moment + by
+    except OverflowError:
+        return moment
 
 
 def violation(given: Violation, *, kind: str = "GENERIC", time: datetime | None = None) -> AlertViolation:

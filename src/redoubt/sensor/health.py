@@ -10,6 +10,7 @@ import msgspec
 
 import redoubt
 from redoubt.model.cluster import Health, ServiceHealth
+from redoubt.wire import clocks
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class HealthReport:
     def say(self) -> None:
         """Tell Central now."""
         content = msgspec.json.encode(self.now())
-        self._sensor.tell(pb.FromSensor(health=pb.ClusterHealth(health=content)))
+        self._sensor.tell(pb.FromSensor(health=pb.ClusterHealth(health=content), clock=clocks.now()))
 
     def now(self) -> Health:
         """As it is."""
@@ -59,6 +60,8 @@ class HealthReport:
         problems += [
             each for each in (sensor.spool.problem, sensor.admission.problem, sensor.problem) if each
         ]
+        if sensor.link is not None and (ahead := sensor.link.clock.ahead):
+            problems.append(f"the Sensor's clock is {clocks.told(ahead)} of Central's")
         if spoilt := sensor.observer.spoilt:
             problems.append(f"{spoilt} objects of the cluster could not be read")
         if sensor.enforcer.failed:
@@ -76,8 +79,16 @@ class HealthReport:
     def _admission(self) -> ServiceHealth:
         """Those that watch for settings here."""
         watching = len(self._sensor.admissions.watching)
+        status = "HEALTHY" if watching else "UNAVAILABLE"
+        problems = tuple(
+            f"{name}: its clock is {clocks.told(ahead)} of the Sensor's"[:_LONGEST]
+            for name, ahead in self._sensor.admissions.ahead.items()
+        )
         return ServiceHealth(
-            status="HEALTHY" if watching else "UNAVAILABLE", desired=watching, ready=watching
+            status="DEGRADED" if watching and problems else status,
+            desired=watching,
+            ready=watching,
+            problems=problems[:_MOST],
         )
 
     def lost(self) -> dict[str, int]:

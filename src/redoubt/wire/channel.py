@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from grpclib.client import Channel as GrpcChannel
@@ -149,8 +150,22 @@ class Channel(GrpcChannel):
             made.transport.abort()
             raise Unavailable(problem[0])
         # Only now has the server looked at our certificate, and said how many calls it takes at once.
-        await made.settled
+        try:
+            await made.settled
+        except OSError:
+            raise Unavailable(f"{self.address}: hung up when it saw our certificate, {self._own()}") from None
         return made
+
+    def _own(self) -> str:
+        """What may be wrong with our certificate."""
+        begins, ends = self._tls.validity
+        now = datetime.now(UTC)
+        if not begins <= now < ends:
+            return f"which by the clock here ({now:%Y-%m-%d %H:%M} UTC) is not valid: {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M}"
+        return (
+            f"valid from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC:"
+            " it may trust another CA, or its clock may be wrong"
+        )
 
 
 def channel(

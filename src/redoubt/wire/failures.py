@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from google.protobuf.message import DecodeError
 from grpclib.const import Status
@@ -75,6 +76,8 @@ _FALLBACK: dict[Status, type[RedoubtError]] = {
     Status.INVALID_ARGUMENT: errors.UnreadableInput,
 }
 _LONGEST = 4096
+#: X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
+_DATES = (9, 10)
 
 
 def status(error: RedoubtError, code: Status | None = None) -> GRPCError:
@@ -101,6 +104,15 @@ def error(status: GRPCError, where: str = "") -> RedoubtError:
     return _FALLBACK.get(status.status, Unavailable)(said or f"answered {status.status.name}")
 
 
+def distrust(failed: ssl.SSLCertVerificationError) -> str:
+    """Why a certificate is not trusted. Where that is a matter of dates, the clock here is named: it may be the one that is wrong."""
+    said = str(failed.verify_message or "it cannot be verified")
+    if failed.verify_code not in _DATES:
+        return said
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    return f"{said} by the clock here, which shows {now} UTC: one of the two clocks may be wrong"
+
+
 @contextlib.contextmanager
 def told(where: str) -> Iterator[None]:
     """Whatever a call to ``where`` fails with is raised as one of Redoubt's errors."""
@@ -111,7 +123,7 @@ def told(where: str) -> Iterator[None]:
     except GRPCError as failed:
         raise error(failed, where) from failed
     except ssl.SSLCertVerificationError as failed:
-        raise Unavailable(f"{where}: its certificate is not trusted ({failed.verify_message})") from failed
+        raise Unavailable(f"{where}: its certificate is not trusted ({distrust(failed)})") from failed
     except StreamTerminatedError as failed:
         raise Unavailable(f"{where}: the call broke off ({failed})") from failed
     except TimeoutError as failed:

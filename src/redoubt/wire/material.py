@@ -12,14 +12,20 @@ import hashlib
 import logging
 import ssl
 import threading
+import time
+from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
 from redoubt.errors import AccessDenied, RedoubtError, UnreadableInput
+from redoubt.wire.failures import distrust
 from redoubt.wire.identity import NAMESPACE
 
 log = logging.getLogger(__name__)
+#: Seconds between two words about the same reason; reasons that are told.
+_SILENCE, _REASONS = 60.0, 100
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -51,6 +57,24 @@ class Files(msgspec.Struct, frozen=True):
         wanted = [self.certificate, self.key, self.authorities[0], *(self.front or ())]
         found = {path: _read(path) for path in wanted}
         return found | {path: _read(path) for path in self.authorities[1:] if path.exists()}
+
+
+class _Handshake(ssl.SSLObject):
+    """Says why a caller's certificate is refused: the caller only sees that we hang up."""
+
+    _told: ClassVar[dict[str, float]] = {}
+
+    def do_handshake(self) -> None:
+        """See ``ssl``."""
+        try:
+            super().do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            reason, now = str(error.verify_message), time.monotonic()
+            # Strangers may come with certificates as often as they like.
+            if now - self._told.get(reason, -_SILENCE) >= _SILENCE and len(self._told) < _REASONS:
+                self._told[reason] = now
+                log.warning("a caller's certificate is refused: %s", distrust(error))
+            raise
 
 
 class Material:
@@ -104,6 +128,7 @@ class Material:
             connection.context = self._own if own or self._front is None else self._front
 
         outer.sni_callback = choose
+        outer.sslobject_class = _Handshake
         return outer
 
     def client(self) -> ssl.SSLContext:
@@ -121,10 +146,13 @@ class Material:
         client.minimum_version = ssl.TLSVersion.TLSv1_3
         client.set_alpn_protocols(["h2"])
         names = _names(contents[files.certificate], files.certificate)
+        validity = _validity(contents[files.certificate], files.certificate)
         if files.contents() != contents:
             raise UnreadableInput(f"{files.certificate}: is being exchanged")
         self._own, self._front, self._client, self._names = own, front, client, names
         self._contents, self._trusted, self._failure = contents, trusted, ""
+        #: When our certificate begins and ends, in UTC.
+        self.validity = validity
 
     def _server_context(self, certificate: Path, key: Path, trusted: bytes) -> ssl.SSLContext:
         context = _context(ssl.PROTOCOL_TLS_SERVER, certificate, key, trusted)
@@ -166,6 +194,16 @@ def namespace(files: Files) -> str:
     """The namespace that the certificate is for, by its names ``<service>.<namespace>.svc``. Raises as ``Material``."""
     names = (name.split(".") for name in sorted(_names(_read(files.certificate), files.certificate)))
     return next((parts[1] for parts in names if len(parts) == 3 and parts[2] == "svc"), NAMESPACE)
+
+
+def _validity(pem: bytes, path: Path) -> tuple[datetime, datetime]:
+    from cryptography import x509
+
+    try:
+        found = x509.load_pem_x509_certificate(pem)
+        return found.not_valid_before_utc, found.not_valid_after_utc
+    except ValueError:
+        raise UnreadableInput(f"{path}: holds no certificate in PEM form") from None
 
 
 def _names(pem: bytes, path: Path) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -44,9 +45,9 @@ class Collector:
         async for message in self.call:
             self.told.append(message)
 
-    async def send(self, number: int, *arguments: str) -> None:
+    async def send(self, number: int, *arguments: str, time: int = 1) -> None:
         event = Process(
-            time=1,
+            time=time,
             container=CONTAINER,
             pid=1,
             parent=0,
@@ -128,6 +129,28 @@ def test_a_batch_is_acknowledged_once_it_was_written_down_and_taken_once(tmp_pat
     run(work())
 
 
+def test_what_a_node_tells_has_moments_of_the_sensors_clock(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as (made, dialled), connected(dialled) as one:
+            await until(lambda: bool(one.configs))
+            (session,) = made.runtime.sessions
+            for number, (hours, ahead) in enumerate(((2, True), (0, False)), 1):
+                clock = time.time_ns() + hours * 3600 * 10**9
+                await one.call.send_message(FromCollector(health=b"{}", clock=clock))
+                await until(lambda ahead=ahead: bool(session.ahead) is ahead)  # type: ignore[misc]
+                health = collectors_health(made.runtime.sessions, 1)
+                assert health.problems == (("node-1: its clock is 2:00:00 ahead of the Sensor's",) * ahead)
+                await one.send(number, str(hours), time=clock)
+                await until(lambda number=number: one.acknowledged == number)  # type: ignore[misc]
+        now = time.time()
+        for each in made.sent.processes:
+            assert each.signal is not None
+            assert each.signal.time is not None
+            assert abs(each.signal.time.timestamp() - now) < 60
+
+    run(work())
+
+
 def test_a_collector_that_was_away_for_long_has_to_tell_all_that_stands_again(tmp_path: Path) -> None:
     async def work() -> None:
         async with serving(tmp_path) as (made, dialled):
@@ -198,7 +221,7 @@ def test_others_are_not_served(tmp_path: Path) -> None:
 def test_how_collectors_are_is_put_together() -> None:
     class One:
         def __init__(self, node: str, *, there: bool = True, **health: Any) -> None:
-            self.node, self.version = node, "1"
+            self.node, self.version, self.ahead = node, "1", 0
             self.tell = (lambda: None) if there else None
             self.health = CollectorHealth(**health)
 

@@ -6,9 +6,10 @@ import asyncio
 import base64
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,45 @@ def test_settings_are_told_now_and_when_they_change(tmp_path: Path) -> None:
             assert list(given.service.watching.values()) == ["one"]
             await stream.cancel()
         await _until("an end", lambda: not given.service.watching)
+
+    _serving(tmp_path, work)
+
+
+def test_settings_of_a_sensor_whose_clock_was_ahead_do_not_count_for_ever(tmp_path: Path) -> None:
+    later = (time.time_ns() + 10**15) // 1_000_000
+
+    async def work(given: Serving) -> None:
+        given.keeping.say("ours")
+        await _until("settings", lambda: given.keeping.keeper.current)
+        async with given.stub.Watch.open() as stream:
+            await stream.send_message(pb.WatchSettingsRequest(revision=later), end=True)
+            while (said := await stream.recv_message()) is not None and said.revision <= later:
+                pass
+            assert said is not None
+            assert msgspec.json.decode(said.settings, type=AdmissionSettings).config.cluster_name == "ours"
+            await stream.cancel()
+
+    _serving(tmp_path, work)
+
+
+def test_what_was_refused_has_moments_of_the_sensors_clock(tmp_path: Path) -> None:
+    behind = timedelta(hours=-2)
+
+    async def work(given: Serving) -> None:
+        now = datetime.now(UTC)
+        report = pb.AdmissionReport(
+            alerts=msgspec.json.encode([_alert(time=now + behind)]),
+            figures=msgspec.json.encode(AdmissionFigures(hostname="one", denied=1)),
+            clock=int((now + behind).timestamp() * 1e9),
+        )
+        await given.stub.Report(report)
+        [(_, data)] = await given.spool.reader(0).next()
+        [alert] = msgspec.json.decode(sensors_pb2.FromSensor.FromString(data).alerts.alerts, type=list[Alert])
+        assert abs(alert.time - now) < timedelta(minutes=1)
+        assert list(given.service.ahead) == ["one"]
+        report.clock = time.time_ns()
+        await given.stub.Report(report)
+        assert not given.service.ahead
 
     _serving(tmp_path, work)
 

@@ -59,13 +59,15 @@ class RecordReceiver:
                 await self._take_processes(connection, cluster, processes, now)
             case pb.Records.FLOWS:
                 told, spoilt = read(given.records, _flows)
-                flows = records.flows(cluster.id, told, now)
+                flows = records.flows(cluster.id, told, now, cluster.ahead)
                 await activity_intake.flows(connection, flows)
                 seen = _peers(flows, await self._blocks(connection, cluster), now)
                 await activity_intake.learn_peers(connection, cluster.id, seen, now, self._network_period)
             case pb.Records.ENDPOINTS:
                 ports, spoilt = read(given.records, _endpoints)
-                await activity_intake.endpoints(connection, records.endpoints(cluster.id, ports, now))
+                await activity_intake.endpoints(
+                    connection, records.endpoints(cluster.id, ports, now, cluster.ahead)
+                )
             case _:
                 spoilt = 1
         if spoilt:
@@ -76,7 +78,7 @@ class RecordReceiver:
     async def _take_processes(
         self, connection: Connection, cluster: ClusterRef, given: list[Process], now: datetime
     ) -> None:
-        rows = records.processes(cluster.id, given, now)
+        rows = records.processes(cluster.id, given, now, cluster.ahead)
         new = await activity_intake.processes(connection, rows)
         await activity_intake.learn_processes(
             connection, cluster.id, _programs(rows, now), now, self._process_period

@@ -1,14 +1,14 @@
 """Records as they come, made into rows that PostgreSQL takes, each once. Pure.
 
 A record is what a stranger's process is called and given: any text, of any length, at any moment. What is kept is shorter,
-has no NUL, and is not from the future. Two tellings are the same by what they said, not by what is kept of it.
+has no NUL, and is not from the future. Moments are by the cluster's clock, which is ``ahead`` of ours by as many nanoseconds. Two tellings are the same by what they said, not by what is kept of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -91,7 +91,7 @@ class FlowRow(msgspec.Struct, gc=False):
     closed: datetime | None
 
 
-def processes(cluster: UUID, given: Iterable[Process], now: datetime) -> list[ProcessRow]:
+def processes(cluster: UUID, given: Iterable[Process], now: datetime, ahead: int = 0) -> list[ProcessRow]:
     """By key, each once; what is about no deployment is left out."""
     found: dict[bytes, ProcessRow] = {}
     of = cluster.bytes
@@ -102,7 +102,7 @@ def processes(cluster: UUID, given: Iterable[Process], now: datetime) -> list[Pr
         if not deployment or not path:
             continue
         key = digest(of, deployment, each.pod_uid or each.pod_id, each.container_name, path, signal.args)
-        seen = now if signal.time is None or signal.time > now else signal.time
+        seen = now if signal.time is None else _earlier(signal.time, ahead, now)
         if (there := found.get(key)) is not None:
             there.times += 1
             if seen < there.first_seen:
@@ -136,7 +136,9 @@ def processes(cluster: UUID, given: Iterable[Process], now: datetime) -> list[Pr
     return sorted(found.values(), key=_key)
 
 
-def endpoints(cluster: UUID, given: Iterable[EndpointRecord], now: datetime) -> list[EndpointRow]:
+def endpoints(
+    cluster: UUID, given: Iterable[EndpointRecord], now: datetime, ahead: int = 0
+) -> list[EndpointRow]:
     """By key, each once: as it was told last."""
     found: dict[bytes, EndpointRow] = {}
     of = cluster.bytes
@@ -147,7 +149,7 @@ def endpoints(cluster: UUID, given: Iterable[EndpointRecord], now: datetime) -> 
             of, each.deployment_id, each.pod_uid or each.pod_id, each.container_name, str(each.port),
             each.protocol, each.process_name, each.exec_file_path, each.args,
         )  # fmt: skip
-        first, seen, closed = _times(each, now)
+        first, seen, closed = _times(each, now, ahead)
         row = EndpointRow(
             key,
             cluster,
@@ -172,7 +174,7 @@ def endpoints(cluster: UUID, given: Iterable[EndpointRecord], now: datetime) -> 
     return sorted(found.values(), key=_key)
 
 
-def flows(cluster: UUID, given: Iterable[FlowRecord], now: datetime) -> list[FlowRow]:
+def flows(cluster: UUID, given: Iterable[FlowRecord], now: datetime, ahead: int = 0) -> list[FlowRow]:
     """By key, each once: as it was told last. What is between two that are nobody is left out."""
     found: dict[bytes, FlowRow] = {}
     of = cluster.bytes
@@ -181,7 +183,7 @@ def flows(cluster: UUID, given: Iterable[FlowRecord], now: datetime) -> list[Flo
         if not (_known(source) and _known(target)) or not 0 <= each.port < _PORTS:
             continue
         key = digest(of, source.type, source.id, target.type, target.id, str(each.port), each.protocol)
-        first, seen, closed = _times(each, now)
+        first, seen, closed = _times(each, now, ahead)
         if (there := found.get(key)) is not None:
             first = min(there.first_seen, first)
             if there.last_seen > seen:
@@ -242,12 +244,23 @@ def moment(nanoseconds: int, now: datetime) -> datetime:
         return now
 
 
-def _times(record: FlowRecord | EndpointRecord, now: datetime) -> tuple[datetime, datetime, datetime | None]:
+def _earlier(moment: datetime, nanoseconds: int, now: datetime) -> datetime:
+    if not nanoseconds:
+        return min(moment, now)
+    try:
+        return min(moment - timedelta(microseconds=nanoseconds / 1000), now)
+    except OverflowError:
+        return now
+
+
+def _times(
+    record: FlowRecord | EndpointRecord, now: datetime, ahead: int
+) -> tuple[datetime, datetime, datetime | None]:
     """When it began, when it was told of last, and when it ended: what ended was seen until then."""
-    seen = moment(record.seen, now)
+    seen = moment(record.seen - ahead, now)
     if record.closed is None:
         return seen, seen, None
-    closed = moment(record.closed, now)
+    closed = moment(record.closed - ahead, now)
     return min(seen, closed), max(seen, closed), closed
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import msgspec
@@ -19,7 +19,7 @@ from redoubt.central.alerts import merging
 from redoubt.central.hub.receiving import ClusterRef
 from redoubt.central.store import Connection, alert_intake, hub
 from redoubt.central.store.alert_intake import ACTIVE, ATTEMPTED, KeptAlert, entity_of, taken
-from redoubt.policies.alerts import Alert
+from redoubt.policies.alerts import Alert, moved
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 _STAGES = ("DEPLOY", "RUNTIME")
@@ -222,4 +222,4 @@ def _of(alert: Alert, cluster: ClusterRef, state: str, now: datetime) -> Alert:
         namespace=namespace,
         state=state,
     )
-    return merging.kept(mine, now)
+    return merging.kept(moved(mine, -timedelta(microseconds=cluster.ahead / 1000)), now)

@@ -24,6 +24,7 @@ from redoubt.central.store import hub as store
 from redoubt.errors import RedoubtError
 from redoubt.model.cluster import Health
 from redoubt.postgres import pool as pools
+from redoubt.wire import clocks
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 #: Objects of a cluster that are told of before it is said that these are all.
@@ -50,6 +51,19 @@ class Link:
         self.acknowledged = acknowledged
         self.seen: set[Identifier] = set()
         self.synced = False
+
+    def clock(self, theirs: int) -> None:
+        """The Sensor said what its clock shows; 0: it did not."""
+        if not theirs:
+            return
+        ahead = clocks.ahead(theirs)
+        if bool(ahead) != bool(self.cluster.ahead):
+            _log.warning(
+                "a Sensor's clock differs from ours" if ahead else "a Sensor's clock is right again",
+                cluster=self.cluster.name,
+                its_clock_is=clocks.told(ahead) if ahead else None,
+            )
+        self.cluster = msgspec.structs.replace(self.cluster, ahead=ahead)
 
 
 class _Unstorable(Exception):

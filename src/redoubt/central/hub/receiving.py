@@ -19,10 +19,14 @@ from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 
 class ClusterRef(msgspec.Struct, frozen=True):
-    """A cluster, as its certificate and Central's own record name it; what a message says of it does not count."""
+    """A cluster, as its certificate and Central's own record name it; what a message says of it does not count.
+
+    ``ahead``: by how many nanoseconds its Sensor's clock is ahead of ours. The moments that it tells are put right by it.
+    """
 
     id: UUID
     name: str
+    ahead: int = 0
 
 
 class Spoilt(UnreadableInput):

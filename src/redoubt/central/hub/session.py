@@ -136,6 +136,7 @@ class Session:
 
     async def _read(self) -> None:
         while (message := await self._stream.recv_message()) is not None:
+            self._link.clock(message.clock)
             await self._inbox.put(message)
         await self._inbox.close()
 

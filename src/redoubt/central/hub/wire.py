@@ -26,7 +26,7 @@ from redoubt.central.refusals import AlreadyExists, FailedPrecondition, InvalidA
 from redoubt.central.services import Services
 from redoubt.central.store.hub import Lost, NewSession
 from redoubt.errors import RedoubtError
-from redoubt.wire import calls, chunks, failures
+from redoubt.wire import calls, chunks, clocks, failures
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.proto.redoubt.v1.indexer_pb2 import Registry
@@ -62,7 +62,7 @@ class SensorService(SensorsBase):
                 raise InvalidArgument(f"no Hello came within {_HELLO:.0f} seconds") from None
             if first.WhichOneof("message") != "hello":
                 raise InvalidArgument("a Sensor says Hello first")
-            await _communicate(hub, stream, first.hello)
+            await _communicate(hub, stream, first.hello, first.clock)
 
     @calls.allow(Service.SENSOR, Service.ADMISSION_CONTROL)
     async def GetScannedImage(self, stream: ImageStream) -> None:
@@ -123,7 +123,7 @@ class SensorService(SensorsBase):
         return self._hub, self._images
 
 
-async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello) -> None:
+async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello, clock: int) -> None:
     identity = calls.peer(stream)
     assert identity is not None  # asked before
     await hub.trusted.check(identity.bundle_id)
@@ -151,8 +151,10 @@ async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello) -> None
             cluster_name=cluster.name,
             central_version=redoubt.__version__,
             acknowledged=acknowledged,
+            clock=clocks.now(),
         )
         link = Link(cluster, new, acknowledged)
+        link.clock(clock)
         told = Told(hub.pool, hub.baselines, cluster.id, new.holder, welcome)
         session = Session(stream, link, hub.intake, hub.store, told, hub.trusted, hub.leaving)
         _log.info("a Sensor is connected", cluster=cluster.name, version=new.version, again=hello.reconnect)

@@ -29,6 +29,7 @@ from redoubt.sensor.runtime.network import Network
 from redoubt.sensor.runtime.programs import Programs
 from redoubt.sensor.runtime.surroundings import Enforcing, Judging, Outgoing, Place, Workloads
 from redoubt.sensor.runtime.waiting import Waiting
+from redoubt.wire import clocks
 from redoubt.wire.proto.redoubt.v1.sensors_pb2 import AlertResults, FromSensor, Records
 
 _log = structlog.get_logger("sensor.runtime")
@@ -84,6 +85,21 @@ class Session:
         self.ended = time.monotonic()
         #: Another number each time that it has to tell of all that stands.
         self.again = time.time_ns()
+        #: By how many nanoseconds the node's clock is ahead of ours.
+        self.ahead = 0
+
+    def clock(self, theirs: int) -> None:
+        """The node's clock shows this; 0: not said."""
+        if not theirs:
+            return
+        ahead = clocks.ahead(theirs)
+        if bool(ahead) != bool(self.ahead):
+            _log.warning(
+                "a node's clock differs from ours" if ahead else "a node's clock is right again",
+                node=self.node,
+                its_clock_is=clocks.told(ahead) if ahead else None,
+            )
+        self.ahead = ahead
 
     def settled(self) -> int:
         """The last batch up to which all are done."""
@@ -188,9 +204,11 @@ class Runtime:
         if number:
             session.taken = number
             session.tickets.append(ticket)
-        now = datetime.now(UTC)
+        now, ahead = datetime.now(UTC), session.ahead
         for at, event in enumerate(events):
             try:
+                if ahead:
+                    event = msgspec.structs.replace(event, time=event.time - ahead)
                 self._take(session, event, ticket, now)
             except Exception as error:  # noqa: BLE001 (one odd event must not keep all after it)
                 self._odd(error)

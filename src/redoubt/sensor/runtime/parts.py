@@ -21,6 +21,7 @@ from redoubt.sensor.serving.positions import Positions
 from redoubt.sensor.serving.probes import Probes, from_central
 from redoubt.sensor.stream.remembered import Remembered
 from redoubt.sensor.stream.spool import Spool
+from redoubt.wire import clocks
 from redoubt.wire.calls import Servable
 from redoubt.wire.material import Files
 from redoubt.wire.proto.redoubt.v1.secured_pb2 import CollectorConfig
@@ -99,6 +100,9 @@ def collectors_health(sessions: Iterable[Session], nodes: int) -> ServiceHealth:
     there = [each for each in sessions if each.tell is not None]
     methods = Counter(each.health.method for each in there)
     problems = [f"{each.node}: {each.health.degraded}" for each in there if each.health.degraded]
+    problems += [
+        f"{each.node}: its clock is {clocks.told(each.ahead)} of the Sensor's" for each in there if each.ahead
+    ]
     problems += _counted(there, _LOSSES)
     away = max(0, nodes - len(there))
     if there and away:

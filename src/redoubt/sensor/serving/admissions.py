@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 
 import msgspec
 import structlog
@@ -11,12 +12,12 @@ from grpclib.server import Stream
 
 from redoubt.errors import UnreadableInput
 from redoubt.model.cluster import AdmissionFigures
-from redoubt.policies.alerts import Alert
+from redoubt.policies.alerts import Alert, moved
 from redoubt.sensor.detection.evaluation import encoded
 from redoubt.sensor.detection.images import Images
 from redoubt.sensor.serving.settings import AdmissionKeeper
 from redoubt.sensor.stream.spool import Spool
-from redoubt.wire import calls, chunks
+from redoubt.wire import calls, chunks, clocks
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import secured_pb2 as secured
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
@@ -46,6 +47,8 @@ class AdmissionService(AdmissionsBase):
         self._spool = spool
         self.watching: dict[int, str] = {}
         self.figures: dict[str, AdmissionFigures] = {}
+        #: The clocks that are not as ours, as they were told last.
+        self._clocks: dict[str, clocks.Reference] = {}
 
     @calls.allow(Service.ADMISSION_CONTROL)
     async def Watch(self, stream: WatchStream) -> None:
@@ -53,6 +56,7 @@ class AdmissionService(AdmissionsBase):
         request = await calls.request(stream)
         self.watching[id(stream)] = request.hostname[:253]
         said = request.revision
+        self._keeper.outbid(said)
         try:
             while True:
                 now = self._keeper.current
@@ -71,8 +75,11 @@ class AdmissionService(AdmissionsBase):
         """See ``secured.proto``."""
         report = await calls.request(stream)
         figures = _read(report.figures) if report.figures else None
+        ahead = clocks.ahead(report.clock)
+        if figures is not None:
+            self._clock(figures.hostname[:253], report.clock)
         if report.alerts:
-            await self._keep(report.alerts)
+            await self._keep(report.alerts, ahead)
         # Not before: what fails is reported again, with the same figures.
         if figures is not None:
             self._add(figures)
@@ -87,11 +94,31 @@ class AdmissionService(AdmissionsBase):
         for chunk in chunks.cut(content):
             await stream.send_message(pb.ScannedImagePart(chunk=chunk))
 
-    async def _keep(self, content: bytes) -> None:
-        """By deployment, as Central takes them."""
+    @property
+    def ahead(self) -> dict[str, int]:
+        """By how many nanoseconds their clocks are ahead of ours, where that is worth a word; by name."""
+        return {name: -ours for name, each in self._clocks.items() if (ours := each.ahead)}
+
+    def _clock(self, name: str, theirs: int) -> None:
+        before = self._clocks.pop(name, None)
+        if not (ahead := clocks.ahead(theirs)):
+            return
+        if before is None:
+            _log.warning(
+                "an admission controller's clock differs from ours",
+                hostname=name,
+                its_clock_is=clocks.told(ahead),
+            )
+        while len(self._clocks) >= _MOST:
+            self._clocks.pop(next(iter(self._clocks)))
+        self._clocks[name] = clocks.Reference(theirs)
+
+    async def _keep(self, content: bytes, ahead: int) -> None:
+        """By deployment, as Central takes them; with moments of our clock."""
         some: dict[tuple[str, bool], list[Alert]] = {}
         try:
             for alert in _alerts.decode(content):
+                alert = moved(alert, -timedelta(microseconds=ahead / 1000))
                 about = "" if alert.deployment is None else alert.deployment.id
                 # A request to a pod that was let through has happened.
                 attempted = alert.state == "ATTEMPTED" or alert.lifecycle_stage != "RUNTIME"

@@ -52,11 +52,13 @@ class CollectorService(CollectorsBase):
     @calls.allow(Service.COLLECTOR)
     async def Communicate(self, stream: Stream[FromCollector, ToCollector]) -> None:
         """See the protocol."""
-        hello = (await calls.request(stream)).hello
+        first = await calls.request(stream)
+        hello = first.hello
         if not 0 < len(hello.hostname) <= _LONGEST or not 0 < len(hello.instance) <= _LONGEST:
             raise GRPCError(Status.INVALID_ARGUMENT, "a collector says first which node it is on")
         session = self._runtime.session(hello.hostname, hello.instance)
         session.version = hello.version
+        session.clock(first.clock)
         more = asyncio.Event()
         tell = more.set
         session.tell = tell
@@ -81,6 +83,7 @@ class CollectorService(CollectorsBase):
         if message.HasField("events"):
             await self._runtime.take(session, message.number, message.events)
         elif message.HasField("health"):
+            session.clock(message.clock)
             try:
                 session.health = msgspec.json.decode(message.health, type=CollectorHealth)
             except msgspec.MsgspecError as error:

@@ -1,7 +1,8 @@
 """What admission controllers decide by: put together, numbered, kept on disk and in the ConfigMap ``admission-control``.
 
 The number rises with each change, also over restarts and where this Sensor's disk was lost: then it is the time, and what the
-ConfigMap says. Admission controllers take the higher one, wherever they have it from.
+ConfigMap says. Admission controllers take the higher one, wherever they have it from; one that has a higher one than ours, of a
+Sensor whose clock was ahead, is outbid.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _log = structlog.get_logger("admissions")
 #: Seconds between two changes that are told: a namespace after the other may be labelled.
 _PAUSE = 0.2
 _AGAIN = 30.0
+#: No number that is counted up ever gets there.
+_HIGHEST = 1 << 62
 #: A ConfigMap has at most 1 MiB of data; unpacked it is as much as admission controllers read.
 _LARGEST, _UNPACKED = 1_000_000, 64 << 20
 
@@ -71,6 +74,14 @@ class AdmissionKeeper:
         """They may be others now."""
         self._wake.set()
 
+    def outbid(self, revision: int) -> None:
+        """Somebody has settings of this revision: ours are to have a higher one."""
+        last = 0 if self.current is None else self.current.revision
+        if max(last, self._least) < revision < _HIGHEST:
+            _log.warning("an admission controller has later settings than ours: ours are numbered anew")
+            self._least = revision
+            self._wake.set()
+
     async def changed(self, said: int) -> None:
         """Return when there are others than those of a revision."""
         async with self._told:
@@ -95,7 +106,8 @@ class AdmissionKeeper:
         if now is None:
             return False
         before = self.current
-        if before is not None and msgspec.structs.replace(now, revision=before.revision) == before:
+        same = before is not None and msgspec.structs.replace(now, revision=before.revision) == before
+        if same and before is not None and before.revision >= self._least:
             return False
         last = max(self._least, 0 if before is None else before.revision)
         # Milliseconds: a number of this size is higher than all that a Sensor with another disk has counted.

@@ -22,6 +22,7 @@ from redoubt.model.cluster import Identification
 from redoubt.sensor.graph.inventory import Inventory, Key
 from redoubt.sensor.stream.outgoing import encoded
 from redoubt.sensor.stream.spool import Spool
+from redoubt.wire import clocks
 from redoubt.wire.channel import Channel, ClientStream
 from redoubt.wire.failures import Unavailable
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
@@ -95,6 +96,8 @@ class Link:
         self.connected = False
         self.synced = False
         self.problem = "not connected to Central yet"
+        #: Central's, as it said last.
+        self.clock = clocks.Reference(0)
         self.lost: dict[str, int] = {}
 
     def mark(self, key: Key) -> None:
@@ -142,7 +145,7 @@ class Link:
             await self._told.away()
 
     async def _talk(self, stream: Conversation) -> None:
-        await self._send(stream, pb.FromSensor(hello=self._hello()))
+        await self._send(stream, pb.FromSensor(hello=self._hello(), clock=clocks.now()))
         try:
             message = await asyncio.wait_for(stream.recv_message(), _WELCOME)
         except TimeoutError:
@@ -155,6 +158,9 @@ class Link:
         if not self._spool.agree(message.welcome.acknowledged):
             self._forgotten = True
             raise NetworkError("Central knows more of this spool than is in it; another numbering begins")
+        self.clock = clocks.Reference(message.welcome.clock)
+        if ahead := self.clock.ahead:
+            _log.warning("this clock differs from Central's", ours_is=clocks.told(ahead))
         await self._told.welcome(message.welcome)
         self.connected, self._was_connected, self.problem = True, True, ""
         _log.info("connected to Central", cluster=message.welcome.cluster_name)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,6 +56,21 @@ def test_the_same_process_is_one_row() -> None:
         )
         == 3
     )
+
+
+def test_moments_of_a_clock_that_is_wrong_are_put_right() -> None:
+    for hours in (-24 * 9, -1, 1, 48):
+        ahead, by = hours * 3600 * SECOND, timedelta(hours=hours)
+        (row,) = records.processes(A, [process(time=NOW - timedelta(hours=1) + by)], NOW, ahead)
+        assert row.first_seen == NOW - timedelta(hours=1)
+        told = flow(closed=60)
+        wrong = msgspec.structs.replace(told, seen=told.seen + ahead, closed=(told.closed or 0) + ahead)
+        assert records.flows(A, [wrong], NOW, ahead) == records.flows(A, [told], NOW)
+    # It was put right meanwhile: what it told before is not from the future.
+    (row,) = records.processes(A, [process()], NOW, -10 * 3600 * SECOND)
+    assert row.first_seen == NOW
+    (row,) = records.processes(A, [process(time=datetime.max.replace(tzinfo=UTC))], NOW, -SECOND * 10**6)
+    assert row.first_seen == NOW
 
 
 def test_where_one_text_ends_is_told_from_where_the_next_begins() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.central.alerts.merging import MOST_ARGUMENTS, kept, merged, pods
-from redoubt.policies.alerts import MOST_VIOLATIONS, Alert
+from redoubt.policies.alerts import MOST_VIOLATIONS, Alert, moved
 from support.alerts import THEN, alert, killed, process, ran, violated
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -103,3 +103,14 @@ def test_long_arguments_are_shortened_and_odd_ones_shown_safely() -> None:
 def test_pods_of_an_alert() -> None:
     assert pods(ran(process(pod_uid="a"), process(pod_uid="b"), process(pod_uid="a"))) == {"a", "b"}
     assert pods(alert()) == set()
+
+
+def test_moments_of_a_clock_that_is_wrong_are_put_right() -> None:
+    by = timedelta(days=2)
+    right = msgspec.structs.replace(
+        ran(process(after=3), time=THEN, first_occurred=THEN - by), violations=(violated("x", 5),)
+    )
+    wrong = moved(right, -by)
+    assert (wrong.time, wrong.first_occurred) == (THEN - by, THEN - 2 * by)
+    assert moved(wrong, by) == right
+    assert moved(alert(time=datetime.max.replace(tzinfo=UTC)), by).time.year == 9999
