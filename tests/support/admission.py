@@ -138,6 +138,10 @@ class StandInCentral(sensors_grpc.SensorsBase, _Images):
     ) -> None:
         raise GRPCError(Status.UNIMPLEMENTED, "a stand-in")
 
+    @calls.allow(Service.SENSOR)
+    async def GetRegistryAccess(self, stream: Stream[pb.RegistryAccessRequest, pb.RegistryAccess]) -> None:
+        raise GRPCError(Status.UNIMPLEMENTED, "a stand-in")
+
     @calls.allow(Service.SENSOR, Service.ADMISSION_CONTROL)
     async def GetScannedImage(self, stream: Stream[pb.GetScannedImageRequest, pb.ScannedImagePart]) -> None:
         await self.answer(stream)
