@@ -27,7 +27,7 @@ SPARED = ("kube-system", "kube-public", "istio-system")
 class Settings(configuration.Internal, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One admission controller. Times are in seconds."""
 
-    #: Where settings are kept, to be there after a restart.
+    #: Where settings are kept, and alerts that the Sensor does not have yet: to be there after a restart.
     data: Path = Path("/var/lib/redoubt/admission-control")
     #: Where the Sensor is, and where Central is, if the Sensor does not say that; host and port.
     sensor: str = "sensor.stackrox.svc:443"

@@ -19,6 +19,7 @@ import structlog
 
 from redoubt import tasks
 from redoubt.admission.figures import Figures
+from redoubt.admission.keeping import Kept
 from redoubt.errors import RedoubtError
 from redoubt.model.cluster import AdmissionFigures
 from redoubt.policies.alerts import Alert
@@ -31,6 +32,7 @@ INTERVAL, _FIRST, _LONGEST = 1.0, 0.5, 30.0
 FIGURES = 30.0
 
 _log = structlog.get_logger("admission")
+_alerts = msgspec.json.Decoder(Alert, strict=False)
 _Key = tuple[str, str, str, str, str]
 
 
@@ -42,13 +44,18 @@ class Line(Protocol):
 
 
 class Outbox:
-    """``tell`` it; ``start``, then ``stop``."""
+    """``tell`` it; ``start``, then ``stop``. What waits is in ``kept``, too."""
 
-    def __init__(self, line: Line, figures: Figures, *, interval: float = INTERVAL) -> None:
+    def __init__(
+        self, line: Line, figures: Figures, kept: Kept | None = None, *, interval: float = INTERVAL
+    ) -> None:
         self._line, self._figures, self._interval = line, figures, interval
+        self._kept = kept or Kept(None)
         self._waiting: OrderedDict[_Key, bytes] = OrderedDict()
         self._first: dict[_Key, Alert] = {}
-        self._sending: list[bytes] = []
+        #: With their ids: of before, and what is on its way. Nothing is added to these: the Sensor may have them.
+        self._before: list[tuple[str, bytes]] = []
+        self._sending: list[tuple[str, bytes]] = []
         self._size = 0
         self._task: asyncio.Task[None] | None = None
         self._now = asyncio.Event()
@@ -56,7 +63,23 @@ class Outbox:
     @property
     def waiting(self) -> int:
         """Alerts that the Sensor does not have, as far as is known."""
-        return len(self._waiting) + len(self._sending)
+        return len(self._waiting) + len(self._sending) + len(self._before)
+
+    async def load(self) -> None:
+        """What waited when this service ended, however it did; before ``start``."""
+        found: list[tuple[Alert, bytes]] = []
+        for packed in await asyncio.to_thread(self._kept.load):
+            try:
+                found.append((_alerts.decode(packed), packed))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                _log.error("an alert on the disk cannot be read", reason=str(error)[:200])
+                self._figures.dropped += 1
+        for alert, packed in sorted(found, key=lambda each: each[0].time):
+            self._kept.put(alert.id, packed)
+            self._before.append((alert.id, packed))
+            self._size += len(packed)
+        if self._before:
+            self._now.set()
 
     def tell(self, alerts: Sequence[Alert]) -> None:
         """Put alerts on their way. Those for which there is no room, and those that no message holds, are dropped and counted."""
@@ -74,7 +97,9 @@ class Outbox:
             packed = msgspec.json.encode(alert)
             if len(packed) > LARGEST or self.waiting >= MOST or self._size + len(packed) > MEMORY:
                 self._figures.dropped += 1
+                self._kept.remove([alert.id])
                 continue
+            self._kept.put(alert.id, packed)
             self._waiting[key] = packed
             self._first[key] = alert
             self._size += len(packed)
@@ -82,10 +107,11 @@ class Outbox:
 
     def start(self) -> None:
         """Send from now on."""
+        self._kept.start()
         self._task = asyncio.create_task(self._send())
 
     async def stop(self) -> None:
-        """Send no more; once more what there is, if that is quickly done."""
+        """Send no more; once more what there is, if that is quickly done. The rest is on the disk."""
         if self._task is not None:
             await tasks.end(self._task)
         if self.waiting:
@@ -93,7 +119,8 @@ class Outbox:
                 async with asyncio.timeout(2):
                     await self._word()
             except (RedoubtError, TimeoutError):
-                _log.warning("alerts are lost, as the Sensor is away", alerts=self.waiting)
+                _log.warning("alerts wait for the next start, as the Sensor is away", alerts=self.waiting)
+        await self._kept.stop()
 
     async def _send(self) -> None:
         wait = _FIRST
@@ -123,22 +150,32 @@ class Outbox:
             figures = self._figures.since()
             if not self._sending and figures == AdmissionFigures(hostname=figures.hostname):
                 return
-            await self._line.report(b"[" + b",".join(self._sending) + b"]", msgspec.json.encode(figures))
+            alerts = b"[" + b",".join(packed for _, packed in self._sending) + b"]"
+            await self._line.report(alerts, msgspec.json.encode(figures))
             self._figures.acknowledge(figures)
-            self._size -= sum(map(len, self._sending))
+            self._size -= sum(len(packed) for _, packed in self._sending)
+            self._kept.remove(identifier for identifier, _ in self._sending)
             self._sending = []
-            if not self._waiting:
+            if not self._waiting and not self._before:
                 return
 
-    def _first_ones(self) -> list[bytes]:
-        """As many as a message holds; they wait no more."""
-        some: list[bytes] = []
+    def _first_ones(self) -> list[tuple[str, bytes]]:
+        """As many as a message holds, those of before first; they wait no more."""
+        some: list[tuple[str, bytes]] = []
         size = 0
+        for identifier, packed in self._before[:AT_ONCE]:
+            size += len(packed)
+            if size > LARGEST:
+                break
+            some.append((identifier, packed))
+        if some:
+            del self._before[: len(some)]
+            return some
         for key, packed in list(itertools.islice(self._waiting.items(), AT_ONCE)):
             size += len(packed)
             if size > LARGEST:
                 break
-            some.append(packed)
+            some.append((self._first[key].id, packed))
             del self._waiting[key], self._first[key]
         return some
 

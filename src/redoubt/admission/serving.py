@@ -19,6 +19,7 @@ from redoubt.admission.figures import Figures
 from redoubt.admission.following import Follower
 from redoubt.admission.images import Images
 from redoubt.admission.judging import Judge, Spared
+from redoubt.admission.keeping import Kept
 from redoubt.admission.line import Lookup, SensorLine
 from redoubt.admission.registering import Registrar, Target
 from redoubt.admission.reporting import Outbox
@@ -107,7 +108,8 @@ async def admission(settings: Settings) -> AsyncIterator[Serving]:
             simultaneous=settings.simultaneous,
         )
         stack.push_async_callback(images.close)
-        outbox = Outbox(line, figures)
+        outbox = Outbox(line, figures, Kept(settings.data / "alerts"))
+        await outbox.load()
         outbox.start()
         stack.push_async_callback(outbox.stop)
         where = Spared(spared)

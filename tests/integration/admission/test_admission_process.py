@@ -8,11 +8,14 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from redoubt.model.scannedimage import ImageScan, ScannedImage
+from redoubt.policies.alerts import Alert
 from support.admission import Secured, default, encoded, review, secured
 
 BAD = {
@@ -128,6 +131,32 @@ def test_huge_objects_are_judged(running: Secured) -> None:
             "message"
         ]
     )
+
+
+def test_what_was_refused_while_the_sensor_was_away_is_told_after_a_kill() -> None:
+    with secured() as made:
+        made.tell(default("Latest tag"))
+        made.sensor_port.stop()
+        for name in ("one", "two", "two"):
+            assert not asked(made, {**BAD, "metadata": {"name": name, "namespace": "stores"}})["allowed"]
+        folder = made.folder / "data" / "alerts"
+        made.controller.until("alerts on the disk", lambda: _counts(folder) == {"one": 1, "two": 2})
+        made.controller.stop(signal.SIGKILL)
+        made.controller.start()
+        made.sensor_port.start()
+        told = {(each.deployment and each.deployment.name): each.enforcement_count for each in made.alerts(2)}
+        assert told == {"one": 1, "two": 2}
+        made.controller.until("an empty folder", lambda: not list(folder.iterdir()))
+
+
+def _counts(folder: Path) -> dict[str, int]:
+    """What waits there: names, and how often each was refused."""
+    found = [
+        each
+        for path in folder.glob("[0-9]*.json")
+        for each in msgspec.json.decode(path.read_bytes(), type=list[Alert])
+    ]
+    return {each.deployment.name: each.enforcement_count for each in found if each.deployment is not None}
 
 
 def test_central_is_asked_where_the_sensor_is_away_and_the_setting_counts_where_both_are() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from redoubt.admission import reporting, telling
 from redoubt.admission.figures import Figures
+from redoubt.admission.keeping import Kept
 from redoubt.admission.reporting import Outbox
 from redoubt.errors import NetworkError
 from redoubt.model.cluster import AdmissionFigures
@@ -197,5 +199,106 @@ def test_what_waits_at_the_end_is_sent_if_that_is_quickly_done() -> None:
         line.away = True
         box.tell(attempts("shop"))
         await box.stop()
+
+    asyncio.run(work())
+
+
+def kept_outbox(line: Line, folder: Path) -> tuple[Outbox, Figures]:
+    figures = Figures("here", CollectorRegistry())
+    return Outbox(line, figures, Kept(folder, pause=0.001), interval=0.001), figures
+
+
+def on_disk(folder: Path) -> list[str]:
+    """The ids of what is kept."""
+    return sorted(
+        each.id
+        for path in folder.glob("[0-9]*.json")
+        for each in msgspec.json.decode(path.read_bytes(), type=list[Alert])
+    )
+
+
+def test_what_waits_is_there_after_a_kill_and_gone_when_the_sensor_has_it(tmp_path: Path) -> None:
+    given = [attempts(f"shop-{at}")[0] for at in range(300)]
+    wanted = sorted(each.id for each in given)
+
+    async def killed() -> None:
+        box, _ = kept_outbox(Line(away=True), tmp_path)
+        await box.load()
+        box.start()
+        box.tell(given)
+        for _ in range(4):
+            box.tell(attempts("shop-0"))
+        await until(lambda: on_disk(tmp_path) == wanted)
+        (tmp_path / ".7.json.0badcafe").write_bytes(
+            b"[half"
+        )  # nothing is stopped: its task just ends with the loop
+
+    async def started_again() -> None:
+        line = Line()
+        box, figures = kept_outbox(line, tmp_path)
+        await box.load()
+        assert (box.waiting, figures.dropped) == (300, 0)
+        box.tell(attempts("shop-0"))  # another one: the Sensor may have that of before
+        box.start()
+        await until(lambda: len(line.alerts) == 301 and not list(tmp_path.iterdir()))
+        assert sorted(each.id for each in line.alerts[:300]) == wanted
+        first = next(each for each in line.alerts if each.id == given[0].id)
+        assert first.enforcement_count == 5
+        await box.stop()
+
+    asyncio.run(killed())
+    asyncio.run(started_again())
+
+
+def test_what_waits_at_the_end_is_kept(tmp_path: Path) -> None:
+    async def work() -> None:
+        box, _ = kept_outbox(Line(away=True), tmp_path)
+        box.start()
+        box.tell(attempts("shop"))
+        await box.stop()
+        assert len(on_disk(tmp_path)) == 1
+
+    asyncio.run(work())
+
+
+def test_what_the_sensor_has_at_once_is_never_written(tmp_path: Path) -> None:
+    async def work() -> None:
+        line = Line()
+        figures = Figures("here", CollectorRegistry())
+        box = Outbox(line, figures, Kept(tmp_path, pause=0.2), interval=0.001)
+        await box.load()
+        before = tmp_path.stat().st_mtime_ns
+        box.start()
+        box.tell(attempts("shop"))
+        await until(lambda: len(line.alerts) == 1 and not box.waiting)
+        await box.stop()
+        assert tmp_path.stat().st_mtime_ns == before
+
+    asyncio.run(work())
+
+
+def test_spoilt_files_are_set_aside_and_a_disk_that_fails_loses_nothing(tmp_path: Path) -> None:
+    (tmp_path / "3.json").write_bytes(b"[{]")
+    (tmp_path / "4.json").write_bytes(b'[{"id": 5}]')
+    (tmp_path / "odd.json").write_bytes(b"[]")
+
+    async def work() -> None:
+        line = Line(away=True)
+        figures = Figures("here", CollectorRegistry())
+        kept = Kept(tmp_path / "there", pause=0.001)
+        (tmp_path / "there").write_bytes(b"a file in place of the folder")
+        box = Outbox(line, figures, kept, interval=0.001)
+        await box.load()
+        box.start()
+        box.tell(attempts("shop"))
+        await until(lambda: bool(kept.problem))
+        assert box.waiting == 1
+        line.away = False
+        await until(lambda: not box.waiting)
+        await box.stop()
+        spoilt, figures = kept_outbox(Line(), tmp_path)
+        await spoilt.load()
+        assert (spoilt.waiting, figures.dropped) == (0, 1)
+        assert {each.name for each in tmp_path.glob("*.spoilt")} == {"3.spoilt", "odd.spoilt"}
 
     asyncio.run(work())
