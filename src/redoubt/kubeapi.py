@@ -6,7 +6,9 @@ there are.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
+import yaml
 from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.core.exceptions import ConfigError
@@ -24,8 +27,8 @@ from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, RedoubtErr
 #: Bytes of an answer, and of one line of a watch. etcd takes no object of more than 1.5 MB; a page has some of them.
 LARGEST, LONGEST_LINE = 1 << 30, 32 << 20
 MERGE = "application/merge-patch+json"
-#: Seconds between two readings of the CA's file.
-_RENEW = 30.0
+#: Seconds between two readings of the CA and the credentials, where these are not taken.
+_RENEW = 10.0
 
 
 class ApiFailure(RedoubtError):
@@ -42,26 +45,38 @@ def configured(kubeconfig: Path | None) -> SingleConfig:
         found = (KubeConfig.from_env() if kubeconfig is None else KubeConfig.from_file(kubeconfig)).get()
     except ConfigError as error:
         raise UnreadableInput(f"the API server: {error}; name a kubeconfig") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        yaml.YAMLError,
+        msgspec.ValidationError,
+    ) as error:
         raise UnreadableInput(f"{kubeconfig or 'kubeconfig'}: is none ({type(error).__name__})") from None
     assert found is not None  # without a default there is one, or an error
     return found
 
 
 class Api:
-    """Requests to one API server. ``close`` it in the end."""
+    """Requests to one API server. ``close`` it in the end. Raises ``UnreadableInput`` for a kubeconfig that is none.
 
-    def __init__(self, config: SingleConfig, *, timeout: float = 30.0) -> None:
-        self._config = config
+    The kubeconfig and what it names are read again when the server's certificate or our credentials are not taken.
+    """
+
+    def __init__(self, kubeconfig: Path | None, *, timeout: float = 30.0) -> None:
+        self._kubeconfig = kubeconfig
         self._timeout = timeout
+        config = configured(kubeconfig)
         self.host = urlsplit(config.cluster.server).hostname or ""
-        self._renewed = time.monotonic()
-        self._client = self._made()
+        self._renewed = -math.inf
+        self._client = self._made(config)
 
-    def _made(self) -> httpx2.AsyncClient:
+    def _made(self, config: SingleConfig) -> httpx2.AsyncClient:
         parameters = client_adapter.ConnectionParams(timeout=httpx2.Timeout(self._timeout), trust_env=False)
         try:
-            return client_adapter.AsyncClient(self._config, parameters)
+            return client_adapter.AsyncClient(config, parameters)
         except (OSError, ValueError, ConfigError, AssertionError) as error:
             raise UnreadableInput(
                 f"{self.host}: its CA or our credentials cannot be read ({error})"
@@ -72,15 +87,16 @@ class Api:
         await self._client.aclose()
 
     async def renew(self) -> None:
-        """Read the CA's and the credentials' files again; connections that there are end."""
-        before, self._client = self._client, self._made()
+        """Read the kubeconfig, the CA and the credentials again; connections that there are end. Raises ``UnreadableInput``."""
+        before, self._client = self._client, self._made(await asyncio.to_thread(configured, self._kubeconfig))
         await before.aclose()
 
     async def _renew_now_and_then(self) -> None:
-        """The CA may have been exchanged: it is read again, every half a minute at most."""
+        """They may have been exchanged: they are read again, every ten seconds at most. Half of a file changes nothing."""
         if time.monotonic() - self._renewed >= _RENEW:
             self._renewed = time.monotonic()
-            await self.renew()
+            with contextlib.suppress(UnreadableInput):
+                await self.renew()
 
     async def get(self, path: str, parameters: Mapping[str, str] | None = None) -> bytes:
         """An object or list, as JSON. Raises ``ApiFailure``, ``NetworkError``."""
@@ -136,7 +152,10 @@ class Api:
             answer = await client.send(request, stream=True)
             try:
                 if answer.status_code >= 300:
-                    raise _refusal(path, answer.status_code, await _whole(answer))
+                    refusal = _refusal(path, answer.status_code, await _whole(answer))
+                    if refusal.code == 401:
+                        await self._renew_now_and_then()
+                    raise refusal
                 yield answer
             finally:
                 with contextlib.suppress(httpx2.HTTPError):

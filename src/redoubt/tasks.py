@@ -87,12 +87,16 @@ async def until_one_ends(**works: Coroutine[Any, Any, None]) -> None:
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` gives. Who is cancelled meanwhile waits for its end first."""
+    """What ``work`` gives. Who is cancelled meanwhile waits for its end first, however often that is said."""
     task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
         if not task.cancelled():
             task.exception()  # seen
-        raise
+        raise cancelled
+    return task.result()

@@ -21,6 +21,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,6 +99,10 @@ class Api:
 
     def __init__(self, url: str, token: str, authority: Path) -> None:
         self.url, self._token = url, token
+        self.trust(authority)
+
+    def trust(self, authority: Path) -> None:
+        """Trust this CA, and no other."""
         self._tls = ssl.create_default_context(cafile=str(authority))
 
     def call(
@@ -209,10 +214,14 @@ class Cluster:
         """Calls as that user of ``tokens``, or with a token of a service account."""
         return Api(self.url, self.tokens.get(user, user), self.authority)
 
-    def kubeconfig(self, user: str = "admin") -> Path:
-        """A file that clients read: ``KUBECONFIG``."""
-        path = self.folder / f"{user}.kubeconfig"
-        cluster = {"server": self.url, "certificate-authority": str(self.authority)}
+    def kubeconfig(self, user: str = "admin", *, whole: bool = False) -> Path:
+        """A file that clients read: ``KUBECONFIG``. It names the CA's file; with ``whole`` it has the CA in it."""
+        path = self.folder / f"{user}{'-whole' * whole}.kubeconfig"
+        cluster = {"server": self.url}
+        if whole:
+            cluster["certificate-authority-data"] = b64encode(self.authority.read_bytes()).decode()
+        else:
+            cluster["certificate-authority"] = str(self.authority)
         given = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -243,6 +252,39 @@ class Cluster:
     def stop_server(self, sign: int = signal.SIGKILL) -> None:
         """End the API server alone; etcd keeps what there is. SIGTERM takes it as long as somebody watches: 10 s."""
         self._end("kube-apiserver", sign)
+
+    def forget(self) -> None:
+        """What was before now is not known any more: who watched and was away since has to list anew."""
+        last = self.etcd("put", key=b64encode(b"/bump").decode(), value="")
+        self.etcd("compaction", revision=last["header"]["revision"], physical=True)
+
+    def etcd(self, path: str, **body: Any) -> Object:
+        """etcd's own interface, past the API server."""
+        address = f"http://127.0.0.1:{self._etcd_port}/v3/kv/{path}"
+        request = urllib.request.Request(address, json.dumps(body).encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found: Object = json.loads(answer.read())
+        return found
+
+    def exchange_authority(self) -> Path:
+        """Start the API server anew, with a certificate of a new CA, which is returned. Nobody but ``admin`` knows it before ``publish``."""
+        folder = self.folder / f"ca-{next(_numbers)}"
+        folder.mkdir()
+        self._certify(folder)
+        self.admin.trust(folder / "ca.pem")
+        self.stop_server()
+        self.start_server()
+        return folder / "ca.pem"
+
+    def publish(self, authority: Path) -> None:
+        """Put a CA where clients look for it. Controllers, which look at their start only, are started anew."""
+        part = self.authority.with_suffix(".part")
+        part.write_bytes(authority.read_bytes())
+        part.replace(self.authority)
+        if self.controllers:
+            for name, port in self._others.items():
+                self._end(name, signal.SIGKILL)
+                self._run(name, *self._controller(name, port))
 
     def stop(self) -> None:
         """End everything. Nothing of it is wanted any more."""
@@ -285,11 +327,15 @@ class Cluster:
         # Up to 1.23 the API server takes no pod before the account has its token.
         return status == 200 and (self.minor >= 24 or bool(account.get("secrets")))
 
+    def _certify(self, folder: Path) -> Path:
+        """A certificate for the API server, of a CA of its own: whose file is returned."""
+        authority = Authority(folder, f"Test cluster CA in {folder.name}")
+        authority.context("127.0.0.1", "localhost", "10.0.0.1", "kubernetes", "kubernetes.default.svc")
+        self._leaf = folder / "leaf-127.0.0.1.pem"
+        return authority.file
+
     def _prepare(self) -> None:
-        authority = Authority(self.folder, "Test cluster CA")
-        hosts = ("127.0.0.1", "localhost", "10.0.0.1", "kubernetes", "kubernetes.default.svc")
-        authority.context(*hosts)
-        self.authority, self._leaf = authority.file, self.folder / "leaf-127.0.0.1.pem"
+        self.authority = self._certify(self.folder)
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._signing = self.folder / "accounts.pem"
         self._signing.write_bytes(

@@ -53,6 +53,10 @@ class Central:
         self._up = up
         self._tls = ssl.create_default_context(cafile=str(up.config / "ca.pem"))
 
+    def trust(self, authorities: bytes) -> None:
+        """Trust these CAs as well."""
+        self._tls.load_verify_locations(cadata=authorities.decode())
+
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Status and body."""
         word = b64encode(f"admin:{PASSWORD}".encode()).decode()
@@ -139,7 +143,7 @@ class Secured:
         self._issued = issued
         self.central = Central(up)
         self._authority = Authority.load(up.data / "ca")
-        self._sensor_port, self.admission_port = ports.free(2)
+        self.sensor_port, self.admission_port = ports.free(2)
         kubeconfig = str(kube.kubeconfig())
         self.sensor = self._process(
             Service.SENSOR,
@@ -147,19 +151,21 @@ class Secured:
             CENTRAL=up.endpoint,
             CLUSTER_NAME=NAME,
             KUBECONFIG=kubeconfig,
-            PORT=str(self._sensor_port),
+            PORT=str(self.sensor_port),
             HEALTH_PORT="0",
             BACKOFF_FIRST="0.2",
             BACKOFF_LONGEST="1",
             HEALTH_INTERVAL="1",
+            RELIST_JITTER="1",
         )
         self.admission = self._process(
             Service.ADMISSION_CONTROL,
             "ADMISSION",
             name="admission",
-            SENSOR=f"127.0.0.1:{self._sensor_port}",
+            SENSOR=f"127.0.0.1:{self.sensor_port}",
             CENTRAL=up.endpoint,
-            KUBECONFIG=kubeconfig,
+            # The CA is in it, and not only its file's name.
+            KUBECONFIG=str(kube.kubeconfig(whole=True)),
             HOST="127.0.0.1",
             PORT=str(self.admission_port),
             HEALTH_PORT="0",
@@ -168,7 +174,7 @@ class Secured:
         self.collector = self._process(
             Service.COLLECTOR,
             "COLLECTOR",
-            SENSOR=f"127.0.0.1:{self._sensor_port}",
+            SENSOR=f"127.0.0.1:{self.sensor_port}",
             HOSTNAME="node-1",
             HEALTH_INTERVAL="1",
         )

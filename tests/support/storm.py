@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from support.kernel import Contained
 from support.kube import Refused
@@ -175,3 +176,54 @@ def storm(shop: Shop, name: str) -> Iterator[Storm]:
             assert stream is not None
             with suppress(OSError):
                 stream.close()
+
+
+def told(made: Storm, expected: set[str]) -> bool:
+    """Whether Central has these programs, and none twice or that never ran."""
+    rows = made.shop.started()
+    mine = {word: number for word, number in rows.items() if word.startswith(f"{made.name}-")}
+    assert set(mine) <= set(made.started), "programs that never ran"
+    assert set(mine.values()) <= {1}, f"programs that are there twice: {mine}"
+    return expected <= set(mine)
+
+
+def attempts(made: Storm) -> int:
+    """How many refusals Central knows of."""
+    query = quote(f"Namespace:{made.namespace}+Violation State:ATTEMPTED")
+    alerts = made.shop.secured.central.get(f"/v1/alerts?query={query}")["alerts"]
+    assert len(alerts) <= 1, "one alert for a policy and a workload"
+    return sum(int(each["enforcementCount"]) for each in alerts)
+
+
+def check(made: Storm, expected: set[str], refused: int) -> None:
+    """Central has all that it must have, once. ``refused``: refusals that were in no memory when that was killed."""
+    secured = made.shop.secured
+    secured.until("the programs at Central", lambda: told(made, expected))
+    secured.until("the workloads at Central", lambda: set(secured.deployments(made.namespace)) == made.made)
+    secured.until(f"{refused} refusals at Central", lambda: attempts(made) >= refused)
+    assert attempts(made) <= made.refused
+    active = secured.alerts(made.shop.namespace, "Violation State:ACTIVE+Lifecycle Stage:RUNTIME")
+    assert active.count("nmap Execution") == 1
+
+
+def refused_since(made: Storm, moment: float) -> int:
+    """How often the API server said no after a moment."""
+    return sum(yes for began, _, yes in made.tried if began > moment)
+
+
+def enforced(made: Storm, since: float, until: float) -> None:
+    """Nothing forbidden was let through while the admission controller was there."""
+    let_through = [began for began, ended, yes in made.tried if began > since and ended < until and not yes]
+    assert not let_through, f"{len(let_through)} forbidden workloads were let through"
+
+
+def goes_on(made: Storm, since: float) -> None:
+    """Wait until more happens."""
+    made.shop.secured.until("programs to go on", lambda: len(made.since(since)) > 5)
+
+
+def warm(secured: Secured, made: Storm) -> None:
+    """Wait until all that comes before the fault works."""
+    secured.until("programs at Central", lambda: any(each in made.started for each in made.shop.started()))
+    secured.until("a refusal at Central", lambda: attempts(made))
+    secured.until("a workload at Central", lambda: secured.deployments(made.namespace))

@@ -89,3 +89,31 @@ def test_what_is_done_over_and_over_goes_on_after_a_failure_and_when_it_is_due()
         await background.end()
 
     asyncio.run(asyncio.wait_for(work(), 20))
+
+
+def test_work_that_is_to_end_ends_however_often_its_caller_is_cancelled() -> None:
+    async def work() -> None:
+        ended: list[str] = []
+        began = asyncio.Event()
+
+        async def slow() -> None:
+            began.set()
+            await asyncio.sleep(0.05)
+            ended.append("slow")
+
+        caller = asyncio.create_task(tasks.to_the_end(slow()))
+        await began.wait()
+        for _ in range(3):
+            caller.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert ended == ["slow"]
+
+        async def fails() -> None:
+            raise ValueError("of its own")
+
+        with pytest.raises(ValueError, match="of its own"):
+            await tasks.to_the_end(fails())
+
+    asyncio.run(work())

@@ -92,7 +92,7 @@ async def admission(settings: Settings) -> AsyncIterator[Serving]:
         figures = Figures(hostname, registry)
         central = Central(settings.central, tls)
         stack.callback(central.close)
-        api = kubeapi.Api(kubeapi.configured(settings.kubeconfig)) if settings.kubernetes else None
+        api = kubeapi.Api(settings.kubeconfig) if settings.kubernetes else None
         _guarded(stack, central, [split(settings.sensor)[0], *([api.host] if api is not None else [])])
         cluster = None
         if api is not None:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from redoubt import tasks
 from redoubt.egress import refusals
 from redoubt.egress.guard import Guard
-from redoubt.kubeapi import Api, configured
+from redoubt.kubeapi import Api
 from redoubt.model.cluster import AdmissionSettings, BaselineSync, ClusterConfig
 from redoubt.sensor.cluster.identifying import identify
 from redoubt.sensor.cluster.observing import Observer
@@ -267,7 +267,7 @@ class Sensor:
 async def sensor(settings: Settings, failed: Callable[[], None] | None = None) -> AsyncIterator[OnePort]:
     """A running Sensor. ``failed`` is called when a part of it ended by a fault. Raises ``RedoubtError`` where it cannot start."""
     async with AsyncExitStack() as stack:
-        api = Api(configured(settings.kubeconfig))
+        api = Api(settings.kubeconfig)
         stack.push_async_callback(api.close)
         _guarded(stack, settings, api)
         material = Material(_files(settings))

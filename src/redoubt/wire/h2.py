@@ -246,6 +246,12 @@ class Http2(H2Protocol):
         self.lost: asyncio.Future[None] = loop.create_future()
         self._resets, self._counted = float(limits.resets), self.began
 
+    @property
+    def certificate(self) -> bytes:
+        """What the other side showed in the handshake, in DER; empty where it showed nothing."""
+        tls = self.transport.get_extra_info("ssl_object")
+        return bytes(tls.getpeercert(True) or b"") if tls is not None else b""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.identity = identity_of(transport)

@@ -113,6 +113,20 @@ class Material:
         parts = (hashlib.sha256(content).digest() for content in self._contents.values())
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
+    def trusts(self, certificate: bytes) -> bool:
+        """Whether a certificate, in DER, that was verified once is of a CA that is trusted now."""
+        from cryptography import x509
+        from cryptography.exceptions import InvalidSignature
+
+        shown = x509.load_der_x509_certificate(certificate)
+        for authority in x509.load_pem_x509_certificates(self._trusted):
+            try:
+                shown.verify_directly_issued_by(authority)
+            except (ValueError, TypeError, InvalidSignature):
+                continue
+            return True
+        return False
+
     def server(self, *alpn: str) -> ssl.SSLContext:
         """A listener's context, which asks for a client's certificate but lets those come who have none.
 

@@ -215,6 +215,15 @@ class OnePort:
             self._trusted = self._tls.trusted
             log.info("other CAs are trusted now; connections of services end when their calls do")
             self._drain(known=True)
+            await self._end_distrusted()
+
+    async def _end_distrusted(self) -> None:
+        """Streams have no end of their own: those of who came with a certificate of a CA that is trusted no more end now."""
+        for grpc in list(self._grpc):
+            shown = grpc.certificate
+            if shown and not await asyncio.to_thread(self._tls.trusts, shown):
+                log.info("a service's certificate is of a CA that is not trusted any more: %s", grpc.identity)
+                grpc.processor.close("its certificate is not trusted any more; connect again")
 
     def _idle(self, grpc: h2.Http2) -> float:
         return self._limits.idle if grpc.identity is not None else self._limits.idle_unknown

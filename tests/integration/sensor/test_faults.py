@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,16 +16,6 @@ from support.sensing import Process, deployment, sensing
 from support.wire import Certificates, run
 
 pytestmark = pytest.mark.xdist_group("kube")
-
-
-def _etcd(cluster: Cluster, path: str, **body: Any) -> dict[str, Any]:
-    """etcd's own interface, past the API server."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{cluster._etcd_port}/v3/kv/{path}", json.dumps(body).encode(), method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        found: dict[str, Any] = json.loads(answer.read())
-    return found
 
 
 def _packed(text: str) -> str:
@@ -54,11 +41,11 @@ def test_an_api_server_that_restarts_and_has_forgotten_what_was_is_listed_again(
             await central.until("both", lambda: len(central.of("deployment", namespace=namespace)) == 2)
             kube.stop_server()
             for each in range(5):
-                last = _etcd(kube, "put", key=_packed(f"/bump/{each}"), value="")
+                last = kube.etcd("put", key=_packed(f"/bump/{each}"), value="")
             # While nobody watches, one goes; and what was before it is forgotten.
             key = _packed(f"/registry/deployments/{namespace}/goes")
-            last = _etcd(kube, "deleterange", key=key)
-            _etcd(kube, "compaction", revision=last["header"]["revision"], physical=True)
+            last = kube.etcd("deleterange", key=key)
+            kube.etcd("compaction", revision=last["header"]["revision"], physical=True)
             # In this thread: with the one that started it, it ends.
             kube.start_server()
             await central.until("that one is gone", lambda: not central.of("deployment", "goes", namespace))

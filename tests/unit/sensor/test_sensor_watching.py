@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from redoubt import tasks
-from redoubt.kubeapi import Api, ApiFailure, configured
+from redoubt import kubeapi, tasks
+from redoubt.kubeapi import Api, ApiFailure
 from redoubt.sensor.cluster.changes import Change, Changes
 from redoubt.sensor.cluster.discovery import Resource, discover
 from redoubt.sensor.cluster.watching import Convert, Put, Watch
@@ -61,7 +61,7 @@ def _watched(
             told.append(change)
 
         async with serving(server):
-            api = Api(configured(server.kubeconfig()))
+            api = Api(server.kubeconfig())
             watch = Watch(api, NAMESPACES, convert, put, seconds=30, jitter=0)
             task = asyncio.create_task(watch.run())
             try:
@@ -215,6 +215,32 @@ def test_a_line_comes_in_pieces(tmp_path: Path) -> None:
     _watched(tmp_path, work)
 
 
+def test_a_kubeconfig_is_read_again_when_credentials_are_not_taken_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubeapi, "_RENEW", 0.0)
+
+    async def work() -> None:
+        before, after = ApiServer(tmp_path), ApiServer(tmp_path)
+        async with serving(before), serving(after):
+            path = before.kubeconfig()
+            api = Api(path)
+            await api.get(PATH)
+            before.refusals[PATH] = (401, {"message": "Unauthorized", "code": 401})
+            path.write_text("{")  # half of it is there
+            for _ in range(2):
+                with pytest.raises(ApiFailure, match="Unauthorized"):
+                    await api.get(PATH)
+            after.kubeconfig()
+            with pytest.raises(ApiFailure, match="Unauthorized"):
+                await api.get(PATH)
+            await api.get(PATH)
+            assert after.requests == [PATH]
+            await api.close()
+
+    asyncio.run(work())
+
+
 def test_discovery_takes_the_best_version_that_is_there(tmp_path: Path) -> None:
     async def work() -> None:
         server = ApiServer(tmp_path, "batch", "apps", "route.openshift.io")
@@ -225,7 +251,7 @@ def test_discovery_takes_the_best_version_that_is_there(tmp_path: Path) -> None:
             "/apis/route.openshift.io/v1": ["routes"],
         }
         async with serving(server):
-            api = Api(configured(server.kubeconfig()))
+            api = Api(server.kubeconfig())
             with pytest.raises(ApiFailure, match=r"does not have ClusterRole, .*StatefulSet \(yet\)"):
                 await discover(api)
             found = {each.kind: each.api_version for each in await discover(api, partly=True)}

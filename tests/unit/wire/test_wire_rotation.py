@@ -118,6 +118,37 @@ def test_connections_of_a_ca_that_is_trusted_no_more_end(tmp_path: Path) -> None
     run(work())
 
 
+def test_a_stream_ends_when_the_ca_that_its_caller_came_with_is_trusted_no_more(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    request = indexer_pb2.CreateIndexReportRequest()
+
+    async def work() -> None:
+        server, old = certificates.files(INDEXER), certificates.files(CENTRAL, "old")
+        material = Material(server)
+        async with serving(material) as served:
+            certificates.authority = certificates.authority.stage()
+            server.authorities[0].write_bytes(certificates.authority.trusted)
+            certificates.authority = certificates.authority.switch()
+            new = certificates.files(CENTRAL, "new")
+            async with served.channel(Material(old)) as early, served.channel(Material(new)) as late:
+                async with indexer_grpc.IndexerStub(early).CreateIndexReport.open() as stream:
+                    await stream.send_message(request, end=True)
+                    await stream.recv_message()
+                    await served.one.refresh()  # both are trusted: what runs goes on
+                    async with indexer_grpc.IndexerStub(late).CreateIndexReport.open() as other:
+                        await other.send_message(request, end=True)
+                        await other.recv_message()
+                        server.authorities[0].write_bytes(certificates.authority.retire().trusted)
+                        await served.one.refresh()
+                        with pytest.raises(Unavailable), early.told():
+                            await asyncio.wait_for(stream.recv_message(), 10)
+                            await stream.recv_trailing_metadata()
+                        served.indexer.gate.set()
+                        assert await other.recv_message() is not None
+
+    run(work())
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import structlog
 
+from redoubt import tasks
 from redoubt.definitions import durable
 from redoubt.errors import AccessDenied, UsageError
 from redoubt.wire.failures import Unavailable
@@ -245,10 +246,11 @@ class Spool:
                 self._wake.clear()
                 await self._flush()
         except asyncio.CancelledError:
-            await asyncio.shield(self._flush())
+            # Also where the disk is slow, and whoever ends us grows impatient.
+            await tasks.to_the_end(self._flush(last=True))
             raise
 
-    async def _flush(self) -> None:
+    async def _flush(self, *, last: bool = False) -> None:
         while self._pending:
             taken, self._pending = self._pending, []
             try:
@@ -258,6 +260,8 @@ class Spool:
                 if said != self.problem:
                     _log.error("the spool cannot be written", reason=error.strerror)
                 self.problem = said
+                if last:
+                    return
                 await asyncio.sleep(_AGAIN)
                 continue
             finally:
