@@ -654,6 +654,11 @@ def test_what_is_installed_on_nodes_is_matched_and_again_when_definitions_are_ot
             node = await running.get(f"/v1/nodes/{cluster}/node-1")
             [component] = node["scan"]["components"]
             assert (component["name"], len(component["vulns"])) == ("libfixture", 1)
+            assert (node["riskScore"], node["priority"]) == (0.0, "0")
+            await Keeping(running.services).look()
+            [node] = (await running.get(f"/v1/nodes/{cluster}"))["nodes"]
+            assert node["riskScore"] > 1
+            assert node["priority"] == "1"
             # A newer package, of which nothing is known.
             await one.send(node=pb.NodeReport(node_name="worker", report=report("9.0-1")))
             await one.kept()
@@ -680,6 +685,7 @@ def test_what_is_installed_on_nodes_is_matched_and_again_when_definitions_are_ot
             await one.remove("node", "node-1")
             await one.kept()
         assert await running.pool.fetchval("SELECT count(*) FROM node_reports") == 0
+        assert await running.pool.fetchval("SELECT count(*) FROM risks WHERE kind = 'node'") == 0
 
     central(work)
 

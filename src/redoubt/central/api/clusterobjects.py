@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -35,6 +36,7 @@ from redoubt.central.objects.granting import Grants, cluster_of, granted
 from redoubt.central.objects.looking import Looking, Page, whole
 from redoubt.central.refusals import NotFound
 from redoubt.central.store.nodes import Counts, Matched, NodeStore
+from redoubt.central.store.risk import NODE, RiskStore
 from redoubt.model.cluster import (
     ClusterNetworkPolicy,
     ClusterNode,
@@ -109,10 +111,11 @@ class NodeController(Controller):
 
     @get("/nodes/{cluster:uuid}", opt=_NODES, summary="Nodes of a cluster")
     async def all(self, services: Given, request: Call, cluster: FromPath[UUID]) -> Told:
-        """By name, with how much was found on each."""
+        """By name, with how much was found on each. ``priority`` 1 is the riskiest; 0: nobody looked yet."""
         found = await _nodes(services).page(request.user, "", Page(limit=10_000), cluster)
         counts = await NodeStore(services.pool).counts(cluster)
-        return Response({"nodes": [_node(each, counts.get(each.name)) for each in found]})
+        risks = await RiskStore(services.pool).scores(NODE, cluster)
+        return Response({"nodes": [_node(each, counts.get(each.name), risks) for each in found]})
 
     @get("/nodes/{cluster:uuid}/{node:str}", opt=_NODES, summary="A node")
     async def one(
@@ -124,7 +127,8 @@ class NodeController(Controller):
         counts = (await store.counts(cluster)).get(found.name)
         matched = await store.find(cluster, found.name)
         scan = None if matched is None else await asyncio.to_thread(_scan, found.name, matched)
-        return Response(_node(found, counts) | {"scan": scan})
+        risks = await RiskStore(services.pool).scores(NODE, cluster)
+        return Response(_node(found, counts, risks) | {"scan": scan})
 
     @get("/export/nodes", opt=_NODES, summary="All nodes, a line each")
     async def export(self, services: Given, request: Call, text: Query = "") -> Stream:
@@ -324,8 +328,9 @@ def _nodes(services: Given) -> Looking[ClusterNode]:
     return Looking(services.pool, "node", ClusterNode)
 
 
-def _node(node: ClusterNode, counts: Counts | None) -> dict[str, Any]:
-    told: dict[str, Any] = whole(node)
+def _node(node: ClusterNode, counts: Counts | None, risks: Mapping[str, tuple[float, int]]) -> dict[str, Any]:
+    score, place = risks.get(node.name, (0.0, 0))
+    told: dict[str, Any] = whole(node) | {"riskScore": score, "priority": str(place)}
     if counts is None:
         return told
     return told | {

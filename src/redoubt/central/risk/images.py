@@ -1,7 +1,6 @@
 """How risky an image is: what is known to be wrong in it, what is in it, how old it is. Pure.
 
-Factors, saturations and maxima are StackRox's; how much a flaw of a severity weighs, and which programs are useful for
-attackers, are our own judgement.
+Factors, saturations and maxima are StackRox's; which programs are useful for attackers is our own judgement.
 """
 
 from __future__ import annotations
@@ -9,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from redoubt.central.risk.flaws import weighed
 from redoubt.central.risk.scores import Result, Risk, between, listed, normalised, reasons, together
-from redoubt.model.scannedimage import SEVERITY_ENDING, ScannedComponent, ScannedFlaw, ScannedImage
+from redoubt.model.scannedimage import SEVERITY_ENDING, ScannedComponent, ScannedImage
 
 VULNERABILITIES = "Image Vulnerabilities"
 USEFUL = "Components Useful for Attackers"
@@ -18,10 +18,6 @@ COMPONENTS = "Number of Components in Image"
 FRESHNESS = "Image Freshness"
 #: In the order in which they are told.
 NAMES = (VULNERABILITIES, USEFUL, COMPONENTS, FRESHNESS)
-
-#: What one flaw adds. 20 critical ones saturate, or 1,000 low ones.
-WEIGHTS = {"CRITICAL": 5.0, "IMPORTANT": 2.0, "MODERATE": 0.5, "LOW": 0.1}
-_LEVELS = tuple(reversed(WEIGHTS))
 
 #: What somebody who got in would look for: shells, package managers, programs that fetch, listen, scan and log in.
 PROGRAMS = frozenset(
@@ -53,29 +49,13 @@ def assessed(image: ScannedImage, now: datetime) -> Risk:
 
 
 def _vulnerabilities(components: Sequence[ScannedComponent], name: str) -> Result | None:
-    flaws: dict[str, ScannedFlaw] = {}
-    for component in components:
-        for flaw in component.vulns:
-            if flaw.suppressed or flaw.state != "OBSERVED":
-                continue
-            there = flaws.get(flaw.cve)
-            if there is None or _weight(flaw) > _weight(there):
-                flaws[flaw.cve] = flaw  # one flaw in several packages is one flaw
-    weighed = [each for each in flaws.values() if _weight(each) > 0]
-    if not weighed:
-        return None
-    levels = sorted({_LEVELS.index(_severity(each)) for each in weighed})
-    severities = (
-        f"of {_LEVELS[levels[0]].capitalize()} severity"
-        if len(levels) == 1
-        else f"with severities between {_LEVELS[levels[0]].capitalize()} and {_LEVELS[levels[-1]].capitalize()}"
+    flaws = (
+        (flaw.cve, flaw.severity.removesuffix(SEVERITY_ENDING))
+        for component in components
+        for flaw in component.vulns
+        if not flaw.suppressed and flaw.state == "OBSERVED"
     )
-    told = f"Image {name!r} has {len(weighed)} CVE{'s' if len(weighed) > 1 else ''} {severities}"
-    return Result(
-        name=VULNERABILITIES,
-        factors=reasons([told]),
-        score=normalised(sum(_weight(each) for each in weighed), 100, 4),
-    )
+    return weighed(flaws, VULNERABILITIES, f"Image {name!r}")
 
 
 def _useful(components: Sequence[ScannedComponent], name: str) -> Result | None:
@@ -100,11 +80,3 @@ def _freshness(created: datetime | None, name: str, now: datetime) -> Result | N
         return None
     told = f"Image {name!r} is {days} days old"
     return Result(name=FRESHNESS, factors=reasons([told]), score=between(days, 90, 270, 1.5))
-
-
-def _severity(flaw: ScannedFlaw) -> str:
-    return flaw.severity.removesuffix(SEVERITY_ENDING)
-
-
-def _weight(flaw: ScannedFlaw) -> float:
-    return WEIGHTS.get(_severity(flaw), 0.0)

@@ -20,16 +20,19 @@ from redoubt import tasks
 from redoubt.central.delegation.choosing import Delegation
 from redoubt.central.images import asking
 from redoubt.central.policies.detection import scanned
-from redoubt.central.risk import deployments, images
+from redoubt.central.risk import deployments, images, nodes
 from redoubt.central.risk.scores import Risk
 from redoubt.central.services import Services
-from redoubt.central.store.risk import DEPLOYMENT, IMAGE, NOWHERE, KeptRisk, KnownImage, RiskStore, due
+from redoubt.central.store.nodes import NodeStore
+from redoubt.central.store.risk import DEPLOYMENT, IMAGE, NODE, NOWHERE, KeptRisk, KnownImage, RiskStore, due
 from redoubt.errors import RedoubtError, UsageError
 from redoubt.indexer.sources.reference import parse_reference
 from redoubt.postgres import failures
 
 #: Seconds between two looks whether something is due; between two rankings, at least; until all are due anyhow.
 EVERY, RANK, ALL = 2.0, 5.0, 4 * 3600.0
+#: Seconds between two looks whether something else is known of nodes; nodes that are taken at a time.
+NODES, _NODES = 10.0, 50
 #: Words of change that are taken at a time; several may be about one deployment.
 _GO = 500
 _DAY = timedelta(days=1)
@@ -44,11 +47,13 @@ class Keeping:
         self._services = services
         self._store = RiskStore(services.pool, pause)
         self._delegation = Delegation(services.pool)
+        self._reports = NodeStore(services.pool)
         self._every = every
         self._task = tasks.Background()
         self._changed: set[str] = set()
         self._failed: list[tuple[UUID, str]] = []
         self._ranked = 0.0
+        self._looked_at_nodes = 0.0
         self._all = 0.0
 
     async def start(self) -> None:
@@ -76,16 +81,17 @@ class Keeping:
             await self._store.all_due()
             self._all = now
         await self._back()
+        looked_at = await self._nodes(now)
         taken = await self._store.take(_GO)
         await self._each(taken)
         failed = bool(self._failed)
         await self._back()
-        if self._changed and (now - self._ranked > RANK or not taken):
+        if self._changed and (now - self._ranked > RANK or not (taken or looked_at)):
             for kind in sorted(self._changed):
                 await self._store.rank(kind)
             self._changed.clear()
             self._ranked = now
-        return bool(taken) and not failed
+        return bool(taken or looked_at) and not failed
 
     async def _each(self, taken: Sequence[tuple[UUID, str]]) -> None:
         """Look at deployments; those that could not be looked at are kept apart."""
@@ -126,6 +132,29 @@ class Keeping:
                 computed=datetime.now(UTC),
             )
         )
+
+    async def _nodes(self, now: float) -> int:
+        """Look at some nodes, now and then; at how many."""
+        if self._looked_at_nodes and now - self._looked_at_nodes < NODES:
+            return 0
+        due = await self._store.nodes_due(_NODES)
+        for cluster, name, basis in due:
+            found = await self._reports.find(cluster, name)
+            if found is not None:
+                risk = await asyncio.to_thread(nodes.assessed, name, found.report)
+                put = KeptRisk(
+                    kind=NODE,
+                    cluster=cluster,
+                    subject=name,
+                    namespace="",
+                    risk=risk,
+                    basis=basis,
+                    computed=datetime.now(UTC),
+                )
+                await self._put(put)
+        if len(due) < _NODES:
+            self._looked_at_nodes = now
+        return len(due)
 
     async def _image(self, cluster: UUID, which: str, name: str) -> Risk | None:
         """The risk of an image; None where it was not scanned, or only by another cluster that nobody has scan such images."""

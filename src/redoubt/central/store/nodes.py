@@ -90,10 +90,15 @@ async def put(connection: Connection, cluster: UUID, node: str, digest: bytes, i
 
 
 async def forget_gone(connection: Connection, cluster: UUID) -> None:
-    """Forget reports of nodes that are not there."""
+    """Forget reports and risks of nodes that are not there."""
     await connection.execute(
         "DELETE FROM node_reports r WHERE cluster = $1 AND NOT EXISTS (SELECT FROM cluster_objects o"
         " WHERE o.cluster = $1 AND o.kind = 'node' AND o.name = r.node)",
+        cluster,
+    )
+    await connection.execute(
+        "DELETE FROM risks r WHERE kind = 'node' AND cluster = $1"
+        " AND NOT EXISTS (SELECT FROM node_reports n WHERE n.cluster = $1 AND n.node = r.subject)",
         cluster,
     )
 

@@ -15,7 +15,7 @@ from redoubt.central.store.activity import USUAL
 from redoubt.central.store.alert_intake import SEVERITIES
 from redoubt.model.workload import Deployment
 
-DEPLOYMENT, IMAGE = "deployment", "image"
+DEPLOYMENT, IMAGE, NODE = "deployment", "image", "node"
 #: Images belong to no cluster.
 NOWHERE = UUID(int=0)
 #: Suspicious processes that are looked at: more add nothing that counts.
@@ -205,6 +205,23 @@ class RiskStore(Store):
             suspicious=tuple(Suspicious(*each) for each in suspicious),
         )
 
+    async def nodes_due(self, most: int) -> list[tuple[UUID, str, str]]:
+        """Nodes of which something else is known than when they were looked at: cluster, name, and what is known by now."""
+        rows = await self._pool.fetch(
+            "SELECT * FROM (SELECT n.cluster, n.node, n.definitions || ' ' || n.matched::text AS basis FROM node_reports n"
+            " WHERE n.matched IS NOT NULL AND n.definitions IS NOT NULL) n WHERE NOT EXISTS (SELECT FROM risks r"
+            " WHERE (r.kind, r.cluster, r.subject, r.basis) = ('node', n.cluster, n.node, n.basis)) LIMIT $1",
+            most,
+        )
+        return [(row["cluster"], row["node"], row["basis"]) for row in rows]
+
+    async def scores(self, kind: str, cluster: UUID) -> dict[str, tuple[float, int]]:
+        """Score and place of all of a kind in a cluster."""
+        rows = await self._pool.fetch(
+            "SELECT subject, score, priority FROM risks WHERE kind = $1 AND cluster = $2", kind, cluster
+        )
+        return {row["subject"]: (row["score"], row["priority"]) for row in rows}
+
     async def image_of(self, name: str) -> KnownImage | None:
         """An image that was scanned, by its digest or name."""
         row = await self._pool.fetchrow(
@@ -218,6 +235,7 @@ class RiskStore(Store):
         """Forget what is of images, clusters and deployments that are not there any more."""
         await self._pool.execute(
             "DELETE FROM risks r WHERE CASE kind WHEN 'image' THEN NOT EXISTS (SELECT FROM images WHERE id = r.subject)"
+            " WHEN 'node' THEN NOT EXISTS (SELECT FROM node_reports n WHERE n.cluster = r.cluster AND n.node = r.subject)"
             " ELSE NOT EXISTS (SELECT FROM cluster_objects o"
             " WHERE o.cluster = r.cluster AND o.kind = 'deployment' AND o.id = r.subject) END"
         )

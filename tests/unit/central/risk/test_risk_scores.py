@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redoubt.central.risk import deployments, images
+from redoubt.central.risk import deployments, images, nodes
 from redoubt.central.risk.deployments import BrokenPolicy, Suspicious
 from redoubt.central.risk.scores import Result, Risk, between, normalised, together
+from redoubt.model import (
+    DefinitionsInfo,
+    Finding,
+    Image,
+    PackageFindings,
+    Severity,
+    Status,
+    VulnerabilityReport,
+)
 from redoubt.model.scannedimage import (
     ImageMetadata,
     ImageScan,
@@ -197,3 +206,38 @@ def test_equal_deployments_have_equal_risks(severities: list[str], random: Any) 
     assert deployments.assessed(Deployment(), broken, (), ()) == deployments.assessed(
         Deployment(), shuffled, (), ()
     )
+
+
+def of_node(*flaws: tuple[str, Severity]) -> Risk:
+    packages = tuple(
+        PackageFindings(
+            type="deb",
+            name=f"lib{at}",
+            version="1",
+            findings=(Finding(id=flaw, status=Status.AFFECTED, severity=severity),),
+        )
+        for at, (flaw, severity) in enumerate(flaws)
+    )
+    return nodes.assessed(
+        "worker",
+        VulnerabilityReport(
+            image=Image(reference="worker", kind="dir"),
+            definitions=DefinitionsInfo(digest="d", schema="1.0"),
+            packages=packages,
+        ),
+    )
+
+
+def test_a_nodes_flaws_saturate_at_a_hundred_and_one_flaw_counts_once() -> None:
+    assert of_node() == Risk()
+    assert of_node(("CVE-2099-0001", Severity.UNKNOWN)) == Risk()
+    several = [
+        ("CVE-2099-0001", Severity.LOW),
+        ("CVE-2099-0001", Severity.CRITICAL),
+        ("CVE-2099-0002", Severity.LOW),
+    ]
+    (result,) = of_node(*several).results
+    assert result.name == "Node Vulnerabilities"
+    assert result.factors[0].message == "Node 'worker' has 2 CVEs with severities between Low and Critical"
+    assert result.score == pytest.approx(1 + 5.1 / 100 * 3)
+    assert of_node(*((f"CVE-2099-{at}", Severity.CRITICAL) for at in range(30))).score == 4.0
