@@ -191,12 +191,20 @@ def test_what_is_old_is_forgotten_as_it_is_set(migrated: Migrated, tmp_path: Pat
                 "resolvedDeployRetentionDurationDays": 7, "deletedRuntimeRetentionDurationDays": 7,
                 "allRuntimeRetentionDurationDays": 30, "attemptedDeployRetentionDurationDays": 7,
                 "attemptedRuntimeRetentionDurationDays": 7,
-            }
+            },
+            "imageRetentionDurationDays": 7,
+            "decommissionedClusterRetention": {
+                "retentionDurationDays": 0, "ignoreClusterLabels": {}, "lastUpdated": None, "createdAt": None,
+            },
+            "administrationEventsConfig": {"retentionDurationDays": 4},
         }  # fmt: skip
         kept = {"privateConfig": {"alertConfig": {"attemptedDeployRetentionDurationDays": 0}}}
         await central.call("PUT", "/v1/config", json={"config": kept})
         for wrong in (
             {"privateConfig": {"colour": 1}},
+            {"privateConfig": {"expiredVulnReqRetentionDurationDays": 90}},
+            {"privateConfig": {"imageRetentionDurationDays": 40_000}},
+            {"privateConfig": {"decommissionedClusterRetention": {"ignoreClusterLabels": {"": "x"}}}},
             {"privateConfig": {"alertConfig": {"allRuntimeRetentionDurationDays": -1}}},
         ):
             await central.call("PUT", "/v1/config", 400, json={"config": wrong})

@@ -11,10 +11,10 @@ from functools import partial
 import structlog
 
 from redoubt import tasks
+from redoubt.central.retaining import Retaining
 from redoubt.central.store import Pool
 from redoubt.central.store.alert_upkeep import AlertUpkeep, Open
 from redoubt.central.store.policies import PolicyStore
-from redoubt.central.store.retention import RetentionStore
 from redoubt.model.happening import EventObject, KubernetesEvent
 from redoubt.policies import Policy, PolicySet
 from redoubt.policies.compiling import CompiledPolicy
@@ -33,7 +33,7 @@ class Upkeep:
     def __init__(self, pool: Pool, *, every: float = EVERY) -> None:
         self._policies = PolicyStore(pool)
         self._alerts = AlertUpkeep(pool)
-        self._retention = RetentionStore(pool)
+        self._retaining = Retaining(pool)
         self._every = every
         self._task = tasks.Background()
         self._revision: tuple[int, int] | None = None
@@ -63,7 +63,7 @@ class Upkeep:
             if over:
                 _log.info("alerts are over", number=over)
         if not self._forgot or now - self._forgot > FORGET:
-            gone = await self._retention.forget()
+            gone = await self._retaining.forget()
             self._forgot = now
             if gone:
                 _log.info("forgotten", **gone)

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import msgspec
 from litestar import Controller, delete, get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, UnsetType
 
 from redoubt.central import search
 from redoubt.central.api import checks
@@ -20,13 +21,14 @@ from redoubt.central.api.given import Call, Empty, Given
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.reach import reach
 from redoubt.central.auth.roles import Access, Resource
-from redoubt.central.clusters.health import Health, Heard, health, status
+from redoubt.central.clusters.health import UNHEALTHY, Health, Heard, health, status
 from redoubt.central.clusters.records import Cluster
 from redoubt.central.config import Settings
 from redoubt.central.refusals import InvalidArgument, NotFound
 from redoubt.central.search import Column, Kind
 from redoubt.central.store.clusters import ClusterStore
 from redoubt.central.store.hub import HubStore
+from redoubt.central.store.retention import RetentionStore
 
 _READ = allow(Resource.CLUSTER, Access.READ)
 _SEE = allow(Resource.CLUSTER, Access.READ, scoped=True)
@@ -39,18 +41,25 @@ _TYPES = ("GENERIC_CLUSTER", "KUBERNETES_CLUSTER", "OPENSHIFT_CLUSTER", "OPENSHI
 _METHODS = ("UNSET_COLLECTION", "NO_COLLECTION", "KERNEL_MODULE", "EBPF", "CORE_BPF")
 
 
+class RetentionInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``DecommissionedClusterRetentionInfo``: of a cluster whose Sensor is silent, that it stays, or for how many days."""
+
+    is_excluded: bool | UnsetType = UNSET
+    days_until_deletion: int | UnsetType = UNSET
+
+
 class ClusterAnswer(msgspec.Struct, frozen=True, rename="camel"):
     """A cluster."""
 
     cluster: Cluster
-    cluster_retention_info: None = None
+    cluster_retention_info: RetentionInfo | None = None
 
 
 class ClusterList(msgspec.Struct, frozen=True, rename="camel"):
     """Clusters, by name."""
 
     clusters: list[Cluster]
-    cluster_id_to_retention_info: dict[str, str] = {}
+    cluster_id_to_retention_info: dict[str, RetentionInfo] = {}
 
 
 class ClusterDefaults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -76,12 +85,14 @@ class ClusterController(Controller):
     @get("/clusters", opt=_SEE, summary="All clusters")
     async def all(self, services: Given, request: Call, text: Query = "") -> ClusterList:
         """By name."""
-        return ClusterList(await _found(services, request, text))
+        found = await _found(services, request, text)
+        return ClusterList(found, await _retained(services, found))
 
     @get("/clusters/{id:uuid}", opt=_SEE, summary="A cluster")
     async def one(self, services: Given, request: Call, id: FromPath[UUID]) -> ClusterAnswer:  # noqa: A002
         """By its identifier."""
-        return ClusterAnswer(await _one(services, request, id))
+        found = await _one(services, request, id)
+        return ClusterAnswer(found, (await _retained(services, [found])).get(found.id))
 
     @post("/clusters", opt=_WRITE, status_code=200, summary="Add a cluster")
     async def add(self, services: Given, data: JSONBody[Cluster]) -> ClusterAnswer:
@@ -162,6 +173,23 @@ async def _one(services: Given, request: Call, identifier: UUID) -> Cluster:
     if not found:
         raise NotFound(f"there is no cluster {identifier}")
     return found[0]
+
+
+async def _retained(services: Given, clusters: list[Cluster]) -> dict[str, RetentionInfo]:
+    """For how long clusters whose Sensor is silent are kept, where they are not kept for ever."""
+    set_to = (await RetentionStore(services.pool).others()).clusters
+    days, now = set_to.retention_duration_days, datetime.now(UTC)
+    told: dict[str, RetentionInfo] = {}
+    for each in clusters if days else ():
+        known = each.health_status
+        if known is None or known.sensor_health_status != UNHEALTHY or known.last_contact is None:
+            continue
+        if set_to.excludes(each.labels):
+            told[each.id] = RetentionInfo(is_excluded=True)
+        else:
+            left = max(0, days - (now - known.last_contact).days)
+            told[each.id] = RetentionInfo(days_until_deletion=left)
+    return told
 
 
 def _known(record: Cluster, heard: Heard | None, now: datetime) -> Cluster:

@@ -126,4 +126,3 @@ class Auth:
         await self.tokens.store.forget_keys()
         await self.accounts.forget_unfamiliar()
         await self.audit.store.forget(self.audit_days)
-        await self.events.forget()

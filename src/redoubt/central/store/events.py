@@ -103,12 +103,6 @@ class EventStore(Store):
         statement = f"SELECT count(*) FROM administration_events{_WHERE}"  # noqa: S608
         return int(await self._pool.fetchval(statement, *_values(wanted)))
 
-    async def forget(self, days: int = 90) -> None:
-        """Drop what has not happened for so long."""
-        await self._pool.execute(
-            "DELETE FROM administration_events WHERE last_at < now() - make_interval(days => $1)", days
-        )
-
 
 def _values(wanted: Filter) -> tuple[object, ...]:
     return wanted.since, wanted.until, list(wanted.domains), list(wanted.resource_types), list(wanted.levels)

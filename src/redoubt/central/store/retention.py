@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
 import msgspec
 
 from redoubt.central.store import Store, affected
 
-_NAME = "alert_retention"
+_NAME, _OTHERS = "alert_retention", "retention"
 #: Rows that one statement deletes.
 _GO = 10_000
 #: Different arguments that are kept of a program of a container: those seen last.
@@ -21,6 +24,27 @@ class AlertRetention(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     all_runtime_retention_duration_days: int = 30
     attempted_deploy_retention_duration_days: int = 7
     attempted_runtime_retention_duration_days: int = 7
+
+
+class ClusterRetention(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """``DecommissionedClusterRetentionConfig``: days; 0: kept for ever. Clusters with one of these labels stay. The moments are Central's."""
+
+    retention_duration_days: int = 0
+    ignore_cluster_labels: dict[str, str] = {}
+    last_updated: datetime | None = None
+    created_at: datetime | None = None
+
+    def excludes(self, labels: Mapping[str, str]) -> bool:
+        """Whether a cluster with these labels stays."""
+        return any(labels.get(name) == value for name, value in self.ignore_cluster_labels.items())
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """What else is forgotten, after how many days; 0: never. The numbers are the original's."""
+
+    image_days: int = 7
+    event_days: int = 4
+    clusters: ClusterRetention = ClusterRetention()
 
 
 #: What goes after how many days (``$1``), by the field that says so.
@@ -50,6 +74,7 @@ _ACTIVITY = (
     ("processes", "last_seen < now() - interval '7 days'"),
     ("network_flows", "closed IS NOT NULL AND last_seen < now() - interval '7 days'"),
     ("network_flows", "last_seen < now() - interval '30 days'"),
+    ("scan_failures", "failed < now() - interval '7 days'"),
     ("listening_endpoints", "closed IS NOT NULL AND last_seen < now() - interval '1 day'"),
     (
         "alert_policies",
@@ -93,14 +118,26 @@ class RetentionStore(Store):
         kept = await self._pool.fetchval("SELECT value FROM settings WHERE name = $1", _NAME)
         return AlertRetention() if kept is None else msgspec.json.decode(kept, type=AlertRetention)
 
-    async def put(self, given: AlertRetention) -> None:
-        """Set it."""
-        await self._pool.execute(
-            "INSERT INTO settings (name, value) VALUES ($1, $2)"
-            " ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed = now()",
-            _NAME,
-            msgspec.json.encode(given).decode(),
-        )
+    async def others(self) -> Retention:
+        """What is set of all but alerts."""
+        kept = await self._pool.fetchval("SELECT value FROM settings WHERE name = $1", _OTHERS)
+        return Retention() if kept is None else msgspec.json.decode(kept, type=Retention)
+
+    async def put(self, alerts: AlertRetention, others: Retention) -> Retention:
+        """Set it; what is set of others then, with the moments at which that of clusters was changed."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE settings IN SHARE ROW EXCLUSIVE MODE")
+            kept = await connection.fetchval("SELECT value FROM settings WHERE name = $1", _OTHERS)
+            before = (Retention() if kept is None else msgspec.json.decode(kept, type=Retention)).clusters
+            others = msgspec.structs.replace(others, clusters=_dated(others.clusters, before))
+            for name, given in ((_NAME, alerts), (_OTHERS, others)):
+                await connection.execute(
+                    "INSERT INTO settings (name, value) VALUES ($1, $2)"
+                    " ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed = now()",
+                    name,
+                    msgspec.json.encode(given).decode(),
+                )
+        return others
 
     async def forget(self) -> dict[str, int]:
         """Forget what is old enough; how many rows, by table."""
@@ -109,6 +146,9 @@ class RetentionStore(Store):
         for field, condition in _ALERTS.items():
             if days := getattr(set_to, field):
                 gone["alerts"] = gone.get("alerts", 0) + await self._delete("alerts", condition, float(days))
+        if days := (await self.others()).event_days:
+            condition = "last_at < now() - $1 * interval '1 day'"
+            gone["events"] = await self._delete("administration_events", condition, float(days))
         for table, condition in _ACTIVITY:
             gone[table] = gone.get(table, 0) + await self._delete(table, condition)
         async with self._pool.acquire() as connection, connection.transaction():
@@ -129,3 +169,16 @@ class RetentionStore(Store):
             total += affected(tag)
             if affected(tag) < _GO:
                 return total
+
+
+def _dated(given: ClusterRetention, before: ClusterRetention) -> ClusterRetention:
+    now = datetime.now(UTC)
+    same = (given.retention_duration_days, given.ignore_cluster_labels) == (
+        before.retention_duration_days,
+        before.ignore_cluster_labels,
+    )
+    return msgspec.structs.replace(
+        given,
+        created_at=before.created_at or now,
+        last_updated=before.last_updated if same and before.last_updated else now,
+    )
