@@ -49,6 +49,7 @@ MODULES = {
     "notices",
     "policies",
     "probes",
+    "retention",
     "risk",
 }
 

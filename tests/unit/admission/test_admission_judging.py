@@ -365,6 +365,10 @@ def test_a_scale_is_judged_by_the_workload_that_it_is_of() -> None:
 
     up, down, little = asked.of(scale(1, 3), scale(5, 3), scale(1, 2))
     assert (up.allowed, down.allowed, little.allowed) == (False, True, True)
+    # Anybody may write down an owner; Kubernetes' own controllers, which scale what others own, are not asked about.
+    owner = {"kind": "ReplicaSet", "name": "x", "uid": "y", "controller": True, "apiVersion": "apps/v1"}
+    asked.objects["deployments/shop/shop"]["metadata"]["ownerReferences"] = [owner]
+    assert not asked.of(scale(1, 3))[0].allowed
     del asked.objects["deployments/shop/shop"]
     assert asked.of(scale(1, 3))[0].note == "not judged"
 

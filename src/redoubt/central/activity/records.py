@@ -20,8 +20,8 @@ from redoubt.model.happening import Process, ProcessSignal
 MOST_ARGUMENTS, MOST_NAME = 8192, 512
 #: Bytes that are kept of a path, in UTF-8: it is in indexes, of which a row has 2,704.
 MOST_PATH = 2000
-#: Ancestors that are kept, and characters of all their paths.
-_MOST_ANCESTORS, _MOST_LINEAGE = 20, 4096
+#: Ancestors that are kept, and characters of their JSON.
+_MOST_ANCESTORS, _MOST_LINEAGE = 20, 16_384
 _LARGEST = 2**63 - 1
 _PORTS = 65_536
 _NOTHING = ProcessSignal()
@@ -110,7 +110,6 @@ def processes(cluster: UUID, given: Iterable[Process], now: datetime, ahead: int
             elif seen > there.last_seen:
                 there.last_seen = seen
             continue
-        lineage = signal.lineage_info[:_MOST_ANCESTORS]
         found[key] = ProcessRow(
             key,
             text(each.id, MOST_NAME),
@@ -128,7 +127,7 @@ def processes(cluster: UUID, given: Iterable[Process], now: datetime, ahead: int
             number(signal.pid),
             number(signal.uid),
             number(signal.gid),
-            text(_encode(lineage).decode(), 4 * _MOST_LINEAGE) if lineage and _short(signal) else "[]",
+            _lineage(signal),
             seen,
             seen,
             1,
@@ -268,11 +267,15 @@ def _known(entity: Entity) -> bool:
     return bool(entity.id) or entity.type in ("INTERNET", "INTERNAL_ENTITIES")
 
 
-def _short(signal: ProcessSignal) -> bool:
-    return (
-        sum(len(each.parent_exec_file_path) for each in signal.lineage_info[:_MOST_ANCESTORS])
-        <= _MOST_LINEAGE
-    )
+def _lineage(signal: ProcessSignal) -> str:
+    """JSON of the nearest ancestors, as many as there is room for: cut elsewhere it would be none."""
+    kept = list(signal.lineage_info[:_MOST_ANCESTORS])
+    while kept:
+        written = _encode(kept).decode()
+        if len(written) <= _MOST_LINEAGE:
+            return written
+        kept.pop()
+    return "[]"
 
 
 def _key(row: ProcessRow | EndpointRow | FlowRow) -> bytes:

@@ -34,7 +34,8 @@ class PrivateConfig(_Message, frozen=True, kw_only=True):
 
     alert_config: AlertRetention = AlertRetention()
     image_retention_duration_days: int = Retention().image_days
-    decommissioned_cluster_retention: ClusterRetention = ClusterRetention()
+    # By a factory: the page of the API looks defaults up by their hash, and labels have none.
+    decommissioned_cluster_retention: ClusterRetention = msgspec.field(default_factory=ClusterRetention)
     administration_events_config: EventsConfig = EventsConfig()
 
 

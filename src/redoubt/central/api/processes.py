@@ -229,7 +229,10 @@ def _groups(given: Iterable[SeenProcess]) -> list[ProcessGroup]:
 
 
 def _indicator(row: SeenProcess) -> ProcessIndicator:
-    lineage = msgspec.json.decode(row.lineage, type=tuple[LineageInfo, ...])
+    try:
+        lineage = msgspec.json.decode(row.lineage, type=tuple[LineageInfo, ...])
+    except msgspec.DecodeError:  # of before what is kept was cut between two ancestors
+        lineage = ()
     return ProcessIndicator(
         id=row.id,
         deployment_id=row.deployment,

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,6 +97,18 @@ def test_hostile_processes_are_kept_shorter_and_apart() -> None:
     assert len(rows) == 7
     assert all("\x00" not in row.args and len(row.args) <= records.MOST_ARGUMENTS for row in rows)
     assert all(len(row.lineage) < 20_000 and row.uid >= 0 and row.last_seen <= NOW for row in rows)
+
+
+@pytest.mark.parametrize(
+    "path", ["/bin/" + "x" * 190, "\x01" * 200, '"' * 199 + "\x00", "é" * 4000, "x" * 20_000]
+)
+def test_as_many_ancestors_are_kept_as_there_is_room_for_and_can_be_read_again(path: str) -> None:
+    given = tuple(Ancestor(parent_exec_file_path=path + str(at)) for at in range(25))
+    (row,) = records.processes(A, [process(lineage_info=given)], NOW)
+    kept = msgspec.json.decode(row.lineage, type=list[Ancestor])
+    assert kept == list(given[: len(kept)])
+    assert len(kept) <= 20
+    assert len(kept) == 20 or len(row.lineage) + 6 * len(path) > 16_000
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), st.integers(1, 5000))
