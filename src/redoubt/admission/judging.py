@@ -111,42 +111,74 @@ class Judge:
         if stage is None:
             return self._done("spared", ALLOWED)
         try:
-            if not request.sub_resource:
-                return await self._whole(asked, rules, stage, until)
+            suspects = None
             if request.sub_resource == "scale":
                 given = await self._scaled(asked.whole(), rules, within)
-            else:
+            elif request.sub_resource:
                 given = self._added(asked.whole(), rules)
+            else:
+                glanced = self._glanced(asked, rules, stage)
+                if isinstance(glanced, Answer):
+                    return glanced
+                seen, suspects = glanced
+                if seen is not None:
+                    return await self._imaged(
+                        asked, rules, stage, seen, until, lambda: self._made(asked, rules)
+                    )
+                given = self._made(asked, rules)
             if given is None:
                 return self._done("spared", ALLOWED)
-            return await self._properly(asked, rules, stage, given, until)
+            return await self._properly(asked, rules, stage, given, until, suspects)
         except RedoubtError as error:
             return self.failed(request, rules, str(error))
 
-    async def _whole(self, asked: Asked, rules: Rules, stage: Stage, until: float) -> Answer:
-        """An object as it was sent: a workload that broke nothing before, one that cannot, and else one that is asked about.
+    def _glanced(
+        self, asked: Asked, rules: Rules, stage: Stage
+    ) -> Answer | tuple[SeenWorkload | None, Asking | None]:
+        """The answer, where it is known at once: to a workload that broke nothing before, or cannot, by its images neither.
 
-        Raises ``RedoubtError``.
+        Else a workload that its images have to be looked at for, or the policies that it may break; neither where it takes a
+        proper look to say. Raises ``RedoubtError``.
         """
         if not self._concerns(asked):
             return self._done("spared", ALLOWED)
         request = asked.request
-        found = request.object
+        found, namespace = request.object, request.namespace
         if not isinstance(found, Workload):
-            return await self._properly(asked, rules, stage, self._made(asked, rules), until)
+            return None, None
         meta = found.metadata or _NO_META
-        called = (request.operation, request.namespace, found.kind, meta.name, meta.generate_name)
+        called = (request.operation, namespace, found.kind, meta.name, meta.generate_name)
         content = (found.spec, meta.labels, meta.annotations)
         seen = rules.seen.find(called, content)
         if seen is None:
-            seen, suspects = self._glanced(request, rules, stage, found)
-            if seen is None:
-                given = self._made(asked, rules)
-                return await self._properly(asked, rules, stage, given, until, suspects)
+            if not rules.config.disable_bypass and (meta.annotations or {}).get(telling.BREAK_GLASS):
+                return None, None
+            glimpse = stage.glance.at(found, namespace, rules.around(namespace), self._now())
+            if glimpse is None:
+                return None, None
+            if suspects := stage.suspects(glimpse.bits):
+                return None, suspects
+            seen = SeenWorkload(glimpse.images, glimpse.bits)
             rules.seen.keep(called, content, seen, asked.size)
-        if not stage.asks_images or not seen.images:
-            return self._done("allowed", ALLOWED)
-        return await self._imaged(asked, rules, stage, seen, until, lambda: self._made(asked, rules))
+        if stage.asks_images and not self._is_in_order(seen, rules, stage):
+            return seen, None
+        return self._done("allowed", ALLOWED)
+
+    def _is_in_order(self, workload: SeenWorkload, rules: Rules, stage: Stage) -> bool:
+        """Whether the images of a workload whose description is in order are known, and break nothing."""
+        now = self._now()
+        bits, stamps = workload.bits, []
+        for name in workload.images:
+            kept = self._images.known(name, "", rules, now)
+            if kept is None or kept.part is None:
+                return False
+            bits |= kept.part.may
+            stamps.append(kept.stamp)
+        if stamps != workload.stamps:
+            if stage.suspects_with(bits):
+                return False
+            workload.stamps = stamps
+        return True
 
     async def _properly(
         self,
@@ -172,23 +204,6 @@ class Judge:
         if not stage.asks_images or not seen.images:
             return self._done("allowed", ALLOWED)
         return await self._imaged(asked, rules, stage, seen, until, lambda: given)
-
-    def _glanced(
-        self, request: Request, rules: Rules, stage: Stage, found: Workload
-    ) -> tuple[SeenWorkload | None, Asking | None]:
-        """A workload whose description cannot break a policy; else the policies that it may break, None where that is not known.
-
-        Raises ``NotAWorkload``.
-        """
-        annotations = None if found.metadata is None else found.metadata.annotations
-        if not rules.config.disable_bypass and annotations and annotations.get(telling.BREAK_GLASS):
-            return None, None
-        namespace = request.namespace
-        glimpse = stage.glance.at(found, namespace, rules.around(namespace), self._now())
-        if glimpse is None:
-            return None, None
-        suspects = stage.suspects(glimpse.bits)
-        return (None, suspects) if suspects else (SeenWorkload(glimpse.images, glimpse.bits), None)
 
     def failed(self, request: Request, rules: Rules, why: str) -> Answer:
         """The answer to what cannot be judged."""
@@ -326,14 +341,7 @@ class Judge:
         """What images say. Broken by one that is known is broken; else all have to be known."""
         now = self._now()
         kept = [self._images.known(name, "", rules, now) for name in workload.images]
-        stamps = [0 if each is None else each.stamp for each in kept]
-        if stamps == workload.stamps:
-            return self._done("allowed", ALLOWED)  # the very images that it broke nothing with
         parts = [None if each is None else each.part for each in kept]
-        bits = _all_bits(workload.bits, parts)
-        if bits is not None and not stage.suspects_with(bits):
-            workload.stamps = stamps
-            return self._done("allowed", ALLOWED)
         request, given = asked.request, make()
         missing = [at for at, part in enumerate(parts) if part is None]
         why = ""
@@ -354,7 +362,7 @@ class Judge:
         if len(seen) < len(parts):
             return self._not_in_time(request, rules, len(parts) - len(seen), why)
         if not missing:
-            workload.stamps = stamps
+            workload.stamps = [0 if each is None else each.stamp for each in kept]
         return self._done("allowed", ALLOWED)
 
     async def _fetch(
@@ -439,15 +447,6 @@ _RESOURCES = frozenset(
         "deploymentconfigs",
     }
 )
-
-
-def _all_bits(bits: int | None, parts: Sequence[ImagePart | None]) -> int | None:
-    """Those of a workload and all its images; None where one is not known."""
-    for part in parts:
-        if part is None or bits is None:
-            return None
-        bits |= part.may
-    return bits
 
 
 def place(request: Request) -> dict[str, str]:

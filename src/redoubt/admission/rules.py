@@ -24,7 +24,7 @@ from redoubt.policies import ImagePart, Policy, PolicySet, objects
 from redoubt.policies import policy as policies
 from redoubt.policies.alerts import DEPLOY_ENFORCEMENTS
 from redoubt.policies.glance import Glance, Spec
-from redoubt.policies.plan import Asking, among
+from redoubt.policies.plan import Asking
 
 #: Seconds that an answer may take at most: Kubernetes allows a webhook 30.
 LONGEST = 28
@@ -56,19 +56,19 @@ class Stage:
         self.imaged = whole.only(lambda policy: wanted(policy) and id(policy) in needy)
         plan = whole.only(wanted).plan
         self.glance = Glance(plan, named)
-        self._described = plan.sections(lambda each: not each.needs_image)
-        self._imaged = plan.sections(lambda each: each.needs_image)
+        self._described = plan.sections.only(lambda each: not each.needs_image)
+        self._imaged = plan.sections.only(lambda each: each.needs_image)
         #: Whether anything is asked of images, and whether nothing is asked at all.
         self.asks_images = bool(self.imaged.compiled)
         self.is_empty = not self.imaged.compiled and not self.described.compiled
 
     def suspects(self, bits: int) -> Asking:
         """Which of ``described`` a description with these bits may break."""
-        return among(bits, self._described)
+        return self._described.among(bits)
 
     def suspects_with(self, bits: int) -> Asking:
         """The same of ``imaged``; ``bits`` are those of the description and its images."""
-        return among(bits, self._imaged)
+        return self._imaged.among(bits)
 
 
 class SeenWorkload:
@@ -76,9 +76,8 @@ class SeenWorkload:
 
     __slots__ = ("bits", "images", "stamps")
 
-    def __init__(self, images: Iterable[ImageName], bits: int | None = None) -> None:
+    def __init__(self, images: Iterable[ImageName], bits: int = 0) -> None:
         self.images = list(images)
-        #: None where nobody glanced at it.
         self.bits = bits
         self.stamps: list[int] | None = None
 

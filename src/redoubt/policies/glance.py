@@ -132,6 +132,9 @@ class Glance:
         self._plan, self._named = plan, named
         self._known = Known(_MEMORY, _LARGEST)
         self._name = next(iter(plan.features(Level.CONTAINER, "name")), None)
+        self._variable = plan.of_variable
+        #: Of variables whose content is in the workload, by their names alone.
+        self._names = Known()
         self._profiles = plan.features(Level.CONTAINER, "AppArmor Profile")
         asked = [
             (
@@ -175,6 +178,24 @@ class Glance:
             images.append(known[1])
         return Glimpse(bits, tuple(images))
 
+    def _variables(self, env: Sequence[_Variable], asked: Feature, clock: Clock) -> int:
+        find = self._names.get
+        bits = 0
+        for variable in env:
+            if variable.value_from is None:
+                if not (known := find(variable.name, -1)):
+                    continue  # most fit nothing
+                if known > 0:
+                    bits |= known
+                    continue
+            name = variable.name or ""
+            source = "RAW" if variable.value_from is None else kubernetes.source_of(variable.value_from)
+            known = asked.of(EnvironmentVariable(key=name, env_var_source=source), clock)
+            if source == "RAW":
+                self._names.keep(variable.name, known, len(name))
+            bits |= known
+        return bits
+
     def _ask(self, key: tuple[bytes, tuple[bytes, ...]], clock: Clock) -> tuple[int, ImageName]:
         """The bits for a container's JSON, and what its image is called; remembered from now on."""
         raw, shared = key
@@ -189,24 +210,10 @@ class Glance:
         image = self._named(given.image or "")
         if self._plan.of_name is not None:
             bits |= self._plan.of_name.of(image, clock)
-        if given.env and self._plan.of_variable is not None:
-            bits |= _variables(given.env, self._plan.of_variable, clock)
+        if given.env and self._variable is not None:
+            bits |= self._variables(given.env, self._variable, clock)
         self._known.keep(key, (bits, image), len(raw) + 256)
         return bits, image
-
-
-def _variables(env: Sequence[_Variable], asked: Feature, clock: Clock) -> int:
-    find = asked.known.get
-    bits = 0
-    for variable in env:
-        name = variable.name or ""
-        source = "RAW" if variable.value_from is None else kubernetes.source_of(variable.value_from)
-        said = (source, name)
-        if known := find(said, -1):  # most fit nothing
-            if known < 0:
-                known = asked.ask(EnvironmentVariable(key=name, env_var_source=source), said, clock)
-            bits |= known
-    return bits
 
 
 def spelled_out(given: Workload) -> objects.Workload:
@@ -253,7 +260,10 @@ def _spelled_out(spec: Spec) -> objects.Spec:
 
 def _has_profiles(meta: objects.Meta) -> bool:
     """Whether annotations may say how containers are confined, as they did before there were fields for it."""
-    return any(name.startswith(kubernetes.APPARMOR) for name in meta.annotations or ())
+    for name in meta.annotations or ():  # noqa: SIM110  half the time of any()
+        if name.startswith(kubernetes.APPARMOR):
+            return True
+    return False
 
 
 def _object(name: bytes, value: bytes) -> bytes:

@@ -93,11 +93,11 @@ _TYPES = {
     "bool": "true or false",
     "null": "nothing",
 }
-_MEGA, _ZERO = Decimal(1024 * 1024), Decimal(0)
+_MEGA, _ZERO = 1024 * 1024, Decimal(0)
 #: Forty digits, a sign, an exponent.
 _LONG_QUANTITY = 64
 _NO_CONTEXT, _NO_SPEC, _NO_META = objects.Context(), objects.Spec(), objects.Meta()
-_DEFINED, _UNDEFINED = Probe(defined=True), Probe()
+_DEFINED, _UNDEFINED, _NO_RESOURCES = Probe(defined=True), Probe(), Resources()
 _decoder = msgspec.json.Decoder(objects.Workload)
 
 _Decoded = TypeVar("_Decoded")
@@ -408,15 +408,28 @@ def _port(given: objects.ContainerPort) -> Port:
 
 def _resources(given: objects.Requirements | None) -> Resources:
     if given is None:
-        return Resources()
+        return _NO_RESOURCES
     requests, limits = given.requests or {}, given.limits or {}
+    cores, memory = limits.get("cpu"), limits.get("memory")
     # What is limited and not asked for is asked for, up to the limit: so Kubernetes.
     return Resources(
-        cpu_cores_request=float(quantity(requests.get("cpu", limits.get("cpu")))),
-        cpu_cores_limit=float(quantity(limits.get("cpu"))),
-        memory_mb_request=float(quantity(requests.get("memory", limits.get("memory"))) / _MEGA),
-        memory_mb_limit=float(quantity(limits.get("memory")) / _MEGA),
+        cpu_cores_request=_number(requests.get("cpu", cores), 1),
+        cpu_cores_limit=_number(cores, 1),
+        memory_mb_request=_number(requests.get("memory", memory), _MEGA),
+        memory_mb_limit=_number(memory, _MEGA),
     )
+
+
+def _number(given: object, unit: int) -> float:
+    """A quantity in a unit."""
+    if isinstance(given, str) and len(given) <= _LONG_QUANTITY:
+        return _float(given, unit)
+    return float(quantity(given) / unit)
+
+
+@functools.lru_cache(maxsize=1024)
+def _float(written: str, unit: int) -> float:
+    return float(quantity(written) / unit)
 
 
 def quantity(given: object) -> Decimal:

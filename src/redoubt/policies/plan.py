@@ -22,8 +22,8 @@ from redoubt.policies.values import Asked, Clock
 
 #: Policies with those of their sections that are to be asked.
 Asking: TypeAlias = Sequence[tuple[CompiledPolicy, list[CompiledSection]]]
-#: Sections in the order in which they are asked, each with the bits without which it does not hold.
-Masked: TypeAlias = list[tuple[int, tuple[CompiledPolicy, CompiledSection]]]
+#: A section, with the bits without which it does not hold.
+_Masked: TypeAlias = tuple[int, tuple[CompiledPolicy, CompiledSection]]
 
 
 class Known(dict[Any, Any]):
@@ -84,6 +84,39 @@ class Feature:
         return bits
 
 
+class Sections:
+    """Sections in the order in which they are asked."""
+
+    __slots__ = ("_all", "_alone", "_several")
+
+    def __init__(self, masked: Sequence[_Masked]) -> None:
+        self._all = masked
+        #: The bits of those that have one, and of each other one: that there are none of them is quickly seen.
+        self._alone = 0
+        self._several: list[int] = []
+        for mask, _ in masked:
+            if mask.bit_count() == 1:
+                self._alone |= mask
+            else:
+                self._several.append(mask)
+
+    def only(self, wanted: Callable[[CompiledPolicy], bool]) -> Sections:
+        """Those of some policies."""
+        return Sections([(mask, one) for mask, one in self._all if wanted(one[0])])
+
+    def among(self, bits: int) -> Asking:
+        """The policies that a workload with these bits may break, with those of their sections that may hold."""
+        found: list[tuple[CompiledPolicy, list[CompiledSection]]] = []
+        if not bits & self._alone and not [mask for mask in self._several if bits & mask == mask]:
+            return found
+        for compiled, section in [each for mask, each in self._all if bits & mask == mask]:
+            if found and found[-1][0] is compiled:
+                found[-1][1].append(section)
+            else:
+                found.append((compiled, [section]))
+        return found
+
+
 class Plan:
     """For policies as they are asked, in their order; ``trees`` is how many the images of their set have."""
 
@@ -93,11 +126,9 @@ class Plan:
         self._features: dict[tuple[Level, str], Feature] = {}
         #: What is not remembered, as it cannot be told apart quickly.
         self._unread: list[tuple[int, Callable[[World], bool]]] = []
-        self._sections: Masked = [
-            (self._mask(section), (compiled, section))
-            for compiled, sections in policies
-            for section in sections
-        ]
+        self.sections = Sections(
+            [(self._mask(section), (compiled, section)) for compiled, some in policies for section in some]
+        )
         of = {
             level: [each for (where, _), each in self._features.items() if where is level] for level in Level
         }
@@ -111,16 +142,12 @@ class Plan:
         """Those about fields with these names."""
         return [each for (where, name), each in self._features.items() if where is level and name in names]
 
-    def sections(self, wanted: Callable[[CompiledPolicy], bool]) -> Masked:
-        """The sections of some policies, for :func:`among`."""
-        return [(mask, one) for mask, one in self._sections if wanted(one[0])]
-
     def suspects(self, world: World) -> Asking:
         """The policies that may be broken, with those of their sections that may hold."""
         bits = self.of_workload(world)
         for feature in self._of_ports:
             bits |= feature.of(world.deployment, world.clock)
-        return among(bits | self._of_placed(world), self._sections)
+        return self.sections.among(bits | self._of_placed(world))
 
     def of_workload(self, world: World) -> int:
         """The bits of a workload's own, but for its ports."""
@@ -207,17 +234,6 @@ class Plan:
         bit = self._bits[key] = self._next
         self._next <<= 1
         return bit
-
-
-def among(bits: int, sections: Masked) -> Asking:
-    """The policies that a workload with these bits may break, with those of their sections that may hold."""
-    found: list[tuple[CompiledPolicy, list[CompiledSection]]] = []
-    for compiled, section in [each for mask, each in sections if bits & mask == mask]:
-        if found and found[-1][0] is compiled:
-            found[-1][1].append(section)
-        else:
-            found.append((compiled, [section]))
-    return found
 
 
 def _of(read: Callable[[World], Any], test: Test) -> Callable[[World], bool]:

@@ -15,7 +15,6 @@ from redoubt.policies.criteria import ALL
 from redoubt.policies.defaults import default_policies
 from redoubt.policies.glance import Glance, Workload, spelled_out
 from redoubt.policies.kubernetes import NotAWorkload
-from redoubt.policies.plan import among
 from redoubt.policies.policy import Policy
 from support.policies import NOW, group, image, policy
 from unit.policies.test_policies_criteria import CASES
@@ -133,7 +132,6 @@ def test_a_glance_names_every_policy_that_is_broken(seed: int) -> None:
     chance = random.Random(seed)
     asked = PolicySet(policies())
     glance = Glance(asked.plan, named)
-    sections = asked.plan.sections(lambda _: True)
     part = asked.image(image(), NOW)
     glimpses = broken_ones = 0
     seen: list[dict[str, Any]] = []
@@ -158,7 +156,7 @@ def test_a_glance_names_every_policy_that_is_broken(seed: int) -> None:
         ]
         broken = {each.policy.id for each in asked.deploy(whole, parts, NOW, suspects=everything).broken}
         bits = glimpse.bits | (part.may if parts else 0)
-        suspects = among(bits, sections)
+        suspects = asked.plan.sections.among(bits)
         assert broken <= {each.policy.id for each, _ in suspects}
         found = asked.deploy(whole, parts, NOW, suspects=suspects).broken
         assert {each.policy.id for each in found} == broken
