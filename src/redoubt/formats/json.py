@@ -44,10 +44,14 @@ def index(report: IndexReport, options: Options) -> bytes:
 
 def encode(document: msgspec.Struct | Mapping[str, object]) -> bytes:
     """A struct or mapping as indented JSON with a final newline; keys in its order."""
-    text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
-    if not text.isascii() or "\x7f" in text:
-        text = INVISIBLE.sub(_escape, text)
-    return text.encode()
+    return harmless(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n").encode()
+
+
+def harmless(text: str) -> str:
+    """JSON as it is shown on a terminal: the same to who reads it, with what a terminal obeys or hides as escapes."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return INVISIBLE.sub(_escape, text)
 
 
 def read_index(data: bytes, name: str = "index report") -> IndexReport:

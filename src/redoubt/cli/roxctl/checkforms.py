@@ -285,7 +285,9 @@ def _uri(image: str) -> str:
 
 def legacy_json(body: bytes) -> str:
     """Central's alerts as they came, on many lines."""
-    return msgspec.json.format(body, indent=2).decode("utf-8", "replace") + "\n"
+    from redoubt.formats.json import harmless
+
+    return harmless(msgspec.json.format(body, indent=2).decode("utf-8", "replace") + "\n")
 
 
 def written(
@@ -300,7 +302,9 @@ def written(
         case "csv":
             return comma_separated(outcome, form)
         case "json":
-            return as_json(outcome, compact=form.compact_output)
+            from redoubt.formats.json import harmless
+
+            return harmless(as_json(outcome, compact=form.compact_output))
         case "junit":
             return junit(outcome, form)
         case _:

@@ -175,12 +175,18 @@ def comma_separated(result: Result, printer: Printer) -> str:
 def json(result: Result, printer: Printer) -> str:
     """``{"result": {"summary": …, "vulnerabilities": […]}}``."""
     encoded = msgspec.json.encode({"result": result})
-    return (encoded if printer.compact_output else msgspec.json.format(encoded, indent=2)).decode() + "\n"
+    from redoubt.formats.json import harmless
+
+    return harmless(
+        (encoded if printer.compact_output else msgspec.json.format(encoded, indent=2)).decode() + "\n"
+    )
 
 
 def legacy_json(body: bytes) -> str:
     """Central's answer as it came, on many lines."""
-    return msgspec.json.format(body, indent=2).decode("utf-8", "replace") + "\n"
+    from redoubt.formats.json import harmless
+
+    return harmless(msgspec.json.format(body, indent=2).decode("utf-8", "replace") + "\n")
 
 
 def legacy_csv(image: Image, severities: set[str]) -> str:
