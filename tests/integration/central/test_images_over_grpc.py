@@ -9,19 +9,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import grpc
 import grpc.aio
 import pytest
 
 from redoubt.central.auth.calls import Door
+from redoubt.central.hub.receiving import ClusterRef
 from redoubt.central.images.asking import REPORT
 from redoubt.central.images.wire import ImageService
 from redoubt.egress import Policy
+from redoubt.model.workload import Deployment
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import images_pb2 as pb
 from redoubt.wire.server import OnePort
-from support.centrals import PASSWORD
+from support.centrals import PASSWORD, authorized
+from support.clusters import add_objects
 from support.registry import Registry, needs_registry
 from support.scanners import AFFECTED, Scanners, Shelf, pushed
 
@@ -284,5 +288,73 @@ def test_a_scan_is_cancelled_by_its_caller_and_by_others(
                 pass
 
         assert (await refused(rest()))[0] == "ABORTED"
+
+    run(work)
+
+
+def test_who_may_see_a_namespace_sees_the_images_that_run_there(
+    run: Run, registry: Registry, tmp_path: Path
+) -> None:
+    names = [
+        pushed(registry, tmp_path, f"team/{each}:1.0") for each in ("digest", "name", "elsewhere", "nowhere")
+    ]
+
+    async def work(central: Scanners, client: Callable[..., Client]) -> None:
+        admin = ("admin", PASSWORD)
+
+        async def made(path: str, body: Any) -> Any:
+            answer = await central.http.post(path, json=body, auth=admin)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        ids = [(await made("/v1/images/scan", {"imageName": name}))["id"] for name in names]
+        assert len(set(ids)) == 4
+        cluster = ClusterRef(UUID((await made("/v1/clusters", {"name": "north"}))["cluster"]["id"]), "north")
+        for at, (namespace, images) in enumerate(
+            (
+                ("shop", (ids[0], "other.example/by-digest:1")),
+                ("shop", (names[1],)),
+                ("bank", (ids[2], names[2])),
+            )
+        ):
+            deployment = Deployment(id=str(at), name=str(at), namespace=namespace)
+            await add_objects(central.pool, cluster, deployment, images=images)
+        rules = {"includedNamespaces": [{"clusterName": "north", "namespaceName": "shop"}]}
+        scope = await made("/v1/simpleaccessscopes", {"name": "shop only", "rules": rules})
+        sets = (await central.http.get("/v1/permissionsets", auth=admin)).json()["permissionSets"]
+        analyst = next(each["id"] for each in sets if each["name"] == "Admin")
+        await made(
+            "/v1/roles/Shop", {"name": "Shop", "permissionSetId": analyst, "accessScopeId": scope["id"]}
+        )
+        said = authorized(await central.token("Shop"))
+
+        async def seen(path: str, status: int = 200) -> Any:
+            answer = await central.http.get(path, headers=said)
+            assert answer.status_code == status, answer.text
+            return answer
+
+        mine = set(ids[:2])
+        assert {each["id"] for each in (await seen("/v1/images")).json()["images"]} == mine
+        assert (await seen("/v1/imagescount")).json()["count"] == 2
+        assert (await seen("/v1/imagescount?query=Image:127")).json()["count"] == 2
+        lines = (await seen("/v1/export/images")).text.splitlines()
+        assert {json.loads(line)["result"]["image"]["id"] for line in lines} == mine
+        for digest in ids:
+            for path in ("", "/report", "/index"):
+                await seen(f"/v1/images/{digest}{path}", 200 if digest in mine else 404)
+        await seen("/v1/images/scans", 403)
+        grpcs = client(said["Authorization"])
+        listed = [
+            image.id
+            async for page in grpcs.stream("ListImages", pb.ListImagesRequest())
+            for image in page.images
+        ]
+        assert set(listed) == mine
+        assert (await grpcs.call("CountImages", pb.CountImagesRequest())).count == 2
+        assert (await grpcs.image(ids[0]))[0].id == ids[0]
+        assert (await refused(grpcs.image(ids[2])))[0] == "NOT_FOUND"
+        assert (await refused(grpcs.call("DeleteImages", pb.DeleteImagesRequest(query="Image:x"))))[
+            0
+        ] == "PERMISSION_DENIED"
 
     run(work)

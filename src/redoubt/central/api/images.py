@@ -21,6 +21,7 @@ from msgspec import UNSET, UnsetType
 
 from redoubt.central.api.given import Call, Empty, Given
 from redoubt.central.auth.declare import allow
+from redoubt.central.auth.reach import reach
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.images import asking, original
 from redoubt.central.images.asking import JSON, REPORT, Deleted, Form, ScanRequest
@@ -35,6 +36,8 @@ from redoubt.model import IndexReport, VulnerabilityReport
 Query = Annotated[str, QueryParameter(name="query")]
 
 _READ = allow(Resource.IMAGE, Access.READ)
+#: A role that holds in some clusters or namespaces sees the images that deployments there run.
+_SEE = allow(Resource.IMAGE, Access.READ, scoped=True)
 _WRITE = allow(Resource.IMAGE, Access.READ_WRITE)
 
 
@@ -98,16 +101,18 @@ class ImageController(Controller):
         kept = await asking.scan(services, data)
         return Response(await asking.encoded(kept, form), media_type=form.value)
 
-    @get(opt=_READ, summary="Images, by name")
+    @get(opt=_SEE, summary="Images, by name")
     async def list_images(
         self,
+        request: Call,
         services: Given,
         search: Query = "",
         limit: Annotated[int, QueryParameter(name="pagination.limit")] = 0,
         offset: Annotated[int, QueryParameter(name="pagination.offset")] = 0,
     ) -> ImageList:
         """``query``: ``Image``, ``Image Sha``, ``Image OS`` and how they begin, with ``+`` between."""
-        found = await asking.listed(services, search, limit=limit, offset=offset)
+        within = await reach(services.pool, request.user, Resource.IMAGE)
+        found = await asking.listed(services, search, within, limit=limit, offset=offset)
         places = await RiskStore(services.pool).priorities(IMAGE, [(NOWHERE, item.id) for item in found])
         return ImageList(images=[_listed(item, places) for item in found])
 
@@ -139,45 +144,49 @@ class ImageController(Controller):
 
     @get(
         "/{digest:str}",
-        opt=_READ,
+        opt=_SEE,
         summary="An image, with its findings",
         responses={200: ResponseSpec(original.Image, description="The image, with its findings")},
     )
     async def image(
         self,
+        request: Call,
         services: Given,
         digest: FromPath[str],
         include_snoozed: Annotated[bool, QueryParameter(name="includeSnoozed")] = False,
         strip_description: Annotated[bool, QueryParameter(name="stripDescription")] = False,
     ) -> Response[bytes]:
         """By the digest of its manifest, matched with the definitions that are active now."""
-        failed = await asking.failures(services, digest)
+        within = await reach(services.pool, request.user, Resource.IMAGE)
+        failed = await asking.failures(services, digest) if within.everywhere else []
         if failed and await asking.find(services, digest) is None:
             return _json(msgspec.json.encode(original.unscanned(digest, failed)))
-        kept = await asking.image(services, digest)
+        kept = await asking.image(services, digest, within)
         return _json(
             await asking.encoded(kept, Form.IMAGE, descriptions=not strip_description, failures=failed)
         )
 
     @get(
         "/{digest:str}/report",
-        opt=_READ,
+        opt=_SEE,
         summary="All that is known of an image's flaws",
         responses={200: ResponseSpec(VulnerabilityReport, description="As `redoubt scan -o json` writes it")},
     )
-    async def report(self, services: Given, digest: FromPath[str]) -> Response[bytes]:
+    async def report(self, request: Call, services: Given, digest: FromPath[str]) -> Response[bytes]:
         """Redoubt's own report, as ``redoubt scan -o json`` writes it."""
-        return _json(await asking.encoded(await asking.image(services, digest), Form.REPORT))
+        within = await reach(services.pool, request.user, Resource.IMAGE)
+        return _json(await asking.encoded(await asking.image(services, digest, within), Form.REPORT))
 
     @get(
         "/{digest:str}/index",
-        opt=_READ,
+        opt=_SEE,
         summary="What is in an image",
         responses={200: ResponseSpec(IndexReport, description="As `redoubt index -o json` writes it")},
     )
-    async def index(self, services: Given, digest: FromPath[str]) -> Response[bytes]:
+    async def index(self, request: Call, services: Given, digest: FromPath[str]) -> Response[bytes]:
         """Redoubt's own index report, as ``redoubt index -o json`` writes it."""
-        return _json(await asking.encoded(await asking.index(services, digest), Form.INDEX))
+        within = await reach(services.pool, request.user, Resource.IMAGE)
+        return _json(await asking.encoded(await asking.index(services, digest, within), Form.INDEX))
 
 
 class ImageCountController(Controller):
@@ -186,10 +195,11 @@ class ImageCountController(Controller):
     path = "/v1/imagescount"
     tags = ("Images",)
 
-    @get(opt=_READ, summary="How many images there are")
-    async def count_images(self, services: Given, search: Query = "") -> ImageCount:
+    @get(opt=_SEE, summary="How many images there are")
+    async def count_images(self, request: Call, services: Given, search: Query = "") -> ImageCount:
         """``query`` as for ``/v1/images``."""
-        return ImageCount(count=await asking.count(services, search))
+        within = await reach(services.pool, request.user, Resource.IMAGE)
+        return ImageCount(count=await asking.count(services, search, within))
 
 
 class ExportController(Controller):
@@ -198,17 +208,21 @@ class ExportController(Controller):
     path = "/v1/export"
     tags = ("Images",)
 
-    @get("/images", opt=_READ, summary="All images with their findings, a line of JSON each")
-    async def export_images(self, services: Given, search: Query = "", timeout: FromQuery[int] = 0) -> Stream:
+    @get("/images", opt=_SEE, summary="All images with their findings, a line of JSON each")
+    async def export_images(
+        self, request: Call, services: Given, search: Query = "", timeout: FromQuery[int] = 0
+    ) -> Stream:
         """``{"result": {"image": …}}`` a line; a last line with ``error`` where it broke off. ``timeout`` in seconds."""
         wanted(search)  # what is not understood is refused before the answer begins
         if not 0 <= timeout <= 86_400:
             raise InvalidArgument("timeout is in seconds, at most a day")
 
+        within = await reach(services.pool, request.user, Resource.IMAGE)
+
         async def lines() -> AsyncIterator[bytes]:
             try:
                 async with asyncio.timeout(timeout or None):
-                    async for kept in asking.every(services, search):
+                    async for kept in asking.every(services, search, within):
                         yield await asyncio.to_thread(_line, kept)
             except TimeoutError:
                 error: dict[str, object] = {"code": 4, "message": f"the export took longer than {timeout} s"}

@@ -16,6 +16,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Protocol, TypeVar
 
@@ -38,6 +39,7 @@ _DECLARED = "__conditions__"
 _CANCELLED = 499
 
 AnyStream = Stream[Any, Any]
+_calling: ContextVar[Caller] = ContextVar("calling", default=ANONYMOUS)
 
 
 #: Is told of each call that ended: its path, HTTP's status for its code, and how many seconds it took.
@@ -97,6 +99,7 @@ def permit(
             try:
                 caller = await self.door.caller(stream, source)
                 check(caller, declaration.conditions)
+                _calling.set(caller)
                 with egress_refusals.asking(caller.label):
                     await method(self, stream)
                 status = 200
@@ -127,6 +130,11 @@ def permit(
         return guarded
 
     return declare
+
+
+def calling() -> Caller:
+    """Who made the call that is being answered."""
+    return _calling.get()
 
 
 def conditions_of(method: object) -> tuple[Condition, ...]:

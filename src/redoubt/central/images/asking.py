@@ -9,6 +9,7 @@ from enum import Enum
 
 import msgspec
 
+from redoubt.central.auth.reach import EVERYWHERE, Reach
 from redoubt.central.images import original
 from redoubt.central.images.jobs import ScanJob
 from redoubt.central.images.query import wanted
@@ -82,13 +83,15 @@ def cancel(services: Services, identifier: str) -> None:
     _scanning(services).cancel(identifier)
 
 
-async def image(services: Services, digest: str) -> Kept:
-    """What is kept of a digest, with the definitions of now. Raises ``NotFound``."""
+async def image(services: Services, digest: str, within: Reach = EVERYWHERE) -> Kept:
+    """What is kept of a digest, with the definitions of now. Raises ``NotFound``, also where no deployment within ``within`` runs it."""
+    await _seen(services, digest, within)
     return _known(await find(services, digest), digest)
 
 
-async def index(services: Services, digest: str) -> Kept:
+async def index(services: Services, digest: str, within: Reach = EVERYWHERE) -> Kept:
     """The same, for who only asks what is in it. Raises ``NotFound``."""
+    await _seen(services, digest, within)
     return _known(await store(services).find(digest), digest)
 
 
@@ -99,16 +102,18 @@ async def find(services: Services, digest: str) -> Kept | None:
     return await services.images.current(digest)
 
 
-async def listed(services: Services, query: str, *, limit: int, offset: int) -> list[Listed]:
-    """Images by name. ``limit`` 0: as many as are usual. Raises ``InvalidArgument``."""
+async def listed(
+    services: Services, query: str, within: Reach = EVERYWHERE, *, limit: int, offset: int
+) -> list[Listed]:
+    """Images by name: those that a deployment within ``within`` runs. ``limit`` 0: as many as are usual. Raises ``InvalidArgument``."""
     if not 0 <= limit <= _MOST or not 0 <= offset < 2**31:
         raise InvalidArgument(f"pagination.limit is at most {_MOST}, and pagination.offset not negative")
-    return await store(services).list(wanted(query), limit=limit or _PAGE, offset=offset)
+    return await store(services).list(wanted(query), within, limit=limit or _PAGE, offset=offset)
 
 
-async def count(services: Services, query: str) -> int:
+async def count(services: Services, query: str, within: Reach = EVERYWHERE) -> int:
     """How many there are. Raises ``InvalidArgument``."""
-    return await store(services).count(wanted(query))
+    return await store(services).count(wanted(query), within)
 
 
 async def delete(services: Services, query: str, *, confirm: bool) -> Deleted:
@@ -126,9 +131,9 @@ async def delete(services: Services, query: str, *, confirm: bool) -> Deleted:
     return Deleted(num_deleted=number, dry_run=False)
 
 
-async def every(services: Services, query: str) -> AsyncIterator[Kept]:
+async def every(services: Services, query: str, within: Reach = EVERYWHERE) -> AsyncIterator[Kept]:
     """All that are kept, with the definitions of now. Raises ``InvalidArgument`` before the first."""
-    async for digest in store(services).ids(wanted(query)):
+    async for digest in store(services).ids(wanted(query), within):
         if (kept := await find(services, digest)) is not None:
             yield kept
 
@@ -179,6 +184,11 @@ def _scanning(services: Services) -> Scanning:
     if services.images is None:
         raise Unavailable("this Central has no Scanner; its settings name an indexer and a matcher")
     return services.images
+
+
+async def _seen(services: Services, digest: str, within: Reach) -> None:
+    if not within.everywhere and not await store(services).seen_within(digest, within):
+        _known(None, digest)
 
 
 def _known(kept: Kept | None, digest: str) -> Kept:

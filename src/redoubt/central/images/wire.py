@@ -7,8 +7,9 @@ from datetime import datetime
 
 from grpclib.server import Stream
 
-from redoubt.central.auth.calls import Door, permit
+from redoubt.central.auth.calls import Door, calling, permit
 from redoubt.central.auth.declare import allow
+from redoubt.central.auth.reach import Reach, reach
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.images import asking
 from redoubt.central.images.jobs import ScanJob
@@ -21,6 +22,7 @@ from redoubt.wire.proto.redoubt.v1.images_grpc import ImagesBase
 
 #: As for the paths in ``central.api.images``.
 _READ = allow(Resource.IMAGE, Access.READ)
+_SEE = allow(Resource.IMAGE, Access.READ, scoped=True)
 _WRITE = allow(Resource.IMAGE, Access.READ_WRITE)
 
 _FORMS: dict[int, asking.Form] = {
@@ -47,6 +49,10 @@ class ImageService(ImagesBase):
         self.door = door
         self._services = services
 
+    async def _within(self) -> Reach:
+        """Where images are run that the caller may see."""
+        return await reach(self._services.pool, calling(), Resource.IMAGE)
+
     @permit(_WRITE, changes=True)
     async def Scan(self, stream: ScanStream) -> None:
         """See ``images.proto``."""
@@ -61,31 +67,33 @@ class ImageService(ImagesBase):
         for part in _parts(kept, form, await asking.encoded(kept, form)):
             await stream.send_message(pb.ScanImageReply(part=part))
 
-    @permit(_READ)
+    @permit(_SEE)
     async def GetImage(self, stream: ImageStream) -> None:
         """See ``images.proto``."""
         asked = await calls.request(stream)
         form = _form(asked.form)
         find = asking.index if form is asking.Form.INDEX else asking.image
-        kept = await find(self._services, asked.id)
+        kept = await find(self._services, asked.id, await self._within())
         data = await asking.encoded(kept, form, descriptions=not asked.strip_description)
         for part in _parts(kept, form, data):
             await stream.send_message(part)
 
-    @permit(_READ)
+    @permit(_SEE)
     async def ListImages(self, stream: ListStream) -> None:
         """See ``images.proto``."""
         asked = await calls.request(stream)
-        found = await asking.listed(self._services, asked.query, limit=asked.limit, offset=asked.offset)
+        found = await asking.listed(
+            self._services, asked.query, await self._within(), limit=asked.limit, offset=asked.offset
+        )
         for at in range(0, len(found), _PAGE):
             page = (_listed(item) for item in found[at : at + _PAGE])
             await stream.send_message(pb.ListImagesReply(images=page))
 
-    @permit(_READ)
+    @permit(_SEE)
     async def CountImages(self, stream: CountStream) -> None:
         """See ``images.proto``."""
         asked = await calls.request(stream)
-        count = await asking.count(self._services, asked.query)
+        count = await asking.count(self._services, asked.query, await self._within())
         await stream.send_message(pb.CountImagesReply(count=count))
 
     @permit(_WRITE, changes=True)

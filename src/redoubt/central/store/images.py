@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 import zstandard
 
+from redoubt.central.auth.reach import EVERYWHERE, Reach
 from redoubt.central.store import Connection, Store, affected, one, several
 from redoubt.errors import UnreadableInput
 from redoubt.model import IndexReport, VulnerabilityReport
@@ -163,9 +164,18 @@ class ImageStore(Store):
         )
         return bool(affected(done))
 
-    async def list(self, wanted: Wanted, *, limit: int, offset: int = 0) -> list[Listed]:
-        """Images by name. Counts are of the definitions that the fleet follows, or newer ones."""
-        where, values = _where(wanted)
+    async def seen_within(self, digest: str, within: Reach) -> bool:
+        """Whether a deployment within ``within`` runs an image."""
+        where, values = _where(Wanted(), within)
+        more = f"{where} AND" if where else "WHERE"
+        statement = f"SELECT EXISTS (SELECT FROM images i {more} i.id = ${len(values) + 1})"  # noqa: S608
+        return bool(await self._pool.fetchval(statement, *values, digest))
+
+    async def list(
+        self, wanted: Wanted, within: Reach = EVERYWHERE, *, limit: int, offset: int = 0
+    ) -> list[Listed]:
+        """Images by name: those that a deployment within ``within`` runs. Counts are of the definitions that the fleet follows, or newer ones."""
+        where, values = _where(wanted, within)
         rows = await self._pool.fetch(
             f"SELECT {_IN_LIST} {_FOLLOWED} {where} ORDER BY i.name, i.id"
             f" LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}",
@@ -175,9 +185,9 @@ class ImageStore(Store):
         )
         return several(Listed, rows)
 
-    async def count(self, wanted: Wanted) -> int:
+    async def count(self, wanted: Wanted, within: Reach = EVERYWHERE) -> int:
         """How many there are."""
-        where, values = _where(wanted)
+        where, values = _where(wanted, within)
         return int(await self._pool.fetchval(f"SELECT count(*) FROM images i {where}", *values))  # noqa: S608
 
     async def delete(self, wanted: Wanted) -> int:
@@ -185,9 +195,9 @@ class ImageStore(Store):
         where, values = _where(wanted)
         return affected(await self._pool.execute(f"DELETE FROM images i {where}", *values))  # noqa: S608
 
-    async def ids(self, wanted: Wanted, *, page: int = 500) -> AsyncIterator[str]:
+    async def ids(self, wanted: Wanted, within: Reach = EVERYWHERE, *, page: int = 500) -> AsyncIterator[str]:
         """Their digests, in order; what comes or goes meanwhile may or may not be among them."""
-        where, values = _where(wanted)
+        where, values = _where(wanted, within)
         last = ""
         more = f"{where} AND" if where else "WHERE"
         while True:
@@ -213,10 +223,20 @@ async def _lead(connection: Connection, listed: Listed) -> None:
     )
 
 
-def _where(wanted: Wanted) -> tuple[str, list[str]]:
+#: Images that deployments run, for which a condition on ``o`` holds: by digest, and by name.
+_RUN = (
+    "i.id IN (WITH run AS (SELECT DISTINCT unnest(o.images) AS image FROM cluster_objects o"
+    " WHERE o.kind = 'deployment' AND {}) SELECT image FROM run UNION ALL"
+    " SELECT n.image FROM image_names n JOIN run ON run.image = n.name)"
+)
+
+
+def _where(wanted: Wanted, within: Reach = EVERYWHERE) -> tuple[str, list[object]]:
     """A condition and its values. The text is made of constants only."""
     conditions: list[str] = []
-    values: list[str] = []
+    values: list[object] = []
+    if not within.everywhere:
+        conditions.append(_RUN.format(within.condition(values, "o.cluster", "o.namespace")))
     for text, condition in (
         (wanted.name, "EXISTS (SELECT FROM image_names n WHERE n.image = i.id AND n.name ILIKE ${})"),
         (wanted.id, "i.id ILIKE ${}"),
