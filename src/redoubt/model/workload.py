@@ -162,6 +162,21 @@ class Container(Part, frozen=True, kw_only=True):
     readiness_probe: Probe | None = None
 
 
+class LabelRequirement(Part, frozen=True, kw_only=True):
+    """``LabelSelector.Requirement``; ``op`` is ``IN``, ``NOT_IN``, ``EXISTS`` or ``NOT_EXISTS``."""
+
+    key: str = ""
+    op: str = "UNKNOWN"
+    values: tuple[str, ...] = ()
+
+
+class LabelSelector(Part, frozen=True, kw_only=True):
+    """``storage.LabelSelector``: all of it has to hold."""
+
+    match_labels: dict[str, str] = {}
+    requirements: tuple[LabelRequirement, ...] = ()
+
+
 class Deployment(Part, frozen=True, kw_only=True):
     """A workload of any kind (``type``: ``Deployment``, ``DaemonSet``, ``Pod``…). ``ports`` are those of all containers."""
 
@@ -175,6 +190,8 @@ class Deployment(Part, frozen=True, kw_only=True):
     replicas: int = 0
     labels: dict[str, str] = {}
     pod_labels: dict[str, str] = {}
+    #: By which labels it knows its pods; None where it does not say.
+    label_selector: LabelSelector | None = None
     annotations: dict[str, str] = {}
     created: Moment | None = None
     containers: tuple[Container, ...] = ()

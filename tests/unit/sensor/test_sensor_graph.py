@@ -8,10 +8,10 @@ import pytest
 
 from redoubt.model.cluster import ClusterNetworkPolicy
 from redoubt.model.workload import Port
+from redoubt.networkpolicies.selectors import applying, matches, selects
 from redoubt.sensor.conversion import objects
 from redoubt.sensor.graph.exposures import exposed
 from redoubt.sensor.graph.owners import Owners
-from redoubt.sensor.graph.selectors import applying, matches, selects
 
 LABELS = {"app": "shop", "tier": "front"}
 

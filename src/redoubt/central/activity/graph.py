@@ -72,10 +72,16 @@ class Edges(_Message, frozen=True, kw_only=True):
 
 
 class GraphNode(_Message, frozen=True, kw_only=True):
-    """``NetworkNode``. Keys of ``outEdges`` are places in the list of nodes."""
+    """``NetworkNode``. Keys of ``outEdges`` are places in the list of nodes.
+
+    What is said of network policies is said of deployments, and where it is asked for.
+    """
 
     entity: GraphEntity
     internet_access: bool
+    policy_ids: list[str] = []
+    non_isolated_ingress: bool = False
+    non_isolated_egress: bool = False
     query_match: bool
     out_edges: dict[str, Edges]
 
@@ -84,6 +90,7 @@ class NetworkGraph(_Message, frozen=True, kw_only=True):
     """``NetworkGraph``. ``incomplete`` is ours: there were more flows than are looked at."""
 
     nodes: list[GraphNode]
+    epoch: int = 0
     incomplete: bool = False
 
 

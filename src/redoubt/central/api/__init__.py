@@ -33,6 +33,7 @@ from redoubt.central.api.integrations import (
 from redoubt.central.api.metadata import MetadataController
 from redoubt.central.api.network_baselines import NetworkBaselineController
 from redoubt.central.api.network_graph import NetworkGraphController
+from redoubt.central.api.network_policies import NetworkPolicyController
 from redoubt.central.api.page import PageController
 from redoubt.central.api.ping import PingController
 from redoubt.central.api.policies import PolicyController
@@ -70,6 +71,7 @@ ALL: list[ControllerRouterHandler] = [
     MetadataController,
     NetworkBaselineController,
     NetworkGraphController,
+    NetworkPolicyController,
     PageController,
     PermissionSetController,
     PingController,

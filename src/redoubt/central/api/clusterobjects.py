@@ -14,11 +14,10 @@ from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, get
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
-from redoubt.central.api import checks
 from redoubt.central.api.deployments import (
     Count,
     Limit,
@@ -38,7 +37,6 @@ from redoubt.central.refusals import NotFound
 from redoubt.central.store.nodes import Counts, Matched, NodeStore
 from redoubt.central.store.risk import NODE, RiskStore
 from redoubt.model.cluster import (
-    ClusterNetworkPolicy,
     ClusterNode,
     K8sRole,
     K8sRoleBinding,
@@ -295,35 +293,6 @@ class RbacController(Controller):
         raise NotFound("there is no such user or group")
 
 
-class NetworkPolicyController(Controller):
-    """``NetworkPolicyService``, as far as policies that are there are looked at."""
-
-    path = "/v1/networkpolicies"
-    tags = ("Network",)
-
-    @get(opt=_POLICIES, summary="Network policies")
-    async def all(
-        self,
-        services: Given,
-        request: Call,
-        text: Query = "",
-        cluster_id: FromQuery[str] = "",
-        namespace: FromQuery[str] = "",
-    ) -> Told:
-        """Of a cluster and a namespace, where they are named."""
-        within = UUID(checks.identifier(cluster_id, "cluster_id")) if cluster_id else None
-        looking = Looking(services.pool, "networkpolicy", ClusterNetworkPolicy)
-        found = await looking.page(request.user, text, Page(limit=10_000), within)
-        chosen = [each for each in found if not namespace or each.namespace == namespace]
-        return Response({"networkPolicies": whole(chosen)})
-
-    @get("/{id:str}", opt=_POLICIES, summary="A network policy")
-    async def one(self, services: Given, request: Call, id: FromPath[str]) -> Response[object]:  # noqa: A002
-        """By Kubernetes' UID."""
-        looking = Looking(services.pool, "networkpolicy", ClusterNetworkPolicy)
-        return Response(whole(await looking.one(request.user, id)))
-
-
 def _nodes(services: Given) -> Looking[ClusterNode]:
     return Looking(services.pool, "node", ClusterNode)
 
@@ -448,5 +417,4 @@ OBJECT_CONTROLLERS: list[ControllerRouterHandler] = [
     SecretController,
     ServiceAccountController,
     RbacController,
-    NetworkPolicyController,
 ]

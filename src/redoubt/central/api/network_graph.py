@@ -20,16 +20,18 @@ from redoubt.central.api.given import Call, Empty, Given
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.reach import Reach, reach
 from redoubt.central.auth.roles import Access, Resource
+from redoubt.central.networkpolicies.isolation import with_policies
 from redoubt.central.objects.looking import FIELDS
 from redoubt.central.refusals import InvalidArgument, NotFound
-from redoubt.central.store.activity import ActivityStore
+from redoubt.central.store.activity import ActivityStore, Node
+from redoubt.central.store.network_policies import NetworkPolicyStore
 
 _READ = allow(Resource.NETWORK_GRAPH, Access.READ, scoped=True)
 _WRITE = allow(Resource.NETWORK_GRAPH, Access.READ_WRITE)
 _ENTITIES = allow(Resource.NETWORK_GRAPH, Access.READ)
 
-#: Deployments that one graph shows, as in the original, and those that are looked through for them.
-_MOST_NODES, _MOST_DEPLOYMENTS = 2000, 50_000
+#: Deployments that one graph shows (the original: 2,000), and those that are looked through for them.
+_MOST_NODES, _MOST_DEPLOYMENTS = 20_000, 50_000
 #: Flows that are looked at, the latest.
 _MOST_FLOWS = 100_000
 #: What was seen within that time is shown, if nobody says otherwise.
@@ -37,6 +39,7 @@ _SINCE = timedelta(hours=1)
 _CONFIG = "network_graph_hide_default"
 
 Query = Annotated[str, QueryParameter(name="query")]
+Scope = Annotated[str, QueryParameter(name="scope.query")]
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -109,19 +112,17 @@ class NetworkGraphController(Controller):
         services: Given,
         cluster: FromPath[UUID],
         search: Query = "",
+        scoped: Scope = "",
         since: FromQuery[datetime | None] = None,
+        include_policies: Annotated[bool, QueryParameter(name="includePolicies")] = False,
     ) -> NetworkGraph:
-        """Deployments that the query finds and what they talk to: open flows, and those seen ``since`` (an hour ago)."""
+        """Deployments that the query finds and what they talk to: open flows, and those seen ``since`` (an hour ago).
+
+        Only what is within ``scope.query`` is looked at. ``includePolicies``: which network policies each is subject to.
+        """
         within = await _within(request, services, cluster)
-        values: list[object] = []
-        conditions = searching.where(searching.parse(search), FIELDS["deployment"], values)
-        text = " AND ".join(conditions) or "TRUE"
         store = ActivityStore(services.pool)
-        nodes = [
-            each
-            for each in await store.nodes(cluster, text, values, _MOST_DEPLOYMENTS)
-            if within.has(cluster, each.namespace)
-        ]
+        nodes = await _nodes(store, cluster, within, scoped, search)
         if sum(each.matched for each in nodes) > _MOST_NODES:
             raise InvalidArgument(
                 f"there are more than {_MOST_NODES} deployments; ask for some of them by a query"
@@ -139,7 +140,11 @@ class NetworkGraphController(Controller):
         found = await asyncio.to_thread(
             lambda: drawn(nodes, flows[:_MOST_FLOWS], Blocks(blocks), name, ports)
         )
-        return msgspec.structs.replace(found, incomplete=len(flows) > _MOST_FLOWS)
+        if include_policies:
+            policies = await reach(services.pool, request.user, Resource.NETWORK_POLICY)
+            found = await with_policies(services.pool, cluster, found, policies)
+        epoch = await NetworkPolicyStore(services.pool).epoch(cluster) % 2**32
+        return msgspec.structs.replace(found, epoch=epoch, incomplete=len(flows) > _MOST_FLOWS)
 
     @get("/cluster/{cluster:uuid}/externalentities", opt=_READ, summary="Networks outside that have a name")
     async def entities(
@@ -208,6 +213,17 @@ class NetworkGraphController(Controller):
         return GraphConfig(
             id="networkGraphConfig", hide_default_external_srcs=data.config.hide_default_external_srcs
         )
+
+
+async def _nodes(store: ActivityStore, cluster: UUID, within: Reach, scope: str, search: str) -> list[Node]:
+    """Deployments of the scope, as far as the caller may see them, and whether the query finds them."""
+    values: list[object] = []
+    scoped, asked = (
+        " AND ".join(searching.where(searching.parse(text), FIELDS["deployment"], values)) or "TRUE"
+        for text in (scope, search)
+    )
+    found = await store.nodes(cluster, asked, values, _MOST_DEPLOYMENTS, scope=scoped)
+    return [each for each in found if within.has(cluster, each.namespace)]
 
 
 async def _within(request: Call, services: Given, cluster: UUID) -> Reach:

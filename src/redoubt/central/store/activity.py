@@ -179,14 +179,19 @@ class ActivityStore(Store):
         )
         return [tuple(row) for row in rows]
 
-    async def nodes(self, cluster: UUID, condition: str, values: Sequence[object], most: int) -> list[Node]:
-        """Deployments of a cluster; ``condition`` (on ``o`` and its cluster ``c``, made of constants) says which were asked for."""
+    async def nodes(
+        self, cluster: UUID, condition: str, values: Sequence[object], most: int, *, scope: str = "TRUE"
+    ) -> list[Node]:
+        """Deployments of a cluster within ``scope``; ``condition`` says which were asked for.
+
+        Both are conditions on ``o`` and its cluster ``c``, made of constants.
+        """
         given = [*values, cluster, most]
         rows = await self._pool.fetch(
             f"SELECT o.id, o.name, o.namespace, ({condition}) AS matched FROM cluster_objects o"  # noqa: S608
             " JOIN clusters c ON c.id = o.cluster"
-            f" WHERE o.cluster = ${len(given) - 1} AND o.kind = 'deployment' ORDER BY o.namespace, o.name, o.id"
-            f" LIMIT ${len(given)}",
+            f" WHERE o.cluster = ${len(given) - 1} AND o.kind = 'deployment' AND ({scope})"
+            f" ORDER BY o.namespace, o.name, o.id LIMIT ${len(given)}",
             *given,
         )
         return [Node(**dict(row)) for row in rows]

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from redoubt.errors import RedoubtError
+from redoubt.jsonfields import text
 from redoubt.kubeapi import Api
 from redoubt.model.cluster import Identification
-from redoubt.sensor.conversion.fields import text
 
 #: Seconds until an API server that is away is asked again.
 _AGAIN = 2.0

@@ -14,6 +14,17 @@ from typing import Any
 
 import msgspec
 
+from redoubt.jsonfields import (
+    Given,
+    flag,
+    moment,
+    number,
+    part,
+    parts,
+    text,
+    texts,
+    words,
+)
 from redoubt.model.cluster import (
     ClusterNetworkPolicy,
     ClusterNode,
@@ -29,17 +40,6 @@ from redoubt.model.cluster import (
     ServiceAccount,
     Subject,
     Taint,
-)
-from redoubt.sensor.conversion.fields import (
-    Given,
-    flag,
-    moment,
-    number,
-    part,
-    parts,
-    text,
-    texts,
-    words,
 )
 
 #: Characters of one annotation, and of all of an object's: beyond it values are cut, then left out.

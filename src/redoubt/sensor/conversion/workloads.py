@@ -11,14 +11,17 @@ from typing import Any
 import msgspec
 
 from redoubt.indexer.sources.reference import named
+from redoubt.jsonfields import Given, moment, number, part, parts, text, texts, words
 from redoubt.model.cluster import ContainerInstance, Pod
-from redoubt.model.workload import Deployment
+from redoubt.model.workload import Deployment, LabelRequirement, LabelSelector
 from redoubt.policies import kubernetes
-from redoubt.sensor.conversion.fields import Given, moment, number, part, parts, text, texts
 from redoubt.sensor.conversion.objects import shortened
 
 #: Phases of pods that ended. Their status goes on to name addresses that are others' by now.
 _OVER = ("Succeeded", "Failed")
+#: Kinds whose selector is labels and nothing else.
+_PLAIN = ("ReplicationController", "DeploymentConfig")
+_OPERATORS = {"In": "IN", "NotIn": "NOT_IN", "Exists": "EXISTS", "DoesNotExist": "NOT_EXISTS"}
 
 
 class SeenWorkload(msgspec.Struct, frozen=True):
@@ -82,6 +85,26 @@ def _deployment(given: dict[str, Any]) -> Deployment:
         found,
         annotations=shortened(found.annotations),
         created=moment(given, "metadata", "creationTimestamp"),
+        label_selector=_selector(text(given, "kind"), part(given, "spec")),
+    )
+
+
+def _selector(kind: str, spec: Given) -> LabelSelector | None:
+    """By which labels a workload knows its pods. A job's are of one run, and say nothing of the next."""
+    if kind in ("Job", "CronJob") or not part(spec, "selector"):
+        return None
+    if kind in _PLAIN:
+        return LabelSelector(match_labels=texts(spec, "selector"))
+    return LabelSelector(
+        match_labels=texts(spec, "selector", "matchLabels"),
+        requirements=tuple(
+            LabelRequirement(
+                key=text(each, "key"),
+                op=_OPERATORS.get(text(each, "operator"), "UNKNOWN"),
+                values=words(each, "values"),
+            )
+            for each in parts(spec, "selector", "matchExpressions")
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from redoubt.model.cluster import (
     ServiceAccount,
 )
 from redoubt.model.workload import Deployment, Part, Surroundings
+from redoubt.networkpolicies.selectors import applying, selects
 from redoubt.sensor.cluster.changes import Change
 from redoubt.sensor.conversion.objects import SeenBinding, SeenIngress, SeenSecret, SeenService
 from redoubt.sensor.conversion.workloads import SeenPod, SeenWorkload
@@ -35,7 +36,6 @@ from redoubt.sensor.graph.mirrors import Mirrors, SeenMirrors
 from redoubt.sensor.graph.owners import Owners
 from redoubt.sensor.graph.permissions import Account
 from redoubt.sensor.graph.rights import Rights
-from redoubt.sensor.graph.selectors import applying, selects
 from redoubt.sensor.graph.ways import Ways
 
 #: The cluster's own parts: the original calls their namespaces so.

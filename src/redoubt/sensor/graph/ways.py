@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
+from redoubt.networkpolicies.selectors import selects
 from redoubt.sensor.conversion.objects import SeenIngress, SeenService
-from redoubt.sensor.graph.selectors import selects
 
 Selector = dict[str, str]
 

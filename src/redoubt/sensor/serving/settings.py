@@ -23,9 +23,9 @@ import structlog
 
 from redoubt.definitions import durable
 from redoubt.errors import RedoubtError
+from redoubt.jsonfields import text
 from redoubt.kubeapi import MERGE, Api, ApiFailure
 from redoubt.model.cluster import ADMISSION_CONFIG_KEY, ADMISSION_CONFIG_MAP, AdmissionSettings
-from redoubt.sensor.conversion.fields import text
 
 _log = structlog.get_logger("admissions")
 #: Seconds between two changes that are told: a namespace after the other may be labelled.

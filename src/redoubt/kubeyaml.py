@@ -1,0 +1,77 @@
+"""YAML of Kubernetes' objects that a stranger wrote: documents, and lists of them. Pure.
+
+The text is limited, and so are depth and aliases, as a few of these can stand for any amount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import yaml
+
+from redoubt.errors import LimitExceeded, UnreadableInput
+
+LARGEST = 2 << 20
+_DEEPEST, _ALIASES = 100, 20
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen as it runs
+    """YAML as Kubernetes reads it: what looks like a date stays a text."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def objects(text: str) -> Iterator[dict[str, Any]]:
+    """Each object; ``kind``, where it is said, is a text. Raises ``UnreadableInput``, ``LimitExceeded``."""
+    if len(text) > LARGEST:
+        raise LimitExceeded(f"the YAML has {len(text)} characters; at most {LARGEST} are read")
+    try:
+        _check(text)
+        documents = list(yaml.load_all(text, Loader=_Loader))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UnreadableInput(f"the YAML cannot be read: {_reason(error)[:300]}") from None
+    for each in documents:
+        if each is None:
+            continue
+        items = [each]
+        if isinstance(each, dict) and each.get("kind") == "List":
+            items = each.get("items") or []
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise UnreadableInput("the YAML is no object of Kubernetes")
+        for item in items:
+            if not isinstance(item.get("kind", ""), str):
+                raise UnreadableInput(f"the kind of an object is no text: {str(item['kind'])[:60]}")
+            yield item
+
+
+def reference(given: dict[str, Any]) -> str:
+    """Which object it is: ``namespace/name[group/version, Kind=kind]``."""
+    meta = given.get("metadata")
+    meta = meta if isinstance(meta, dict) else {}
+    name = "/".join(str(part)[:253] for part in (meta.get("namespace"), meta.get("name")) if part)
+    group, _, version = str(given.get("apiVersion", ""))[:253].rpartition("/")
+    return f"{name}[{group}/{version}, Kind={str(given.get('kind', ''))[:63]}]"
+
+
+def _reason(error: Exception) -> str:
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    if mark is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"
+
+
+def _check(text: str) -> None:
+    depth = aliases = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.AliasEvent):
+            aliases += 1
+        if depth > _DEEPEST or aliases > _ALIASES:
+            raise LimitExceeded(f"the YAML is deeper than {_DEEPEST}, or has more than {_ALIASES} aliases")
