@@ -164,6 +164,27 @@ class ClusterNetworkPolicy(Described, frozen=True, kw_only=True):
     spec: dict[str, Any] = {}
 
 
+class PolicyReference(Part, frozen=True, kw_only=True):
+    """A network policy, by name."""
+
+    namespace: str = ""
+    name: str = ""
+
+
+class PoliciesToApply(Part, frozen=True, kw_only=True):
+    """Network policies (Kubernetes' objects) that are to be added or to take the place of those of their name, and others to delete."""
+
+    policies: tuple[dict[str, Any], ...] = ()
+    delete: tuple[PolicyReference, ...] = ()
+
+
+class AppliedPolicies(Part, frozen=True, kw_only=True):
+    """What undoes it: network policies as they were, and those that there were not."""
+
+    restore: tuple[dict[str, Any], ...] = ()
+    delete: tuple[PolicyReference, ...] = ()
+
+
 class Service(Part, frozen=True, kw_only=True):
     """A Kubernetes service or ingress, as much as the network graph needs. ``kind`` is ``Service`` or ``Ingress``."""
 

@@ -780,6 +780,7 @@ class Request(_message.Message):
     ENFORCE_FIELD_NUMBER: _builtins.int
     REASSESS_FIELD_NUMBER: _builtins.int
     RENEW_CERTIFICATES_FIELD_NUMBER: _builtins.int
+    APPLY_NETWORK_POLICIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     enhance: _builtins.bytes
     """JSON of a list of redoubt.model.workload.Deployment, answered with the same, completed by what the cluster knows."""
@@ -789,6 +790,8 @@ class Request(_message.Message):
     """Asks policies again: of this deployment, or of all where it is empty."""
     renew_certificates: _builtins.bool
     """Has certificates of all its services made anew, now. Answered with nothing, when they are where the services find them."""
+    apply_network_policies: _builtins.bytes
+    """Changes network policies, all or nothing: JSON of redoubt.model.cluster.PoliciesToApply, answered with AppliedPolicies."""
     @_builtins.property
     def scan_image(self) -> Global___ScanImage:
         """Answered with nothing: EnrichIndexReport brought the result already."""
@@ -802,12 +805,13 @@ class Request(_message.Message):
         enforce: _builtins.bytes = ...,
         reassess: _builtins.str = ...,
         renew_certificates: _builtins.bool = ...,
+        apply_network_policies: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["enforce", b"enforce", "enhance", b"enhance", "reassess", b"reassess", "renew_certificates", b"renew_certificates", "request", b"request", "scan_image", b"scan_image"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_network_policies", b"apply_network_policies", "enforce", b"enforce", "enhance", b"enhance", "reassess", b"reassess", "renew_certificates", b"renew_certificates", "request", b"request", "scan_image", b"scan_image"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enforce", b"enforce", "enhance", b"enhance", "id", b"id", "reassess", b"reassess", "renew_certificates", b"renew_certificates", "request", b"request", "scan_image", b"scan_image"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_network_policies", b"apply_network_policies", "enforce", b"enforce", "enhance", b"enhance", "id", b"id", "reassess", b"reassess", "renew_certificates", b"renew_certificates", "request", b"request", "scan_image", b"scan_image"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["scan_image", "enhance", "enforce", "reassess", "renew_certificates"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["scan_image", "enhance", "enforce", "reassess", "renew_certificates", "apply_network_policies"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
