@@ -6,7 +6,7 @@ Rules: ``operator.openshift.io/v1alpha1`` ``ImageContentSourcePolicy``, ``config
 
 from __future__ import annotations
 
-from redoubt.sensor.conversion.fields import Given, parts, text, words
+from redoubt.jsonfields import Given, parts, text, words
 from redoubt.sensor.graph.mirrors import Mirrored, SeenMirrors
 
 #: Rules of one object, and mirrors of one rule, that are looked at.
