@@ -30,6 +30,7 @@ import fleet as fleet_bench
 import hub as hub_bench
 import index as index_bench
 import make_image
+import network_policies as network_policies_bench
 import policies as policies_bench
 import runtime as runtime_bench
 import scale as scale_bench
@@ -60,6 +61,7 @@ def main() -> None:
     page += _services_section()
     page += _fleet_section(fleet_bench.run())
     page += _policies_section()
+    page += network_policies_bench.section()
     page += activity_bench.section(activity_bench.run())
     page += _versions_section()
     page += _wire_section()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -78,6 +79,41 @@ def test_what_breaks_a_policy_is_an_alert_until_it_does_no_more(secured: Secured
     secured.kube.admin.patch(loud, {"spec": made["spec"]})
     secured.until("the alert to be over", lambda: alerted("RESOLVED"))
     assert not alerted("ACTIVE")
+
+
+def test_a_network_policy_is_tried_applied_seen_and_undone(secured: Secured, image: str) -> None:
+    namespace = secured.kube.namespace()
+    secured.kube.admin.create(workload(namespace, "shop", image))
+    found = secured.until("the deployment", lambda: secured.deployments(namespace).get("shop"))
+    cluster = secured.central.get("/v1/clusters")["clusters"][0]["id"]
+    meta = {"name": "deny", "namespace": namespace}
+    deny = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": meta,
+        "spec": {"podSelector": {}},
+    }
+    change = {"applyYaml": json.dumps(deny)}
+
+    def limited(graph: Any) -> bool:
+        return any(
+            each["entity"]["id"] == found["id"] and not each["nonIsolatedIngress"] for each in graph["nodes"]
+        )
+
+    def now() -> bool:
+        return limited(secured.central.get(f"/v1/networkpolicies/cluster/{cluster}"))
+
+    tried = secured.central.ask("POST", f"/v1/networkpolicies/simulate/{cluster}", change)
+    assert limited(tried["simulatedGraph"])
+    assert not now()
+    secured.central.ask("POST", f"/v1/networkpolicies/apply/{cluster}", change)
+    assert secured.kube.admin.get(deny)["spec"]["policyTypes"] == ["Ingress"]
+    secured.until("the policy in the graph", now)
+    undo = secured.central.get(f"/v1/networkpolicies/undo/{cluster}")["undoRecord"]["undoModification"]
+    secured.central.ask("POST", f"/v1/networkpolicies/apply/{cluster}", undo)
+    with pytest.raises(Refused):
+        secured.kube.admin.get(deny)
+    secured.until("the graph without it", lambda: not now())
 
 
 @pytest.fixture(scope="module")

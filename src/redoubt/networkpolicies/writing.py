@@ -59,9 +59,7 @@ def from_object(given: dict[str, Any]) -> ClusterNetworkPolicy:
         raise UnreadableInput(f"{of}: {error}") from None
     if not meta.namespace:
         raise UnreadableInput(f"the network policy {meta.name[:253]!r} names no namespace")
-    for what, name in (("namespace", meta.namespace), ("name", meta.name)):
-        if len(name) > 253 or not _NAME.fullmatch(name):
-            raise UnreadableInput(f"{name[:253]!r} is no {what} of a network policy")
+    check_name(meta.namespace, meta.name)
     policy = ClusterNetworkPolicy(
         name=meta.name,
         namespace=meta.namespace,
@@ -74,6 +72,13 @@ def from_object(given: dict[str, Any]) -> ClusterNetworkPolicy:
     if odd:
         raise UnreadableInput(f"{of}: Kubernetes has no field {odd[:200]!r}")
     return policy
+
+
+def check_name(namespace: str, name: str) -> None:
+    """Raises ``UnreadableInput`` where Kubernetes can have no policy of that name."""
+    for what, text in (("namespace", namespace), ("name", name)):
+        if len(text) > 253 or not _NAME.fullmatch(text):
+            raise UnreadableInput(f"{text[:253]!r} is no {what} of a network policy")
 
 
 def to_object(policy: ClusterNetworkPolicy) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import structlog
 
 from redoubt import tasks
 from redoubt.errors import LimitExceeded, RedoubtError, UnreadableInput
-from redoubt.model.cluster import Enforcement
+from redoubt.model.cluster import AppliedPolicies, Enforcement, PoliciesToApply
 from redoubt.model.workload import Deployment
 from redoubt.sensor.graph.inventory import Inventory
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
@@ -45,6 +45,13 @@ class Scanning(Protocol):
         """Central has the result already when this returns. Raises ``RedoubtError``."""
 
 
+class Applying(Protocol):
+    """Changes network policies."""
+
+    async def apply(self, asked: PoliciesToApply) -> AppliedPolicies:
+        """All or nothing. Raises ``RedoubtError``."""
+
+
 class Requests:
     """Answers go to ``tell``."""
 
@@ -54,12 +61,14 @@ class Requests:
         asking: Asking,
         acting: Acting,
         scanning: Scanning,
+        applying: Applying,
         tell: Callable[[pb.FromSensor], None],
     ) -> None:
         self._inventory = inventory
         self._asking = asking
         self._acting = acting
         self._scanning = scanning
+        self._applying = applying
         self._tell = tell
         self._work: set[asyncio.Task[None]] = set()
 
@@ -93,6 +102,7 @@ class Requests:
             "enhance": self._enhance,
             "enforce": self._enforce,
             "reassess": self._reassess,
+            "apply_network_policies": self._apply,
         }
         if kind not in how:
             raise UnreadableInput("a request that this Sensor does not know; it may be older than Central")
@@ -122,6 +132,13 @@ class Requests:
             raise UnreadableInput(f"enforcement: {str(error)[:200]}") from None
         await self._acting.act(asked)
         return b""
+
+    async def _apply(self, request: pb.Request) -> bytes:
+        try:
+            asked = msgspec.json.decode(request.apply_network_policies, type=PoliciesToApply)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UnreadableInput(f"network policies: {str(error)[:200]}") from None
+        return msgspec.json.encode(await self._applying.apply(asked))
 
     async def _reassess(self, request: pb.Request) -> bytes:
         if request.reassess:

@@ -17,6 +17,7 @@ from redoubt.egress import refusals
 from redoubt.egress.guard import Guard
 from redoubt.kubeapi import Api
 from redoubt.model.cluster import AdmissionSettings, BaselineSync, ClusterConfig
+from redoubt.sensor.applying import Applier
 from redoubt.sensor.cluster.identifying import identify
 from redoubt.sensor.cluster.observing import Observer
 from redoubt.sensor.config import Settings
@@ -82,7 +83,14 @@ class Sensor:
             settings.scans_at_once,
             settings.ad_hoc_scans_at_once,
         )
-        self.requests = Requests(self.inventory, self.detector, self.enforcer, self.scanning, self.tell)
+        self.requests = Requests(
+            self.inventory,
+            self.detector,
+            self.enforcer,
+            self.scanning,
+            Applier(api, self.observer.resource),
+            self.tell,
+        )
         self.runtime = RuntimePart(
             settings, self.inventory, self.detector, self.enforcer, self.spool, _files(settings)
         )

@@ -6,9 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from redoubt.cli.roxctl import generating
+from redoubt.model.cluster import PoliciesToApply, PolicyReference
+from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.hub import StandIn, listening
 from support.kube import Cluster, kube  # noqa: F401  (a fixture)
 from support.policies import group, policy
@@ -70,6 +73,23 @@ def test_the_rights_of_the_manifests_are_enough(kube: Cluster, tmp_path: Path) -
                 lambda: any(each.enforcement for _, _, alerts in central.alerts for each in alerts),
             )
             assert kube.admin.get(given)["spec"]["replicas"] == 0
+            spec = {"podSelector": {}}
+            meta = {"name": "deny", "namespace": namespace}
+            denied = {
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "NetworkPolicy",
+                "metadata": meta,
+                "spec": spec,
+            }
+            for name, asked in (
+                ("make", PoliciesToApply(policies=(denied,))),
+                ("replace", PoliciesToApply(policies=(denied,))),
+                ("delete", PoliciesToApply(delete=(PolicyReference(namespace=namespace, name="deny"),))),
+            ):
+                request = pb.Request(id=name, apply_network_policies=msgspec.json.encode(asked))
+                await central.say(pb.ToSensor(request=request))
+                answer = await central.until("an answer", lambda name=name: central.answers.get(name))
+                assert answer.failure == ""
             central.health.clear()
             healthy = await central.until("health", lambda: central.health)
             assert healthy[0]["sensor"]["status"] == "HEALTHY", healthy[0]

@@ -34,6 +34,7 @@ from redoubt.central.api.metadata import MetadataController
 from redoubt.central.api.network_baselines import NetworkBaselineController
 from redoubt.central.api.network_graph import NetworkGraphController
 from redoubt.central.api.network_policies import NetworkPolicyController
+from redoubt.central.api.network_policy_changes import NetworkPolicyChangeController
 from redoubt.central.api.page import PageController
 from redoubt.central.api.ping import PingController
 from redoubt.central.api.policies import PolicyController
@@ -72,6 +73,7 @@ ALL: list[ControllerRouterHandler] = [
     NetworkBaselineController,
     NetworkGraphController,
     NetworkPolicyController,
+    NetworkPolicyChangeController,
     PageController,
     PermissionSetController,
     PingController,

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from ipaddress import ip_address
 
 import msgspec
 from litestar import Controller, get, patch, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
+from redoubt.central import search as searching
 from redoubt.central.activity.blocks import Blocks
+from redoubt.central.activity.external import fits, outer
 from redoubt.central.activity.receiving import peer_of
 from redoubt.central.api import checks
 from redoubt.central.api.baselines import baselines_of
 from redoubt.central.api.given import Call, Empty, Given
+from redoubt.central.api.network_graph import Limit, Offset, Query, seen_since
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.reach import reach
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.refusals import InvalidArgument
-from redoubt.central.store.activity import ActivityStore
+from redoubt.central.search import Asked
+from redoubt.central.store.activity import ActivityStore, SeenFlow
 from redoubt.central.store.network_baselines import NetworkBaseline, Peer
 
 _READ = allow(Resource.DEPLOYMENT_EXTENSION, Access.READ, scoped=True)
@@ -27,6 +33,8 @@ _WRITE = allow(Resource.DEPLOYMENT_EXTENSION, Access.READ_WRITE, scoped=True)
 _TYPES = ("DEPLOYMENT", "INTERNET", "EXTERNAL_SOURCE", "INTERNAL_ENTITIES")
 _STATUSES = ("BASELINE", "ANOMALOUS")
 _MOST = 1000
+#: Connections of one deployment that are looked at.
+_MOST_FLOWS = 10_000
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -80,6 +88,7 @@ class PeerEntity(_Message, frozen=True, kw_only=True):
     id: str = ""
     type: str = "DEPLOYMENT"
     name: str = ""
+    discovered: bool = False
 
 
 class StatusPeer(_Message, frozen=True, kw_only=True):
@@ -109,6 +118,15 @@ class StatusAnswer(_Message, frozen=True, kw_only=True):
     """``NetworkBaselineStatusResponse``."""
 
     statuses: list[PeerStatus]
+
+
+class ExternalStatus(_Message, frozen=True, kw_only=True):
+    """``NetworkBaselineExternalStatusResponse``."""
+
+    anomalous: list[PeerStatus]
+    total_anomalous: int
+    baseline: list[PeerStatus]
+    total_baseline: int
 
 
 class ModifyPeers(_Message, frozen=True, kw_only=True):
@@ -143,17 +161,38 @@ class NetworkBaselineController(Controller):
         within = await reach(services.pool, request.user, Resource.DEPLOYMENT_EXTENSION)
         found = await baselines_of(services).network(_id(id), within)
         blocks = Blocks(await ActivityStore(services.pool).blocks(found.cluster))
-        usual = {
-            (each.peer_type, each.peer, each.port, each.protocol, each.ingress)
-            for each in found.peers
-            if not each.forbidden
-        }
-        statuses = []
-        for each in data.peers[:_MOST]:
-            asked = _peer(each, blocks)
-            known = (asked.peer_type, asked.peer, asked.port, asked.protocol, asked.ingress) in usual
-            statuses.append(PeerStatus(peer=each, status=_STATUSES[not known]))
-        return StatusAnswer(statuses=statuses)
+        return StatusAnswer(statuses=_statuses(found, data.peers[:_MOST], blocks))
+
+    @get("/{id:str}/status/external", opt=_READ, summary="Whether peers outside are usual")
+    async def external_status(
+        self,
+        request: Call,
+        services: Given,
+        id: FromPath[str],  # noqa: A002
+        search: Query = "",
+        since: FromQuery[datetime | None] = None,
+        limit: Limit = 0,
+        offset: Offset = 0,
+    ) -> ExternalStatus:
+        """Each that a connection was seen with ``since`` (an hour ago); ``query``: ``External Source Address``, ``…Name``."""
+        within = await reach(services.pool, request.user, Resource.DEPLOYMENT_EXTENSION)
+        found = await baselines_of(services).network(_id(id), within)
+        store = ActivityStore(services.pool)
+        blocks = Blocks(await store.blocks(found.cluster))
+        flows = await store.external_flows(found.cluster, found.deployment, seen_since(since), _MOST_FLOWS)
+        asked = searching.parse(search)
+        peers = {peer: None for flow in flows if (peer := _outer_peer(found.deployment, flow, blocks, asked))}
+        by_status: dict[str, list[PeerStatus]] = {status: [] for status in _STATUSES}
+        for each in _statuses(found, sorted(peers, key=_by_name), blocks):
+            by_status[each.status].append(each)
+        usual, odd = (by_status[status] for status in _STATUSES)
+        upto = offset + (limit or _MOST_FLOWS)
+        return ExternalStatus(
+            anomalous=odd[offset:upto],
+            total_anomalous=len(odd),
+            baseline=usual[offset:upto],
+            total_baseline=len(usual),
+        )
 
     @patch("/{id:str}/peers", opt=_WRITE, summary="Say which peers are usual")
     async def modify(
@@ -211,6 +250,8 @@ def _peer(given: StatusPeer, blocks: Blocks) -> Peer:
         of_type, identifier = "EXTERNAL_SOURCE", block.block
     else:
         of_type, identifier = peer_of(given.entity.type, given.entity.id, blocks)
+        if of_type == "EXTERNAL_SOURCE" and _is_address(identifier):
+            of_type, identifier = "INTERNET", ""  # one that is in no network with a name
     return Peer(
         peer_type=of_type,
         peer=identifier,
@@ -218,6 +259,53 @@ def _peer(given: StatusPeer, blocks: Blocks) -> Peer:
         protocol=given.protocol,
         ingress=given.ingress,
     )
+
+
+def _statuses(found: NetworkBaseline, peers: Iterable[StatusPeer], blocks: Blocks) -> list[PeerStatus]:
+    usual = {
+        (each.peer_type, each.peer, each.port, each.protocol, each.ingress)
+        for each in found.peers
+        if not each.forbidden
+    }
+    statuses = []
+    for each in peers:
+        asked = _peer(each, blocks)
+        known = (asked.peer_type, asked.peer, asked.port, asked.protocol, asked.ingress) in usual
+        statuses.append(PeerStatus(peer=each, status=_STATUSES[not known]))
+    return statuses
+
+
+def _outer_peer(deployment: str, flow: SeenFlow, blocks: Blocks, asked: Sequence[Asked]) -> StatusPeer | None:
+    """The outer end of a deployment's flow; None where it was not asked for."""
+    ingress = flow.target == deployment
+    of_type, identifier = (flow.source_type, flow.source) if ingress else (flow.target_type, flow.target)
+    end = outer(of_type, identifier, blocks)
+    if not fits(end, asked):
+        return None
+    source = end.entity.external_source
+    return StatusPeer(
+        entity=PeerEntity(
+            id=end.entity.id,
+            type=end.entity.type,
+            name="" if source is None else source.name,
+            discovered=source is not None and source.discovered,
+        ),
+        port=flow.port,
+        protocol=flow.protocol,
+        ingress=ingress,
+    )
+
+
+def _by_name(peer: StatusPeer) -> tuple[str, str, int, str, bool]:
+    return peer.entity.name, peer.entity.id, peer.port, peer.protocol, peer.ingress
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _told(found: NetworkBaseline) -> NetworkBaselineAnswer:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -14,6 +15,8 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from redoubt.central import search as searching
 from redoubt.central.activity.blocks import Block, Blocks
+from redoubt.central.activity.external import FIELDS as OUTER_FIELDS
+from redoubt.central.activity.external import ExternalCount, ExternalFlow, Externals
 from redoubt.central.activity.graph import GraphEntity, ListenPort, NetworkGraph, drawn, external
 from redoubt.central.api import checks
 from redoubt.central.api.given import Call, Empty, Given
@@ -23,6 +26,7 @@ from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.networkpolicies.isolation import with_policies
 from redoubt.central.objects.looking import FIELDS
 from redoubt.central.refusals import InvalidArgument, NotFound
+from redoubt.central.search import Asked
 from redoubt.central.store.activity import ActivityStore, Node
 from redoubt.central.store.network_policies import NetworkPolicyStore
 
@@ -36,10 +40,16 @@ _MOST_NODES, _MOST_DEPLOYMENTS = 20_000, 50_000
 _MOST_FLOWS = 100_000
 #: What was seen within that time is shown, if nobody says otherwise.
 _SINCE = timedelta(hours=1)
+#: Flows and entities in an answer.
+_PAGE = 10_000
 _CONFIG = "network_graph_hide_default"
 
 Query = Annotated[str, QueryParameter(name="query")]
 Scope = Annotated[str, QueryParameter(name="scope.query")]
+Limit = Annotated[int, QueryParameter(name="pagination.limit", ge=0, le=_PAGE)]
+Offset = Annotated[int, QueryParameter(name="pagination.offset", ge=0, le=10_000_000)]
+
+T = TypeVar("T")
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -99,6 +109,21 @@ class PutGraphConfig(_Message, frozen=True, kw_only=True):
     config: GraphConfig = GraphConfig()
 
 
+class ExternalFlows(_Message, frozen=True, kw_only=True):
+    """``GetExternalNetworkFlowsResponse``."""
+
+    entity: GraphEntity
+    total_flows: int
+    flows: list[ExternalFlow]
+
+
+class ExternalCounts(_Message, frozen=True, kw_only=True):
+    """``GetExternalNetworkFlowsMetadataResponse``."""
+
+    entities: list[ExternalCount]
+    total_entities: int
+
+
 class NetworkGraphController(Controller):
     """The network graph."""
 
@@ -122,7 +147,7 @@ class NetworkGraphController(Controller):
         """
         within = await _within(request, services, cluster)
         store = ActivityStore(services.pool)
-        nodes = await _nodes(store, cluster, within, scoped, search)
+        nodes = await _nodes(store, cluster, within, searching.parse(search), searching.parse(scoped))
         if sum(each.matched for each in nodes) > _MOST_NODES:
             raise InvalidArgument(
                 f"there are more than {_MOST_NODES} deployments; ask for some of them by a query"
@@ -130,9 +155,7 @@ class NetworkGraphController(Controller):
         name = await services.pool.fetchval("SELECT name FROM clusters WHERE id = $1", cluster)
         if name is None:
             raise NotFound(f"there is no cluster {cluster}")
-        since = since or datetime.now(UTC) - _SINCE
-        since = since if since.tzinfo else since.replace(tzinfo=UTC)
-        flows = await store.flows(cluster, since, _MOST_FLOWS + 1)
+        flows = await store.flows(cluster, seen_since(since), _MOST_FLOWS + 1)
         blocks = await store.blocks(cluster)
         ports: dict[str, list[ListenPort]] = {}
         for deployment, port, protocol in await store.ports(cluster):
@@ -155,6 +178,53 @@ class NetworkGraphController(Controller):
         asked = searching.parse(search)
         found = await ActivityStore(services.pool).blocks(cluster)
         return Entities(entities=[_entity(each) for each in found if _fits(each, asked)])
+
+    @get(
+        "/cluster/{cluster:uuid}/externalentities/metadata",
+        opt=_READ,
+        summary="Who outside connections were seen with, and how many",
+    )
+    async def counts(
+        self,
+        request: Call,
+        services: Given,
+        cluster: FromPath[UUID],
+        search: Query = "",
+        since: FromQuery[datetime | None] = None,
+        limit: Limit = 0,
+        offset: Offset = 0,
+    ) -> ExternalCounts:
+        """Addresses, where they are told of (``externalIps``), and networks; ``query`` as for flows."""
+        found = await _externals(request, services, cluster, search, since)
+        counts = await asyncio.to_thread(found.counts)
+        return ExternalCounts(entities=_page(counts, limit, offset), total_entities=len(counts))
+
+    @get(
+        "/cluster/{cluster:uuid}/externalentities/{entity:str}/flows",
+        opt=_READ,
+        summary="Connections with somebody outside",
+    )
+    async def flows(
+        self,
+        request: Call,
+        services: Given,
+        cluster: FromPath[UUID],
+        entity: FromPath[str],
+        search: Query = "",
+        since: FromQuery[datetime | None] = None,
+        limit: Limit = 0,
+        offset: Offset = 0,
+    ) -> ExternalFlows:
+        """Open ones and those seen ``since`` (an hour ago), the latest first.
+
+        ``query``: ``External Source Address`` (a beginning, or a network around it), ``External Source Name``, and deployments' fields.
+        """
+        found = await _externals(request, services, cluster, search, since)
+        about = found.entity(entity)
+        if about is None:
+            raise NotFound(f"nobody outside is called {entity[:100]!r}")
+        flows = await asyncio.to_thread(found.flows, entity)
+        return ExternalFlows(entity=about, total_flows=len(flows), flows=_page(flows, limit, offset))
 
     @post(
         "/cluster/{cluster:uuid}/externalentities",
@@ -215,15 +285,40 @@ class NetworkGraphController(Controller):
         )
 
 
-async def _nodes(store: ActivityStore, cluster: UUID, within: Reach, scope: str, search: str) -> list[Node]:
-    """Deployments of the scope, as far as the caller may see them, and whether the query finds them."""
+async def _nodes(
+    store: ActivityStore, cluster: UUID, within: Reach, asked: Sequence[Asked], scoped: Sequence[Asked] = ()
+) -> list[Node]:
+    """Deployments of the scope, as far as the caller may see them, and whether they were asked for."""
     values: list[object] = []
-    scoped, asked = (
-        " AND ".join(searching.where(searching.parse(text), FIELDS["deployment"], values)) or "TRUE"
-        for text in (scope, search)
+    scope, condition = (
+        " AND ".join(searching.where(each, FIELDS["deployment"], values)) or "TRUE"
+        for each in (scoped, asked)
     )
-    found = await store.nodes(cluster, asked, values, _MOST_DEPLOYMENTS, scope=scoped)
+    found = await store.nodes(cluster, condition, values, _MOST_DEPLOYMENTS, scope=scope)
     return [each for each in found if within.has(cluster, each.namespace)]
+
+
+async def _externals(
+    request: Call, services: Given, cluster: UUID, search: str, since: datetime | None
+) -> Externals:
+    within = await _within(request, services, cluster)
+    asked = searching.parse(search)
+    outer = tuple(each for each in asked if each.field.lower() in OUTER_FIELDS)
+    store = ActivityStore(services.pool)
+    nodes = await _nodes(store, cluster, within, [each for each in asked if each not in outer])
+    flows = await store.flows(cluster, seen_since(since), _MOST_FLOWS)
+    blocks = Blocks(await store.blocks(cluster))
+    return await asyncio.to_thread(Externals, str(cluster), nodes, flows, blocks, outer)
+
+
+def seen_since(since: datetime | None) -> datetime:
+    """From when on connections count; an hour ago, if nobody says otherwise."""
+    since = since or datetime.now(UTC) - _SINCE
+    return since if since.tzinfo else since.replace(tzinfo=UTC)
+
+
+def _page(several: list[T], limit: int, offset: int) -> list[T]:
+    return several[offset : offset + (limit or _PAGE)]
 
 
 async def _within(request: Call, services: Given, cluster: UUID) -> Reach:

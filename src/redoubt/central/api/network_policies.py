@@ -115,8 +115,8 @@ class NetworkPolicyController(Controller):
         include_ports: WithPorts = False,
     ) -> AllowedGraph:
         """Between deployments that the query finds and all others of the scope, and to and from what is outside."""
-        found = await _visible(request, services, cluster)
-        shown = await _shown(request, services, found, search, scoped, include_ports=include_ports)
+        found = await visible(request, services, cluster)
+        shown = await shown_of(request, services, found, search, scoped, include_ports=include_ports)
 
         def draw() -> AllowedGraph:
             return Drawing(found, evaluated(found, found.policies), shown).graph()
@@ -141,8 +141,8 @@ class NetworkPolicyController(Controller):
         include_difference: WithDifference = False,
     ) -> Simulation:
         """``applyYaml``: policies that would be added or changed; ``toDelete``: policies that would be gone. Nothing is done."""
-        found = await _visible(request, services, cluster)
-        shown = await _shown(request, services, found, search, scoped, include_ports=include_ports)
+        found = await visible(request, services, cluster)
+        shown = await shown_of(request, services, found, search, scoped, include_ports=include_ports)
         return await asyncio.to_thread(_simulated, found, shown, data, difference=include_difference)
 
 
@@ -170,14 +170,14 @@ def _simulated(cluster: Cluster, shown: Shown, data: Modification, *, difference
     return msgspec.structs.replace(answer, added=after.beyond(before), removed=before.beyond(after))
 
 
-async def _visible(request: Call, services: Given, cluster: UUID) -> Cluster:
+async def visible(request: Call, services: Given, cluster: UUID) -> Cluster:
     """A cluster of which the caller may see something. Raises ``NotFound``."""
     if not (await reach(services.pool, request.user, Resource.NETWORK_POLICY)).some(cluster):
         raise NotFound(f"there is no cluster {cluster}")
     return await load(services.pool, cluster)
 
 
-async def _shown(
+async def shown_of(
     request: Call, services: Given, cluster: Cluster, search: str, scope: str, *, include_ports: bool
 ) -> Shown:
     """What of it the caller may see and asked for. Raises ``InvalidArgument``."""
@@ -206,8 +206,8 @@ async def _shown(
 
 async def _about(request: Call, services: Given, cluster: UUID, query: str) -> set[str]:
     """Identifiers of the policies that are about deployments that a query finds."""
-    found = await _visible(request, services, cluster)
-    shown = await _shown(request, services, found, query, "", include_ports=False)
+    found = await visible(request, services, cluster)
+    shown = await shown_of(request, services, found, query, "", include_ports=False)
     allowed = await asyncio.to_thread(evaluated, found, found.policies)
     return {
         policy

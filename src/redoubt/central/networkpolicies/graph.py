@@ -6,7 +6,7 @@ A connection between two that are both free in its direction is not drawn: ``non
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -103,10 +103,12 @@ class Drawing:
         seen = {places[each]: asked for each, asked in shown.deployments.items() if each in places}
         self._outside = cluster.world.outside.all << self._number
         self._seen = bits_of(seen, size)
+        #: All that may be told of.
+        self.everybody = self._seen | self._outside
         self._asked = bits_of((at for at, asked in seen.items() if asked), size)
         self.edges: Edges = {}
         number = 0
-        for source in members(self._seen | self._outside):
+        for source in members(self.everybody):
             if found := allowed.reached(source, self._targets(source)):
                 self.edges[source] = found
                 if (number := number + len(found)) > _MOST_EDGES:
@@ -118,10 +120,16 @@ class Drawing:
         """Whom a place's connections are drawn to."""
         among = self._asked
         if self._has(self._asked, source):
-            among = self._seen | self._outside
+            among = self.everybody
         if not self._has(self.allowed.isolated_egress, source):
             among &= self.allowed.isolated_ingress
         return among
+
+    def reaching(self, place: int) -> Iterator[tuple[int, Ports]]:
+        """Everybody that may reach a place, and at which ports."""
+        for source in members(self.everybody):
+            if found := self.allowed.reached(source, 1 << place):
+                yield source, found[place]
 
     def nodes(self) -> list[int]:
         """Places that are drawn: what was asked for, what that is connected with, and what is free where that is free."""

@@ -170,6 +170,23 @@ class ActivityStore(Store):
         # There may be many, and others want the loop.
         return await asyncio.to_thread(lambda: [SeenFlow(**dict(row)) for row in rows])
 
+    async def external_flows(
+        self, cluster: UUID, deployment: str, since: datetime, most: int
+    ) -> list[SeenFlow]:
+        """A deployment's flows with what is outside, open or seen since, the latest first."""
+        rows = await self._pool.fetch(
+            "SELECT source_type, source, target_type, target, port, protocol, last_seen, closed FROM network_flows"
+            " WHERE cluster = $1 AND (closed IS NULL OR last_seen >= $3)"
+            " AND ((source_type = 'DEPLOYMENT' AND source = $2 AND target_type IN ('INTERNET', 'EXTERNAL_SOURCE'))"
+            " OR (target_type = 'DEPLOYMENT' AND target = $2 AND source_type IN ('INTERNET', 'EXTERNAL_SOURCE')))"
+            " ORDER BY last_seen DESC LIMIT $4",
+            cluster,
+            deployment,
+            since,
+            most,
+        )
+        return [SeenFlow(**dict(row)) for row in rows]
+
     async def ports(self, cluster: UUID) -> list[tuple[str, int, str]]:
         """Deployment, port and protocol of all that is listened on in a cluster."""
         rows = await self._pool.fetch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from redoubt.central.store import Connection, Store
@@ -61,6 +62,21 @@ class NetworkPolicyStore(Store):
             cluster,
         )
         return {row["id"]: bool(row["matched"]) for row in rows}
+
+    async def calls(
+        self, cluster: UUID, targets: Sequence[str], since: datetime, most: int
+    ) -> list[tuple[str, str, str, int, str]]:
+        """Who called deployments, open or seen since: target, caller's type and identifier, port, protocol. One more than ``most``."""
+        rows = await self._pool.fetch(
+            "SELECT target, source_type, source, port, protocol FROM network_flows"
+            " WHERE cluster = $1 AND target_type = 'DEPLOYMENT' AND target = ANY ($2::text[])"
+            " AND (closed IS NULL OR last_seen >= $3) ORDER BY key LIMIT $4",
+            cluster,
+            list(targets),
+            since,
+            most + 1,
+        )
+        return [tuple(row) for row in rows]
 
     async def undo(self, cluster: UUID, deployment: str = "") -> str | None:
         """What was applied last, as JSON."""
