@@ -13,10 +13,11 @@ only; an ``ipBlock`` counts for pods by the addresses that they have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from redoubt.errors import LimitExceeded
 from redoubt.jsonfields import part
 from redoubt.model.cluster import ClusterNetworkPolicy
 from redoubt.networkpolicies.outside import Addresses, Outside
@@ -26,6 +27,8 @@ from redoubt.networkpolicies.spec import EgressRule, IngressRule, Peer, Spec, re
 
 #: Ports and who may use them; the sets are apart from each other.
 Parts = tuple[tuple[Ports, int], ...]
+#: Policies with a workload that they are about, and steps to tell rules apart that belong together.
+_MOST_PAIRS, _MOST_STEPS = 2_000_000, 2_000_000
 #: The label that Kubernetes gives to every namespace.
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
@@ -123,8 +126,12 @@ class Allowed:
         self.policies: list[list[str]] = [[] for _ in world.workloads]
         incoming: list[list[int]] = [[] for _ in world.workloads]
         outgoing: list[list[int]] = [[] for _ in world.workloads]
+        pairs = 0
         for number, each in enumerate(policies):
-            for at in members(world.taken(each.policy.namespace, part(each.policy.spec, "podSelector"))):
+            taken = world.taken(each.policy.namespace, part(each.policy.spec, "podSelector"))
+            if (pairs := pairs + taken.bit_count()) > _MOST_PAIRS:
+                raise LimitExceeded(f"network policies are about more than {_MOST_PAIRS} workloads in all")
+            for at in members(taken):
                 self.policies[at].append(each.policy.id)
                 if each.ingress:
                     incoming[at].append(number)
@@ -134,9 +141,17 @@ class Allowed:
         #: Workloads that may be reached, and may reach, by rules only.
         self.isolated_ingress = bits_of((at for at, several in enumerate(incoming) if several), size)
         self.isolated_egress = bits_of((at for at, several in enumerate(outgoing) if several), size)
-        sources, targets = _Incoming(world, policies), _Outgoing(world, policies)
-        self._ways_in = _grouped(world, (sources.of(at, several) for at, several in enumerate(incoming)))
+        self._free: Parts = ((ANYTHING, world.all),)
+        steps = _Steps()
+        sources, targets = _Incoming(world, policies, steps), _Outgoing(world, policies, steps)
+        self._ways = [sources.of(at, several) for at, several in enumerate(incoming)]
+        self._ways_in = _grouped(world, self._ways)
         self._ways_out = [targets.of(tuple(several)) for several in outgoing]
+
+    @property
+    def ways(self) -> int:
+        """In how many ways workloads may be reached."""
+        return len(self._ways_in)
 
     def between(self, source: int, target: int) -> Ports:
         """What is let through from one place to another."""
@@ -145,23 +160,29 @@ class Allowed:
     def reached(self, source: int, among: int) -> dict[int, Ports]:
         """All that a place may reach among others, and at which ports; not itself. What is outside reaches only workloads."""
         found: dict[int, Ports] = {}
-        everybody: Parts = ((ANYTHING, self.world.all),)
         inside = source < self.world.number
         among &= ~(1 << source) & (self.world.all if inside else self.world.labels.all)
-        for out, targets in self._ways_out[source] if inside else everybody:
+        for out, targets in self._ways_out[source] if inside else self._free:
             there = targets & among
             if not there:
                 continue
-            for ways, takers in self._ways_in:
-                both = there & takers
-                if not both:
-                    continue
+            for ways, takers in self._takers(there):
                 for taken, sources in ways:
                     if sources >> source & 1:
                         if allowed := intersection(out, taken):
-                            found.update(dict.fromkeys(members(both), allowed))
+                            found.update(dict.fromkeys(members(takers), allowed))
                         break
         return found
+
+    def _takers(self, among: int) -> Iterator[tuple[Parts, int]]:
+        """Places, those together that are reached in the same way."""
+        if among.bit_count() > len(self._ways_in):
+            for ways, takers in self._ways_in:
+                if both := among & takers:
+                    yield ways, both
+            return
+        for at in members(among):
+            yield self._ways[at] if at < self.world.number else self._free, 1 << at
 
 
 def evaluated(world: World, policies: Iterable[ClusterNetworkPolicy]) -> Allowed:
@@ -178,11 +199,24 @@ def _grouped(world: World, ways: Iterable[Parts]) -> list[tuple[Parts, int]]:
     return [*found, (((ANYTHING, world.all),), world.outside.all << world.number)]
 
 
+class _Steps:
+    """Counts what is done. Raises ``LimitExceeded`` where it is too much."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_STEPS
+
+    def take(self, number: int) -> None:
+        self._left -= number
+        if self._left < 0:
+            raise LimitExceeded("network policies have too many rules and ports to be looked at together")
+
+
 class _Incoming:
     """Who may reach a workload, by the policies that are about it."""
 
-    def __init__(self, world: World, policies: Sequence[Policy]) -> None:
+    def __init__(self, world: World, policies: Sequence[Policy], steps: _Steps) -> None:
         self._world = world
+        self._steps = steps
         self._rules: list[list[tuple[IngressRule, int]]] = [
             [(rule, world.peers(each.policy.namespace, rule.peers)) for rule in each.spec.ingress or ()]
             if each.ingress
@@ -206,7 +240,12 @@ class _Incoming:
         )
         if (found := self._known.get(key)) is None:
             found = self._known[key] = _apart(
-                (_ports(rule, workload), peers) for number in numbers for rule, peers in self._rules[number]
+                (
+                    (_ports(rule, workload), peers)
+                    for number in numbers
+                    for rule, peers in self._rules[number]
+                ),
+                self._steps,
             )
         return found
 
@@ -214,8 +253,9 @@ class _Incoming:
 class _Outgoing:
     """Whom a workload may reach, by the policies that are about it."""
 
-    def __init__(self, world: World, policies: Sequence[Policy]) -> None:
+    def __init__(self, world: World, policies: Sequence[Policy], steps: _Steps) -> None:
         self._world = world
+        self._steps = steps
         self._policies = policies
         self._rules: dict[int, list[tuple[Ports, int]]] = {}
         self._known: dict[tuple[int, ...], Parts] = {(): ((ANYTHING, world.all),)}
@@ -224,7 +264,8 @@ class _Outgoing:
         """By the numbers of policies; none of them: everybody, everywhere."""
         if (found := self._known.get(numbers)) is None:
             found = self._known[numbers] = _apart(
-                each for number in numbers for each in self._of_policy(number)
+                (each for number in numbers for each in self._of_policy(number)),
+                self._steps,
             )
         return found
 
@@ -283,12 +324,13 @@ def _meant(workload: Workload, names: Iterable[tuple[str, str]]) -> Ports:
     )
 
 
-def _apart(several: Iterable[tuple[Ports, int]]) -> Parts:
+def _apart(several: Iterable[tuple[Ports, int]], steps: _Steps) -> Parts:
     """The same with sets that are apart from each other, the ports of those that were not taken together."""
     found: dict[Ports, int] = {}
     for these, peers in several:
         if not these:
             continue
+        steps.take(sum(map(len, found)) + len(these))
         made: dict[Ports, int] = {}
         for there, held in found.items():
             if both := held & peers:

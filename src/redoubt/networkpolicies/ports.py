@@ -54,22 +54,24 @@ def difference(one: Ports, other: Ports) -> Ports:
     """What only the first lets through. Of ``ANYTHING`` all is left, unless the other is that too."""
     if not other or one == ANYTHING:
         return NOTHING if other == ANYTHING else one
-    if other == ANYTHING:
-        return NOTHING
-    left = list(one)
-    for protocol, begin, end in other:
-        cut: list[tuple[int, int, int]] = []
-        for each in left:
-            of, first, last = each
-            if of != protocol or last < begin or end < first:
-                cut.append(each)
-                continue
-            if first < begin:
-                cut.append((of, first, begin - 1))
-            if end < last:
-                cut.append((of, end + 1, last))
-        left = cut
-    return tuple(left)
+    return NOTHING if other == ANYTHING else intersection(one, _rest(other))
+
+
+def _rest(these: Ports) -> Ports:
+    """All of the protocols that have a name, but for these."""
+    found = []
+    at = 0
+    for protocol in range(1, len(PROTOCOLS)):
+        begin = 0
+        while at < len(these) and these[at][0] == protocol:
+            _, first, last = these[at]
+            if begin < first:
+                found.append((protocol, begin, first - 1))
+            begin = last + 1
+            at += 1
+        if begin <= LAST:
+            found.append((protocol, begin, LAST))
+    return tuple(found)
 
 
 def has(these: Ports, protocol: str, port: int) -> bool:
@@ -81,10 +83,10 @@ def has(these: Ports, protocol: str, port: int) -> bool:
 
 def together(several: Iterable[Ports]) -> Ports:
     """What any of them lets through."""
-    found = NOTHING
-    for each in several:
-        found = union(found, each)
-    return found
+    found = sorted({each for these in several for each in these})
+    if not found:
+        return NOTHING
+    return ANYTHING if found[0] == ANYTHING[0] else _merged(found)
 
 
 def _merged(ranges: list[tuple[int, int, int]]) -> Ports:

@@ -7,7 +7,7 @@ policy with a word misspelt lets through what nobody meant.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from redoubt.networkpolicies import spec as specs
 API = "networking.k8s.io/v1"
 KIND = "NetworkPolicy"
 _FIELDS = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
@@ -90,5 +91,12 @@ def to_object(policy: ClusterNetworkPolicy) -> dict[str, Any]:
 
 def written(policies: Iterable[ClusterNetworkPolicy]) -> str:
     """As YAML, a document each."""
-    objects = [to_object(each) for each in policies]
-    return yaml.safe_dump_all(objects, sort_keys=False, allow_unicode=True) if objects else ""
+    return dumped([to_object(each) for each in policies])
+
+
+def dumped(objects: Sequence[Mapping[str, Any]]) -> str:
+    """Kubernetes' objects as YAML, a document each."""
+    if not objects:
+        return ""
+    text: str = yaml.dump_all(objects, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
+    return text

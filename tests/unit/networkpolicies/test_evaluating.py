@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redoubt.errors import UnreadableInput
+from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.model.cluster import ClusterNetworkPolicy
 from redoubt.model.noderecords import PRIVATE
+from redoubt.networkpolicies import evaluating
 from redoubt.networkpolicies.evaluating import Allowed, Workload, World, evaluated
 from redoubt.networkpolicies.outside import Network, Outside
 from redoubt.networkpolicies.ports import ANYTHING, NOTHING, has
@@ -300,7 +301,7 @@ _REMOTE: tuple[Remote, ...] = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(_WORKLOAD, min_size=1, max_size=4),
     st.lists(st.tuples(_SPEC, st.sampled_from(sorted(NAMESPACES))), max_size=5),
@@ -332,3 +333,22 @@ def test_each_address_is_the_smallest_networks() -> None:
     for each in PRIVATE:
         found = OUTSIDE.within([(each.version, int(each.network_address), int(each.broadcast_address))])
         assert not found & 1 << Outside.INTERNET
+
+
+def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluating, "_MOST_PAIRS", 1000)
+    monkeypatch.setattr(evaluating, "_MOST_STEPS", 1000)
+    workloads = [Workload(id=str(at), namespace="web", labels={"app": str(at)}) for at in range(100)]
+    with pytest.raises(LimitExceeded, match="workloads"):
+        seen(*(policy({}, name=str(at)) for at in range(11)), workloads=workloads)
+    odd = [
+        {"from": [{"podSelector": {"matchLabels": {"app": str(at)}}}], "ports": [{"port": at + 1}]}
+        for at in range(100)
+    ]
+    with pytest.raises(LimitExceeded, match="rules"):
+        seen(policy({"ingress": odd}), workloads=workloads)
+
+
+def test_many_ports_are_no_hindrance() -> None:
+    many = policy({"ingress": [{"ports": [{"port": at} for at in range(1, 20_000, 2)]}]})
+    assert len(seen(many).between(2, 0)) == 10_000

@@ -19,7 +19,15 @@ import pytest
 from redoubt import tasks
 from redoubt.errors import AccessDenied, LimitExceeded, NetworkError, RedoubtError, UnreadableInput
 from redoubt.kubeapi import ApiFailure
-from redoubt.model.cluster import AdmissionFigures, AdmissionSettings, ClusterConfig, Enforcement, PullSecret
+from redoubt.model.cluster import (
+    AdmissionFigures,
+    AdmissionSettings,
+    AppliedPolicies,
+    ClusterConfig,
+    Enforcement,
+    PoliciesToApply,
+    PullSecret,
+)
 from redoubt.model.scannedimage import ScannedImage
 from redoubt.model.workload import Deployment
 from redoubt.policies.alerts import Alert, told
@@ -394,6 +402,9 @@ class Acting:
         self.scanned.append((name, namespace, force))
         return b"large"
 
+    async def apply(self, asked: PoliciesToApply) -> AppliedPolicies:
+        return AppliedPolicies(restore=asked.policies, delete=asked.delete)
+
 
 def _answers(*requests: sensors_pb2.Request) -> tuple[Acting, list[sensors_pb2.Answer]]:
     acting = Acting()
@@ -402,7 +413,9 @@ def _answers(*requests: sensors_pb2.Request) -> tuple[Acting, list[sensors_pb2.A
     async def work() -> None:
         inventory = Inventory()
         inventory.be("c", "ward", {})
-        made = Requests(inventory, acting, acting, acting, lambda message: found.append(message.answer))
+        made = Requests(
+            inventory, acting, acting, acting, acting, lambda message: found.append(message.answer)
+        )
         for each in requests:
             made.take(each)
         await _until("answers", lambda: len(found) == len(requests))
@@ -422,12 +435,14 @@ def test_central_asks_and_is_answered() -> None:
             id="4", scan_image=sensors_pb2.ScanImage(image_name="a", force=True, namespace="n")
         ),
         sensors_pb2.Request(id="5", enhance=msgspec.json.encode([deployment()])),
+        sensors_pb2.Request(id="6", apply_network_policies=b'{"policies": [{"kind": "NetworkPolicy"}]}'),
     )
     assert acting.marked == ["d", "all"]
     assert acting.acted == [enforcement]
     assert acting.scanned == [("a", "n", True)]
     by_id = {each.request_id: each for each in answers}
     assert {each.failure for each in answers} == {""}
+    assert msgspec.json.decode(by_id["6"].result) == {"restore": [{"kind": "NetworkPolicy"}]}
     (found,) = msgspec.json.decode(by_id["5"].result, type=list[Deployment])
     assert (found.cluster_id, found.cluster_name) == ("c", "ward")
 
@@ -439,8 +454,9 @@ def test_what_cannot_be_done_is_answered_too() -> None:
         sensors_pb2.Request(id="3", enforce=b"rubbish"),
         sensors_pb2.Request(id="4", enhance=b"[5]"),
         sensors_pb2.Request(id="5", scan_image=sensors_pb2.ScanImage(image_name="odd")),
+        sensors_pb2.Request(id="6", apply_network_policies=b'{"policies": 5}'),
     )
-    assert len([each for each in answers if each.failure]) == 5
+    assert len([each for each in answers if each.failure]) == 6
 
 
 def _secret(namespace: str, **registries: str) -> PullSecret:

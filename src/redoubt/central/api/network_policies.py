@@ -88,7 +88,7 @@ class NetworkPolicyController(Controller):
                 raise InvalidArgument("deploymentQuery is asked of one cluster; name it (clusterId)")
             about = await _about(request, services, within, deployments)
             chosen = [each for each in chosen if each.id in about]
-        return Response({"networkPolicies": [told(each) for each in chosen]})
+        return Response({"networkPolicies": await asyncio.to_thread(lambda: [told(each) for each in chosen])})
 
     @get("/{id:str}", opt=_READ, summary="A network policy")
     async def one(self, services: Given, request: Call, id: FromPath[str]) -> Response[object]:  # noqa: A002

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
-import yaml
 
 from redoubt.central.auth.caller import Caller
 from redoubt.central.auth.reach import reach
@@ -90,10 +89,8 @@ async def _done(
     answer = await services.hub.pusher.request(cluster, request, patience=_PATIENCE)
     try:
         done = msgspec.json.decode(answer, type=AppliedPolicies)
-        restored = (
-            yaml.safe_dump_all(done.restore, sort_keys=False, allow_unicode=True) if done.restore else ""
-        )
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, yaml.YAMLError):
+        restored = writing.dumped(done.restore)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise Unavailable("the policies were changed, and the Sensor's answer cannot be read") from None
     record = UndoRecord(
         cluster_id=str(cluster),
@@ -106,7 +103,7 @@ async def _done(
         ),
         namespaces=tuple(sorted(namespaces)),
     )
-    text = msgspec.json.encode(record).decode().replace("\\u0000", "")
+    text = msgspec.json.encode(record).decode()
     await NetworkPolicyStore(services.pool).put_undo(cluster, deployment, text)
     return record
 

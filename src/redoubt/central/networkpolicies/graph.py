@@ -26,6 +26,8 @@ from redoubt.networkpolicies.selectors import bits_of, members
 
 #: Connections in one graph.
 _MOST_EDGES = 500_000
+#: Deployments times different ways to be reached, of those that are asked for.
+_MOST_STEPS = 20_000_000
 
 Edges = dict[int, dict[int, Ports]]
 
@@ -107,6 +109,8 @@ class Drawing:
         self.everybody = self._seen | self._outside
         self._asked = bits_of((at for at, asked in seen.items() if asked), size)
         self.edges: Edges = {}
+        if self._seen.bit_count() * min(self._asked.bit_count(), allowed.ways) > _MOST_STEPS:
+            raise InvalidArgument("these are too many deployments for one graph; ask for less by a query")
         number = 0
         for source in members(self.everybody):
             if found := allowed.reached(source, self._targets(source)):
