@@ -115,6 +115,8 @@ def test_moments_are_right_at_central_and_nothing_is_lost(
         with storm(busy, f"off-{setting['sensor']}") as made:
             secured.until("word of the node's clock", lambda: "node-1: its clock is" in problems(secured))
             secured.until("word of admission's clock", lambda: "of the Sensor's" in problems(secured))
+            secured.until("word of the Sensor's", lambda: "the Sensor's clock is" in problems(secured))
+            assert "UNHEALTHY" not in problems(secured)
             began = time.monotonic()
             secured.until("programs", lambda: len(made.since(began)) > 20)
         words = set(made.since(began))

@@ -163,9 +163,9 @@ async def _found(services: Given, request: Call, text: str) -> list[Cluster]:
     seen = await reach(services.pool, request.user, Resource.CLUSTER)
     values: list[object] = []
     conditions = [seen.condition(values, "id", "''"), *search.where(search.parse(text), _FIELDS, values)]
-    heard, now = await HubStore(services.pool).heard(), datetime.now(UTC)
+    heard = await HubStore(services.pool).heard()
     found = await _store(services).found(" AND ".join(conditions), values)
-    return [_known(each, heard.get(UUID(each.id)), now) for each in found]
+    return [_known(each, heard.get(UUID(each.id))) for each in found]
 
 
 async def _one(services: Given, request: Call, identifier: UUID) -> Cluster:
@@ -192,13 +192,13 @@ async def _retained(services: Given, clusters: list[Cluster]) -> dict[str, Reten
     return told
 
 
-def _known(record: Cluster, heard: Heard | None, now: datetime) -> Cluster:
+def _known(record: Cluster, heard: Heard | None) -> Cluster:
     if heard is None:
         return msgspec.structs.replace(record, status=None, health_status=Health(id=record.id))
     return msgspec.structs.replace(
         record,
         status=status(heard),
-        health_status=health(record.id, heard, now),
+        health_status=health(record.id, heard),
         init_bundle_id=heard.bundle,
     )
 

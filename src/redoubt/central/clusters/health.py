@@ -60,6 +60,8 @@ class Health(Part, frozen=True, kw_only=True):
     spooled: int = 0
     #: Messages that Central could not read.
     spoilt: int = 0
+    #: What the Sensor says is wrong with itself.
+    sensor_problems: tuple[str, ...] = ()
 
 
 class OrchestratorMetadata(Part, frozen=True, kw_only=True):
@@ -89,6 +91,8 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 
     connected: bool
     heard: datetime
+    #: How long ago that was, by the clock that noted it: the database's.
+    silent: timedelta
     version: str
     bundle: str
     identification: str
@@ -111,9 +115,9 @@ def status(heard: Heard) -> Status:
     )
 
 
-def health(identifier: str, heard: Heard, now: datetime) -> Health:
+def health(identifier: str, heard: Heard) -> Health:
     """How the cluster does now."""
-    sensor = _by_silence(now - heard.heard)
+    sensor = _by_silence(heard.silent)
     reported = msgspec.json.decode(heard.health, type=Reported) if heard.health else None
     others = {
         name: UNINITIALIZED if reported is None else _said(getattr(reported, name).status, sensor)
@@ -137,6 +141,7 @@ def health(identifier: str, heard: Heard, now: datetime) -> Health:
         dropped=reported.dropped if reported else {},
         spooled=reported.spooled if reported else 0,
         spoilt=heard.spoilt,
+        sensor_problems=reported.sensor.problems[:_MOST] if reported else (),
     )
 
 

@@ -160,7 +160,7 @@ class HubStore(Store):
     async def heard(self) -> dict[UUID, Heard]:
         """What is kept of all clusters' Sensors."""
         rows = await self._pool.fetch(
-            "SELECT cluster, connected, heard, version, bundle, identification, health, synced_at, reconciled, spoilt,"
+            "SELECT cluster, connected, heard, now() - heard AS silent, version, bundle, identification, health, synced_at, reconciled, spoilt,"
             " certificate_ends"
             " FROM sensor_sessions"
         )

@@ -20,6 +20,7 @@ def heard(silence: float, reported: Reported | None = None, *, connected: bool =
     return Heard(
         connected=connected,
         heard=NOW - timedelta(seconds=silence),
+        silent=timedelta(seconds=silence),
         version="4.9.0",
         bundle="",
         identification=msgspec.json.encode(said).decode(),
@@ -49,7 +50,7 @@ ALL_WELL = Reported(
     ],
 )
 def test_a_silent_sensor_is_degraded_and_then_unhealthy(silence: float, expected: str) -> None:
-    found = health("x", heard(silence, ALL_WELL), NOW)
+    found = health("x", heard(silence, ALL_WELL))
     assert found.sensor_health_status == found.overall_health_status == expected
     assert found.connected is (expected == "HEALTHY")
     assert found.collector_health_status == ("UNAVAILABLE" if expected == "UNHEALTHY" else "HEALTHY")
@@ -69,12 +70,12 @@ def test_a_cluster_is_as_well_as_its_worst_service(collector: str, admission: st
     reported = msgspec.structs.replace(
         ALL_WELL, collector=ServiceHealth(status=collector), admission=ServiceHealth(status=admission)
     )
-    assert health("x", heard(1, reported), NOW).overall_health_status == overall
+    assert health("x", heard(1, reported)).overall_health_status == overall
 
 
 def test_what_was_lost_removed_and_could_not_be_read_is_told() -> None:
     reported = msgspec.structs.replace(ALL_WELL, dropped={"processes": 7}, spooled=5)
-    found = health("x", heard(1, reported), NOW)
+    found = health("x", heard(1, reported))
     assert (found.dropped, found.spooled, found.spoilt) == ({"processes": 7}, 5, 3)
     assert found.removed_at_sync == {"pod": 2}
     assert found.collector_health_info is not None
@@ -85,7 +86,7 @@ def test_what_was_lost_removed_and_could_not_be_read_is_told() -> None:
 
 
 def test_before_a_sensor_says_how_others_are_nothing_is_known_of_them() -> None:
-    found = health("x", heard(1), NOW)
+    found = health("x", heard(1))
     assert (found.collector_health_status, found.health_info_complete) == ("UNINITIALIZED", False)
     assert found.overall_health_status == "HEALTHY"
 
