@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any, Protocol
 
 import structlog
@@ -22,6 +23,8 @@ LARGEST = 32 << 20
 #: Of the time that the API server gives, the part that is kept for the way, and at least so many seconds.
 _MARGIN, _LEAST = 0.1, 0.25
 _TIMEOUT = re.compile(rb"(?:^|&)timeout=(?:(\d{1,4})m)?(?:(\d{1,5}(?:\.\d{1,9})?)(ms|s))?(?:&|$)")
+#: The API server asks with the same query each time.
+_SHORT = 64
 _JSON, _TEXT = b"application/json", b"text/plain; charset=utf-8"
 _log = structlog.get_logger("admission")
 
@@ -131,11 +134,18 @@ async def _body(receive: Receive) -> bytes | bytearray | None:
 
 def _within(query: bytes, most: float) -> float:
     """How many seconds there are: as it is set, or as the API server will wait."""
+    return _usual(query, most) if len(query) <= _SHORT else _seconds(query, most)
+
+
+def _seconds(query: bytes, most: float) -> float:
     found = _TIMEOUT.search(query)
     if found is None or not (found[1] or found[2]):
         return most
     given = 60.0 * int(found[1] or 0) + float(found[2] or 0) * (0.001 if found[3] == b"ms" else 1)
     return max(_LEAST, min(most, given * (1 - _MARGIN) - _LEAST))
+
+
+_usual = lru_cache(maxsize=64)(_seconds)
 
 
 async def _answer(send: Send, status: int, body: bytes, kind: bytes) -> None:
