@@ -35,6 +35,8 @@ from redoubt.wire.material import Files, Material, namespace
 from redoubt.wire.server import OnePort
 
 _log = structlog.get_logger("egress")
+#: Objects more than there were, until garbage is looked for: among the new ones, some older ones, all that are not frozen.
+_COLLECTED = (20_000, 20, 50)
 
 
 class Central:
@@ -143,10 +145,14 @@ async def admission(settings: Settings) -> AsyncIterator[Serving]:
 
 
 def settle() -> None:
-    """What is there now stays: the collector of garbage need not go through it again and again, as reviews wait for that."""
+    """What is there now stays: the collector of garbage need not go through it again and again, as reviews wait for that.
+
+    Nor need it come often: what a review makes is gone when it is answered.
+    """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_COLLECTED)
 
 
 def _registrar(

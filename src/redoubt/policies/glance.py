@@ -182,18 +182,15 @@ class Glance:
         find = self._names.get
         bits = 0
         for variable in env:
-            if variable.value_from is None:
-                if not (known := find(variable.name, -1)):
-                    continue  # most fit nothing
-                if known > 0:
-                    bits |= known
-                    continue
-            name = variable.name or ""
-            source = "RAW" if variable.value_from is None else kubernetes.source_of(variable.value_from)
-            known = asked.of(EnvironmentVariable(key=name, env_var_source=source), clock)
-            if source == "RAW":
-                self._names.keep(variable.name, known, len(name))
-            bits |= known
+            name = variable.name
+            if variable.value_from is not None:
+                source = kubernetes.source_of(variable.value_from)
+                bits |= asked.of(EnvironmentVariable(key=name or "", env_var_source=source), clock)
+            elif known := find(name, -1):  # most fit nothing
+                if known < 0:
+                    known = asked.bits(EnvironmentVariable(key=name or "", env_var_source="RAW"), clock)
+                    self._names.keep(name, known, len(name or ""))
+                bits |= known
         return bits
 
     def _ask(self, key: tuple[bytes, tuple[bytes, ...]], clock: Clock) -> tuple[int, ImageName]:

@@ -70,12 +70,17 @@ class Feature:
         known: int | None = self.known.get(said)
         return self.ask(given, said, clock) if known is None else known
 
-    def ask(self, given: Any, said: Any, clock: Clock) -> int:
-        """The bits for an object, of which nothing is known yet; what it ``said`` is remembered with them."""
+    def bits(self, given: Any, clock: Clock) -> int:
+        """The bits for an object, which are not remembered."""
         bits = 0
         for bit, test in self._questions:
             if test(given, clock):
                 bits |= bit
+        return bits
+
+    def ask(self, given: Any, said: Any, clock: Clock) -> int:
+        """The bits for an object, of which nothing is known yet; what it ``said`` is remembered with them."""
+        bits = self.bits(given, clock)
         try:
             size = len(msgspec.json.encode(said))
         except UnicodeEncodeError:  # half a character
