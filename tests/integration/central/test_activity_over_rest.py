@@ -131,6 +131,24 @@ def test_processes_are_listed_grouped_and_counted(migrated: Migrated, tmp_path: 
     asking(migrated, tmp_path, work)
 
 
+def test_deployments_are_listed_with_their_containers_baselines(migrated: Migrated, tmp_path: Path) -> None:
+    async def work(central: WithActivity) -> None:
+        await central.take(told(started("/bin/a"), started("/bin/a", container="side")))
+        await central.learned()
+        await central.take(told(started("/bin/odd", container="side")))
+        await central.call("PUT", "/v1/processbaselines/lock", body={"keys": [KEY], "locked": True})
+        found = (await central.call("GET", "/v1/deploymentswithprocessinfo"))["deployments"]
+        assert {each["deployment"]["name"]: each["baselineStatuses"] for each in found} == {
+            "base": [],
+            "shop": [
+                {"containerName": "main", "baselineStatus": "LOCKED", "anomalousProcessesExecuted": False},
+                {"containerName": "side", "baselineStatus": "UNLOCKED", "anomalousProcessesExecuted": True},
+            ],
+        }
+
+    asking(migrated, tmp_path, work)
+
+
 def test_baselines_are_locked_changed_and_learned_anew(migrated: Migrated, tmp_path: Path) -> None:
     async def work(central: WithActivity) -> None:
         await central.call(

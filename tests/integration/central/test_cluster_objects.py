@@ -117,6 +117,15 @@ def test_each_kind_is_listed_and_shown(shown: Callable[..., None]) -> None:
         subjects = (await running.get("/v1/rbac/subjects"))["subjectAndRoles"]
         found = {each["subject"]["name"]: [role["name"] for role in each["roles"]] for each in subjects}
         assert found == {"erika": ["admin", "reader"], "ops": ["admin"]}
+        assert await running.get("/v1/secretsextended") == await running.get("/v1/secrets")
+        pages = [
+            (await running.get("/v1/rbac/subjects", **{"pagination.limit": 1, "pagination.offset": at}))[
+                "subjectAndRoles"
+            ]
+            for at in range(3)
+        ]
+        assert [each["subject"]["name"] for page in pages for each in page] == ["erika", "ops"]
+        assert pages[0] == subjects[:1]
         erika = next(each["subject"]["id"] for each in subjects if each["subject"]["name"] == "erika")
         one = await running.get(f"/v1/rbac/subject/{erika}")
         assert [each["name"] for each in one["clusterRoles"]] == ["admin"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -302,3 +304,71 @@ def test_an_image_is_checked(migrated: Migrated, tmp_path: Path, registry: Regis
             assert json.dumps(found).count("CVE-2099-0001") >= 2
 
     asyncio.run(asyncio.wait_for(running(), 90))
+
+
+def test_categories_are_made_renamed_in_policies_too_and_deleted(migrated: Migrated, tmp_path: Path) -> None:
+    async def work(central: WithPolicies) -> None:
+        path = "/v1/policycategories"
+
+        async def names(query: str = "") -> dict[str, str]:
+            found = (await central.call("GET", path, params={"query": query}))["categories"]
+            return {each["name"]: each["id"] for each in found}
+
+        default = await central.call("GET", f"{path}/{(await names())['Zero Trust']}")
+        assert default["isDefault"]
+        made = await central.call("POST", path, body={"name": "Shop"})
+        assert (made["name"], made["isDefault"]) == ("Shop", False)
+        for taken in ("shop", "Zero trust"):
+            await central.call("POST", path, 409, body={"name": taken})
+        await central.call("POST", path, 400, body={"name": " "})
+        one = await central.call("POST", "/v1/policies", body=mine(categories=["Tests", "Shop"]))
+        tests = (await names("Policy Category:tes"))["Tests"]  # one that only a policy has
+        renamed = await central.call("PUT", path, body={"id": tests, "newCategoryName": "Trials"})
+        assert renamed == {"id": tests, "name": "Trials", "isDefault": False}
+        assert (await central.call("GET", f"/v1/policies/{one['id']}"))["categories"] == ["Trials", "Shop"]
+        assert "Tests" not in await names()
+        assert (await names())["Trials"] == tests
+        await central.call("PUT", path, 409, body={"id": tests, "newCategoryName": "SHOP"})
+        await central.call("PUT", path, 400, body={"id": default["id"], "newCategoryName": "Trust"})
+        await central.call("PUT", path, 400, body={"id": "x", "newCategoryName": "Trust"})
+        await central.call("DELETE", f"{path}/{default['id']}", 400)
+        assert "Mine for tests" in (await central.call("DELETE", f"{path}/{made['id']}", 400))["message"]
+        await central.call("DELETE", f"/v1/policies/{one['id']}")
+        await central.call("DELETE", f"{path}/{made['id']}")
+        await central.call("GET", f"{path}/{made['id']}", 404)
+        assert not {"Shop", "Tests"} & set(await names())
+
+    asking(migrated, tmp_path, work)
+
+
+def test_what_policies_refer_to_is_named_and_policies_become_custom_resources(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    async def work(central: WithPolicies) -> None:
+        vectors = [{"tactic": "TA0002", "techniques": ["T1609", "T9999"]}]
+        one = await central.call("POST", "/v1/policies", body=mine(mitreAttackVectors=vectors))
+        told = await central.call("GET", f"/v1/policies/{one['id']}/mitrevectors")
+        assert told["policy"]["id"] == one["id"]
+        (vector,) = told["vectors"]
+        assert vector["tactic"]["name"] == "Execution"
+        assert [each["name"] for each in vector["techniques"]] == [
+            "Container Administration Command",
+            "T9999",
+        ]
+        bare = {"options.excludePolicy": True}
+        assert (await central.call("GET", f"/v1/policies/{one['id']}/mitrevectors", params=bare))[
+            "policy"
+        ] is None
+        listed = (await central.call("GET", "/v1/mitreattackvectors"))["mitreAttackVectors"]
+        tactic = await central.call("GET", "/v1/mitreattackvectors/TA0002")
+        assert tactic["mitreAttackVector"] in listed
+        await central.call("GET", "/v1/mitreattackvectors/T1609", 404)
+        path = "/api/policy/custom-resource/save-as-zip"
+        answer = await central.http.post(path, json={"ids": [one["id"]]}, auth=ADMIN)
+        assert answer.headers["content-type"] == "application/zip"
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as made:
+            assert made.namelist() == ["mine-for-tests.yaml"]
+        for wrong in ([], ["nobody"]):
+            await central.call("POST", path, 400, body={"ids": wrong})
+
+    asking(migrated, tmp_path, work)

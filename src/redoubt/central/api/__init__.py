@@ -38,6 +38,7 @@ from redoubt.central.api.network_policy_changes import NetworkPolicyChangeContro
 from redoubt.central.api.page import PageController
 from redoubt.central.api.ping import PingController
 from redoubt.central.api.policies import PolicyController
+from redoubt.central.api.policyparts import CategoryController, CustomResourceController, MitreController
 from redoubt.central.api.probes import KernelObjectController, ProbeController, ProbeUploadController
 from redoubt.central.api.processes import ProcessController
 from redoubt.central.api.risk import RiskController
@@ -52,9 +53,11 @@ ALL: list[ControllerRouterHandler] = [
     AuthController,
     AuthorizeController,
     BaselineController,
+    CategoryController,
     ClusterController,
     ConfigController,
     ClusterInitController,
+    CustomResourceController,
     DefinitionsController,
     DelegationController,
     DeploymentController,
@@ -70,6 +73,7 @@ ALL: list[ControllerRouterHandler] = [
     IntegrationHealthController,
     KernelObjectController,
     MetadataController,
+    MitreController,
     NetworkBaselineController,
     NetworkGraphController,
     NetworkPolicyController,

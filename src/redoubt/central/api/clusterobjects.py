@@ -9,12 +9,12 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, get
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
@@ -31,7 +31,7 @@ from redoubt.central.api.given import Call, Given
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.images import original
-from redoubt.central.objects.granting import Grants, cluster_of, granted
+from redoubt.central.objects.granting import Grants, cluster_of, granted, people
 from redoubt.central.objects.looking import Looking, Page, whole
 from redoubt.central.refusals import NotFound
 from redoubt.central.store.nodes import Counts, Matched, NodeStore
@@ -188,6 +188,19 @@ class SecretController(Controller):
         page = Page(limit=limit, offset=offset)
         return SecretList([_secret(each) for each in await _secrets(services).page(request.user, text, page)])
 
+    @get("/secretsextended", opt=_SECRETS, summary="Secrets, by the original's longer name")
+    async def extended(
+        self,
+        services: Given,
+        request: Call,
+        text: Annotated[str, QueryParameter(name="query.query")] = "",
+        limit: Annotated[int, QueryParameter(name="query.pagination.limit")] = 0,
+        offset: Annotated[int, QueryParameter(name="query.pagination.offset")] = 0,
+    ) -> SecretList:
+        """As ``/v1/secrets``: who uses a secret is told of each one (``/v1/secrets/{id}``)."""
+        page = Page(limit=limit, offset=offset)
+        return SecretList([_secret(each) for each in await _secrets(services).page(request.user, text, page)])
+
     @get("/secretscount", opt=_SECRETS, summary="How many secrets there are")
     async def count(self, services: Given, request: Call, text: Query = "") -> Count:
         """Found by the query."""
@@ -268,15 +281,17 @@ class RbacController(Controller):
         return Response({"binding": whole(await looking.one(request.user, id))})
 
     @get("/subjects", opt=_SUBJECTS, summary="Users and groups, and the roles that they are given")
-    async def subjects(self, services: Given, request: Call, text: Query = "") -> Told:
-        """By name, cluster by cluster; ``query`` is one of bindings."""
-        grants = await granted(services.pool, request.user, text)
+    async def subjects(
+        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
+    ) -> Told:
+        """By name, cluster by cluster, 1,000 unless others are asked for; ``query`` is one of bindings."""
+        page = Page(limit=limit, offset=offset)
+        grants = await people(services.pool, request.user, text, page)
         return Response(
             {
                 "subjectAndRoles": [
                     {"subject": _subject(each), "roles": whole(each.cluster_roles + each.scoped_roles)}
                     for each in grants
-                    if each.subject.kind in ("USER", "GROUP")
                 ]
             }
         )

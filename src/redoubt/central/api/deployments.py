@@ -15,8 +15,10 @@ from litestar.response import Stream
 
 from redoubt.central.api.given import Call, Given
 from redoubt.central.auth.declare import allow
+from redoubt.central.auth.reach import reach
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.objects.looking import Looking, Page, whole
+from redoubt.central.store.baselines import BaselineStatus, BaselineStore
 from redoubt.central.store.risk import DEPLOYMENT, RiskStore
 from redoubt.model.workload import Deployment, Part
 
@@ -30,6 +32,9 @@ SortReversed = Annotated[bool, QueryParameter(name="pagination.sortOption.revers
 P = TypeVar("P", bound=Part)
 
 _READ = allow(Resource.DEPLOYMENT, Access.READ, scoped=True)
+_PROCESSES = allow(
+    (Resource.DEPLOYMENT, Access.READ), (Resource.DEPLOYMENT_EXTENSION, Access.READ), scoped=True
+)
 
 
 class ListDeployment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -49,6 +54,19 @@ class DeploymentList(msgspec.Struct, frozen=True):
     """Deployments, by name unless somebody asks otherwise."""
 
     deployments: list[ListDeployment]
+
+
+class DeploymentWithProcessInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A deployment, and how the baselines of its containers are; ``NOT_GENERATED`` where nothing ran yet."""
+
+    deployment: ListDeployment
+    baseline_statuses: list[BaselineStatus]
+
+
+class DeploymentsWithProcessInfo(msgspec.Struct, frozen=True):
+    """``ListDeploymentsWithProcessInfoResponse``."""
+
+    deployments: list[DeploymentWithProcessInfo]
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -86,6 +104,36 @@ class DeploymentController(Controller):
         found = await _looking(services).page(request.user, text, page)
         places = await RiskStore(services.pool).priorities(DEPLOYMENT, [_subject(each) for each in found])
         return DeploymentList([_listed(each, places) for each in found])
+
+    @get("/deploymentswithprocessinfo", opt=_PROCESSES, summary="Deployments, and their process baselines")
+    async def with_process_info(
+        self,
+        services: Given,
+        request: Call,
+        text: Query = "",
+        limit: Limit = 0,
+        offset: Offset = 0,
+        field: SortField = "",
+        reverse: SortReversed = False,
+    ) -> DeploymentsWithProcessInfo:
+        """As ``/v1/deployments``; of each container whether its baseline is locked, and whether something ran that is not in it."""
+        page = Page(limit=limit, offset=offset, field=field, reversed=reverse)
+        found = await _looking(services).page(request.user, text, page)
+        subjects = [_subject(each) for each in found]
+        places = await RiskStore(services.pool).priorities(DEPLOYMENT, subjects)
+        known = await BaselineStore(services.pool).statuses(subjects)
+        seen = await reach(services.pool, request.user, Resource.DEPLOYMENT_EXTENSION)
+        return DeploymentsWithProcessInfo(
+            [
+                DeploymentWithProcessInfo(
+                    deployment=_listed(each, places),
+                    baseline_statuses=_statuses(each, known.get(_subject(each), {}))
+                    if seen.has(UUID(each.cluster_id), each.namespace)
+                    else [],
+                )
+                for each in found
+            ]
+        )
 
     @get("/deploymentscount", opt=_READ, summary="How many deployments there are")
     async def count(self, services: Given, request: Call, text: Query = "") -> Count:
@@ -147,6 +195,17 @@ def _listed(each: Deployment, places: Mapping[tuple[UUID, str], int]) -> ListDep
         created=each.created,
         priority=str(places.get(_subject(each), 0)),
     )
+
+
+def _statuses(each: Deployment, known: Mapping[str, BaselineStatus]) -> list[BaselineStatus]:
+    names = dict.fromkeys((*(container.name for container in each.containers), *known))
+    return [
+        known.get(name)
+        or BaselineStatus(
+            container_name=name, baseline_status="NOT_GENERATED", anomalous_processes_executed=False
+        )
+        for name in names
+    ]
 
 
 def _looking(services: Given) -> Looking[Deployment]:

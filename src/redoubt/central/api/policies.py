@@ -158,13 +158,13 @@ class PolicyController(Controller):
     ) -> PolicyList:
         """By name. ``query``: ``Policy``, ``Severity``, ``Lifecycle Stage``, ``Category``, ``Disabled``, ``Enforcement``…"""
         asked = searching.parse(search)
-        found = await _policies(services).all()
+        found = await policies_of(services).all()
         return PolicyList([_listed(policy) for policy in found if searching.fits(asked, _fields(policy))])
 
     @get("/policies/{id:str}", opt=_READ, summary="A policy")
     async def one(self, services: Given, id: FromPath[str]) -> Policy:  # noqa: A002
         """By its identifier."""
-        return await _policies(services).get(id)
+        return await policies_of(services).get(id)
 
     @get(
         "/policies/{id:str}/status",
@@ -173,7 +173,7 @@ class PolicyController(Controller):
     )
     async def status(self, services: Given, id: FromPath[str]) -> PolicyStatus:  # noqa: A002
         """A criterion without data is never taken for one that does not fit."""
-        policy = await _policies(services).get(id)
+        policy = await policies_of(services).get(id)
         refused = PolicySet([msgspec.structs.replace(policy, disabled=False)]).refused
         names = dict.fromkeys(group.field_name for group in policy.groups())
         missing = [
@@ -192,14 +192,14 @@ class PolicyController(Controller):
         strict: Annotated[bool, QueryParameter(name="enableStrictValidation")] = False,
     ) -> Policy:
         """The policy itself is the body; its identifier is chosen here."""
-        return await _policies(services).add(_policy(data), strict=strict)
+        return await policies_of(services).add(_policy(data), strict=strict)
 
     @put("/policies/{id:str}", opt=_WRITE, summary="Change a policy")
     async def change(self, services: Given, id: FromPath[str], data: JSONBody[Document]) -> Empty:  # noqa: A002
         """The whole policy."""
         given = _policy(data)
         checks.same(id, given.id)
-        await _policies(services).change(id, given)
+        await policies_of(services).change(id, given)
         return Empty()
 
     @patch("/policies/{id:str}", opt=_WRITE, summary="Switch a policy off or on")
@@ -207,19 +207,19 @@ class PolicyController(Controller):
         """``disabled``."""
         checks.same(id, data.id)
         if data.disabled is not UNSET:
-            await _policies(services).switch(id, disabled=data.disabled)
+            await policies_of(services).switch(id, disabled=data.disabled)
         return Empty()
 
     @delete("/policies/{id:str}", opt=_WRITE, status_code=200, summary="Delete a policy")
     async def remove(self, services: Given, id: FromPath[str]) -> Empty:  # noqa: A002
         """Default policies can only be disabled."""
-        await _policies(services).delete(id)
+        await policies_of(services).delete(id)
         return Empty()
 
     @post("/policies/export", opt=_READ, status_code=200, summary="Export policies")
     async def export(self, services: Given, data: JSONBody[Wanted]) -> Response[bytes]:
         """In a form that can be imported, here and in the original."""
-        found = await _policies(services).exported(data.policy_ids)
+        found = await policies_of(services).exported(data.policy_ids)
         return Response(documents.exported(found), media_type="application/json")
 
     @post("/policies/import", opt=_WRITE, status_code=200, summary="Import policies")
@@ -227,7 +227,7 @@ class PolicyController(Controller):
         """What an export is, and ``metadata``. Each policy counts for itself."""
         given = [_policy(document) for document in data.policies]
         overwrite = data.metadata is not None and data.metadata.overwrite
-        done = await _policies(services).imported(given, overwrite=overwrite)
+        done = await policies_of(services).imported(given, overwrite=overwrite)
         return ImportResults([_result(each) for each in done], all(not each.error for each in done))
 
     @post("/policies/dryrun", opt=_WRITE, status_code=200, summary="Try a policy out")
@@ -264,7 +264,7 @@ class PolicyController(Controller):
     @get("/policyCategories", opt=_READ, summary="Categories of policies")
     async def categories(self, services: Given) -> Categories:
         """By name."""
-        found = {name for policy in await _policies(services).all() for name in policy.categories}
+        found = {name for policy in await policies_of(services).all() for name in policy.categories}
         return Categories(sorted(found))
 
 
@@ -283,7 +283,8 @@ def _dry_runs(services: Given) -> DryRuns:
     return services.dry_runs
 
 
-def _policies(services: Given) -> Policies:
+def policies_of(services: Given) -> Policies:
+    """Central's policies. Raises ``Unavailable`` where it has none."""
     if services.policies is None:
         raise Unavailable("this Central has no policies")
     return services.policies

@@ -9,10 +9,13 @@ from uuid import UUID
 import msgspec
 
 from redoubt.central.auth.caller import Caller
-from redoubt.central.objects.looking import Looking
+from redoubt.central.objects.looking import MOST, Looking, Page
+from redoubt.central.refusals import InvalidArgument
 from redoubt.central.store import Pool
 from redoubt.model.cluster import K8sRole, K8sRoleBinding, Subject
 
+#: Subjects in one answer, unless somebody says otherwise.
+_PAGE = 1000
 #: Names of a cluster and a subject, its kind and namespace, and the cluster's identifier.
 _Key = tuple[str, str, str, str, str]
 
@@ -42,8 +45,34 @@ async def granted(
     return [found[key] for key in sorted(found)]
 
 
+async def people(pool: Pool, caller: Caller, query: str, page: Page) -> list[Grants]:
+    """Users and groups of a page, by cluster and name; of all others no more than the name is held.
+
+    Raises ``InvalidArgument``.
+    """
+    if not 0 <= page.limit <= MOST or not 0 <= page.offset < 2**31:
+        raise InvalidArgument(f"pagination.limit is at most {MOST}, and pagination.offset not negative")
+    keys: set[_Key] = set()
+    async for binding in Looking(pool, "binding", K8sRoleBinding).every(caller, query):
+        keys.update(_key(binding, each) for each in binding.subjects if each.kind in ("USER", "GROUP"))
+    chosen = sorted(keys)[page.offset : page.offset + (page.limit or _PAGE)]
+    found: dict[_Key, Grants] = {}
+    for cluster in {key[-1] for key in chosen}:
+        await _gather(pool, caller, query, UUID(cluster), found, frozenset(chosen))
+    return [found[key] for key in chosen if key in found]
+
+
+def _key(binding: K8sRoleBinding, subject: Subject) -> _Key:
+    return binding.cluster_name, subject.name, subject.kind, subject.namespace, binding.cluster_id
+
+
 async def _gather(
-    pool: Pool, caller: Caller, query: str, within: UUID | None, found: dict[_Key, Grants]
+    pool: Pool,
+    caller: Caller,
+    query: str,
+    within: UUID | None,
+    found: dict[_Key, Grants],
+    only: frozenset[_Key] | None = None,
 ) -> None:
     looking = Looking(pool, "role", K8sRole)
     roles = {(role.cluster_id, role.id): role async for role in looking.every(caller, "", within)}
@@ -51,7 +80,9 @@ async def _gather(
     async for binding in Looking(pool, "binding", K8sRoleBinding).every(caller, query, within):
         role = roles.get((binding.cluster_id, binding.role_id))
         for subject in binding.subjects:
-            key = (binding.cluster_name, subject.name, subject.kind, subject.namespace, binding.cluster_id)
+            key = _key(binding, subject)
+            if only is not None and key not in only:
+                continue
             mine = found.get(key)
             if mine is None:
                 mine = found[key] = Grants(

@@ -22,7 +22,7 @@ from redoubt.model.workload import Part
 P = TypeVar("P", bound=Part)
 
 #: Objects in one answer, unless somebody says otherwise; and at most.
-_PAGE, _MOST = 1000, 10_000
+_PAGE, MOST = 1000, 10_000
 
 #: Which permission each kind takes.
 RESOURCES: dict[str, Resource] = {
@@ -111,8 +111,8 @@ class Looking(Generic[P]):
 
     async def found(self, caller: Caller, query: str, page: Page, within: UUID | None = None) -> list[Found]:
         """The same as they are kept."""
-        if not 0 <= page.limit <= _MOST or not 0 <= page.offset < 2**31:
-            raise InvalidArgument(f"pagination.limit is at most {_MOST}, and pagination.offset not negative")
+        if not 0 <= page.limit <= MOST or not 0 <= page.offset < 2**31:
+            raise InvalidArgument(f"pagination.limit is at most {MOST}, and pagination.offset not negative")
         order = self._order(page)
         where = await self._where(caller, query, within)
         return await self._store.page(self._kind, where, order, limit=page.limit or _PAGE, offset=page.offset)
@@ -127,7 +127,7 @@ class Looking(Generic[P]):
     async def labels(self, caller: Caller) -> dict[str, set[str]]:
         """Labels and their values."""
         found: dict[str, set[str]] = {}
-        for key, value in await self._store.labels(self._kind, await self._where(caller), limit=_MOST):
+        for key, value in await self._store.labels(self._kind, await self._where(caller), limit=MOST):
             found.setdefault(key, set()).add(value)
         return found
 

@@ -102,6 +102,15 @@ class Policies:
             raise NotFound(f"there is no policy {identifier[:80]}")
         return kept
 
+    async def recategorise(self, old: str, new: str) -> int:
+        """Give a category another name in all policies that have it; in how many."""
+        number = 0
+        for each in await self._store.all():
+            if old in each.categories:
+                names = tuple(dict.fromkeys(new if name == old else name for name in each.categories))
+                number += await self._store.change(msgspec.structs.replace(each, categories=names, **_now()))
+        return number
+
     async def switch(self, identifier: str, *, disabled: bool) -> None:
         """Off or on. Raises ``NotFound``."""
         there = await self.get(identifier)

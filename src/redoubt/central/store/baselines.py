@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,6 +12,7 @@ import msgspec
 from redoubt.central.auth.reach import EVERYWHERE, Reach
 from redoubt.central.search import Asked, Column, parse, where
 from redoubt.central.store import Connection, Store, affected
+from redoubt.central.store.activity import USUAL
 from redoubt.model.cluster import ContainerBaseline
 
 #: What can be searched by.
@@ -67,6 +68,14 @@ _FIRST = (
 _KEY = "b.deployment = $1 AND b.container = $2 AND ($3 = '' OR b.cluster::text = $3) AND ($4 = '' OR b.namespace = $4)"
 
 
+class BaselineStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``ContainerNameAndBaselineStatus``: ``UNLOCKED`` or ``LOCKED``, and whether something ran that is not in it."""
+
+    container_name: str
+    baseline_status: str
+    anomalous_processes_executed: bool
+
+
 class BaselineStore(Store):
     """Tables ``process_baselines`` and ``process_baseline_elements``."""
 
@@ -115,6 +124,28 @@ class BaselineStore(Store):
             *values,
         )
         return [_as_key(row) for row in rows]
+
+    async def statuses(
+        self, deployments: Collection[tuple[UUID, str]]
+    ) -> dict[tuple[UUID, str], dict[str, BaselineStatus]]:
+        """Of deployments' containers that have a baseline, by deployment and container."""
+        rows = await self._pool.fetch(
+            "SELECT b.cluster, b.deployment, b.container, b.locked IS NOT NULL AS locked, EXISTS (SELECT FROM processes p"  # noqa: S608
+            " WHERE (p.cluster, p.deployment, p.container) = (b.cluster, b.deployment, b.container)"
+            f" AND NOT ({USUAL})) AS odd FROM process_baselines b"
+            " WHERE (b.cluster, b.deployment) IN (SELECT * FROM unnest($1::uuid[], $2::text[]))",
+            [cluster for cluster, _ in deployments],
+            [deployment for _, deployment in deployments],
+        )
+        found: dict[tuple[UUID, str], dict[str, BaselineStatus]] = {}
+        for row in rows:
+            status = BaselineStatus(
+                container_name=row["container"],
+                baseline_status="LOCKED" if row["locked"] else "UNLOCKED",
+                anomalous_processes_executed=row["odd"],
+            )
+            found.setdefault((row["cluster"], row["deployment"]), {})[row["container"]] = status
+        return found
 
     async def locked(self, cluster: UUID) -> list[ContainerBaseline]:
         """All that are locked in a cluster, as a Sensor is told."""
