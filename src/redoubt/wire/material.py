@@ -114,12 +114,16 @@ class Material:
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def trusts(self, certificate: bytes) -> bool:
-        """Whether a certificate, in DER, that was verified once is of a CA that is trusted now."""
+        """Whether a certificate, in DER, that was verified once is of a CA that is trusted now. One that cannot be read is."""
         from cryptography import x509
         from cryptography.exceptions import InvalidSignature
 
-        shown = x509.load_der_x509_certificate(certificate)
-        for authority in x509.load_pem_x509_certificates(self._trusted):
+        try:
+            shown = x509.load_der_x509_certificate(certificate)
+            authorities = x509.load_pem_x509_certificates(self._trusted)
+        except ValueError:
+            return True
+        for authority in authorities:
             try:
                 shown.verify_directly_issued_by(authority)
             except (ValueError, TypeError, InvalidSignature):
