@@ -55,7 +55,7 @@ unit: setup ## Run the unit tests only
 	@$(BIN)/pytest -q -n 2 --dist worksteal tests/unit
 
 .PHONY: faults
-faults: setup test-packages probe ## Kill and restart a secured cluster's services in all 24 orders, together and in turn (10 minutes)
+faults: setup test-packages probe ## Kill and restart a secured cluster's services in all 24 orders, together and in turn (15 minutes)
 	@REDOUBT_FAULTS=all $(BIN)/pytest -q tests/e2e/test_secured_faults.py
 
 .PHONY: format
