@@ -209,7 +209,7 @@ class Glance:
             bits |= self._plan.of_name.of(image, clock)
         if given.env and self._variable is not None:
             bits |= self._variables(given.env, self._variable, clock)
-        self._known.keep(key, (bits, image), len(raw) + 256)
+        self._known.keep(key, (bits, image), 256 + len(raw) + sum([len(each) for each in shared]))
         return bits, image
 
 

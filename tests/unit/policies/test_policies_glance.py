@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -194,3 +195,23 @@ def test_very_many_containers_are_not_glanced_at() -> None:
     }
     pieces = msgspec.json.decode(msgspec.json.encode(given), type=Workload)
     assert Glance(PolicySet(policies()).plan, named).at(pieces, "stores", Surroundings(), NOW) is None
+
+
+def test_however_large_what_is_sent_is_what_is_remembered_of_it_is_bounded() -> None:
+    glance = Glance(PolicySet(policies()).plan, named)
+    tracemalloc.start()
+    try:
+        for number in range(60):
+            huge = [{"name": f"v{number}", "hostPath": {"path": "/" + "x" * 1_000_000}}]
+            one = {
+                "name": "c",
+                "image": "shop:1",
+                "env": [{"name": f"N{number}"}, {"name": "n" * (number % 2) * 100_000}],
+            }
+            given = {"kind": "Pod", "apiVersion": "v1", "spec": {"containers": [one], "volumes": huge}}
+            pieces = msgspec.json.decode(msgspec.json.encode(given), type=Workload)
+            assert glance.at(pieces, "stores", Surroundings(), NOW) is not None
+        del given, huge, one, pieces
+        assert tracemalloc.get_traced_memory()[0] < 20 << 20
+    finally:
+        tracemalloc.stop()
