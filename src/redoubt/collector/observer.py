@@ -6,6 +6,7 @@ The order of records is the ring's. Any of them may be missing: then less is sai
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from typing import Literal
 
 from redoubt.collector import containers, records
@@ -30,7 +31,7 @@ class Observer:
 
     def __init__(self, *, only_containers: bool = True) -> None:
         self._only_containers = only_containers
-        self._cgroups: dict[int, Container | None] = {}
+        self._cgroups: OrderedDict[int, Container | None] = OrderedDict()
         self.processes = Processes()
         self.tracker = Tracker()
         #: Records that were none, and records of containers whose name was not told.
@@ -103,7 +104,7 @@ class Observer:
     def _name(self, number: int, container: Container | None) -> None:
         self._cgroups.pop(number, None)
         if len(self._cgroups) >= _CGROUPS:
-            del self._cgroups[next(iter(self._cgroups))]
+            self._cgroups.popitem(last=False)
         self._cgroups[number] = container
 
     def _container(self, record: Record) -> Container | None:

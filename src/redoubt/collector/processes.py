@@ -6,6 +6,7 @@ Read from /proc once, then kept by what the kernel tells. Never says more than a
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -48,7 +49,7 @@ class Processes:
     """By pid, as the machine counts them."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Known] = {}
+        self._known: OrderedDict[int, Known] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -57,7 +58,7 @@ class Processes:
         """A program was started in ``pid``."""
         self._known.pop(pid, None)
         while len(self._known) >= _MOST:  # ends were lost
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         self._known[pid] = known
 
     def forked(self, parent: int, child: int) -> None:

@@ -79,7 +79,10 @@ def _record_seeds() -> list[bytes]:
 def _alerts(data: bytes) -> int:
     """How many could be read; each as the cluster's own, kept, and merged with the first."""
     given, _ = alerts.read(data)
-    mine = [alerts._of(each, _REF, "ACTIVE", _NOW) for each in given]
+    # Others are counted and left out by the receiver.
+    mine = [
+        alerts._of(each, _REF, "ACTIVE", _NOW) for each in given if each.lifecycle_stage in alerts._STAGES
+    ]
     for each in mine:
         assert each.cluster_id == str(_CLUSTER)
         one, other = merging.merged(each, mine[0]), merging.merged(mine[0], each)

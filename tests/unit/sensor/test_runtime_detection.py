@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -472,6 +473,33 @@ def test_a_flow_to_a_pod_that_is_not_known_yet_waits_for_it_in_its_order() -> No
         await world.runtime.flush()
         assert ends(world) == [("DEPLOYMENT", "id-web", "DEPLOYMENT", "id-db", 443, True)]
         assert world.session.acknowledged == 1
+
+    asked(work)
+
+
+def test_a_flow_that_ended_while_the_sensor_was_killed_is_over_at_central() -> None:
+    async def work() -> None:
+        # The Sensor before this one told of all; the collector has only the ends still.
+        world = World()
+        world.store.add("web", CONTAINER, "uid-1")
+        world.store.add("db", "d" * 64, "uid-2", ["10.0.0.2"])
+        world.session.tell = lambda: None
+        await world.take(
+            flow("10.0.0.2", 5432, state="closed", at=1001),
+            flow("203.0.113.1", state="closed"),
+            flow("10.0.0.3", state="closed"),  # nobody's any more: whose it was is not made up
+        )
+        assert ends(world) == [
+            ("DEPLOYMENT", "id-web", "DEPLOYMENT", "id-db", 5432, True),
+            ("DEPLOYMENT", "id-web", "INTERNET", "", 443, True),
+        ]
+        assert world.sent.flows[0].seen == world.sent.flows[0].closed == 1001 * SECOND
+        # Later an end without a beginning is a limited flow's.
+        await world.take(flow("203.0.113.2", 1), flow("203.0.113.3", 1, state="closed"))
+        assert ends(world)[2:] == [("DEPLOYMENT", "id-web", "INTERNET", "", 1, False)]
+        world.runtime.network.sweep(time.monotonic() + 100, {"node-1"}, 0)
+        await world.take(flow("203.0.113.4", 7, state="closed"))
+        assert len(world.sent.flows) == 3
 
     asked(work)
 

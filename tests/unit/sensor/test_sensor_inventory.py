@@ -220,3 +220,16 @@ def test_pull_secrets_are_told_when_they_change() -> None:
     assert not _taken(inventory, Change("Secret", "uid-s", objects.secret(given))).pull_secrets
     assert inventory.pull_secrets == []
     assert [each.name for each in inventory.pull_secrets_of("shop")] == ["s"]
+
+
+def test_a_workload_that_says_it_is_in_another_namespace_now_is_in_no_other() -> None:
+    inventory = Inventory()
+    _taken(inventory, _workload())
+    given = deployment("elsewhere", "web")
+    given["metadata"]["uid"] = "uid-web"
+    _taken(inventory, Change("Deployment", "uid-web", workloads.workload(given)))
+    assert inventory.selected("shop", [{"app": "web"}]) == []
+    assert inventory.selected("elsewhere", [{"app": "web"}]) == ["uid-web"]
+    _taken(inventory, Change("Deployment", "uid-web"))
+    assert inventory.selected("shop", [{"app": "web"}]) == []
+    assert inventory.selected("elsewhere", [{"app": "web"}]) == []

@@ -87,7 +87,7 @@ def _processes(one: ProcessViolation | None, other: ProcessViolation | None) -> 
         if (there := found.get(key)) is None or _rank(short) < _rank(there):
             found[key] = short
     if not found:
-        return one or other
+        return max((each for each in (one, other) if each is not None), key=_order.encode, default=None)
     several = sorted(found.values(), key=_rank)
     processes = tuple(several[:MOST_VIOLATIONS])
     return ProcessViolation(message=_message(processes), processes=processes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -60,7 +60,7 @@ class Detector:
         self._enforcer = enforcer
         self.policies = PolicySet(())
         self._loaded = False
-        self._marked: dict[str, None] = {}
+        self._marked: OrderedDict[str, None] = OrderedDict()
         #: Made while we watched, and not asked about with all images known yet.
         self._fresh: set[str] = set()
         self._wake = asyncio.Event()
@@ -175,8 +175,7 @@ class Detector:
         found: list[Asked] = []
         containers = 0
         while self._marked and len(found) < _AT_ONCE and containers < _CONTAINERS:
-            identifier = next(iter(self._marked))
-            del self._marked[identifier]
+            identifier, _ = self._marked.popitem(last=False)
             deployment = self._inventory.deployment(identifier)
             self._use(identifier, deployment)
             if deployment is None:

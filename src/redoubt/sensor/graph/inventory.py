@@ -304,6 +304,8 @@ class Inventory:
             return
         else:
             # Kept until it is put together anew: then it is seen whether anything came of it.
+            self._by_namespace[before.seen.namespace].discard(identifier)
+            self._by_namespace[found.namespace].add(identifier)
             before.seen = found
         self._touch((identifier,), fresh=fresh and before is None)
         if before is None:

@@ -6,7 +6,8 @@ A collector that begins anew tells all that stands again; what it does not tell 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections import OrderedDict
+from collections.abc import Container, Hashable
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
@@ -78,7 +79,7 @@ class Standing(Generic[Key]):
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._open: dict[Key, _Standing] = {}
+        self._open: OrderedDict[Key, _Standing] = OrderedDict()
         self._told: dict[Teller, Key] = {}
         self._generations: dict[str, int] = {}
         #: When the nodes' older generations are over, or the node itself where it is away; seconds.
@@ -107,10 +108,22 @@ class Standing(Generic[Key]):
         self._open[key] = _Standing({teller: generation}, seen)
         return True, given_up
 
+    def knows(self, teller: Teller) -> bool:
+        """Whether this one tells of something."""
+        return teller in self._told
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._open
+
     def closed(self, teller: Teller) -> Key | None:
         """What is over now, because the last one who told of it says so."""
         key = self._told.pop(teller, None)
         return key if key is not None and self._leave(key, teller) else None
+
+    @property
+    def nodes(self) -> Container[str]:
+        """Whose collectors were heard, and are not given up."""
+        return self._generations
 
     def began(self, node: str, now: float, *, anew: bool) -> None:
         """A collector is there. ``anew``: it is another one than before, and tells all that stands."""

@@ -7,6 +7,7 @@ started: its identifier is made of these, so that it is the same one after the S
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Hashable
 from datetime import UTC, datetime
 from uuid import UUID
@@ -25,18 +26,21 @@ class Seen:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._seen: dict[Hashable, None] = {}
+        # The oldest of a plain dict is looked for behind all that was deleted before it.
+        self._seen: OrderedDict[Hashable, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._seen)
 
     def again(self, what: Hashable) -> bool:
         """Whether it was seen before; it is now."""
-        before = self._seen.pop(what, self) is None
-        if not before and len(self._seen) >= self._most:
-            del self._seen[next(iter(self._seen))]
+        if what in self._seen:
+            self._seen.move_to_end(what)
+            return True
+        if len(self._seen) >= self._most:
+            self._seen.popitem(last=False)
         self._seen[what] = None
-        return before
+        return False
 
     def forget(self, what: Hashable) -> None:
         """It is to be new again."""

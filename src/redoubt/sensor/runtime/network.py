@@ -9,11 +9,13 @@ from redoubt.model.cluster import BaselinePeer, EndpointRecord, Entity, FlowReco
 from redoubt.model.happening import NetworkFlow
 from redoubt.sensor.runtime.alerting import Gathering
 from redoubt.sensor.runtime.baselines import Baselines
-from redoubt.sensor.runtime.entities import Networks
+from redoubt.sensor.runtime.entities import INTERNAL, Networks
 from redoubt.sensor.runtime.flows import EndpointKey, FlowKey, Standing, Teller, endpoint
 from redoubt.sensor.runtime.surroundings import Judging, Place, Workloads
 
 _PROTOCOLS = {"tcp": "L4_PROTOCOL_TCP", "udp": "L4_PROTOCOL_UDP"}
+#: Seconds in which a node's collector tells what a Sensor before this one did not take any more.
+_NEW = 60.0
 #: Deployments behind one service that are told apart.
 _MOST_BEHIND = 4
 
@@ -28,6 +30,8 @@ class Network:
         self.networks = Networks()
         self._flows: Standing[FlowKey] = Standing()
         self._endpoints: Standing[EndpointKey] = Standing()
+        #: Nodes that this Sensor is only beginning to hear from, and until when that is so.
+        self._new: dict[str, float] = {}
         self._ports: dict[EndpointKey, tuple[str, tuple[str, str, str]]] = {}
         #: What is to be told, the last of each.
         self.flows: dict[FlowKey, FlowRecord] = {}
@@ -40,23 +44,35 @@ class Network:
         detail = (event.container, event.role, event.remote, event.port, event.protocol, event.network)
         if event.state == "closed":
             # Several, where a service stands for several deployments.
-            for number in range(_MOST_BEHIND):
-                over = self._flows.closed(Teller.of(node, *detail, number))
+            tellers = [Teller.of(node, *detail, number) for number in range(_MOST_BEHIND)]
+            if node in self._new and not any(map(self._flows.knows, tellers)):
+                self._unheard(place, event)
+            for teller in tellers:
+                over = self._flows.closed(teller)
                 if over is not None:
                     self._flow_over(over, event.time)
             return
-        own = Entity(type="DEPLOYMENT", id=place.deployment_id)
-        for number, (other, port) in enumerate(self.others(event.remote, event.port)[:_MOST_BEHIND]):
-            if event.role == "client":
-                key = FlowKey(own, other, port, _PROTOCOLS[event.protocol])
-            else:
-                key = FlowKey(other, own, event.port, _PROTOCOLS[event.protocol])
+        for number, key in enumerate(self._keys(place, event)):
             new, over = self._flows.opened(key, Teller.of(node, *detail, number), event.time)
             if over is not None:
                 self._flow_over(over, event.time)
             if new:
                 self.flows[key] = key.record(event.time, None)
                 self._judge(key, alerts, now)
+
+    def _keys(self, place: Place, event: noderecords.Flow) -> list[FlowKey]:
+        own = Entity(type="DEPLOYMENT", id=place.deployment_id)
+        others = self.others(event.remote, event.port)[:_MOST_BEHIND]
+        if event.role == "client":
+            return [FlowKey(own, other, port, _PROTOCOLS[event.protocol]) for other, port in others]
+        return [FlowKey(other, own, event.port, _PROTOCOLS[event.protocol]) for other, _ in others]
+
+    def _unheard(self, place: Place, event: noderecords.Flow) -> None:
+        """A flow ended that this Sensor was not told of: the one before it was, and told Central so."""
+        for key in self._keys(place, event):
+            # Whose an address was is not known where nobody has it now.
+            if key not in self._flows and INTERNAL not in (key.source, key.destination):
+                self._flow_over(key, event.time)
 
     def others(self, remote: str, port: int) -> list[tuple[Entity, int]]:
         """Who is at the other end, and at which port there."""
@@ -91,6 +107,8 @@ class Network:
 
     def began(self, node: str, now: float, *, anew: bool) -> None:
         """See ``Standing``."""
+        if node not in self._flows.nodes:
+            self._new[node] = now + _NEW
         self._flows.began(node, now, anew=anew)
         self._endpoints.began(node, now, anew=anew)
 
@@ -101,6 +119,8 @@ class Network:
 
     def sweep(self, now: float, present: set[str], at: int) -> None:
         """End what nobody tells of any more. ``at``: nanoseconds, the end's time."""
+        for node in [node for node, until in self._new.items() if until <= now]:
+            del self._new[node]
         for over in self._flows.over(now, present):
             self._flow_over(over, at)
         for port in self._endpoints.over(now, present):

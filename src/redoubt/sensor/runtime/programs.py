@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from datetime import datetime
 
 from redoubt.model import happening, noderecords
@@ -26,7 +27,7 @@ class Programs:
         self._judging = judging
         self._baselines = baselines
         self._seen = Seen()
-        self._running: dict[tuple[str, int], tuple[str, str, str]] = {}
+        self._running: OrderedDict[tuple[str, int], tuple[str, str, str]] = OrderedDict()
         #: New ones, to be told.
         self.told: list[happening.Process] = []
         self.same = 0
@@ -64,5 +65,5 @@ class Programs:
         which = (process.container, process.pid)
         self._running.pop(which, None)
         if len(self._running) >= _LISTENERS:
-            del self._running[next(iter(self._running))]
+            self._running.popitem(last=False)
         self._running[which] = (process.name, process.path, arguments(process)[:_ARGUMENTS])

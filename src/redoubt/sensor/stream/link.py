@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Protocol
 
 import msgspec
@@ -87,7 +87,7 @@ class Link:
         #: What Central acknowledged before may not be there: its database is another, or an older one.
         self._forgotten = False
         self._sending = asyncio.Lock()
-        self._changed: dict[Key, None] = {}
+        self._changed: OrderedDict[Key, None] = OrderedDict()
         self._wake = asyncio.Event()
         self._moment: deque[pb.FromSensor] = deque()
         self._moment_wake = asyncio.Event()
@@ -235,8 +235,7 @@ class Link:
             await self._wake.wait()
             self._wake.clear()
             while self._changed:
-                key = next(iter(self._changed))
-                del self._changed[key]
+                key, _ = self._changed.popitem(last=False)
                 await self._say_object(stream, key)
 
     async def _say_object(self, stream: Conversation, key: Key) -> None:

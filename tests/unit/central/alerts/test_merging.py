@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.central.alerts.merging import MOST_ARGUMENTS, kept, merged, pods
-from redoubt.policies.alerts import MOST_VIOLATIONS, Alert, moved
+from redoubt.policies.alerts import MOST_VIOLATIONS, Alert, ProcessViolation, moved
 from support.alerts import THEN, alert, killed, process, ran, violated
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -98,6 +98,14 @@ def test_long_arguments_are_shortened_and_odd_ones_shown_safely() -> None:
     assert len(found.processes[0].signal.args) == MOST_ARGUMENTS
     assert "\x1b" not in found.message
     assert "\n" not in found.message
+
+
+def test_what_is_said_of_no_process_is_the_same_in_any_order() -> None:
+    said = [
+        msgspec.structs.replace(alert(), process_violation=ProcessViolation(message=each)) for each in "ab"
+    ]
+    assert together(said) == together(said[::-1])
+    assert together([*said, alert()]).process_violation == ProcessViolation(message="b")
 
 
 def test_pods_of_an_alert() -> None:
