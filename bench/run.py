@@ -31,6 +31,7 @@ import hub as hub_bench
 import index as index_bench
 import make_image
 import network_policies as network_policies_bench
+import outage as outage_bench
 import policies as policies_bench
 import runtime as runtime_bench
 import scale as scale_bench
@@ -70,6 +71,7 @@ def main() -> None:
     page += runtime_bench.section()
     page += sensor_bench.section()
     page += hub_bench.section()
+    page += outage_bench.section()
     page += _start_section()
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(page) + "\n", "utf-8")
     print("\n".join(page))

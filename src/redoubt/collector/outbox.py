@@ -32,7 +32,10 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Outbox:
-    """At most ``limit`` bytes. Where there is no room, the oldest go; the next batch tells how many."""
+    """At most ``limit`` bytes. Where there is no room, the oldest go that were not sent yet; the next batch tells how many.
+
+    What was sent and is not acknowledged may well be there: it would be counted as lost, and is not.
+    """
 
     def __init__(self, limit: int, ready: Callable[[], None] = lambda: None) -> None:
         """``ready`` is called, in whatever thread, when a batch is there."""
@@ -44,6 +47,8 @@ class Outbox:
         self._batches: deque[Batch] = deque()
         self._bytes = 0
         self._number = 0
+        #: The last batch that was asked for.
+        self._sent = 0
         self._untold: dict[str, int] = {}
         #: Events that were dropped since the start, by kind.
         self.dropped: dict[str, int] = {}
@@ -69,12 +74,13 @@ class Outbox:
         self._ready()
 
     def after(self, number: int) -> Batch | None:
-        """The oldest batch that is kept and has a higher number."""
+        """The oldest batch that is kept and has a higher number; it counts as sent from now on."""
         with self._lock:
             if not self._batches or self._batches[-1].number <= number:
                 return None
-            # Numbers are one after another.
-            return self._batches[max(0, number + 1 - self._batches[0].number)]
+            found = next(each for each in self._batches if each.number > number)
+            self._sent = max(self._sent, found.number)
+            return found
 
     def acknowledge(self, number: int) -> None:
         """The Sensor has all batches up to this one."""
@@ -104,9 +110,14 @@ class Outbox:
         self._batches.append(batch)
         self._bytes += len(batch.data)
         while self._bytes > self._limit and len(self._batches) > 1:
-            self._drop(self._batches.popleft())
+            # All but the last, which is this one; where all were sent and none is acknowledged, the oldest.
+            waiting = (at for at, each in enumerate(self._batches) if each.number > self._sent)
+            at = next(waiting, len(self._batches))
+            self._drop(at if at < len(self._batches) - 1 else 0)
 
-    def _drop(self, batch: Batch) -> None:
+    def _drop(self, at: int) -> None:
+        batch = self._batches[at]
+        del self._batches[at]
         self._bytes -= len(batch.data)
         _add(self._untold, batch.counts)
         _add(self._untold, batch.lost)

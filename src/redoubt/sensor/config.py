@@ -43,7 +43,7 @@ class Settings(configuration.Internal, frozen=True, kw_only=True, forbid_unknown
     backoff_first: float = 10.0
     backoff_longest: float = 300.0
     #: What waits on disk for Central, at most. Beyond it the oldest is dropped, and counted.
-    spool_bytes: int = 512 << 20
+    spool_bytes: int = 1 << 30
     #: What is held in memory of images, at most.
     image_cache_bytes: int = 200 << 20
     #: Changes of the cluster's objects that wait to be looked at, at most.

@@ -137,16 +137,16 @@ def _watched_seeds() -> list[bytes]:
 def _spooled(data: bytes) -> int:
     """How many records are whole; what is behind the first that is not is not looked at."""
     last, found = 0, 0
-    for _, _, message, end in _records(io.BytesIO(data)):
-        assert last < end <= len(data)
-        assert len(message) <= 16 << 20
-        last, found = end, found + 1
+    for each in _records(io.BytesIO(data)):
+        assert last < each.end <= len(data)
+        assert len(each.data) <= 16 << 20
+        last, found = each.end, found + 1
     return found
 
 
 def _spool_seeds() -> list[bytes]:
     records = [
-        _HEAD.pack(number, len(content), _sum(number, 1, content), 1) + content
+        _HEAD.pack(number, len(content), _sum(number, 1, 3, content), 1, 3) + content
         for number, content in enumerate((b"one", b"two" * 100), 1)
     ]
     return [b"".join(records)]

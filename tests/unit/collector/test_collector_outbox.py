@@ -87,6 +87,38 @@ def test_what_was_dropped_is_told_once_and_told_again_where_that_is_dropped_too(
     assert lost + kept == total
 
 
+def test_what_is_on_its_way_is_not_dropped_and_not_counted_as_lost() -> None:
+    outbox = Outbox(20_000)
+    arrived: list[Told] = []
+    for number in range(200):
+        outbox.put(process(number, "x", "y" * 1000))
+        outbox.seal()
+        if number % 10 == 0 and (batch := outbox.after(outbox._sent)) is not None:
+            # Taken at once, and acknowledged only later.
+            arrived += msgspec.msgpack.decode(batch.data, type=list[Told])
+        if number % 50 == 49:
+            outbox.acknowledge(outbox._sent)
+    assert outbox.bytes <= 20_000
+    arrived += events(outbox, outbox._sent)
+    outbox.seal()
+    arrived += events(outbox, outbox._sent)
+    there = [each.time for each in arrived if isinstance(each, Process)]
+    assert there == sorted(set(there))
+    lost = sum(each.lost["process"] for each in arrived if isinstance(each, Loss))
+    assert len(there) + lost == 200
+    assert outbox.dropped == {"process": lost}
+
+
+def test_a_sensor_that_acknowledges_nothing_takes_no_more_memory() -> None:
+    outbox = Outbox(20_000)
+    for number in range(100):
+        outbox.put(process(number, "x", "y" * 1000))
+        outbox.seal()
+        outbox.after(number)
+    assert outbox.bytes <= 20_000
+    assert outbox.dropped["process"] > 50
+
+
 def test_heavy_events_make_small_batches() -> None:
     outbox = Outbox(32 << 20)
     for number in range(BATCH):

@@ -9,11 +9,12 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from redoubt import tasks
 from redoubt.errors import UsageError
-from redoubt.sensor.stream.spool import Spool
+from redoubt.sensor.stream.spool import Spool, count_of
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 #: 100,000 characters that no compression makes smaller than 50,000 bytes.
@@ -133,6 +134,38 @@ def test_beyond_the_bound_the_oldest_is_dropped_and_counted(tmp_path: Path) -> N
         assert [each.number for each in found] == list(range(81 - left, 81))
 
     _with(tmp_path, work, limit=1 << 20)
+
+
+def test_what_is_dropped_is_counted_one_by_one_and_not_what_central_has(tmp_path: Path) -> None:
+    def batch(number: int) -> pb.FromSensor:
+        return pb.FromSensor(records=pb.Records(records=msgspec.msgpack.encode([NOISE[:200]] * number)))
+
+    async def before(spool: Spool) -> None:
+        for number in range(1, 301):
+            await spool.durable(spool.append("processes", batch(number)))
+        spool.acknowledge(3)
+
+    async def after(spool: Spool) -> None:
+        spool.acknowledge(3)
+        kept = 0
+        while not spool.dropped:
+            await spool.durable(spool.append("flows", _message(NOISE)))
+        # Numbers are how many there were in each.
+        assert spool.dropped["processes"] == sum(range(4, spool.acknowledged + 1))
+        for each in await _all(spool, spool.acknowledged, 300 - spool.acknowledged):
+            kept += len(msgspec.msgpack.decode(each.records.records)) if each.number <= 300 else 0
+        assert kept + spool.dropped["processes"] == sum(range(4, 301))
+
+    _with(tmp_path, before, limit=1 << 20)
+    _with(tmp_path, after, limit=1 << 20)
+
+
+@pytest.mark.parametrize("number", [0, 1, 15, 16, 65_535, 65_536])
+def test_how_many_there_are_in_a_message(number: int) -> None:
+    records = pb.FromSensor(records=pb.Records(records=msgspec.msgpack.encode([0] * number)))
+    assert count_of(records) == number
+    assert count_of(pb.FromSensor(alerts=pb.AlertResults(alerts=b"[]"))) == 1
+    assert count_of(_message("what is no list")) == 1
 
 
 def test_a_reader_passes_over_what_was_dropped_meanwhile(tmp_path: Path) -> None:

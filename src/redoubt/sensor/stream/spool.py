@@ -1,9 +1,9 @@
 """What Central has to be told, on disk until it says that it has it. Numbered; survives kill -9; bounded.
 
-A folder of segments, each named by its first number, of records one after another: 17 bytes of head (number, length of the
-message, CRC-32 of all else, kind) and the message, a ``FromSensor``; larger ones by zlib, which a bit of the kind says. Only what was synced to the disk is given to be sent: a number is never used twice for
+A folder of segments, each named by its first number, of records one after another: 21 bytes of head (number, length of the
+message, CRC-32 of all else, kind, how many there are of it) and the message, a ``FromSensor``; larger ones by zlib, which a bit of the kind says. Only what was synced to the disk is given to be sent: a number is never used twice for
 different things. What a crash tore off at the end is cut away at the next start. Beyond ``limit`` bytes the oldest segment
-is dropped, and what was in it counted by kind.
+is dropped, and what was in it counted by kind: processes, not the messages that they are in.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 from uuid import uuid4
 
 import structlog
@@ -29,7 +30,7 @@ from redoubt.wire.failures import Unavailable
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 _log = structlog.get_logger("spool")
-_HEAD = struct.Struct("<QIIB")
+_HEAD = struct.Struct("<QIIBI")
 _SEGMENT = 4 << 20
 #: Messages larger than this are compressed; the bit of the kind that says so.
 _COMPRESSED, _IS_COMPRESSED = 1024, 0x80
@@ -63,6 +64,35 @@ def kind_of(message: pb.FromSensor) -> str:
             return KINDS[0]
 
 
+def count_of(message: pb.FromSensor) -> int:
+    """How many there are in a message: records are a list in MessagePack, which says first how long it is."""
+    head = message.records.records[:5]
+    if message.WhichOneof("message") != "records" or not head:
+        return 1
+    match head[0]:
+        case 0xDC:
+            return int.from_bytes(head[1:3])
+        case 0xDD:
+            return int.from_bytes(head[1:5])
+        case short if 0x90 <= short <= 0x9F:
+            return short & 0x0F
+    return 1
+
+
+class _Record(NamedTuple):
+    """``data`` as it is on the disk, and where it ends there."""
+
+    number: int
+    kind: int
+    count: int
+    data: bytes
+    end: int = 0
+
+    @property
+    def message(self) -> bytes:
+        return zlib.decompress(self.data) if self.kind & _IS_COMPRESSED else self.data
+
+
 class _Segment:
     """One file. ``kinds`` counts what is in it."""
 
@@ -90,7 +120,7 @@ class Spool:
         self._next = 1
         self._durable = 0
         self._acknowledged = 0
-        self._pending: list[tuple[int, int, bytes]] = []
+        self._pending: list[_Record] = []
         self._pending_bytes = 0
         self._guard = threading.Lock()
         self._writing = threading.Lock()
@@ -137,9 +167,9 @@ class Spool:
     def _looked_at(self, path: Path) -> _Segment:
         segment = _Segment(path, int(path.stem))
         with path.open("rb+") as file:
-            for number, kind, _, end in _records(file):
-                segment.last, segment.size = max(segment.last, number), end
-                segment.kinds[kind] += 1
+            for each in _records(file):
+                segment.last, segment.size = max(segment.last, each.number), each.end
+                segment.kinds[each.kind & ~_IS_COMPRESSED] += each.count
             file.seek(0, os.SEEK_END)
             if file.tell() != segment.size:
                 _log.warning(
@@ -186,12 +216,12 @@ class Spool:
     def append(self, kind: str, message: pb.FromSensor) -> int:
         """Keep a message: its number, which is written into it; 0 where there was no room."""
         if self._pending_bytes > _UNWRITTEN or not self.fits(message):
-            self.dropped[kind] += 1
+            self.dropped[kind] += count_of(message)
             return 0
         message.number = self._next
         self._next += 1
         data = message.SerializeToString()
-        self._pending.append((message.number, KINDS.index(kind), data))
+        self._pending.append(_Record(message.number, KINDS.index(kind), count_of(message), data))
         self._pending_bytes += len(data)
         self._wake.set()
         return int(message.number)
@@ -266,18 +296,18 @@ class Spool:
                 continue
             finally:
                 # Where we are cancelled the thread goes on: the next one sees what is written then.
-                self._pending = [each for each in taken if each[0] > self._durable] + self._pending
-                self._pending_bytes = sum(len(data) for _, _, data in self._pending)
+                self._pending = [each for each in taken if each.number > self._durable] + self._pending
+                self._pending_bytes = sum(len(each.data) for each in self._pending)
                 async with self._grown:
                     self._grown.notify_all()
             self.problem = ""
 
-    def _write(self, taken: list[tuple[int, int, bytes]]) -> None:
+    def _write(self, taken: list[_Record]) -> None:
         """Called in a thread. What another one wrote meanwhile is not written again."""
         with self._writing:
-            self._write_rest([each for each in taken if each[0] > self._durable])
+            self._write_rest([each for each in taken if each.number > self._durable])
 
-    def _write_rest(self, taken: list[tuple[int, int, bytes]]) -> None:
+    def _write_rest(self, taken: list[_Record]) -> None:
         at = 0
         while at < len(taken):
             segment = self._segments[-1]
@@ -287,17 +317,17 @@ class Spool:
                 segment = self._segments[-1]
             parts, size, end = [], 0, at
             while end < len(taken) and segment.size + size < self._most:
-                number, kind, data = taken[end]
+                number, kind, count, data, _ = taken[end]
                 if len(data) > _COMPRESSED:
                     kind, data = kind | _IS_COMPRESSED, zlib.compress(data, 1)
-                parts.append(_HEAD.pack(number, len(data), _sum(number, kind, data), kind))
+                parts.append(_HEAD.pack(number, len(data), _sum(number, kind, count, data), kind, count))
                 parts.append(data)
                 size += _HEAD.size + len(data)
                 end += 1
             self._put(segment, b"".join(parts))
-            for number, kind, _ in taken[at:end]:
-                segment.last = number
-                segment.kinds[kind] += 1
+            for each in taken[at:end]:
+                segment.last = each.number
+                segment.kinds[each.kind] += each.count
             segment.size += size
             self._durable = segment.last
             at = end
@@ -320,12 +350,23 @@ class Spool:
             while len(self._segments) > 1 and self.size > self._limit:
                 oldest = self._segments.pop(0)
                 if oldest.last > self._acknowledged:
-                    for kind, count in oldest.kinds.items():
+                    for kind, count in self._left_in(oldest).items():
                         self.dropped[KINDS[kind] if kind < len(KINDS) else KINDS[0]] += count
                     self._acknowledged = oldest.last
                     lost = oldest.last - oldest.first + 1
                     _log.warning("the oldest messages for Central were dropped", messages=lost)
                 self._forget(oldest)
+
+    def _left_in(self, segment: _Segment) -> Counter[int]:
+        """What Central did not acknowledge of it."""
+        if segment.first > self._acknowledged:
+            return segment.kinds
+        left: Counter[int] = Counter()
+        with suppress(OSError), segment.path.open("rb") as file:
+            for each in _records(file):
+                if each.number > self._acknowledged:
+                    left[each.kind & ~_IS_COMPRESSED] += each.count
+        return left
 
     def _forget(self, segment: _Segment) -> None:
         segment.path.unlink(missing_ok=True)
@@ -352,13 +393,13 @@ class Spool:
                 try:
                     with each.path.open("rb") as file:
                         file.seek(at if each is segment else 0)
-                        for number, _, data, end in _records(file):
-                            if number > self._durable:
+                        for record in _records(file):
+                            if record.number > self._durable:
                                 break
-                            segment, at = each, end
-                            if number > after:
-                                found.append((number, data))
-                                size += len(data)
+                            segment, at = each, record.end
+                            if record.number > after:
+                                found.append((record.number, record.message))
+                                size += len(found[-1][1])
                                 if size >= _READ:
                                     return found, segment, at
                 except FileNotFoundError:
@@ -393,24 +434,22 @@ class Reader:
             self._after = max(self._after, self._spool._durable)
 
 
-def _sum(number: int, kind: int, data: bytes) -> int:
-    return zlib.crc32(data, zlib.crc32(struct.pack("<QB", number, kind)))
+def _sum(number: int, kind: int, count: int, data: bytes) -> int:
+    return zlib.crc32(data, zlib.crc32(struct.pack("<QBI", number, kind, count)))
 
 
-def _records(file: BinaryIO) -> Iterator[tuple[int, int, bytes, int]]:
-    """Number, kind, message, and where the record ends; up to the first one that is not whole."""
+def _records(file: BinaryIO) -> Iterator[_Record]:
+    """Up to the first one that is not whole."""
     at = file.tell()
     while True:
         head = file.read(_HEAD.size)
         if len(head) < _HEAD.size:
             return
-        number, length, checksum, kind = _HEAD.unpack(head)
+        number, length, checksum, kind, count = _HEAD.unpack(head)
         if length > _LARGEST:
             return
         data = file.read(length)
-        if len(data) < length or _sum(number, kind, data) != checksum:
+        if len(data) < length or _sum(number, kind, count, data) != checksum:
             return
         at += _HEAD.size + length
-        if kind & _IS_COMPRESSED:
-            kind, data = kind & ~_IS_COMPRESSED, zlib.decompress(data)
-        yield number, kind, data, at
+        yield _Record(number, kind, count, data, at)
