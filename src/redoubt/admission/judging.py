@@ -47,9 +47,9 @@ _MANY = 200
 
 
 _NOTHING, _NO_META = Pieces(), objects.Meta()
-_ADDED = "ephemeralcontainers"
-#: Parts of objects that are judged; the object itself has no name of its own there.
-_JUDGED = frozenset({"", "scale", _ADDED})
+_ADDED, _RESIZED = "ephemeralcontainers", "resize"
+#: Parts of objects that are judged; the object itself has no name of its own there. A pod that is resized comes whole.
+_JUDGED = frozenset({"", "scale", _ADDED, _RESIZED})
 
 
 class Reporter(Protocol):
@@ -114,7 +114,7 @@ class Judge:
             suspects = None
             if request.sub_resource == "scale":
                 given = await self._scaled(asked.whole(), rules, within)
-            elif request.sub_resource:
+            elif request.sub_resource == _ADDED:
                 given = self._added(asked.whole(), rules)
             else:
                 glanced = self._glanced(asked, rules, stage)

@@ -162,6 +162,7 @@ class Registrar:
                 [
                     "pods",
                     "pods/ephemeralcontainers",
+                    "pods/resize",
                     "replicationcontrollers",
                     "replicationcontrollers/scale",
                 ],

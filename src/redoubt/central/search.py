@@ -17,6 +17,8 @@ from enum import Enum
 import msgspec
 
 from redoubt.central.refusals import InvalidArgument
+from redoubt.policies import patterns
+from redoubt.policies.patterns import Matcher
 
 _LONGEST = 4000
 _LONGEST_EXPRESSION = 200
@@ -123,8 +125,8 @@ def _text_fits(term: Term, texts: Sequence[str]) -> bool:
     if term.text in ("*", "-"):
         return any(texts) == (term.text == "*")
     if term.text.startswith("r/"):
-        tested = re.compile(_expression(term.text[2:]), re.IGNORECASE)
-        return any(tested.search(each[:_LONGEST]) for each in texts)
+        tested = _matcher(term.text[2:])
+        return any(tested(each[:_LONGEST]) for each in texts)
     wanted = term.text.lower()
     if wanted.startswith("c/"):
         return any(wanted[2:] in each.lower() for each in texts)
@@ -235,6 +237,15 @@ def _expression(text: str) -> str:
     return f"^(?:{text})$"
 
 
+def _matcher(text: str) -> Matcher:
+    """The same here: by RE2, whose time grows with the text alone. Python's own would look for years at ``.*.*.*…!``."""
+    _expression(text)
+    try:
+        return patterns.whole(text)
+    except patterns.BadPattern as error:
+        raise InvalidArgument(f"{text[:80]!r}: {error}") from None
+
+
 def _type(column: Column) -> str:
     return "text[]" if all(isinstance(each, str) for each in column.words.values()) else "int[]"
 
@@ -251,8 +262,8 @@ def _words(column: Column, term: Term) -> list[object]:
                  "<": range(at[0]), "<=": range(at[-1] + 1)}  # fmt: skip
         return [order[each] for each in tests[operator]]
     if term.text.startswith("r/") and not term.quoted:
-        tested = re.compile(_expression(term.text[2:]), re.IGNORECASE)
-        return [value for name, value in column.words.items() if tested.search(name)]
+        tested = _matcher(term.text[2:])
+        return [value for name, value in column.words.items() if tested(name)]
     if term.quoted:
         return [value for name, value in column.words.items() if name == wanted]
     return [value for name, value in column.words.items() if name.startswith(wanted)]

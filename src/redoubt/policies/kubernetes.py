@@ -70,6 +70,7 @@ _VOLUMES: dict[str, tuple[str, Callable[[objects.Source], str | None]]] = {
     "cinder": ("Cinder", lambda v: v.volume_id),
     "glusterfs": ("Glusterfs", lambda v: v.path),
     "rbd": ("RBD", lambda v: f"{v.pool or ''}/{v.image or ''}"),
+    "image": ("Image", lambda v: v.reference),
 }
 _UNKNOWN_VOLUME = ("unknown", "")
 _PROPAGATIONS = {"HostToContainer": "HOST_TO_CONTAINER", "Bidirectional": "BIDIRECTIONAL"}
@@ -165,7 +166,16 @@ def converted(given: objects.Workload, named: Named, *, namespace: str = "defaul
         profiles = profiles | _texts(inner.annotations)
     identifier, volumes = meta.uid or "", sources(pod)
     containers = tuple(
-        contained(each, pod, profiles, volumes, identifier, word, named)
+        # An init container that is restarted is a sidecar: it runs as long as the others do.
+        contained(
+            each,
+            pod,
+            profiles,
+            volumes,
+            identifier,
+            "REGULAR" if each.restart_policy == "Always" else word,
+            named,
+        )
         for some, word in (
             (pod.init_containers, "INIT"),
             (pod.containers, "REGULAR"),

@@ -136,6 +136,7 @@ class Container(_Written, frozen=True, gc=False):
     security_context: Context | None = None
     liveness_probe: dict[str, Any] | None = None
     readiness_probe: dict[str, Any] | None = None
+    restart_policy: str | None = None
 
 
 class Source(_Written, frozen=True, gc=False):
@@ -154,6 +155,7 @@ class Source(_Written, frozen=True, gc=False):
     share_name: str | None = None
     pool: str | None = None
     image: str | None = None
+    reference: str | None = None
 
 
 class Volume(_Written, frozen=True, gc=False):
@@ -175,6 +177,7 @@ class Volume(_Written, frozen=True, gc=False):
     cinder: Source | None = None
     glusterfs: Source | None = None
     rbd: Source | None = None
+    image: Source | None = None
 
 
 class Spec(_Written, frozen=True, gc=False):

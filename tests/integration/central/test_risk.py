@@ -24,7 +24,7 @@ from redoubt.model.workload import Container, Deployment, Port, SecurityContext
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.activity import BASE, SHOP, started, told
 from support.alerts import CLUSTER, OTHER, alert, deployment, policy, results
-from support.centrals import PASSWORD, Central
+from support.centrals import PASSWORD, Central, authorized
 from support.clusters import add_cluster, add_objects
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
@@ -212,5 +212,39 @@ def test_two_replicas_share_what_is_due(migrated: Migrated, tmp_path: Path) -> N
             assert time.monotonic() < end, "not all 60 were looked at within 30 s"
             await asyncio.sleep(0.05)
         assert await central.pool.fetchval("SELECT count(*) FROM risk_due") == 0
+
+    asking(migrated, tmp_path, work)
+
+
+def test_risk_is_told_to_who_may_see_the_deployment_and_what_runs_there(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    async def work(central: WithRisk) -> None:
+        await central.deployed(made(SHOP, "shop"), made(BASE, "base", namespace="db"))
+        await central.looked()
+
+        async def role(name: str, resource: str, rules: dict[str, Any] | None) -> None:
+            permissions = {"name": name, "resourceToAccess": {resource: "READ_ACCESS"}}
+            of = await central.call("POST", "/v1/permissionsets", json=permissions)
+            scope = {"id": "ffffffff-ffff-fff4-f5ff-ffffffffffff"}
+            if rules is not None:
+                body = {"name": name, "rules": rules}
+                scope = await central.call("POST", "/v1/simpleaccessscopes", json=body)
+            given = {"name": name, "permissionSetId": of["id"], "accessScopeId": scope["id"]}
+            await central.call("POST", f"/v1/roles/{name}", json=given)
+
+        await role("Everywhere", "Deployment", None)
+        inside = {"includedNamespaces": [{"clusterName": CLUSTER.name, "namespaceName": "web"}]}
+        await role("Inside", "DeploymentExtension", inside)
+        headers = authorized(await central.token("Everywhere", "Inside"))
+        answers = {
+            each: (await central.http.get(f"/v1/{each}", headers=headers)).status_code
+            for each in (
+                f"deployments/{BASE}",
+                f"deploymentswithrisk/{SHOP}",
+                f"deploymentswithrisk/{BASE}",
+            )
+        }
+        assert list(answers.values()) == [200, 200, 404], answers
 
     asking(migrated, tmp_path, work)

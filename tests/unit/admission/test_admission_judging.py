@@ -171,6 +171,24 @@ def test_containers_that_are_put_into_a_running_pod_are_judged_by_themselves() -
     assert asked.of(change(old, old))[0].allowed
 
 
+def test_a_pod_that_is_resized_is_judged() -> None:
+    def of(limit: str) -> dict[str, Any]:
+        limits = {"name": "main", "image": "shop:1", "resources": {"limits": {"memory": limit}}}
+        return workload("shop:1", kind="Pod", pod={"containers": [limits]})
+
+    most = policy(
+        [group("Container Memory Limit", ">= 1000")],
+        enforcement_actions=("FAIL_DEPLOYMENT_UPDATE_ENFORCEMENT",),
+    )
+    change = review(of("4Gi"), oldObject=of("64Mi"), operation="UPDATE", subResource="resize")
+    assert not Asked(most).of(change)[0].allowed
+    assert (
+        Asked(most)
+        .of(review(of("32Mi"), oldObject=of("64Mi"), operation="UPDATE", subResource="resize"))[0]
+        .allowed
+    )
+
+
 def test_only_what_is_enforced_refuses() -> None:
     for action in ("FAIL_BUILD_ENFORCEMENT", "KILL_POD_ENFORCEMENT"):
         assert Asked(default("Latest tag", action)).of(review(workload("shop")))[0].allowed

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.central.refusals import InvalidArgument
-from redoubt.central.search import Column, Kind, parse, where
+from redoubt.central.search import Column, Kind, fits, parse, where
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 COLUMNS = {
@@ -52,6 +52,16 @@ def asked(query: str) -> tuple[list[str], list[Any]]:
 )  # fmt: skip
 def test_what_is_understood(query: str, condition: str, values: list[object]) -> None:
     assert asked(query) == ([condition], values)
+
+
+def test_an_expression_that_would_be_looked_at_for_years_is_answered() -> None:
+    assert asked("Level:r/" + ".*" * 90 + "!") == (["(level = ANY ($1::int[]))"], [[]])
+    assert asked("Level:r/(l|m).*") == (["(level = ANY ($1::int[]))"], [[1, 2]])
+    assert not fits(parse("Name:r/" + "(.*)" * 40 + "!"), {"name": ["x" * 4000]})
+    assert fits(parse("Name:r/SHO.*"), {"name": ["web", "shop"]})
+    for refused in ("Level:r/(?=x)", "Level:r/x{2000}", "Level:r/*"):
+        with pytest.raises(InvalidArgument):
+            asked(refused)
 
 
 def test_fields_are_joined_by_and() -> None:

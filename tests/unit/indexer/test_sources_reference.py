@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from redoubt.errors import UsageError
 from redoubt.indexer.sources import parse_reference
-from redoubt.indexer.sources.reference import is_digest
+from redoubt.indexer.sources.reference import is_digest, named
 
 DIGEST = "sha256:" + "0a" * 32
 
@@ -70,7 +70,7 @@ def test_parts_are_found(text: str, host: str, repository: str, tag: str, digest
         "app:tag\n",
         "example.org/app?x=1",
         "example.org/app#x",
-        "example.org/" + "a" * 250,
+        "example.org/" + "a" * 256,
         "ex\u00e4mple.org/app",
         "\u0660pp",
     ],
@@ -78,6 +78,27 @@ def test_parts_are_found(text: str, host: str, repository: str, tag: str, digest
 def test_what_the_grammar_does_not_allow_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not an image reference"):
         parse_reference(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "registry", "remote", "tag"),
+    [
+        ("evil.example/x@sha512:" + "a" * 128, "evil.example", "x", ""),
+        ("evil.example:443/x:1@sha384:" + "b" * 96, "evil.example:443", "x", "1"),
+        ("x@sha512:" + "a" * 128, "docker.io", "library/x", ""),
+        # Container runtimes count the repository alone.
+        ("evil.example/" + "a" * 250, "evil.example", "a" * 250, "latest"),
+        (f"evil.example/x:safe@{DIGEST}", "evil.example", "x", "safe"),
+        ("evil.example/x@md5:short", "", "", ""),
+        ("evil.example/../x@sha512:" + "a" * 128, "", "", ""),
+    ],
+)
+def test_policies_are_told_the_registry_of_whatever_container_runtimes_pull(
+    text: str, registry: str, remote: str, tag: str
+) -> None:
+    found = named(text)
+    assert (found.registry, found.remote, found.tag) == (registry, remote, tag)
+    assert found.full_name.partition("@")[2] == text.partition("@")[2]
 
 
 def test_docker_hub_answers_under_another_name() -> None:

@@ -74,6 +74,23 @@ def test_init_and_ephemeral_containers_are_containers() -> None:
     ]
 
 
+def test_a_sidecar_is_no_init_container_to_policies_that_pass_these_over() -> None:
+    several = [
+        {"name": "a", "image": "x", "restartPolicy": "Always"},
+        {"name": "b", "image": "x", "restartPolicy": None},
+    ]
+    found = made({"initContainers": several, "containers": [{"name": "c", "image": "x"}]}, "Pod")
+    assert [each.type for each in found.containers] == ["REGULAR", "INIT", "REGULAR"]
+
+
+def test_an_image_that_is_mounted_is_named() -> None:
+    mounted = {"volumeMounts": [{"name": "v", "mountPath": "/tools"}]}
+    found = contained(mounted, volumes=[{"name": "v", "image": {"reference": "evil.example/tools:1"}}])
+    assert [(each.type, each.source, each.destination) for each in found.volumes] == [
+        ("Image", "evil.example/tools:1", "/tools")
+    ]
+
+
 def test_security_contexts_of_container_and_pod() -> None:
     whole = {
         "seccompProfile": {"type": "Unconfined"},

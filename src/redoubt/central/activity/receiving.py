@@ -99,21 +99,29 @@ def read(
 ) -> tuple[list[T], int]:
     """Records, and how many there are beside them that cannot be read, or are too many. Pure."""
     several, single = decoders
+    if (number := _announced(content)) > _MOST:
+        # Four million empty ones fit into a message, and take 400 MB as structs.
+        return [], number
     try:
         found = several.decode(content)
-        return found[:_MOST], len(found[_MOST:])
+        return found, 0
     except _UNREADABLE:
         found = []
     try:
         given = _raw.decode(content)
     except _UNREADABLE:
         return [], 1
-    for each in given[:_MOST]:
+    for each in given:
         try:
             found.append(single.decode(each))
         except _UNREADABLE:
             continue
     return found, len(given) - len(found)
+
+
+def _announced(content: bytes) -> int:
+    """How many a list in MessagePack says it has; 0 for what is no long list."""
+    return int.from_bytes(content[1:5]) if content[:1] == b"\xdd" else 0
 
 
 def _programs(rows: Iterable[ProcessRow], now: datetime) -> list[Seen]:

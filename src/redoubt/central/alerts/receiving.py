@@ -27,6 +27,8 @@ _STAGES = ("DEPLOY", "RUNTIME")
 _ALERT_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 #: What one telling adds to a count, at most.
 _MOST_TIMES = 1_000_000
+#: Alerts of a message that are looked at: those of a Sensor have some hundred bytes at least, and it sends 4 MB.
+_MOST = 10_000
 _several = msgspec.json.Decoder(list[msgspec.Raw])
 _one = msgspec.json.Decoder(Alert, strict=False)
 
@@ -186,8 +188,8 @@ def read(content: bytes) -> tuple[list[Alert], int]:
         raw = _several.decode(content or b"[]")
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return [], 1
-    alerts, spoilt = [], 0
-    for each in raw:
+    alerts, spoilt = [], len(raw[_MOST:])
+    for each in raw[:_MOST]:
         try:
             alert = _one.decode(each)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

@@ -11,8 +11,10 @@ from litestar.params import FromPath
 
 from redoubt.central.api.given import Call, Given
 from redoubt.central.auth.declare import allow
+from redoubt.central.auth.reach import reach
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.objects.looking import Looking, whole
+from redoubt.central.refusals import NotFound
 from redoubt.central.risk.scores import Result
 from redoubt.central.store.risk import DEPLOYMENT, RiskStore
 from redoubt.model.workload import Deployment
@@ -63,6 +65,10 @@ class RiskController(Controller):
     async def one(self, services: Given, request: Call, id: FromPath[str]) -> Response[object]:  # noqa: A002
         """The score is the product of its factors; those that are 1 are left out."""
         deployment = await Looking(services.pool, "deployment", Deployment).one(request.user, id)
+        # What somebody runs there is told to who may see that as well.
+        within = await reach(services.pool, request.user, Resource.DEPLOYMENT_EXTENSION)
+        if not within.has(UUID(deployment.cluster_id), deployment.namespace):
+            raise NotFound(f"there is no deployment {id[:100]!r} whose risk you may see")
         kept = await RiskStore(services.pool).get(DEPLOYMENT, deployment.id, UUID(deployment.cluster_id))
         risk = None
         if kept is not None:

@@ -18,6 +18,8 @@ _DOCKER_HUB_API = "registry-1.docker.io"
 _MAX_NAME = 255
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+#: Digests of other algorithms, which nothing here is looked up by: container runtimes pull by them.
+_OTHER_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9A-Fa-f]{32,}\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _LABEL = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?\Z")
@@ -98,8 +100,8 @@ def parse_reference(text: str) -> ImageReference:
     if not _REPOSITORY.match(repository):
         hint = "; repositories are lower-case" if repository != repository.lower() else ""
         raise _refused(text, f"{repository!r} is not a repository{hint}")
-    if len(host) + 1 + len(repository) > _MAX_NAME:
-        raise _refused(text, f"its name is longer than {_MAX_NAME} characters")
+    if len(repository) > _MAX_NAME:
+        raise _refused(text, f"its repository is longer than {_MAX_NAME} characters")
     return ImageReference(
         host=host, repository=repository, tag=tag or ("" if digest else "latest"), digest=digest
     )
@@ -107,8 +109,13 @@ def parse_reference(text: str) -> ImageReference:
 
 def named(text: str) -> ImageName:
     """An image's name taken apart, as policies look at it; of what is none there is the text only."""
+    name, at, digest = text.partition("@")
+    other = bool(at) and not is_digest(digest) and _OTHER_DIGEST.match(digest) is not None
     try:
-        reference = parse_reference(text)
+        if other:  # whose registry it is can be said, though it is never found by that digest
+            reference = msgspec.structs.replace(parse_reference(f"{name}@sha256:{'0' * 64}"), digest=digest)
+        else:
+            reference = parse_reference(text)
     except UsageError:
         return ImageName(full_name=text)
     return ImageName(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from redoubt.central.activity import records
 from redoubt.central.activity.blocks import Block, Blocks
-from redoubt.central.activity.receiving import peer_of
+from redoubt.central.activity.receiving import _processes, peer_of, read
 from redoubt.model.cluster import EndpointRecord, Entity, FlowRecord
 from redoubt.model.happening import Ancestor, Process, ProcessSignal
 
@@ -130,6 +130,17 @@ def test_paths_that_differ_beyond_what_is_kept_are_told_apart() -> None:
     rows = records.processes(A, [process(exec_file_path=long + end) for end in "12"], NOW)
     assert len({row.path for row in rows}) == 1
     assert len(rows) == 2
+
+
+def test_more_than_a_sensor_would_send_at_once_is_not_even_read() -> None:
+    number = 3_900_000
+    found = read(b"\xdd" + number.to_bytes(4) + b"\x80" * number, _processes)
+    assert found == ([], number)
+    few = msgspec.msgpack.encode([process(), None, process(1)])
+    several, spoilt = read(few, _processes)
+    assert (len(several), spoilt) == (2, 1)
+    # A list that says it has more than is there.
+    assert read(b"\xdd" + (99_999).to_bytes(4) + b"\x80", _processes) == ([], 1)
 
 
 def test_what_belongs_to_nobody_is_left_out() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.central.alerts.merging import MOST_ARGUMENTS, kept, merged, pods
+from redoubt.central.alerts.receiving import read
 from redoubt.policies.alerts import MOST_VIOLATIONS, Alert, ProcessViolation, moved
 from support.alerts import THEN, alert, killed, process, ran, violated
 
@@ -122,3 +123,8 @@ def test_moments_of_a_clock_that_is_wrong_are_put_right() -> None:
     assert (wrong.time, wrong.first_occurred) == (THEN - by, THEN - 2 * by)
     assert moved(wrong, by) == right
     assert moved(alert(time=datetime.max.replace(tzinfo=UTC)), by).time.year == 9999
+
+
+def test_more_alerts_than_a_sensor_would_send_at_once_are_counted_and_not_read() -> None:
+    content = msgspec.json.encode([alert()] + [0] * 20_000)
+    assert [len(read(content)[0]), read(content)[1]] == [1, 20_000]
