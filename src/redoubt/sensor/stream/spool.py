@@ -84,7 +84,7 @@ class _Record(NamedTuple):
 
     number: int
     kind: int
-    count: int
+    amount: int
     data: bytes
     end: int = 0
 
@@ -169,7 +169,7 @@ class Spool:
         with path.open("rb+") as file:
             for each in _records(file):
                 segment.last, segment.size = max(segment.last, each.number), each.end
-                segment.kinds[each.kind & ~_IS_COMPRESSED] += each.count
+                segment.kinds[each.kind & ~_IS_COMPRESSED] += each.amount
             file.seek(0, os.SEEK_END)
             if file.tell() != segment.size:
                 _log.warning(
@@ -327,7 +327,7 @@ class Spool:
             self._put(segment, b"".join(parts))
             for each in taken[at:end]:
                 segment.last = each.number
-                segment.kinds[each.kind] += each.count
+                segment.kinds[each.kind] += each.amount
             segment.size += size
             self._durable = segment.last
             at = end
@@ -365,7 +365,7 @@ class Spool:
         with suppress(OSError), segment.path.open("rb") as file:
             for each in _records(file):
                 if each.number > self._acknowledged:
-                    left[each.kind & ~_IS_COMPRESSED] += each.count
+                    left[each.kind & ~_IS_COMPRESSED] += each.amount
         return left
 
     def _forget(self, segment: _Segment) -> None:
