@@ -253,10 +253,8 @@ class Inventory:
             self._put("namespace", change.id, found)
             self._namespaces[found.name] = found
             self._touch(self._by_namespace.get(found.name, ()))
-        elif isinstance(found, ClusterNode):
-            self._put("node", change.id, found)
-        elif isinstance(found, ConfigMap):
-            self._put("configmap", change.id, found)
+        elif isinstance(found, ClusterNode | ConfigMap):
+            self._put("node" if isinstance(found, ClusterNode) else "configmap", change.id, found)
         elif isinstance(found, SeenMirrors):
             self.mirrors.sets[change.id] = found
 
@@ -299,14 +297,13 @@ class Inventory:
         self._own_by(identifier, "")
         if before is None:
             self._workloads[identifier] = _Workload(found, kind)
-            self._by_namespace[found.namespace].add(identifier)
         elif before.seen == found:
             return
         else:
             # Kept until it is put together anew: then it is seen whether anything came of it.
             self._by_namespace[before.seen.namespace].discard(identifier)
-            self._by_namespace[found.namespace].add(identifier)
             before.seen = found
+        self._by_namespace[found.namespace].add(identifier)
         self._touch((identifier,), fresh=fresh and before is None)
         if before is None:
             self._resolve_under(identifier)
