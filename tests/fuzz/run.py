@@ -49,10 +49,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile("w") as dictionary:
         for number, seed in enumerate(seeds):
             (Path(folder) / str(number)).write_bytes(seed)
-        dictionary.writelines(f'"{word.decode()}"\n' for word in mutators.words(seeds))
+        words = [word.decode() for word in mutators.words(seeds)]
+        dictionary.writelines(f'"{word}"\n' for word in words)
         dictionary.flush()
         largest = max(20_000, *(2 * len(seed) for seed in seeds))
-        options = [f"-max_len={largest}", "-timeout=20", "-rss_limit_mb=1024", f"-dict={dictionary.name}"]
+        options = [f"-max_len={largest}", "-timeout=20", "-rss_limit_mb=1024"]
+        options += [f"-dict={dictionary.name}"] if words else []  # an empty one is refused
         atheris.Setup(
             [sys.argv[0], *options, *sys.argv[1:], folder],
             lambda data: _quiet(target, data),
