@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import msgspec
 
@@ -46,6 +46,12 @@ class Outside:
     def all(self) -> int:
         """The set of all of them."""
         return (1 << (2 + len(self.networks))) - 1
+
+    def segments(self, version: int) -> list[tuple[int, int, int]]:
+        """All addresses of a version, in order: first, last, and whose they are."""
+        begins, owners = self._begins[version], self._owners[version]
+        ends = [*(each - 1 for each in begins[1:]), span("0.0.0.0/0" if version == 4 else "::/0")[2]]
+        return list(zip(begins, ends, owners, strict=True))
 
     def within(self, ranges: Iterable[Range]) -> int:
         """Those that have an address in one of the ranges."""
@@ -86,6 +92,11 @@ def span(block: str) -> Range:
     """A network's addresses. Raises ``ValueError``."""
     network = ip_network(block, strict=False)
     return network.version, int(network.network_address), int(network.broadcast_address)
+
+
+def address(version: int, number: int) -> str:
+    """An address as it is written."""
+    return str(IPv4Address(number) if version == 4 else IPv6Address(number))
 
 
 def ranges(block: str, excepts: Iterable[str] = ()) -> list[Range]:

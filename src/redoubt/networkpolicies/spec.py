@@ -120,6 +120,13 @@ def read(policy: ClusterNetworkPolicy) -> Spec:
     return spec
 
 
+def blocks(spec: Mapping[str, Any]) -> set[str]:
+    """All networks that a specification names, exceptions among them. ``read`` it before."""
+    found = [peer.ip_block for rule in msgspec.convert(spec, Spec).rules for peer in rule.peers]
+    texts = [text for each in found if each is not None for text in (each.cidr, *(each.except_ or ()))]
+    return {str(ip_network(text, strict=False)) for text in texts}
+
+
 def unknown(spec: Mapping[str, Any]) -> str:
     """The first field of a specification that Kubernetes has not; empty where there is none. ``read`` it before."""
     return _unknown(spec, Spec, "spec")

@@ -19,6 +19,7 @@ _COMMANDS = {
     "central": (f"{_HERE}.central:central", "Log in, and ask Central about itself and you."),
     "sensor": (f"{_HERE}.sensor:sensor", "Make the manifests of a new cluster's services."),
     "collector": (f"{_HERE}.collector:collector", "Upload kernel support packages."),
+    "netpol": (f"{_HERE}.netpol:netpol", "See what network policies in manifests let through."),
     "version": (f"{_HERE}.version:version", "Print roxctl's version."),
     "completion": (f"{_HERE}.version:completion", "Print the completion script of a shell."),
 }
