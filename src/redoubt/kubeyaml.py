@@ -44,17 +44,18 @@ def objects(text: str) -> Iterator[dict[str, Any]]:
             raise UnreadableInput("the YAML is no object of Kubernetes")
         for item in items:
             if not isinstance(item.get("kind", ""), str):
-                raise UnreadableInput(f"the kind of an object is no text: {str(item['kind'])[:60]}")
+                raise UnreadableInput(f"the kind of an object is no text: {str(item['kind'])[:60]!r}")
             yield item
 
 
 def reference(given: dict[str, Any]) -> str:
-    """Which object it is: ``namespace/name[group/version, Kind=kind]``."""
+    """Which object it is: ``namespace/name[group/version, Kind=kind]``, fit for a terminal."""
     meta = given.get("metadata")
     meta = meta if isinstance(meta, dict) else {}
     name = "/".join(str(part)[:253] for part in (meta.get("namespace"), meta.get("name")) if part)
     group, _, version = str(given.get("apiVersion", ""))[:253].rpartition("/")
-    return f"{name}[{group}/{version}, Kind={str(given.get('kind', ''))[:63]}]"
+    found = f"{name}[{group}/{version}, Kind={str(given.get('kind', ''))[:63]}]"
+    return "".join(each if each.isprintable() else "\ufffd" for each in found)
 
 
 def _reason(error: Exception) -> str:
