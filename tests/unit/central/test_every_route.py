@@ -165,6 +165,7 @@ TABLE: dict[str, frozenset[str]] = {
     "POST /v1/policycategories": POLICY_WRITERS,
     "PUT /v1/policycategories": POLICY_WRITERS,
     "DELETE /v1/policycategories/{id:uuid}": POLICY_WRITERS,
+    "POST /v1/policies/from-search": POLICY_WRITERS,
     "POST /api/policy/custom-resource/save-as-zip": POLICY_READERS,
     "GET /v1/secretsextended": READERS,
     "GET /v1/images": IMAGE_READERS,

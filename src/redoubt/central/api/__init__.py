@@ -38,7 +38,12 @@ from redoubt.central.api.network_policy_changes import NetworkPolicyChangeContro
 from redoubt.central.api.page import PageController
 from redoubt.central.api.ping import PingController
 from redoubt.central.api.policies import PolicyController
-from redoubt.central.api.policyparts import CategoryController, CustomResourceController, MitreController
+from redoubt.central.api.policyparts import (
+    CategoryController,
+    CustomResourceController,
+    MitreController,
+    PolicyFromSearchController,
+)
 from redoubt.central.api.probes import KernelObjectController, ProbeController, ProbeUploadController
 from redoubt.central.api.processes import ProcessController
 from redoubt.central.api.risk import RiskController
@@ -82,6 +87,7 @@ ALL: list[ControllerRouterHandler] = [
     PermissionSetController,
     PingController,
     PolicyController,
+    PolicyFromSearchController,
     PullSecretController,
     ProbeController,
     ProbeUploadController,

@@ -10,12 +10,14 @@ from litestar import Controller, Response, delete, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from redoubt.central import search as searching
+from redoubt.central import search
 from redoubt.central.api import checks
-from redoubt.central.api.given import Empty, Given
+from redoubt.central.api.given import Call, Empty, Given
 from redoubt.central.api.policies import policies_of
 from redoubt.central.auth.declare import allow, authenticated
+from redoubt.central.auth.reach import reach
 from redoubt.central.auth.roles import Access, Resource
+from redoubt.central.policies import searching
 from redoubt.central.policies.categories import Categories, Category
 from redoubt.central.refusals import InvalidArgument, NotFound
 from redoubt.policies import customresource, mitre
@@ -56,16 +58,16 @@ class CategoryController(Controller):
 
     @get(opt=_READ, summary="Categories of policies, with their identifiers")
     async def all(
-        self, services: Given, search: Annotated[str, QueryParameter(name="query")] = ""
+        self, services: Given, text: Annotated[str, QueryParameter(name="query")] = ""
     ) -> CategoryList:
         """By name. ``query``: ``Policy Category``."""
-        asked = searching.parse(search)
+        asked = search.parse(text)
         found = await _categories(services).all()
         return CategoryList(
             [
                 each
                 for each in found
-                if searching.fits(asked, {"policy category": (each.name,), "category": (each.name,)})
+                if search.fits(asked, {"policy category": (each.name,), "category": (each.name,)})
             ]
         )
 
@@ -142,6 +144,29 @@ class MitreController(Controller):
         """With their names, as far as they are known here."""
         policy = await policies_of(services).get(id)
         return PolicyVectors(None if bare else policy, mitre.named(policy.mitre_attack_vectors))
+
+
+class FromSearch(msgspec.Struct, frozen=True, rename="camel"):
+    """``PolicyFromSearchRequest``."""
+
+    search_params: str = ""
+
+
+class PolicyFromSearchController(Controller):
+    """Policies made of searches."""
+
+    path = "/v1/policies/from-search"
+    tags = ("Policies",)
+
+    @post(opt=_WRITE, status_code=200, summary="A search made a policy")
+    async def made(self, request: Call, services: Given, data: JSONBody[FromSearch]) -> searching.Made:
+        """It is not kept: it has neither a name nor a severity yet. ``alteredSearchTerms``: fields that no criterion says, or not wholly."""
+        asked = search.parse(data.search_params)
+        if not asked:
+            raise InvalidArgument("searchParams is missing: a policy of what?")
+        seen = await reach(services.pool, request.user, Resource.CLUSTER)
+        rows = await services.pool.fetch("SELECT id, name FROM clusters ORDER BY name")
+        return searching.made(asked, {row["name"]: str(row["id"]) for row in rows if seen.has(row["id"])})
 
 
 class SaveAsZip(msgspec.Struct, frozen=True):
