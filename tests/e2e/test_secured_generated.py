@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
 
 from redoubt.wire import ports
 from support.kube import Cluster, Object, kube
@@ -72,19 +73,24 @@ def _container(applied: list[Object], name: str) -> tuple[Object, Object]:
     return pod, pod["containers"][0]
 
 
+def _secret(kube: Cluster, name: str) -> Object:
+    """What a Secret holds; nothing where there is none."""
+    status, told = kube.admin.call("GET", f"/api/v1/namespaces/{_OWN}/secrets/{name}")
+    data: Object = told["data"] if status == 200 else {}
+    return data
+
+
 def _service(kube: Cluster, applied: list[Object], name: str, folder: Path, **settings: str) -> Process:
     """A service of the manifests as a process: its account's token, its Secret's files, its variables."""
     pod, container = _container(applied, name)
     folder.mkdir()
-    (volume,) = [each["secret"] for each in pod["volumes"] if each["name"] == "tls"]
-    where = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": volume["secretName"], "namespace": _OWN},
-    }
-    data = kube.admin.get(where)["data"]
-    for item in volume["items"]:
-        (folder / item["path"]).write_bytes(base64.b64decode(data[item["key"]]))
+    (volume,) = [each["projected"] for each in pod["volumes"] if each["name"] == "tls"]
+    # As a kubelet does: what is not there is left out, and the later one counts.
+    for source in volume["sources"]:
+        data = _secret(kube, source["secret"]["name"])
+        items = source["secret"].get("items", [{"key": key, "path": key} for key in data])
+        for item in items if data else ():
+            (folder / item["path"]).write_bytes(base64.b64decode(data[item["key"]]))
     asked = f"/api/v1/namespaces/{_OWN}/serviceaccounts/{pod['serviceAccountName']}/token"
     token = kube.admin.ask(
         "POST", asked, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
@@ -111,13 +117,7 @@ def test_services_run_with_what_was_generated_and_no_other_rights(
 ) -> None:
     central = Central(up)
     sensor = _service(kube, applied, "sensor", tmp_path / "sensor", HEALTH_INTERVAL="1")
-    admission = _service(
-        kube,
-        applied,
-        "admission-control",
-        tmp_path / "admission",
-        KUBECONFIG=str(tmp_path / "admission/kubeconfig"),
-    )
+    admission: Process | None = None
     namespace = kube.namespace()
     kube.admin.create(workload(namespace, "shop", "registry.example/shop:1.4"))
 
@@ -134,6 +134,7 @@ def test_services_run_with_what_was_generated_and_no_other_rights(
         )
         return told if status == 200 else {}
 
+    names = ("tls-cert-sensor", "tls-cert-admission-control", "tls-cert-collector")
     try:
         sensor.start()
         kube.until(
@@ -141,6 +142,17 @@ def test_services_run_with_what_was_generated_and_no_other_rights(
         )
         kube.until("health", lambda: (cluster()["healthStatus"] or {}).get("sensorHealthStatus") == "HEALTHY")
         assert cluster()["name"] == "ward"
+        # By then its own certificates are there.
+        kube.until("certificates of the cluster", lambda: all(_secret(kube, name) for name in names))
+        admission = _service(
+            kube,
+            applied,
+            "admission-control",
+            tmp_path / "admission",
+            KUBECONFIG=str(tmp_path / "admission/kubeconfig"),
+        )
+        certificate = x509.load_pem_x509_certificate((tmp_path / "admission/cert.pem").read_bytes())
+        assert cluster()["id"] in certificate.subject.rfc4514_string()
         admission.start()
         found = kube.until("the webhooks", registered)
         where = [each["clientConfig"]["service"] for each in found["webhooks"]]
@@ -149,4 +161,9 @@ def test_services_run_with_what_was_generated_and_no_other_rights(
             assert "forbidden" not in each.said().lower(), "a right is missing"
     finally:
         sensor.kill()
-        admission.kill()
+        if admission is not None:
+            admission.kill()
+        for name in names:
+            kube.admin.delete(
+                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": _OWN}}
+            )

@@ -69,11 +69,14 @@ class _Images:
     def __init__(self) -> None:
         self.images: dict[str, ScannedImage] = {}
         self.asked: list[tuple[str, bool]] = []
+        #: Which cluster they were asked for, by the call's metadata.
+        self.clusters: list[str] = []
         self.slow = 0.0
 
     async def answer(self, stream: Stream[pb.GetScannedImageRequest, pb.ScannedImagePart]) -> None:
         request = await calls.request(stream)
         self.asked.append((request.image_name, request.cached))
+        self.clusters.append(str((stream.metadata or {}).get("cluster", "")))
         await asyncio.sleep(self.slow)
         image = self.images.get(request.image_name)
         if image is None:

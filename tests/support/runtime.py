@@ -15,6 +15,7 @@ from redoubt.model.cluster import EndpointRecord, Enforcement, FlowRecord
 from redoubt.model.workload import Container, Deployment, Surroundings
 from redoubt.policies import ImagePart, Policy, PolicySet
 from redoubt.policies.alerts import Alert
+from redoubt.sensor.identity.peers import Peers
 from redoubt.sensor.runtime.audit import Auditing
 from redoubt.sensor.runtime.detection import Runtime
 from redoubt.sensor.runtime.surroundings import Place
@@ -157,7 +158,7 @@ class Sensor:
         self.config = CollectorConfig()
         #: What Central has of probes: stands in for it.
         self.packages: dict[str, bytes] = {}
-        self.collectors = CollectorService(self.runtime, lambda: self.config, Probes(self._package))
+        self.collectors = CollectorService(self.runtime, lambda: self.config, Probes(self._package), Peers())
         self.auditing = Auditing(store)
         self.one = OnePort(tls=tls, services=[self.collectors, NodeService(self.auditing, self.sent)])
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from redoubt.children import bound
+from redoubt.cli.roxctl import generating
 from redoubt.sensor.config import Settings
 from redoubt.sensor.service import sensor
 from redoubt.wire.identity import Service
 from redoubt.wire.server import OnePort
 from support.hub import CLUSTER
+from support.kube import Cluster as KubeCluster
 from support.wire import Certificates
 
 
@@ -45,6 +47,36 @@ class Configured(Protocol):
 
     def kubeconfig(self) -> Path:
         """What clients read."""
+
+
+class Plain:
+    """A cluster as its user without rights sees it."""
+
+    def __init__(self, cluster: KubeCluster) -> None:
+        self._cluster = cluster
+
+    def kubeconfig(self) -> Path:
+        """See ``Configured``."""
+        return self._cluster.kubeconfig("plain")
+
+
+def generated(namespace: str) -> list[dict[str, Any]]:
+    """What generated manifests have a Sensor do in a cluster, bound to the user ``plain``."""
+    roles = [each for each in generating.template() if each["kind"] in ("ClusterRole", "Role")]
+    found = [each for each in roles if each["metadata"]["name"].startswith("redoubt-sensor")]
+    for each in found:
+        if "namespace" in each["metadata"]:
+            each["metadata"]["namespace"] = namespace
+        subject = {"kind": "User", "name": "plain", "apiGroup": "rbac.authorization.k8s.io"}
+        role = {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": each["kind"],
+            "name": each["metadata"]["name"],
+        }
+        binding = {**each, "kind": f"{each['kind']}Binding", "subjects": [subject], "roleRef": role}
+        del binding["rules"]
+        found = [*found, binding]
+    return found
 
 
 @asynccontextmanager

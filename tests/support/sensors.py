@@ -151,10 +151,11 @@ class Sensor:
         finally:
             self._changed.set()
 
-    async def hello(self, *, system: str = "kube-system-uid", **more: Any) -> None:
+    async def hello(self, *, system: str = "kube-system-uid", end: bool = False, **more: Any) -> None:
+        """``end``: nothing comes after it."""
         said = msgspec.json.encode(Identification(system_namespace_id=system, k8s_version="v1.31.0"))
         hello = pb.Hello(version="4.9.0", spool=self.spool, identification=said, **more)
-        await self.stream.send_message(pb.FromSensor(hello=hello))
+        await self.stream.send_message(pb.FromSensor(hello=hello), end=end)
 
     async def send(self, *, kept: bool = True, **message: Any) -> int:
         """Send a message; its number."""

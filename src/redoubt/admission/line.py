@@ -50,8 +50,16 @@ class SensorLine:
 class Lookup:
     """Images' data: of the Sensor, and of Central where the Sensor is away."""
 
-    def __init__(self, sensor: Channel, central: Callable[[], Channel | None], figures: Figures) -> None:
+    def __init__(
+        self,
+        sensor: Channel,
+        central: Callable[[], Channel | None],
+        figures: Figures,
+        cluster: Callable[[], str] = lambda: "",
+    ) -> None:
         self._sensor, self._central, self._figures = sensor, central, figures
+        #: Which cluster this is, as its settings say: certificates of an init bundle do not.
+        self._cluster = cluster
 
     async def image(self, name: str, *, cached: bool, namespace: str) -> bytes:
         """See ``images.Source``."""
@@ -63,12 +71,16 @@ class Lookup:
                 raise
         return await self._asked("central", central, request)
 
+    def _said(self) -> dict[str, str]:
+        cluster = self._cluster()
+        return {"cluster": cluster} if cluster.isascii() and cluster.isprintable() and cluster else {}
+
     async def _asked(self, source: str, channel: Channel, request: pb.GetScannedImageRequest) -> bytes:
         result = "failed"
         stub = AdmissionsStub(channel) if source == "sensor" else SensorsStub(channel)
         try:
             with channel.told():
-                async with stub.GetScannedImage.open() as call:
+                async with stub.GetScannedImage.open(metadata=self._said()) as call:
                     await call.send_message(request, end=True)
                     first = await call.recv_message()
                     if first is None:

@@ -103,8 +103,12 @@ async def admission(settings: Settings) -> AsyncIterator[Serving]:
         sensor = channel(settings.sensor, tls, [Service.SENSOR])
         stack.callback(sensor.close)
         line = SensorLine(sensor, hostname)
+
+        def identifier() -> str:
+            return "" if app.rules is None else app.rules.settings.config.cluster_id
+
         images = Images(
-            Lookup(sensor, central.channel, figures),
+            Lookup(sensor, central.channel, figures, identifier),
             lifetime=settings.image_lifetime,
             memory=settings.image_memory,
             simultaneous=settings.simultaneous,

@@ -34,6 +34,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 #: Numbers, and what they are at least and at most.
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("login_token_seconds", 60, 30 * 86400),
+    ("cluster_certificate_days", 1, 1825),
     ("scans_at_once", 1, 256),
     ("scans_waiting", 1, 1_000_000),
     ("scan_seconds", 1, 86400),
@@ -62,6 +63,8 @@ class Settings(configuration.Server, frozen=True, kw_only=True, forbid_unknown_f
     tls_key: Path | None = None
     #: A folder with the CA and its key, ``ca.pem`` and ``ca-key.pem``, to issue init bundles with; empty: none are issued.
     ca: Path | None = None
+    #: Days that the certificates of a cluster's services are good for; they are made anew when half of that has passed.
+    cluster_certificate_days: float = 365
     #: Host and port of the Indexer and the Matcher; empty: none, and what needs them says so.
     indexer: str = ""
     matcher: str = ""

@@ -37,6 +37,7 @@ MODULES = {
     "audit",
     "auth",
     "central",
+    "certificates",
     "definitions",
     "egress",
     "fleet",

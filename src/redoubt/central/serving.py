@@ -97,7 +97,7 @@ async def central(settings: Settings) -> AsyncIterator[Central]:
             in_database=settings.definitions_store == "database",
         )
         policies = Policies(pool)
-        bundles = Bundles(pool, notices, settings.ca)
+        bundles = Bundles(pool, notices, settings.ca, settings.cluster_certificate_days)
         hub = Hub(pool, settings, notices, bundles)
         auth.authenticator.trusted = bundles
         services = Services(

@@ -414,6 +414,14 @@ class ServiceHealth(Part, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
+class CertificateEnd(Part, frozen=True, kw_only=True):
+    """The certificate of a cluster's service that ends first. ``service`` is ``SENSOR_SERVICE`` and the like; seconds since 1970."""
+
+    service: str
+    ends: int
+    begins: int = 0
+
+
 class Health(Part, frozen=True, kw_only=True):
     """How a cluster's services are, and what was lost for want of room, by kind, since the Sensor began."""
 
@@ -424,3 +432,4 @@ class Health(Part, frozen=True, kw_only=True):
     dropped: dict[str, int] = {}
     spooled: int = 0
     admission_figures: tuple[AdmissionFigures, ...] = ()
+    certificates: tuple[CertificateEnd, ...] = ()

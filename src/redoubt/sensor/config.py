@@ -17,6 +17,7 @@ ALIASES = {
     "kubeconfig": ("KUBECONFIG",),
     "scans_at_once": ("ROX_MAX_PARALLEL_IMAGE_SCAN_INTERNAL",),
     "ad_hoc_scans_at_once": ("ROX_MAX_PARALLEL_AD_HOC_SCAN_INTERNAL",),
+    "crs": ("ROX_CRS_FILE",),
     "log_level": ("LOGLEVEL",),
 }
 
@@ -27,6 +28,8 @@ class Settings(configuration.Internal, frozen=True, kw_only=True, forbid_unknown
     secret = frozenset({"audit_webhook_token"})
     #: The spool, and what Central said last.
     data: Path = Path("/var/lib/redoubt/sensor")
+    #: A cluster registration secret, with which a Sensor without a certificate gets one; not given: where the original mounts it.
+    crs: Path | None = None
     #: Where Central is, and where the cluster's own Indexer, if there is one; host and port.
     central: str = "central.stackrox.svc:443"
     indexer: str = ""

@@ -52,6 +52,7 @@ class HealthReport:
             dropped=self.lost(),
             spooled=sensor.spool.waiting,
             admission_figures=tuple(sensor.admissions.figures.values()),
+            certificates=sensor.renewal.ends(),
         )
 
     def _own(self) -> ServiceHealth:
@@ -62,6 +63,7 @@ class HealthReport:
         ]
         if sensor.link is not None and (ahead := sensor.link.clock.ahead):
             problems.append(f"the Sensor's clock is {clocks.told(ahead)} of Central's")
+        problems += sensor.renewal.problems()
         if spoilt := sensor.observer.spoilt:
             problems.append(f"{spoilt} objects of the cluster could not be read")
         if sensor.enforcer.failed:

@@ -63,12 +63,14 @@ class Requests:
         scanning: Scanning,
         applying: Applying,
         tell: Callable[[pb.FromSensor], None],
+        renew: Callable[[], Awaitable[None]],
     ) -> None:
         self._inventory = inventory
         self._asking = asking
         self._acting = acting
         self._scanning = scanning
         self._applying = applying
+        self._renew = renew
         self._tell = tell
         self._work: set[asyncio.Task[None]] = set()
 
@@ -103,6 +105,7 @@ class Requests:
             "enforce": self._enforce,
             "reassess": self._reassess,
             "apply_network_policies": self._apply,
+            "renew_certificates": self._renewed,
         }
         if kind not in how:
             raise UnreadableInput("a request that this Sensor does not know; it may be older than Central")
@@ -139,6 +142,10 @@ class Requests:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableInput(f"network policies: {str(error)[:200]}") from None
         return msgspec.json.encode(await self._applying.apply(asked))
+
+    async def _renewed(self, _: pb.Request) -> bytes:
+        await self._renew()
+        return b""
 
     async def _reassess(self, request: pb.Request) -> bytes:
         if request.reassess:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from redoubt import tasks
 from redoubt.egress import refusals
 from redoubt.egress.guard import Guard
+from redoubt.errors import RedoubtError
 from redoubt.kubeapi import Api
 from redoubt.model.cluster import AdmissionSettings, BaselineSync, ClusterConfig
 from redoubt.sensor.applying import Applier
@@ -26,6 +28,11 @@ from redoubt.sensor.detection.enforcement import Enforcer
 from redoubt.sensor.detection.images import Images
 from redoubt.sensor.graph.inventory import Dirty, Inventory
 from redoubt.sensor.health import HealthReport
+from redoubt.sensor.identity.folder import Own
+from redoubt.sensor.identity.peers import Peers
+from redoubt.sensor.identity.registering import MOUNTED, register
+from redoubt.sensor.identity.renewing import Renewal
+from redoubt.sensor.identity.secrets import NAMES, Secrets
 from redoubt.sensor.requests import Requests
 from redoubt.sensor.runtime.parts import RuntimePart
 from redoubt.sensor.scanning import LocalScanning
@@ -51,7 +58,7 @@ _LARGEST_SECRETS = 3_500_000
 class Sensor:
     """All parts of a Sensor, and what passes between them. Made by :func:`sensor`."""
 
-    def __init__(self, settings: Settings, api: Api, material: Material) -> None:
+    def __init__(self, settings: Settings, api: Api, own: Own, material: Material) -> None:
         self.settings = settings
         self.api = api
         self.inventory = Inventory(settings.namespace)
@@ -74,7 +81,8 @@ class Sensor:
         self.admission = AdmissionKeeper(
             api, settings.namespace, settings.data / "state" / "admission.json", self._admission_settings
         )
-        self.admissions = AdmissionService(self.admission, self.images, self.spool)
+        peers = Peers()
+        self.admissions = AdmissionService(self.admission, self.images, self.spool, peers)
         self.scanning = LocalScanning(
             self.indexer,
             self.central,
@@ -83,6 +91,21 @@ class Sensor:
             settings.scans_at_once,
             settings.ad_hoc_scans_at_once,
         )
+        self.renewal = Renewal(
+            own,
+            Secrets(api, settings.namespace),
+            peers,
+            self.tell,
+            self._again,
+            namespace=settings.namespace,
+            others=[
+                each
+                for each in NAMES
+                if each is not Service.SENSOR and (self.indexer or each not in INDEXERS)
+            ],
+        )
+        self.renewal.ahead = lambda: 0 if self.link is None else self.link.clock.ahead
+        self.renewal.indexer = lambda: None if self.indexer is None else self.indexer.peer
         self.requests = Requests(
             self.inventory,
             self.detector,
@@ -90,9 +113,10 @@ class Sensor:
             self.scanning,
             Applier(api, self.observer.resource),
             self.tell,
+            self.renewal.now,
         )
         self.runtime = RuntimePart(
-            settings, self.inventory, self.detector, self.enforcer, self.spool, _files(settings)
+            settings, self.inventory, self.detector, self.enforcer, self.spool, own.files, peers
         )
         #: gRPC services for the rest of the cluster.
         self.services: list[Servable] = [self.admissions, *self.runtime.services]
@@ -127,6 +151,7 @@ class Sensor:
             "detector": self._detect(),
             "admission": self.admission.run(),
             "runtime": self.runtime.run(self.observer.ready),
+            "renewal": self.renewal.run(),
             "health": self.health.run(self.settings.health_interval),
             **({"scanning": self.scanning.run()} if self.indexer is not None else {}),
             "link": self._link(),
@@ -165,6 +190,12 @@ class Sensor:
         """Something of the moment, to Central: lost where it is away."""
         if self.link is not None:
             self.link.tell(message)
+
+    def _again(self) -> None:
+        if self.link is not None:
+            self.link.again()
+        if self.indexer is not None:
+            self.indexer.renew()
 
     def _heard(self, dirty: Dirty) -> None:
         """The cluster changed."""
@@ -209,6 +240,7 @@ class Sensor:
     async def welcome(self, message: pb.Welcome) -> None:
         """See ``Told``."""
         self.central.cluster = message.cluster_id
+        self.renewal.welcomed(message.cluster_id)
         self._configured(
             msgspec.structs.replace(
                 self.remembered.config, cluster_id=message.cluster_id, cluster_name=message.cluster_name
@@ -237,6 +269,10 @@ class Sensor:
                     ):  # of all images: what admission controllers keep goes too
                         self._all_images_changed = str(time.time_ns())
                         self.admission.touch()
+                case "certificates":
+                    self.renewal.answered(message.certificates)
+                case "authorities":
+                    self.renewal.say_authorities(message.authorities)
                 case "request":
                     self.requests.take(message.request)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -252,6 +288,7 @@ class Sensor:
     async def away(self) -> None:
         """See ``Told``."""
         self.detector.unlinked()
+        self.renewal.away()
 
     async def _say_policies(self, policies: Policies) -> None:
         if self._policies == policies:
@@ -278,8 +315,9 @@ async def sensor(settings: Settings, failed: Callable[[], None] | None = None) -
         api = Api(settings.kubeconfig)
         stack.push_async_callback(api.close)
         _guarded(stack, settings, api)
-        material = Material(_files(settings))
-        made = Sensor(settings, api, material)
+        own = await _identity(settings, api)
+        material = Material(own.files)
+        made = Sensor(settings, api, own, material)
         for each in (made.channel, made.indexer):
             if each is not None:
                 stack.callback(each.close)
@@ -310,8 +348,37 @@ def _ended(task: asyncio.Task[None], failed: Callable[[], None] | None) -> None:
         failed()
 
 
-def _files(settings: Settings) -> Files:
-    return Files.within(settings.certificates or settings.data / "certificates")
+async def _identity(settings: Settings, api: Api) -> Own:
+    """The Sensor's certificate: what is on the disk, else its Secret, else one that is asked for with a registration secret.
+
+    Raises where there is none.
+    """
+    installed = settings.certificates or settings.data / "certificates"
+    own = Own(settings.data / "identity", installed)
+    if await asyncio.to_thread(own.settle) is not None:
+        return own
+    with suppress(
+        RedoubtError
+    ):  # the Secret may not be read, or the API server is away: there may be another way
+        held = await Secrets(api, settings.namespace).get(Service.SENSOR)
+        if held is not None and held.leaf is not None and held.leaf.counts(datetime.now(UTC)):
+            await asyncio.to_thread(own.adopt, held.issued)
+            _log.info("the Sensor's certificate is the one of its Secret")
+            return own
+    file = settings.crs or (MOUNTED if MOUNTED.exists() else None)
+    if file is not None:
+        await register(
+            own,
+            file,
+            settings.central,
+            await identify(api, settings.namespace),
+            cluster_name=settings.cluster_name,
+            namespace=settings.namespace,
+        )
+    elif not any(each.exists() for each in Files.within(installed).trusted):
+        # In the words of where it was to be.
+        Files.within(installed).contents()
+    return own
 
 
 def _guarded(stack: AsyncExitStack, settings: Settings, api: Api) -> None:
@@ -335,6 +402,11 @@ def _metrics(made: Sensor) -> CollectorRegistry:
         Gauge(f"rox_sensor_{name}", words, registry=registry).set_function(value)
 
     gauge("connected", "Whether Central can be told", lambda: made.link is not None and made.link.connected)
+    gauge(
+        "certificate_ends_seconds",
+        "When the first certificate of the cluster's services ends, in seconds since 1970",
+        lambda: min((each.ends for each in made.renewal.ends()), default=0),
+    )
     gauge("spooled", "Messages that Central has to acknowledge", lambda: made.spool.waiting)
     gauge("spool_bytes", "What the spool has on disk", lambda: made.spool.size)
     gauge("dropped", "What was lost for want of room", lambda: sum(made.health.lost().values()))

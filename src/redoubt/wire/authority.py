@@ -117,12 +117,37 @@ class Authority:
         namespace: str = NAMESPACE,
         now: dt.datetime | None = None,
     ) -> Issued:
-        """A certificate for ``service`` with a new key (EC P-256), valid for ``days``, never for longer than the CA.
+        """A certificate for ``service`` with a new key (EC P-256); see ``sign``."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self.sign(
+            service,
+            key.public_key(),
+            identifier,
+            hosts=hosts,
+            days=days,
+            bundle_id=bundle_id,
+            namespace=namespace,
+            now=now,
+        )
+        return Issued(certificate, _key_pem(key), self.trusted)
+
+    def sign(
+        self,
+        service: Service,
+        key: ec.EllipticCurvePublicKey,
+        identifier: str = "",
+        *,
+        hosts: Iterable[str] = (),
+        days: float = DAYS,
+        bundle_id: str = "",
+        namespace: str = NAMESPACE,
+        now: dt.datetime | None = None,
+    ) -> bytes:
+        """A certificate in PEM for ``service`` and a key of its own, valid for ``days``, never for longer than the CA.
 
         ``hosts`` (names and addresses) are added to the names that the service has in ``namespace``.
         """
         now = now or dt.datetime.now(dt.UTC)
-        key = ec.generate_private_key(ec.SECP256R1())
         names = [
             x509.NameAttribute(NameOID.COMMON_NAME, f"{service}: {identifier or service.label}"),
             x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, service.value),
@@ -142,7 +167,7 @@ class Authority:
             .add_extension(_issuer_of(self.certificate), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        return Issued(_pem(certificate), _key_pem(key), self.trusted)
+        return _pem(certificate)
 
     def issued(self, certificate: bytes) -> bool:
         """Whether this CA (not the one beside it) signed a certificate in PEM."""
@@ -209,7 +234,7 @@ def _new_ca() -> tuple[bytes, bytes]:
     )
     now = dt.datetime.now(dt.UTC)
     certificate = (
-        _builder(name, key, now, now + dt.timedelta(days=CA_DAYS), serial)
+        _builder(name, key.public_key(), now, now + dt.timedelta(days=CA_DAYS), serial)
         .issuer_name(name)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(sign=True), critical=True)
@@ -220,7 +245,7 @@ def _new_ca() -> tuple[bytes, bytes]:
 
 def _builder(
     name: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePublicKey,
     now: dt.datetime,
     end: dt.datetime,
     serial: int | None = None,
@@ -228,11 +253,11 @@ def _builder(
     return (
         x509.CertificateBuilder()
         .subject_name(name)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(serial or x509.random_serial_number())
         .not_valid_before(min(now, end) - _GRACE)
         .not_valid_after(end)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 

@@ -66,6 +66,12 @@ class Channel(GrpcChannel):
         self._failure = ""
         self._reached = ""
 
+    def renew(self) -> None:
+        """Connect anew for the next call, with what the certificates' files hold then. Calls under way go on to their end."""
+        before, self._protocol = self._protocol, None
+        if isinstance(before, h2.Http2) and not before.connection.is_closing():
+            before.retire()
+
     @contextmanager
     def told(self) -> Iterator[None]:
         """Calls made within fail with Redoubt's own errors, which name the address."""

@@ -350,6 +350,12 @@ class Http2(H2Protocol):
         if not self.processor.streams:
             self.processor.close("drained")
 
+    def retire(self) -> None:
+        """End this connection of a channel, which begins no more calls on it, when those under way have ended."""
+        self.processor.draining = True
+        if not self.processor.streams:
+            self.processor.close("drained")
+
     @property
     def calls(self) -> int:
         """How many calls are under way."""

@@ -61,7 +61,7 @@ class Identity(msgspec.Struct, frozen=True):
     """A service, as a certificate of our CA names it.
 
     ``identifier`` is a cluster's id, or the service's title where there is but one. ``serial`` is the
-    certificate's, in hex; ``expires`` is when it ends, in seconds since 1970, 0 for not said.
+    certificate's, in hex; ``expires`` is when it ends and ``begins`` since when it counts, in seconds since 1970, 0 for not said.
     """
 
     service: Service
@@ -69,6 +69,7 @@ class Identity(msgspec.Struct, frozen=True):
     bundle_id: str = ""
     serial: str = ""
     expires: int = 0
+    begins: int = 0
 
     def valid(self, now: float | None = None) -> bool:
         """Whether the certificate has not ended since the connection was made."""
@@ -97,11 +98,14 @@ def from_certificate(certificate: Mapping[str, object] | None) -> Identity | Non
         return None
     try:
         service = Service(kind)
-        expires = ssl.cert_time_to_seconds(str(certificate["notAfter"])) if "notAfter" in certificate else 0
+        begins, expires = (
+            int(ssl.cert_time_to_seconds(str(certificate[key]))) if key in certificate else 0
+            for key in ("notBefore", "notAfter")
+        )
     except ValueError:
         return None
     return Identity(
-        service, identifier, bundle, str(certificate.get("serialNumber", "")).lower(), int(expires)
+        service, identifier, bundle, str(certificate.get("serialNumber", "")).lower(), expires, begins
     )
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from redoubt.central.activity import records
 from redoubt.central.activity.receiving import _endpoints, _flows, _processes, read
@@ -22,9 +23,11 @@ from redoubt.central.search import parse, where
 from redoubt.central.store import nodes
 from redoubt.central.store.alert_intake import KeptAlert, _row, entity_of
 from redoubt.central.store.alerts import FIELDS
-from redoubt.errors import UnreadableInput
+from redoubt.errors import LimitExceeded, UnreadableInput
 from redoubt.model import Image, IndexReport, Package
 from redoubt.model.cluster import KINDS, PullSecret
+from redoubt.wire import crs, csr
+from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.activity import flow, listening, started
 from support.alerts import alert, process, ran, violated
@@ -205,7 +208,35 @@ def _pull_secret_seeds() -> list[bytes]:
     return [msgspec.json.encode(several)]
 
 
+def _certificate(data: bytes) -> int:
+    """Whether a request for a certificate is one that is signed."""
+    try:
+        key = csr.key_of(data, Service.SENSOR, str(_CLUSTER))
+    except (UnreadableInput, LimitExceeded):
+        return 0
+    assert key.curve.name in ("secp256r1", "secp384r1")
+    return 1
+
+
+def _certificate_seeds() -> list[bytes]:
+    return [csr.made(ec.derive_private_key(number, ec.SECP256R1())) for number in (3, 5)]
+
+
+def _registration(data: bytes) -> int:
+    """How many CAs a registration secret has."""
+    try:
+        return len(crs.read(data).authorities)
+    except UnreadableInput:
+        return 0
+
+
+def _registration_seeds() -> list[bytes]:
+    return [crs.written(crs.Registration(authorities=("a",), certificate="b", key="c")).encode()]
+
+
 TARGETS = {
+    "sensor:certificates": Target(_certificate, _certificate_seeds),
+    "sensor:registration": Target(_registration, _registration_seeds),
     "sensor:records": Target(_records, _record_seeds),
     "sensor:alerts": Target(_alerts, _alert_seeds),
     "sensor:objects": Target(_object, _object_seeds),

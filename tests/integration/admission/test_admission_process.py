@@ -16,7 +16,7 @@ import pytest
 
 from redoubt.model.scannedimage import ImageScan, ScannedImage
 from redoubt.policies.alerts import Alert
-from support.admission import Secured, default, encoded, review, secured
+from support.admission import CLUSTER, Secured, default, encoded, review, secured
 
 BAD = {
     "apiVersion": "v1",
@@ -168,6 +168,7 @@ def test_central_is_asked_where_the_sensor_is_away_and_the_setting_counts_where_
         made.sensor_port.stop()
         assert asked(made, pod("shop:1"))["allowed"]
         assert made.central.asked == [("docker.io/library/shop:1", False)]
+        assert made.central.clusters == [CLUSTER]
         assert "Images with no scans" in asked(made, pod("unknown:1"))["status"]["message"]
         made.central_port.stop()
         response = asked(made, pod("another:1"))

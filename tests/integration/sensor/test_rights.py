@@ -4,54 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from redoubt.cli.roxctl import generating
 from redoubt.model.cluster import PoliciesToApply, PolicyReference
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from support.hub import StandIn, listening
 from support.kube import Cluster, kube  # noqa: F401  (a fixture)
 from support.policies import group, policy
-from support.sensing import deployment, sensing
+from support.sensing import Plain, deployment, generated, sensing
 from support.wire import Certificates, run
 
 pytestmark = pytest.mark.xdist_group("kube")
 
 
-class _Plain:
-    """A cluster as its user without rights sees it."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-
-    def kubeconfig(self) -> Path:
-        return self._cluster.kubeconfig("plain")
-
-
-def _generated(namespace: str) -> list[dict[str, Any]]:
-    roles = [each for each in generating.template() if each["kind"] in ("ClusterRole", "Role")]
-    found = [each for each in roles if each["metadata"]["name"].startswith("redoubt-sensor")]
-    for each in found:
-        if "namespace" in each["metadata"]:
-            each["metadata"]["namespace"] = namespace
-        subject = {"kind": "User", "name": "plain", "apiGroup": "rbac.authorization.k8s.io"}
-        role = {
-            "apiGroup": "rbac.authorization.k8s.io",
-            "kind": each["kind"],
-            "name": each["metadata"]["name"],
-        }
-        binding = {**each, "kind": f"{each['kind']}Binding", "subjects": [subject], "roleRef": role}
-        del binding["rules"]
-        found = [*found, binding]
-    return found
-
-
 def test_the_rights_of_the_manifests_are_enough(kube: Cluster, tmp_path: Path) -> None:  # noqa: F811
     namespace, own = kube.namespace(), kube.namespace()
-    rights = _generated(own)
+    rights = generated(own)
     bad = [{"name": "main", "image": "registry.example/shop:1.4", "securityContext": {"privileged": True}}]
 
     async def work() -> None:
@@ -63,7 +33,7 @@ def test_the_rights_of_the_manifests_are_enough(kube: Cluster, tmp_path: Path) -
         ]
         async with (
             listening(central, certificates) as port,
-            sensing(_Plain(kube), tmp_path, certificates, port.port, namespace=own, health_interval=0.2),
+            sensing(Plain(kube), tmp_path, certificates, port.port, namespace=own, health_interval=0.2),
         ):
             await central.until("a sync", lambda: central.synced)
             given = deployment(namespace, containers=bad)
@@ -113,7 +83,7 @@ def test_what_may_not_be_listed_is_said_and_holds_nothing_up(kube: Cluster, tmp_
         certificates, central = Certificates(tmp_path), StandIn()
         async with (
             listening(central, certificates) as port,
-            sensing(_Plain(kube), tmp_path, certificates, port.port, health_interval=0.2),
+            sensing(Plain(kube), tmp_path, certificates, port.port, health_interval=0.2),
         ):
             await central.until("a sync", lambda: central.synced)
             healthy = await central.until("health", lambda: central.health)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from redoubt.cli.roxctl.asking import _described
+from redoubt.wire.authority import Authority
 from support.roxctl import Run, runner
 from support.standin import StandIn, answer, refusal
 from support.web import Answer, script
@@ -87,6 +90,13 @@ def test_cert_prints_the_leaf_and_sends_no_credentials(run: Run, central: StandI
     assert "--ca" in run("central", "cert", ROX_CA_CERT_FILE="", code=6).stderr
     untrusted = run("central", "cert", "--insecure-skip-tls-verify", ROX_CA_CERT_FILE="")
     assert untrusted.stdout == done.stdout
+
+
+def test_a_cas_serial_number_is_named(tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path)
+    _, lines = _described(authority.certificate.public_bytes(Encoding.DER))
+    assert "serialNumber=" in lines[0]
+    assert "2.5.4" not in " ".join(lines)
 
 
 def test_a_certificate_of_another_name_points_to_server_name(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from redoubt.policies.alerts import Alert, told
 from redoubt.sensor.detection.images import Images
 from redoubt.sensor.graph.inventory import Inventory
 from redoubt.sensor.graph.mirrors import Mirrored, SeenMirrors
+from redoubt.sensor.identity.peers import Peers
 from redoubt.sensor.requests import Requests
 from redoubt.sensor.scanning import LocalScanning
 from redoubt.sensor.serving.admissions import AdmissionService
@@ -218,7 +219,7 @@ def _serving(
                 f"127.0.0.1:{at.port}", certificates.material(Service.SENSOR), [Service.CENTRAL]
             )
             images = Images(Central(central).image, 1 << 24, lambda _: None)
-            given.service = AdmissionService(given.keeping.keeper, images, given.spool)
+            given.service = AdmissionService(given.keeping.keeper, images, given.spool, Peers())
             port = OnePort(tls=certificates.material(Service.SENSOR), services=[given.service])
             await port.start("127.0.0.1", 0)
             calling = channel(f"127.0.0.1:{port.port}", certificates.material(caller), [Service.SENSOR])
@@ -384,6 +385,10 @@ class Acting:
         self.marked: list[str] = []
         self.acted: list[Enforcement] = []
         self.scanned: list[tuple[str, str, bool]] = []
+        self.renewed = 0
+
+    async def renew(self) -> None:
+        self.renewed += 1
 
     def mark(self, identifier: str) -> None:
         self.marked.append(identifier)
@@ -414,7 +419,13 @@ def _answers(*requests: sensors_pb2.Request) -> tuple[Acting, list[sensors_pb2.A
         inventory = Inventory()
         inventory.be("c", "ward", {})
         made = Requests(
-            inventory, acting, acting, acting, acting, lambda message: found.append(message.answer)
+            inventory,
+            acting,
+            acting,
+            acting,
+            acting,
+            lambda message: found.append(message.answer),
+            acting.renew,
         )
         for each in requests:
             made.take(each)
@@ -436,7 +447,9 @@ def test_central_asks_and_is_answered() -> None:
         ),
         sensors_pb2.Request(id="5", enhance=msgspec.json.encode([deployment()])),
         sensors_pb2.Request(id="6", apply_network_policies=b'{"policies": [{"kind": "NetworkPolicy"}]}'),
+        sensors_pb2.Request(id="7", renew_certificates=True),
     )
+    assert acting.renewed == 1
     assert acting.marked == ["d", "all"]
     assert acting.acted == [enforcement]
     assert acting.scanned == [("a", "n", True)]

@@ -46,9 +46,11 @@ from redoubt.central.api.policyparts import (
 )
 from redoubt.central.api.probes import KernelObjectController, ProbeController, ProbeUploadController
 from redoubt.central.api.processes import ProcessController
+from redoubt.central.api.registration import RegistrationController
 from redoubt.central.api.risk import RiskController
 from redoubt.central.api.roles import AccessScopeController, PermissionSetController, RoleController
 from redoubt.central.api.sboms import ImageSbomController, SbomController
+from redoubt.central.api.sensorupgrades import SensorUpgradeController
 from redoubt.central.api.system import SystemController
 from redoubt.central.api.tokens import SigningKeyController, TokenController
 
@@ -92,6 +94,8 @@ ALL: list[ControllerRouterHandler] = [
     ProbeController,
     ProbeUploadController,
     ProcessController,
+    RegistrationController,
+    SensorUpgradeController,
     RiskController,
     RoleController,
     RoxctlLoginController,

@@ -16,9 +16,9 @@ from redoubt.central.clusters.bundles import Bundles, Refusal
 from redoubt.central.refusals import InvalidArgument, Unavailable
 from redoubt.central.store.bundles import Bundle, Used
 
-_READ = allow((Resource.ADMINISTRATION, Access.READ), (Resource.INTEGRATION, Access.READ))
-_WRITE = allow((Resource.ADMINISTRATION, Access.READ_WRITE), (Resource.INTEGRATION, Access.READ_WRITE))
-_MOST = 1000
+READ = allow((Resource.ADMINISTRATION, Access.READ), (Resource.INTEGRATION, Access.READ))
+WRITE = allow((Resource.ADMINISTRATION, Access.READ_WRITE), (Resource.INTEGRATION, Access.READ_WRITE))
+MOST = 1000
 
 
 class ImpactedCluster(msgspec.Struct, frozen=True):
@@ -101,7 +101,7 @@ class ClusterInitController(Controller):
     path = "/v1/cluster-init"
     tags = ("Clusters",)
 
-    @get("/init-bundles", opt=_READ, summary="Init bundles that count")
+    @get("/init-bundles", opt=READ, summary="Init bundles that count")
     async def all(self, services: Given) -> InitBundleList:
         """By name, with the clusters that use them."""
         bundles = _bundles(services)
@@ -109,7 +109,7 @@ class ClusterInitController(Controller):
         used = await bundles.store.used([each.id for each in found])
         return InitBundleList([_meta(each, used) for each in found])
 
-    @post("/init-bundles", opt=_WRITE, status_code=200, summary="Make an init bundle")
+    @post("/init-bundles", opt=WRITE, status_code=200, summary="Make an init bundle")
     async def generate(
         self, request: Call, services: Given, data: JSONBody[InitBundleRequest]
     ) -> InitBundleAnswer:
@@ -121,17 +121,17 @@ class ClusterInitController(Controller):
             kubectl_bundle=_encoded(made.kubectl),
         )
 
-    @patch("/init-bundles/revoke", opt=_WRITE, summary="Revoke init bundles")
+    @patch("/init-bundles/revoke", opt=WRITE, summary="Revoke init bundles")
     async def revoke(self, services: Given, data: JSONBody[RevokeRequest]) -> RevokeAnswer:
         """For good. Clusters that use one have to be named; their Sensors are disconnected."""
-        if len(data.ids) > _MOST:
-            raise InvalidArgument(f"at most {_MOST} at once")
+        if len(data.ids) > MOST:
+            raise InvalidArgument(f"at most {MOST} at once")
         revoked, refused = await _bundles(services).revoke(data.ids, data.confirm_impacted_clusters_ids)
         return RevokeAnswer(
             init_bundle_revocation_errors=[_error(each) for each in refused], init_bundle_revoked_ids=revoked
         )
 
-    @get("/ca-config", opt=_READ, summary="The CA, as Helm values")
+    @get("/ca-config", opt=READ, summary="The CA, as Helm values")
     async def ca_config(self, services: Given) -> CaConfig:
         """For services that get their certificates in another way."""
         return CaConfig(helm_values_bundle=_encoded(await _bundles(services).ca_config()))

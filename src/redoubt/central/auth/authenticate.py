@@ -13,7 +13,7 @@ from typing import Protocol
 
 from redoubt.central.auth.caller import Caller, Kind
 from redoubt.central.refusals import Unauthenticated
-from redoubt.wire.identity import Identity
+from redoubt.wire.identity import Identity, Service
 
 _LONGEST = 8192
 
@@ -53,6 +53,9 @@ class Authenticator:
         """
         if peer is not None and not peer.valid():
             # The connection outlived the certificate.
+            peer = None
+        if peer is not None and peer.service is Service.REGISTRANT:
+            # Good for the stream of a new cluster, and for nothing else.
             peer = None
         if peer is not None and peer.bundle_id and self.trusted is not None:
             await self.trusted.check(peer.bundle_id)

@@ -15,12 +15,12 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from redoubt.central.clusters.issuing import Issuer
 from redoubt.central.notices import Notices, Remembered
-from redoubt.central.refusals import FailedPrecondition, InvalidArgument, PermissionDenied
+from redoubt.central.refusals import InvalidArgument, PermissionDenied
 from redoubt.central.store import Pool
 from redoubt.central.store.bundles import TOPIC, Bundle, BundleStore, Used
-from redoubt.errors import RedoubtError
-from redoubt.wire.authority import Authority, Issued
+from redoubt.wire.authority import Issued
 from redoubt.wire.identity import NAMESPACE, Service
 
 #: What an init bundle's certificates are issued for: any cluster.
@@ -54,25 +54,27 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bundles:
-    """Init bundles of this Central. ``ca`` is the folder of the CA with its key; None where this Central issues none."""
+    """Init bundles of this Central. ``ca`` is the folder of the CA with its key; None where this Central issues none.
 
-    def __init__(self, pool: Pool, notices: Notices, ca: Path | None) -> None:
+    ``days``: how long certificates are good that clusters get after they came. Whether a secret for registration counts is asked here too.
+    """
+
+    def __init__(self, pool: Pool, notices: Notices, ca: Path | None, days: float = DAYS) -> None:
         self.store = BundleStore(pool)
-        self._ca = ca
+        self.issuer = Issuer(ca, days)
         self._counts: Remembered[str, bool] = Remembered(notices, TOPIC)
 
     async def check(self, bundle: str) -> None:
         """Raises ``PermissionDenied`` where a certificate came with a bundle that was revoked, or that is none of ours."""
         if bundle and not await self._counts.get(bundle, lambda: self._known(bundle)):
             raise PermissionDenied(
-                "the certificate's init bundle was revoked; install the cluster's services with another"
+                "the certificate's init bundle or registration secret was revoked; install the cluster's services with another"
             )
 
     async def generate(self, name: str, by: str) -> Issue:
         """A new one. Raises ``InvalidArgument``, ``AlreadyExists``, and ``FailedPrecondition`` where there is no CA's key."""
-        if not _NAME.fullmatch(name):
-            raise InvalidArgument("an init bundle's name has 1 to 128 letters, digits, '.', '_' and '-'")
-        authority = await asyncio.to_thread(self._authority)
+        checked_name(name)
+        authority = await asyncio.to_thread(self.issuer.authority)
         identifier, now = uuid4(), datetime.now(UTC)
 
         def issue() -> dict[Service, Issued]:
@@ -116,7 +118,7 @@ class Bundles:
 
     async def ca_config(self) -> str:
         """Helm values with the CA alone. Raises ``FailedPrecondition``."""
-        authority = await asyncio.to_thread(self._authority)
+        authority = await asyncio.to_thread(self.issuer.authority)
         return _HEAD_CA + _pem("ca:\n  cert: |\n", authority.trusted.decode(), 4)
 
     async def _known(self, bundle: str) -> bool:
@@ -125,17 +127,12 @@ class Bundles:
         except ValueError:
             return False
 
-    def _authority(self) -> Authority:
-        if self._ca is None:
-            raise FailedPrecondition(
-                "this Central has no CA to issue certificates with; set ca to the folder with ca.pem and ca-key.pem"
-            )
-        try:
-            return Authority.load(self._ca)
-        except (RedoubtError, OSError):
-            raise FailedPrecondition(
-                "the CA's certificate or key cannot be read; see Central's setting ca"
-            ) from None
+
+def checked_name(name: str) -> str:
+    """A name that an init bundle or a registration secret may have. Raises ``InvalidArgument``."""
+    if not _NAME.fullmatch(name):
+        raise InvalidArgument("the name has 1 to 128 letters, digits, '.', '_' and '-'")
+    return name
 
 
 _HEAD_CA = "# The CA of Central, as Helm values of the secured cluster's services.\n"

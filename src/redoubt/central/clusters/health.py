@@ -6,7 +6,7 @@ counts only as long as it is not unhealthy.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -20,6 +20,8 @@ UNAVAILABLE, UNINITIALIZED = "UNAVAILABLE", "UNINITIALIZED"
 _STATUSES = frozenset({HEALTHY, DEGRADED, UNHEALTHY, UNAVAILABLE, UNINITIALIZED})
 #: Problems of a service that are told.
 _MOST = 50
+#: The year 9999: what a clock or a Sensor says beyond is no moment.
+_LAST = 253_370_764_800
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -72,10 +74,19 @@ class OrchestratorMetadata(Part, frozen=True, kw_only=True):
     build_date: str = ""
 
 
+class ServiceCertificate(Part, frozen=True, kw_only=True):
+    """A kind of service of the cluster (``COLLECTOR_SERVICE``), and when the first certificate of it ends that is in use."""
+
+    service: str
+    expiry: datetime
+
+
 class CertificateExpiry(Part, frozen=True, kw_only=True):
-    """``ClusterCertExpiryStatus``."""
+    """``ClusterCertExpiryStatus``; ``services`` is ours: what the Sensor says of the others'."""
 
     sensor_cert_expiry: datetime | None = None
+    sensor_cert_not_before: datetime | None = None
+    services: tuple[ServiceCertificate, ...] = ()
 
 
 class Status(Part, frozen=True, kw_only=True):
@@ -101,6 +112,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     reconciled: str
     spoilt: int
     certificate_ends: datetime | None = None
+    certificate_begins: datetime | None = None
 
 
 def status(heard: Heard) -> Status:
@@ -111,8 +123,25 @@ def status(heard: Heard) -> Status:
         orchestrator_metadata=OrchestratorMetadata(
             version=said.k8s_version, openshift_version=said.openshift_version, build_date=said.k8s_build_date
         ),
-        cert_expiry_status=CertificateExpiry(sensor_cert_expiry=heard.certificate_ends),
+        cert_expiry_status=CertificateExpiry(
+            sensor_cert_expiry=heard.certificate_ends,
+            sensor_cert_not_before=heard.certificate_begins,
+            services=tuple(ServiceCertificate(service=name, expiry=end) for name, end in ends(heard).items()),
+        ),
     )
+
+
+def ends(heard: Heard) -> dict[str, datetime]:
+    """When certificates of the cluster's services end, by service; the Sensor's own as it showed it."""
+    reported = msgspec.json.decode(heard.health, type=Reported) if heard.health else Reported()
+    found = {
+        each.service[:60]: datetime.fromtimestamp(each.ends, UTC)
+        for each in reported.certificates[:_MOST]
+        if 0 < each.ends < _LAST
+    }
+    if heard.certificate_ends is not None:
+        found["SENSOR_SERVICE"] = heard.certificate_ends
+    return dict(sorted(found.items()))
 
 
 def health(identifier: str, heard: Heard) -> Health:

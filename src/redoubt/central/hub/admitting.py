@@ -15,6 +15,7 @@ from redoubt.central.clusters.bundles import ANY_CLUSTER
 from redoubt.central.clusters.records import Cluster
 from redoubt.central.config import Settings
 from redoubt.central.hub.receiving import ClusterRef
+from redoubt.central.hub.registering import new_record
 from redoubt.central.refusals import AlreadyExists, FailedPrecondition, InvalidArgument
 from redoubt.central.store import Pool
 from redoubt.central.store.clusters import ClusterStore
@@ -42,7 +43,7 @@ class Admission:
         said = identification(hello)
         if identity.identifier != ANY_CLUSTER:
             return await self._certified(identity)
-        name = _name(hello.cluster_name)
+        name = wanted_name(hello.cluster_name)
         found = await self._clusters.named(name)
         if found is None:
             return await self._new(name, identity)
@@ -68,14 +69,7 @@ class Admission:
 
     async def _new(self, name: str, identity: Identity) -> ClusterRef:
         identifier = uuid4()
-        record = Cluster(
-            id=str(identifier),
-            name=name,
-            main_image=self._settings.main_image,
-            collector_image=self._settings.collector_image,
-            managed_by="MANAGER_TYPE_HELM_CHART",
-            init_bundle_id=identity.bundle_id,
-        )
+        record = new_record(identifier, name, self._settings, identity.bundle_id)
         try:
             await self._clusters.add(identifier, name, record)
         except AlreadyExists:
@@ -84,7 +78,8 @@ class Admission:
         return ClusterRef(identifier, name)
 
 
-def _name(text: str) -> str:
+def wanted_name(text: str) -> str:
+    """A name that a cluster may have. Raises ``InvalidArgument``."""
     name = text.strip()
     if not 0 < len(name) <= 253 or not name.isprintable():
         raise InvalidArgument("a cluster's name has at most 253 printable characters")

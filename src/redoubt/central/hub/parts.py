@@ -13,13 +13,13 @@ from grpclib.server import Stream
 
 from redoubt import tasks
 from redoubt.central.alerts.receiving import AlertReceiver
-from redoubt.central.auth.authenticate import Trusted
-from redoubt.central.clusters.bundles import ANY_CLUSTER
+from redoubt.central.clusters.bundles import ANY_CLUSTER, Bundles
 from redoubt.central.config import Settings
 from redoubt.central.delegation.asking import Delegating
 from redoubt.central.delegation.choosing import Delegation
 from redoubt.central.hub.admitting import Admission
 from redoubt.central.hub.answers import Answers
+from redoubt.central.hub.expiring import Expiring
 from redoubt.central.hub.intake import Intake
 from redoubt.central.hub.measuring import Measures
 from redoubt.central.hub.pullsecrets import PullSecretReceiver
@@ -31,6 +31,7 @@ from redoubt.central.nodes.matching import NodeReports
 from redoubt.central.notices import Notices
 from redoubt.central.store import Pool
 from redoubt.central.store.hub import TOPIC, HubStore
+from redoubt.central.store.registrations import RegistrationStore
 from redoubt.model import IndexReport, VulnerabilityReport
 from redoubt.wire import calls
 
@@ -70,7 +71,9 @@ def attach(services: Services, active: Callable[[], str]) -> None:
     hub.intake.receivers["node"] = nodes
     wanting = Wanting(services.pool, hub.delegation, services.images)
     hub.intake.objects.followers += [wanting, nodes]
-    services.parts += [wanting, nodes]
+    expiring = Expiring(services.pool, services.metrics.registry)
+    services.metrics.before(expiring.refresh)
+    services.parts += [wanting, nodes, expiring]
     if services.images is not None:
         services.images.listeners.append(scanned)
     if services.fleet is not None:
@@ -80,8 +83,9 @@ def attach(services: Services, active: Callable[[], str]) -> None:
 class Hub:
     """Central's end of all streams. ``baselines`` and receivers of ``intake`` are set by whoever has them."""
 
-    def __init__(self, pool: Pool, settings: Settings, notices: Notices, trusted: Trusted) -> None:
+    def __init__(self, pool: Pool, settings: Settings, notices: Notices, trusted: Bundles) -> None:
         self.pool = pool
+        self.settings = settings
         self.store = HubStore(pool)
         self.answers = Answers(self.store)
         self.pusher = Pusher(self.store, self.answers)
@@ -90,6 +94,8 @@ class Hub:
         self.admission = Admission(pool, settings)
         self.baselines: BaselineSource = NoBaselines()
         self.trusted = trusted
+        self.issuer = trusted.issuer
+        self.registrations = RegistrationStore(pool)
         self.delegation = Delegation(pool)
         #: Set when this Central is stopping: Sensors go elsewhere, or come again.
         self.leaving = asyncio.Event()

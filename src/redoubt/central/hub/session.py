@@ -7,6 +7,7 @@ disconnected, and gets all that it decides by when it is back.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from contextlib import suppress
 
@@ -14,6 +15,7 @@ from grpclib.server import Stream
 
 from redoubt import tasks
 from redoubt.central.auth.authenticate import Trusted
+from redoubt.central.clusters.issuing import Issuer
 from redoubt.central.hub.intake import Intake, Link
 from redoubt.central.hub.told import Told
 from redoubt.central.refusals import Exhausted, Unauthenticated, Unavailable
@@ -32,6 +34,8 @@ _OUTGOING_BYTES, _OUTGOING = 32 << 20, 20_000
 _LOOK = 2.0
 #: Seconds in which what came last is kept, after the Sensor said that it is done.
 _LAST = 30.0
+#: Requests for certificates that are answered within so many seconds.
+_REQUESTS, _WITHIN = 10, 60.0
 
 
 class Inbox:
@@ -86,6 +90,7 @@ class Session:
         store: HubStore,
         told: Told,
         trusted: Trusted,
+        issuer: Issuer,
         leaving: asyncio.Event,
     ) -> None:
         self._stream = stream
@@ -94,6 +99,9 @@ class Session:
         self._store = store
         self._told = told
         self._trusted = trusted
+        self._issuer = issuer
+        self._authorities = b""
+        self._asked: deque[float] = deque(maxlen=_REQUESTS)
         self._leaving = leaving
         self._inbox = Inbox()
         self._outgoing: deque[pb.ToSensor] = deque()
@@ -137,8 +145,20 @@ class Session:
     async def _read(self) -> None:
         while (message := await self._stream.recv_message()) is not None:
             self._link.clock(message.clock)
-            await self._inbox.put(message)
+            if message.HasField("certificates"):
+                self.tell(pb.ToSensor(certificates=await self._issue(message.certificates)))
+            else:
+                await self._inbox.put(message)
         await self._inbox.close()
+
+    async def _issue(self, asked: pb.CertificateRequests) -> pb.Certificates:
+        now = time.monotonic()
+        if len(self._asked) == _REQUESTS and now - self._asked[0] < _WITHIN:
+            return pb.Certificates(
+                id=asked.id[:100], failure=f"{_REQUESTS} requests in {_WITHIN:.0f} s are enough"
+            )
+        self._asked.append(now)
+        return await self._issuer.issue(self._link.cluster.id, asked)
 
     async def _keep(self) -> None:
         while batch := await self._inbox.take():
@@ -184,6 +204,10 @@ class Session:
                 raise Lost
             for message in await self._told.changed(look):
                 self.tell(message)
+            authorities = await self._issuer.authorities()
+            if authorities and authorities != self._authorities:
+                self._authorities = authorities
+                self.tell(pb.ToSensor(authorities=authorities))
             if look.pushes:
                 for data in await self._store.pushed(self._link.cluster.id):
                     self.tell(pb.ToSensor.FromString(data))

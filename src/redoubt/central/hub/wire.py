@@ -16,10 +16,12 @@ from grpclib.server import Stream
 
 import redoubt
 from redoubt import tasks
-from redoubt.central.hub.admitting import identification
+from redoubt.central.clusters.issuing import requested
+from redoubt.central.hub.admitting import identification, wanted_name
 from redoubt.central.hub.images import LARGEST, Images
 from redoubt.central.hub.intake import Link
 from redoubt.central.hub.parts import Hub
+from redoubt.central.hub.registering import register
 from redoubt.central.hub.session import Communication, Session
 from redoubt.central.hub.told import Told
 from redoubt.central.refusals import AlreadyExists, FailedPrecondition, InvalidArgument, Refused
@@ -27,7 +29,7 @@ from redoubt.central.services import Services
 from redoubt.central.store.hub import Lost, NewSession
 from redoubt.errors import RedoubtError
 from redoubt.wire import calls, chunks, clocks, failures
-from redoubt.wire.identity import Service
+from redoubt.wire.identity import Identity, Service
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.proto.redoubt.v1.indexer_pb2 import Registry
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsBase
@@ -50,7 +52,7 @@ class SensorService(SensorsBase):
         self._hub = services.hub
         self._images = None if services.hub is None else Images(services, services.hub.delegation)
 
-    @calls.allow(Service.SENSOR)
+    @calls.allow(Service.SENSOR, Service.REGISTRANT)
     async def Communicate(self, stream: Communication) -> None:
         """See ``sensors.proto``."""
         hub, _ = self._available()
@@ -126,6 +128,9 @@ class SensorService(SensorsBase):
 async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello, clock: int) -> None:
     identity = calls.peer(stream)
     assert identity is not None  # asked before
+    if identity.service is Service.REGISTRANT:
+        await _register(hub, stream, identity, hello)
+        return
     await hub.trusted.check(identity.bundle_id)
     if not 0 < len(hello.spool) <= 100 or not hello.spool.isprintable():
         raise InvalidArgument("spool has 1 to 100 printable characters")
@@ -140,11 +145,14 @@ async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello, clock: 
         bundle=identity.bundle_id,
         identification=msgspec.json.encode(said).decode(),
         certificate_ends=datetime.fromtimestamp(identity.expires, UTC) if identity.expires else None,
+        certificate_begins=datetime.fromtimestamp(identity.begins, UTC) if identity.begins else None,
     )
     if not await hub.store.begin(new):
         _log.warning("a second Sensor of a cluster was refused", cluster=cluster.name)
         raise AlreadyExists(f"another Sensor of the cluster {cluster.name!r} is connected")
     try:
+        if not identity.bundle_id and await hub.registrations.complete(cluster.id):
+            _log.info("a registration secret is used up", cluster=cluster.name)
         acknowledged = await hub.store.acknowledged(cluster.id, new.spool)
         welcome = pb.Welcome(
             cluster_id=str(cluster.id),
@@ -156,7 +164,7 @@ async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello, clock: 
         link = Link(cluster, new, acknowledged)
         link.clock(clock)
         told = Told(hub.pool, hub.baselines, cluster.id, new.holder, welcome)
-        session = Session(stream, link, hub.intake, hub.store, told, hub.trusted, hub.leaving)
+        session = Session(stream, link, hub.intake, hub.store, told, hub.trusted, hub.issuer, hub.leaving)
         _log.info("a Sensor is connected", cluster=cluster.name, version=new.version, again=hello.reconnect)
         hub.pusher.connected(cluster.id, session)
         try:
@@ -170,6 +178,25 @@ async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello, clock: 
             _log.info("a Sensor is gone", cluster=cluster.name)
     finally:
         await tasks.to_the_end(hub.store.end(cluster.id, new.holder))
+
+
+async def _register(hub: Hub, stream: Communication, identity: Identity, hello: pb.Hello) -> None:
+    """The answer to a registrant, and the end of the stream."""
+    # What could not be given anything takes no place.
+    await asyncio.to_thread(hub.issuer.authority)
+    await asyncio.to_thread(requested, hello.certificates, "")
+    name = wanted_name(hello.cluster_name)
+    cluster = await register(hub.pool, hub.settings, identity.bundle_id, name, identification(hello))
+    certificates = await hub.issuer.issue(cluster.id, hello.certificates)
+    if certificates.failure:
+        raise InvalidArgument(certificates.failure)
+    welcome = pb.Welcome(
+        cluster_id=str(cluster.id),
+        cluster_name=cluster.name,
+        central_version=redoubt.__version__,
+        certificates=certificates,
+    )
+    await stream.send_message(pb.ToSensor(welcome=welcome))
 
 
 async def _send(stream: ImageStream | EnrichStream, data: bytes) -> None:

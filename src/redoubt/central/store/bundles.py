@@ -1,4 +1,4 @@
-"""Init bundles: what was issued, and whether it still counts."""
+"""Init bundles and cluster registration secrets: what was issued, and whether it still counts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from redoubt.central.store import Store, affected, several
 
 #: What replicas tell each other when one is revoked.
 TOPIC = "init_bundles"
+INIT_BUNDLE, CRS = "INIT_BUNDLE", "CRS"
+_COLUMNS = "id, name, created_at, created_by, expires_at, kind, max_registrations"
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +27,8 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     created_by: str
     expires_at: datetime
+    kind: str = INIT_BUNDLE
+    max_registrations: int = 0
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -42,17 +46,19 @@ class BundleStore(Store):
         """Raises ``AlreadyExists`` where one that counts has the name."""
         try:
             await self._pool.execute(
-                "INSERT INTO init_bundles (id, name, created_at, created_by, expires_at) VALUES ($1, $2, $3, $4, $5)",
+                f"INSERT INTO init_bundles ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)",  # noqa: S608
                 *msgspec.structs.astuple(bundle),
             )
         except asyncpg.UniqueViolationError:
-            raise AlreadyExists(f"there is an init bundle {bundle.name!r} already") from None
+            raise AlreadyExists(
+                f"there is an init bundle or a cluster registration secret {bundle.name!r} already"
+            ) from None
 
-    async def all(self) -> list[Bundle]:
-        """Those that count, by name."""
+    async def all(self, kind: str = INIT_BUNDLE) -> list[Bundle]:
+        """Those of a kind that count, by name."""
         rows = await self._pool.fetch(
-            "SELECT id, name, created_at, created_by, expires_at FROM init_bundles"
-            " WHERE revoked_at IS NULL ORDER BY name"
+            f"SELECT {_COLUMNS} FROM init_bundles WHERE kind = $1 AND revoked_at IS NULL ORDER BY name",  # noqa: S608
+            kind,
         )
         return several(Bundle, rows)
 
@@ -73,11 +79,13 @@ class BundleStore(Store):
             )
         )
 
-    async def revoke(self, bundle: UUID) -> bool:
+    async def revoke(self, bundle: UUID, kind: str = INIT_BUNDLE) -> bool:
         """For good; False where there is none that counts."""
         async with self._pool.acquire() as connection, connection.transaction():
             tag = await connection.execute(
-                "UPDATE init_bundles SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL", bundle
+                "UPDATE init_bundles SET revoked_at = now() WHERE id = $1 AND kind = $2 AND revoked_at IS NULL",
+                bundle,
+                kind,
             )
             await tell(connection, TOPIC)
         return affected(tag) == 1

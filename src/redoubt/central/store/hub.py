@@ -33,6 +33,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     bundle: str
     identification: str
     certificate_ends: datetime | None = None
+    certificate_begins: datetime | None = None
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,11 +122,13 @@ class HubStore(Store):
         """
         tag = await self._pool.execute(
             "INSERT INTO sensor_sessions (cluster, holder, connected, since, heard, spool, version, capabilities, bundle,"
-            " identification, certificate_ends) VALUES ($1, $2, true, now(), now(), $3, $4, $5, $6, $7, $9)"
+            " identification, certificate_ends, certificate_begins, came_with)"
+            " VALUES ($1, $2, true, now(), now(), $3, $4, $5, $6, $7, $9, $10, $6)"
             " ON CONFLICT (cluster) DO UPDATE SET holder = excluded.holder, connected = true, since = excluded.since,"
             " heard = excluded.heard, spool = excluded.spool, version = excluded.version,"
             " capabilities = excluded.capabilities, bundle = excluded.bundle, identification = excluded.identification,"
-            " certificate_ends = excluded.certificate_ends"
+            " certificate_ends = excluded.certificate_ends, certificate_begins = excluded.certificate_begins,"
+            " came_with = coalesce(nullif(excluded.bundle, ''), sensor_sessions.came_with)"
             " WHERE NOT sensor_sessions.connected OR sensor_sessions.spool = excluded.spool"
             " OR sensor_sessions.heard < now() - make_interval(secs => $8)",
             session.cluster,
@@ -137,6 +140,7 @@ class HubStore(Store):
             session.identification,
             FRESH,
             session.certificate_ends,
+            session.certificate_begins,
         )
         return affected(tag) == 1
 
@@ -161,7 +165,7 @@ class HubStore(Store):
         """What is kept of all clusters' Sensors."""
         rows = await self._pool.fetch(
             "SELECT cluster, connected, heard, now() - heard AS silent, version, bundle, identification, health, synced_at, reconciled, spoilt,"
-            " certificate_ends"
+            " certificate_ends, certificate_begins"
             " FROM sensor_sessions"
         )
         return {
@@ -170,8 +174,8 @@ class HubStore(Store):
         }
 
     async def of_bundle(self, bundle: str) -> list[UUID]:
-        """Clusters whose Sensor last had a certificate of an init bundle."""
-        rows = await self._pool.fetch("SELECT cluster FROM sensor_sessions WHERE bundle = $1", bundle)
+        """Clusters whose Sensor came with an init bundle, also where it has a certificate of its own since."""
+        rows = await self._pool.fetch("SELECT cluster FROM sensor_sessions WHERE came_with = $1", bundle)
         return [row["cluster"] for row in rows]
 
     async def look(self, cluster: UUID, holder: UUID) -> Look | None:

@@ -114,7 +114,11 @@ def show(paths: tuple[Path, ...]) -> None:
                 raise UnreadableInput(f"{file}: holds no certificate in PEM form") from None
             for certificate in found:
                 names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-                name = str(names[0].value) if names else certificate.subject.rfc4514_string()
+                name = (
+                    str(names[0].value)
+                    if names
+                    else certificate.subject.rfc4514_string({NameOID.SERIAL_NUMBER: "serialNumber"})
+                )
                 said = "".join(c if c.isprintable() else "?" for c in name)
                 click.echo(
                     f"{file}: {said}, until {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC{_hosts(certificate)}"

@@ -123,11 +123,14 @@ def _described(der: bytes) -> tuple[bytes, list[str]]:
     from cryptography import x509
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509.oid import NameOID
 
+    # RFC 4514 has no word for it.
+    names = {NameOID.SERIAL_NUMBER: "serialNumber"}
     found = x509.load_der_x509_certificate(der)
     return found.public_bytes(Encoding.PEM), [
-        f"subject {clean(found.subject.rfc4514_string())}",
-        f"issuer {clean(found.issuer.rfc4514_string())}",
+        f"subject {clean(found.subject.rfc4514_string(names))}",
+        f"issuer {clean(found.issuer.rfc4514_string(names))}",
         f"valid from {found.not_valid_before_utc:%Y-%m-%d %H:%M} until {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
         f"SHA-256 fingerprint {found.fingerprint(SHA256()).hex(':').upper()}",
     ]

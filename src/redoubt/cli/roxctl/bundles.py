@@ -15,8 +15,8 @@ from redoubt.cli.redoubt.definitions import print_columns
 from redoubt.cli.roxctl import connection, newfile
 from redoubt.errors import NetworkError, UnreadableInput, UsageError
 
-_PATH = "/v1/cluster-init"
-_MINUTE = 60.0
+PATH = "/v1/cluster-init"
+MINUTE = 60.0
 
 
 class _Cluster(msgspec.Struct):
@@ -24,7 +24,9 @@ class _Cluster(msgspec.Struct):
     name: str = ""
 
 
-class _Creator(msgspec.Struct):
+class Creator(msgspec.Struct):
+    """``storage.User``."""
+
     id: str = ""
 
 
@@ -35,7 +37,7 @@ class Bundle(msgspec.Struct, rename="camel"):
     name: str
     created_at: str = ""
     expires_at: str = ""
-    created_by: _Creator | None = None
+    created_by: Creator | None = None
     impacted_clusters: tuple[_Cluster, ...] = ()
 
 
@@ -78,7 +80,7 @@ def generate(ctx: click.Context, name: str, helm: str, secrets: str) -> None:
             for kind, place in (("helm", helm), ("kubectl", secrets))
             if place
         }
-        with connection.central(ctx, console, timeout=_MINUTE) as central:
+        with connection.central(ctx, console, timeout=MINUTE) as central:
             bundle = made(central, name)
         texts = {"helm": bundle.helm_values_bundle, "kubectl": bundle.kubectl_bundle}
         for kind, file in files.items():
@@ -91,7 +93,7 @@ def generate(ctx: click.Context, name: str, helm: str, secrets: str) -> None:
 
 def made(central: connection.Central, name: str) -> Made:
     """A new one, asked for once: a second that nobody knows of would count."""
-    return central.read(central.work(f"{_PATH}/init-bundles", {"name": name}), Made)
+    return central.read(central.work(f"{PATH}/init-bundles", {"name": name}), Made)
 
 
 def show(ctx: click.Context) -> None:
@@ -132,8 +134,8 @@ def revoke(ctx: click.Context, named: Sequence[str], *, force: bool) -> None:
         if not agreed:
             raise UsageError("nothing was revoked; --force does not ask")
     body = {"ids": list(chosen), "confirmImpactedClustersIds": sorted(impacted)}
-    with connection.central(ctx, Console(), timeout=_MINUTE) as central:
-        done = central.ask("PATCH", f"{_PATH}/init-bundles/revoke", body, _Revoked)
+    with connection.central(ctx, Console(), timeout=MINUTE) as central:
+        done = central.ask("PATCH", f"{PATH}/init-bundles/revoke", body, _Revoked)
     for identifier in done.init_bundle_revoked_ids:
         click.echo(f"Revoked {clean(chosen[identifier].name if identifier in chosen else identifier)}")
     if done.init_bundle_revocation_errors:
@@ -146,14 +148,14 @@ def revoke(ctx: click.Context, named: Sequence[str], *, force: bool) -> None:
 def fetch_ca(ctx: click.Context, output: str) -> None:
     """``roxctl central init-bundles fetch-ca``."""
     with newfile.new(output) as file:
-        with connection.central(ctx, Console(), timeout=_MINUTE) as central:
-            found = central.get(f"{_PATH}/ca-config", _Ca)
+        with connection.central(ctx, Console(), timeout=MINUTE) as central:
+            found = central.get(f"{PATH}/ca-config", _Ca)
         newfile.write(file, decoded(found.helm_values_bundle))
 
 
 def _all(ctx: click.Context) -> tuple[Bundle, ...]:
-    with connection.central(ctx, Console(), timeout=_MINUTE) as central:
-        return central.get(f"{_PATH}/init-bundles", _Bundles).items
+    with connection.central(ctx, Console(), timeout=MINUTE) as central:
+        return central.get(f"{PATH}/init-bundles", _Bundles).items
 
 
 def decoded(text: str) -> bytes:
@@ -161,4 +163,4 @@ def decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise NetworkError("what Central answered is no init bundle; are both of one version?") from None
+        raise NetworkError("what Central answered cannot be read; are both of one version?") from None

@@ -14,6 +14,7 @@ _COMMANDS = {
     "cert": (f"{_HERE}:cert", "Print Central's certificate."),
     "export": (f"{_HERE}:export", "Write out what Central keeps."),
     "init-bundles": (f"{_HERE}:init_bundles", "Make and revoke what new clusters come with."),
+    "crs": (f"{_HERE}:crs", "Make and revoke secrets that new clusters register with."),
     "debug": (f"{_HERE}:debug", "See and change how much Central logs."),
 }
 
@@ -155,6 +156,68 @@ def bundles_fetch_ca(ctx: click.Context, output: str) -> None:
     from redoubt.cli.roxctl import bundles
 
     bundles.fetch_ca(ctx, output)
+
+
+_SECRETS = {
+    "generate": (f"{_HERE}:crs_generate", "Make a cluster registration secret."),
+    "list": (f"{_HERE}:crs_list", "List cluster registration secrets that count."),
+    "revoke": (f"{_HERE}:crs_revoke", "Revoke cluster registration secrets."),
+}
+
+
+@options.group(_SECRETS, timeout="1m")
+def crs() -> None:
+    """Make and revoke cluster registration secrets: with one a new cluster comes, and gets certificates of its own."""
+
+
+@options.command("generate", timeout="1m")
+@click.argument("name")
+@click.option("-o", "--output", default="", metavar="FILE", help="Where to write it; - is standard output.")
+@click.option(
+    "--valid-for", default="", metavar="TIME", help="How long it is good: 10m, 12h, 1d. Default: a day."
+)
+@click.option(
+    "--valid-until", default="", metavar="MOMENT", help="Until when it is good: 2099-01-02T03:04:05Z."
+)
+@click.option(
+    "--max-clusters",
+    type=click.IntRange(0, 100),
+    default=0,
+    show_default=True,
+    help="How many clusters may register with it; 0: any number.",
+)
+@click.pass_context
+def crs_generate(
+    ctx: click.Context, name: str, output: str, valid_for: str, valid_until: str, max_clusters: int
+) -> None:
+    """Make a cluster registration secret. It holds a private key that is nowhere else; the file is new, and only yours to read.
+
+    \b
+    roxctl central crs generate spring --max-clusters 1 --output crs.yaml
+    kubectl create -n stackrox -f crs.yaml
+    """
+    from redoubt.cli.roxctl import registering
+
+    registering.generate(ctx, name, output, valid_for, valid_until, max_clusters)
+
+
+@options.command("list", timeout="1m", retry=True)
+@click.pass_context
+def crs_list(ctx: click.Context) -> None:
+    """List cluster registration secrets that count, and how many clusters registered with each."""
+    from redoubt.cli.roxctl import registering
+
+    registering.show(ctx)
+
+
+@options.command("revoke", timeout="1m")
+@click.argument("secrets", nargs=-1, required=True, metavar="NAME_OR_ID...")
+@click.pass_context
+def crs_revoke(ctx: click.Context, secrets: tuple[str, ...]) -> None:
+    """Revoke cluster registration secrets, for good. Clusters that registered with one stay."""
+    from redoubt.cli.roxctl import registering
+
+    registering.revoke(ctx, secrets)
 
 
 _DEBUG = {"log": (f"{_HERE}:debug_log", "Show or set how much Central logs.")}

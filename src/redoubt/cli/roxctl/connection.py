@@ -56,7 +56,7 @@ _EXITS = {
     422: EXIT_USAGE,
 }
 #: gRPC's number.
-_FAILED_PRECONDITION = 9
+_ALREADY_EXISTS, _FAILED_PRECONDITION = 6, 9
 
 
 class Refused(RedoubtError):
@@ -74,6 +74,9 @@ class Refused(RedoubtError):
         self.exit_code = _EXITS.get(status, EXIT_NETWORK)
         if code == _FAILED_PRECONDITION:
             self.exit_code = EXIT_CREDENTIALS
+        elif code == _ALREADY_EXISTS:
+            # It was typed; another name has to be.
+            self.exit_code = EXIT_USAGE
 
 
 class _Failure(msgspec.Struct):

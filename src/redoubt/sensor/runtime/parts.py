@@ -11,6 +11,7 @@ from redoubt.sensor.config import Settings
 from redoubt.sensor.detection.detector import Detector
 from redoubt.sensor.detection.enforcement import Enforcer
 from redoubt.sensor.graph.inventory import Inventory
+from redoubt.sensor.identity.peers import Peers
 from redoubt.sensor.runtime.audit import Auditing
 from redoubt.sensor.runtime.cluster import Cluster, Judge, Spooled
 from redoubt.sensor.runtime.detection import Runtime, Session
@@ -38,6 +39,7 @@ class RuntimePart:
         enforcer: Enforcer,
         spool: Spool,
         files: Files,
+        peers: Peers,
     ) -> None:
         self._inventory = inventory
         self._config = CollectorConfig(connections_per_minute=settings.connections_per_minute)
@@ -45,7 +47,7 @@ class RuntimePart:
         self.runtime = Runtime(Cluster(inventory), judge, enforcer, outgoing, grace=settings.container_grace)
         self.auditing = Auditing(judge)
         self._collectors = CollectorService(
-            self.runtime, lambda: self._config, Probes(from_central(settings.central, files))
+            self.runtime, lambda: self._config, Probes(from_central(settings.central, files)), peers
         )
         self.positions = Positions(settings.data / "state" / "audit-positions.json")
         self.services: list[Servable] = [

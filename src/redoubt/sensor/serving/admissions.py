@@ -15,6 +15,7 @@ from redoubt.model.cluster import AdmissionFigures
 from redoubt.policies.alerts import Alert, moved
 from redoubt.sensor.detection.evaluation import encoded
 from redoubt.sensor.detection.images import Images
+from redoubt.sensor.identity.peers import Peers
 from redoubt.sensor.serving.settings import AdmissionKeeper
 from redoubt.sensor.stream.spool import Spool
 from redoubt.wire import calls, chunks, clocks
@@ -41,10 +42,11 @@ ImageStream = Stream[pb.GetScannedImageRequest, pb.ScannedImagePart]
 class AdmissionService(AdmissionsBase):
     """``redoubt.v1.Admissions``. ``watching`` are those that are connected; ``figures`` add up since the start."""
 
-    def __init__(self, keeper: AdmissionKeeper, images: Images, spool: Spool) -> None:
+    def __init__(self, keeper: AdmissionKeeper, images: Images, spool: Spool, peers: Peers) -> None:
         self._keeper = keeper
         self._images = images
         self._spool = spool
+        self._peers = peers
         self.watching: dict[int, str] = {}
         self.figures: dict[str, AdmissionFigures] = {}
         #: The clocks that are not as ours, as they were told last.
@@ -58,15 +60,16 @@ class AdmissionService(AdmissionsBase):
         said = request.revision
         self._keeper.outbid(said)
         try:
-            while True:
-                now = self._keeper.current
-                if now is not None and now.revision != said:
-                    said = now.revision
-                    await stream.send_message(
-                        secured.AdmissionSettings(revision=now.revision, settings=self._keeper.content)
-                    )
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._keeper.changed(said), _AGAIN)
+            with self._peers.there(stream):
+                while True:
+                    now = self._keeper.current
+                    if now is not None and now.revision != said:
+                        said = now.revision
+                        await stream.send_message(
+                            secured.AdmissionSettings(revision=now.revision, settings=self._keeper.content)
+                        )
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._keeper.changed(said), _AGAIN)
         finally:
             del self.watching[id(stream)]
 

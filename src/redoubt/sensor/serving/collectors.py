@@ -15,6 +15,7 @@ from grpclib.server import Stream
 
 from redoubt import tasks
 from redoubt.model.noderecords import CollectorHealth
+from redoubt.sensor.identity.peers import Peers
 from redoubt.sensor.runtime.detection import Runtime, Session
 from redoubt.sensor.serving.probes import Probes
 from redoubt.wire import calls, chunks
@@ -37,9 +38,12 @@ _LONGEST = 253
 class CollectorService(CollectorsBase):
     """``configured`` gives what collectors are told; ``changed`` is to be called when that is something else."""
 
-    def __init__(self, runtime: Runtime, configured: Callable[[], CollectorConfig], probes: Probes) -> None:
+    def __init__(
+        self, runtime: Runtime, configured: Callable[[], CollectorConfig], probes: Probes, peers: Peers
+    ) -> None:
         self._runtime = runtime
         self._probes = probes
+        self._peers = peers
         self._configured = configured
         self._sensor = secrets.token_hex(16)
         self._streams: set[asyncio.Event] = set()
@@ -71,8 +75,9 @@ class CollectorService(CollectorsBase):
             asyncio.create_task(self._configure(stream, session, changed)),
         ]
         try:
-            async for message in stream:
-                await self._take(session, message)
+            with self._peers.there(stream):
+                async for message in stream:
+                    await self._take(session, message)
         finally:
             self._streams.discard(changed)
             if session.tell is tell:

@@ -37,6 +37,10 @@ _WELCOME, _KNOWN = 60.0, 120.0
 _UNCHANGED, _LARGEST = 3_500_000, 4 << 20
 #: Objects that are looked at before others get a turn.
 _TURN = 50
+#: Seconds until it is looked again whether all of the moment was said.
+_MOMENT = 0.05
+#: Seconds in which Central keeps what it was sent, and ends the stream.
+_LEAVE = 30.0
 
 Conversation = ClientStream[pb.FromSensor, pb.ToSensor]
 
@@ -93,6 +97,8 @@ class Link:
         self._moment_wake = asyncio.Event()
         #: What Central has, as far as we know on this connection.
         self._sent: dict[Key, str] = {}
+        #: Set where the Sensor is to come again with its new certificate.
+        self._renew = asyncio.Event()
         self.connected = False
         self.synced = False
         self.problem = "not connected to Central yet"
@@ -117,6 +123,13 @@ class Link:
         self._moment.append(message)
         self._moment_wake.set()
 
+    def again(self) -> None:
+        """Say what of the moment is to be said, then connect anew at once: with another certificate."""
+        if self.connected:
+            self._renew.set()
+        else:
+            self._channel.renew()
+
     async def run(self) -> None:
         """For ever."""
         while True:
@@ -128,6 +141,10 @@ class Link:
             except Exception as error:  # noqa: BLE001 (whatever it was, the next connection may do)
                 self.problem = f"the stream failed ({type(error).__name__})"
                 _log.exception("the stream to Central failed")
+            if self._renew.is_set():
+                self._renew.clear()
+                self._channel.renew()
+                continue
             seconds = min(self._longest, self._first * 2.0 ** min(self._failed, 16))
             self._failed += 1
             _log.warning("not connected to Central", reason=self.problem, again_in=round(seconds, 1))
@@ -170,6 +187,7 @@ class Link:
             hear=self._hear(stream, known),
             say=self._say(stream, known),
             say_moments=self._say_moments(stream),
+            renew=self._leave(stream),
         )
 
     def _hello(self) -> pb.Hello:
@@ -277,6 +295,15 @@ class Link:
             self._moment_wake.clear()
             while self._moment:
                 await self._send(stream, self._moment.popleft())
+
+    async def _leave(self, stream: Conversation) -> None:
+        await self._renew.wait()
+        while self._moment:
+            await asyncio.sleep(_MOMENT)
+        async with self._sending:  # nothing is sent after it
+            await stream.end()
+            await asyncio.sleep(_LEAVE)
+            await stream.cancel()
 
     async def _send(self, stream: Conversation, message: pb.FromSensor) -> None:
         """One at a time: a message goes out in pieces, which must not mix."""
