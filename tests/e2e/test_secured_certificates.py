@@ -8,6 +8,7 @@ import ssl
 import time
 from base64 import b64decode
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ pytestmark = needs_bpf
 
 #: Who has certificates: the services, and those of ``redoubt up`` by their folders.
 _OF_UP = (Service.CENTRAL, Service.SCANNER_V4_INDEXER, Service.SCANNER_V4_MATCHER)
+#: The Sensor has its own made anew by itself; and for the others Secrets, which nobody mounts here.
 _OF_CLUSTER = {
-    "sensor": Service.SENSOR,
     "admission": Service.ADMISSION_CONTROL,
     "collector": Service.COLLECTOR,
 }
@@ -84,7 +85,7 @@ def are_shown(secured: Secured) -> bool:
     """Whether Central, Sensor and admission controller show what is in their folders."""
     places = {
         secured.up.port: (secured.up.data / "certificates" / "central", "central.stackrox.svc"),
-        secured.sensor_port: (secured.folder / "sensor" / "certificates", "sensor.stackrox.svc"),
+        secured.sensor_port: (own(secured), "sensor.stackrox.svc"),
         secured.admission_port: (
             secured.folder / "admission" / "certificates",
             "admission-control.stackrox.svc",
@@ -94,6 +95,17 @@ def are_shown(secured: Secured) -> bool:
         shown(port, name).strip() == (folder / "cert.pem").read_bytes().strip()
         for port, (folder, name) in places.items()
     )
+
+
+def own(secured: Secured) -> Path:
+    """Where the Sensor's certificate is."""
+    return secured.folder / "sensor" / "identity" / "current"
+
+
+def follows(secured: Secured, authority: Authority) -> bool:
+    """Whether the Sensor trusts these CAs, and has a certificate of the first."""
+    trusted, shown = ((own(secured) / name).read_bytes() for name in ("ca.pem", "cert.pem"))
+    return trusted.strip() == authority.trusted.strip() and authority.issued(shown)
 
 
 def streams(secured: Secured) -> tuple[int, int]:
@@ -109,14 +121,18 @@ def exchange(secured: Secured) -> None:
     authority = Authority.load(secured.up.data / "ca").stage()
     trust(secured, authority)
     reissue(secured, authority)  # whoever shows it has read the CAs as well
+    secured.until("the Sensor to follow", partial(follows, secured, authority))
     secured.until("new certificates", lambda: are_shown(secured))
     secured.until("the webhooks' CAs", lambda: registered(secured) == ca(secured))
     secured.central.trust(authority.trusted)  # people are given it, too
     authority = authority.switch()
     reissue(secured, authority)
+    secured.until("the Sensor to follow again", partial(follows, secured, authority))
     secured.until("certificates of the second CA", lambda: are_shown(secured))
     before = streams(secured)
-    trust(secured, authority.retire())
+    authority = authority.retire()
+    trust(secured, authority)
+    secured.until("the Sensor to follow to the end", partial(follows, secured, authority))
     secured.until(
         "streams of who came with the first CA to begin anew",
         lambda: all(now > then for now, then in zip(streams(secured), before, strict=True)),
