@@ -91,7 +91,9 @@ async def matcher(settings: Settings) -> AsyncIterator[OnePort]:
         stack.callback(matching.close)
         central = channel(settings.central, material, [Service.CENTRAL])
         stack.callback(central.close)
-        to_indexer = channel(settings.indexer, material, INDEXERS) if settings.indexer else None
+        to_indexer = (
+            channel(settings.indexer, material, INDEXERS, clusters=False) if settings.indexer else None
+        )
         if to_indexer is not None:
             stack.callback(to_indexer.close)
         leader = WireLeader(central, files, have=lambda: matching.info.digest if matching.info else "")

@@ -52,6 +52,7 @@ class Channel(GrpcChannel):
         expected: frozenset[Service],
         server_name: str,
         deadline: float | None,
+        clusters: bool,
     ) -> None:
         super().__init__(host, port, status_details_codec=failures.Details())
         self.address = f"{host}:{port}"
@@ -60,6 +61,7 @@ class Channel(GrpcChannel):
         self._expected = expected
         self._server_name = server_name
         self._deadline = deadline
+        self._clusters = clusters
         self._limits = h2.Limits(keepalive=20.0, keepalive_timeout=10.0)
         self._failed = 0
         self._not_before = 0.0
@@ -137,6 +139,10 @@ class Channel(GrpcChannel):
                 problem.append(
                     f"{self.address}: is {made.identity or 'no service of ours'}, and not {wanted}"
                 )
+            elif made.identity.of_cluster and not self._clusters:
+                problem.append(
+                    f"{self.address}: is {made.identity}, a cluster's, and not this installation's"
+                )
             elif tls.selected_alpn_protocol() != "h2":
                 problem.append(f"{self.address}: does not speak gRPC")
 
@@ -181,17 +187,18 @@ def channel(
     *,
     namespace: str = NAMESPACE,
     deadline: float | None = DEADLINE,
+    clusters: bool = True,
 ) -> Channel:
     """A channel to the service at ``address`` (``host[:port]``), which must prove to be one of ``expected``.
 
     Nothing is connected before the first call (or ``ready``). ``deadline`` is for calls with one answer that name no
     timeout of their own; calls with a stream of answers have none. After a failure, calls fail at once until it is time
-    to try again. Raises ``UsageError`` for an address that is none.
+    to try again. Without ``clusters`` a service of a secured cluster is not one that was meant. Raises ``UsageError`` for an address that is none.
     """
     host, port = split(address)
     wanted = frozenset(expected)
     name = min(wanted, key=list(Service).index).hosts(namespace)[-1]
-    return Channel(host, port, tls, wanted, name, deadline)
+    return Channel(host, port, tls, wanted, name, deadline, clusters)
 
 
 def split(address: str) -> tuple[str, int]:

@@ -11,6 +11,7 @@ import enum
 import ssl
 import time
 from collections.abc import Mapping
+from uuid import UUID
 
 import msgspec
 
@@ -70,6 +71,14 @@ class Identity(msgspec.Struct, frozen=True):
     serial: str = ""
     expires: int = 0
     begins: int = 0
+
+    @property
+    def of_cluster(self) -> bool:
+        """Whether it is a service of a cluster that is looked after: such have the cluster's id in place of a title."""
+        try:
+            return str(UUID(self.identifier)) == self.identifier.lower()
+        except ValueError:
+            return False
 
     def valid(self, now: float | None = None) -> bool:
         """Whether the certificate has not ended since the connection was made."""

@@ -14,6 +14,7 @@ from grpclib.server import Stream
 
 from redoubt import errors
 from redoubt.wire import calls, failures
+from redoubt.wire.channel import channel
 from redoubt.wire.failures import Refused, Unavailable
 from redoubt.wire.identity import Service
 from redoubt.wire.material import Material
@@ -202,6 +203,29 @@ def test_a_server_that_is_not_the_one_expected_is_told_nothing(tmp_path: Path, s
                 assert f"127.0.0.1:{served.port}" in str(failed.value)
             await asyncio.sleep(0)
             assert served.indexer.sent == 0
+
+    run(work())
+
+
+def test_a_clusters_indexer_is_not_the_installations(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+
+    async def work() -> None:
+        clusters = certificates.material(INDEXER, identifier="3f0cb1e2-8a4d-4c1e-9b1f-0d7a6c5e4f3b")
+        async with serving(clusters) as served:
+            tls = certificates.material(CENTRAL)
+
+            async def called(*, clusters: bool) -> None:
+                line = channel(f"127.0.0.1:{served.port}", tls, {INDEXER}, clusters=clusters)
+                try:
+                    with line.told():
+                        await indexer_grpc.IndexerStub(line).HasIndexReport(has())
+                finally:
+                    line.close()
+
+            await called(clusters=True)
+            with pytest.raises(Unavailable, match="a cluster's"):
+                await called(clusters=False)
 
     run(work())
 

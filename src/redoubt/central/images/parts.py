@@ -51,7 +51,9 @@ def equip(services: Services, tls: Material, active: Callable[[], str]) -> None:
     services.parts.append(integrations)
     if not settings.indexer or not settings.matcher:
         return
-    indexer, matcher = channel(settings.indexer, tls, INDEXERS), channel(settings.matcher, tls, MATCHERS)
+    # Clusters get certificates of Indexers for their own: none of those is ours.
+    indexer = channel(settings.indexer, tls, INDEXERS, clusters=False)
+    matcher = channel(settings.matcher, tls, MATCHERS)
     services.images = Scanning(
         ImageStore(pool), Indexer(indexer), Matcher(matcher), registries, active=active, pace=_pace(settings)
     )
