@@ -241,6 +241,21 @@ def test_what_is_of_the_moment_is_lost_while_central_is_away(tmp_path: Path) -> 
     _with(tmp_path, work)
 
 
+def test_an_answer_waits_for_central(tmp_path: Path) -> None:
+    async def work(given: Given) -> None:
+        given.link.tell(pb.FromSensor(answer=pb.Answer(request_id="before")))
+        await given.central.until("a sync", lambda: given.central.synced)
+        await given.central.until("the answer", lambda: given.central.answers.get("before"))
+        # One that is told while the stream is left for another certificate's.
+        given.link.again()
+        await given.central.until("the end", lambda: given.central.hellos[1:] or given.link._sending.locked())
+        given.link.tell(pb.FromSensor(answer=pb.Answer(request_id="meanwhile")))
+        await given.central.until("another stream", lambda: given.central.hellos[1:])
+        await given.central.until("the answer", lambda: given.central.answers.get("meanwhile"))
+
+    _with(tmp_path, work)
+
+
 def test_what_is_too_large_for_a_message_is_counted_and_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,8 +114,8 @@ class Link:
         self._wake.set()
 
     def tell(self, message: pb.FromSensor) -> None:
-        """Something of the moment: dropped where Central is away."""
-        if not self.connected:
+        """Something of the moment: dropped where Central is away, but for answers, which somebody waits for."""
+        if not self.connected and not message.HasField("answer"):
             return
         if len(self._moment) >= _MOST_OF_THE_MOMENT:
             self._moment.popleft()
@@ -157,7 +157,7 @@ class Link:
                     await self._talk(stream)
         finally:
             self.connected = self.synced = False
-            self._moment.clear()
+            self._moment = deque(each for each in self._moment if each.HasField("answer"))
             self._changed.clear()
             await self._told.away()
 
@@ -291,10 +291,14 @@ class Link:
 
     async def _say_moments(self, stream: Conversation) -> None:
         while True:
+            # What is not said when the stream ends, may be said on the next.
+            while self._moment:
+                message = self._moment[0]
+                await self._send(stream, message)
+                if self._moment and self._moment[0] is message:
+                    self._moment.popleft()
             await self._moment_wake.wait()
             self._moment_wake.clear()
-            while self._moment:
-                await self._send(stream, self._moment.popleft())
 
     async def _leave(self, stream: Conversation) -> None:
         await self._renew.wait()
