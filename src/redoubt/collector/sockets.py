@@ -128,7 +128,7 @@ def parse(lines: Iterator[str], protocol: Protocol) -> Iterator[Socket]:
             local, local_port = _end(fields[1])
             remote, remote_port = _end(fields[2])
             yield Socket(protocol, local, local_port, remote, remote_port, state, int(fields[9]))
-        except (IndexError, ValueError):
+        except (IndexError, ValueError, OverflowError):
             continue
 
 

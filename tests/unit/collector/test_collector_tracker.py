@@ -4,7 +4,7 @@ from typing import Literal
 
 from redoubt.collector.containers import Container
 from redoubt.collector.snapshot import Owned, Snapshot, key
-from redoubt.collector.sockets import Socket
+from redoubt.collector.sockets import Socket, parse
 from redoubt.collector.tracker import Told, Tracker
 from redoubt.model.noderecords import Connection, Endpoint
 
@@ -114,3 +114,11 @@ def test_memory_is_bounded() -> None:
         tracker.note(opened(port + 1, 1, "closed"))
     assert len(tracker) <= 1 << 17
     assert len(tracker._closed) == 1 << 17
+
+
+def test_a_line_that_is_no_socket_is_passed_over() -> None:
+    rest = "00000000:00000000 00:00000000 00000000 1000 0 4711 1"
+    lines = [
+        f"0: {end}:1F90 00000000:0000 0A {rest}" for end in ("-100007F", "0100007", "0100007F", "zz00007F")
+    ]
+    assert [each.local for each in parse(iter(["", *lines]), "tcp")] == ["127.0.0.1"]
