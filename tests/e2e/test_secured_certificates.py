@@ -17,7 +17,7 @@ from redoubt.wire.authority import Authority, give
 from redoubt.wire.identity import Service
 from support.kernel import needs_bpf
 from support.kube import Cluster, kube
-from support.secured import FORBIDDEN, UNKNOWN, Secured, refusal, running, workload
+from support.secured import UNKNOWN, Secured, refusal, refusing, workload
 from support.storm import IMAGE, Shop, check, enforced, goes_on, shop, storm, warm
 
 __all__ = ["kube"]
@@ -34,11 +34,7 @@ _OF_CLUSTER = {
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory, kube: Cluster) -> Iterator[Secured]:
-    with running(tmp_path_factory.mktemp("secured"), kube) as cluster:
-        cluster.central.ask("POST", "/v1/policies", FORBIDDEN)
-        cluster.admission.start()
-        forbidden = workload("default", "forbidden", IMAGE, securityContext={"privileged": True})
-        cluster.until("the API server to refuse", lambda: refusal(cluster, forbidden))
+    with refusing(tmp_path_factory.mktemp("secured"), kube) as cluster:
         yield cluster
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from support.kernel import needs_bpf
 from support.kube import Cluster, kube
-from support.secured import FORBIDDEN, NAME, Process, Secured, refusal, running, workload
+from support.secured import NAME, Process, Secured, refusal, refusing, workload
 from support.storm import IMAGE, Shop, shop
 
 __all__ = ["kube"]
@@ -29,11 +29,7 @@ _MOST = 600 << 20
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory, kube: Cluster) -> Iterator[Secured]:
-    with running(tmp_path_factory.mktemp("secured"), kube) as cluster:
-        cluster.central.ask("POST", "/v1/policies", FORBIDDEN)
-        cluster.admission.start()
-        forbidden = workload("default", "forbidden", IMAGE, securityContext={"privileged": True})
-        cluster.until("the API server to refuse", lambda: refusal(cluster, forbidden))
+    with refusing(tmp_path_factory.mktemp("secured"), kube) as cluster:
         yield cluster
 
 

@@ -30,6 +30,8 @@ T = TypeVar("T")
 #: Who a service is whose cluster Central does not know yet.
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 NAME = "ward"
+#: An image that nobody can fetch.
+IMAGE = "registry.invalid/shop:1.4"
 #: A policy that refuses privileged containers of workloads with the label ``app=forbidden``.
 FORBIDDEN = {
     "name": "No privileged container",
@@ -246,6 +248,17 @@ def running(
             yield cluster
         finally:
             cluster.stop()
+
+
+@contextmanager
+def refusing(folder: Path, kube: Cluster) -> Iterator[Secured]:
+    """The same with an admission controller that the API server asks, and the policy ``FORBIDDEN``."""
+    with running(folder, kube) as cluster:
+        cluster.central.ask("POST", "/v1/policies", FORBIDDEN)
+        cluster.admission.start()
+        forbidden = workload("default", "forbidden", IMAGE, securityContext={"privileged": True})
+        cluster.until("the API server to refuse", lambda: refusal(cluster, forbidden))
+        yield cluster
 
 
 def workload(namespace: str, name: str, image: str, **container: Any) -> dict[str, Any]:

@@ -19,9 +19,8 @@ from urllib.parse import quote
 
 from support.kernel import Contained
 from support.kube import Refused
-from support.secured import Secured, pod_of, runs, workload
+from support.secured import IMAGE, Secured, pod_of, runs, workload
 
-IMAGE = "registry.invalid/shop:1.4"
 #: Starts a program for each line that it is given, and says so when that has ended.
 _SHELL = 'while read -r line; do "$0" "$line"; echo "$line"; done'
 #: Seconds between two facts of a kind.

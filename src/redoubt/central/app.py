@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Sen
 
 import redoubt
 from redoubt.central import api
+from redoubt.central.api import paging
 from redoubt.central.api.errors import HANDLERS
 from redoubt.central.auth import sources
 from redoubt.central.auth.authenticate import Authenticator
@@ -40,7 +41,10 @@ def create(services: Services, routes: Sequence[ControllerRouterHandler] | None 
     """
     app = Litestar(
         route_handlers=list(api.ALL if routes is None else routes),
-        dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
+        dependencies={
+            "services": Provide(lambda: services, sync_to_thread=False),
+            "page": Provide(paging.page, sync_to_thread=False),
+        },
         middleware=[
             _Authentication(services.auth.authenticator, sources.networks(services.settings.trusted_proxies))
         ],

@@ -18,16 +18,9 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
-from redoubt.central.api.deployments import (
-    Count,
-    Limit,
-    Offset,
-    Query,
-    SortField,
-    SortReversed,
-    exported,
-)
+from redoubt.central.api.deployments import Count, exported
 from redoubt.central.api.given import Call, Given
+from redoubt.central.api.paging import Paging, Query
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.roles import Access, Resource
 from redoubt.central.images import original
@@ -83,14 +76,10 @@ class PodController(Controller):
         self,
         services: Given,
         request: Call,
+        page: Paging,
         text: Query = "",
-        limit: Limit = 0,
-        offset: Offset = 0,
-        field: SortField = "",
-        reverse: SortReversed = False,
     ) -> Told:
         """Found by the query."""
-        page = Page(limit=limit, offset=offset, field=field, reversed=reverse)
         return Response(
             {"pods": whole(await Looking(services.pool, "pod", Pod).page(request.user, text, page))}
         )
@@ -141,12 +130,10 @@ class NamespaceController(Controller):
     tags = ("Clusters",)
 
     @get(opt=_NAMESPACES, summary="Namespaces")
-    async def all(
-        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
-    ) -> Told:
+    async def all(self, services: Given, request: Call, page: Paging, text: Query = "") -> Told:
         """With how much is in each."""
         looking = Looking(services.pool, "namespace", Namespace)
-        found = await looking.page(request.user, text, Page(limit=limit, offset=offset))
+        found = await looking.page(request.user, text, page)
         return Response({"namespaces": await _counted(looking, found)})
 
     @get("/{id:str}", opt=_NAMESPACES, summary="A namespace")
@@ -181,11 +168,8 @@ class SecretController(Controller):
     tags = ("Clusters",)
 
     @get("/secrets", opt=_SECRETS, summary="Secrets")
-    async def all(
-        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
-    ) -> SecretList:
+    async def all(self, services: Given, request: Call, page: Paging, text: Query = "") -> SecretList:
         """What there is, never what it says."""
-        page = Page(limit=limit, offset=offset)
         return SecretList([_secret(each) for each in await _secrets(services).page(request.user, text, page)])
 
     @get("/secretsextended", opt=_SECRETS, summary="Secrets, by the original's longer name")
@@ -229,12 +213,10 @@ class ServiceAccountController(Controller):
     tags = ("RBAC",)
 
     @get(opt=_ACCOUNTS, summary="Service accounts, their roles and who runs as them")
-    async def all(
-        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
-    ) -> Told:
+    async def all(self, services: Given, request: Call, page: Paging, text: Query = "") -> Told:
         """Found by the query; 100 unless more are asked for."""
         looking = Looking(services.pool, "serviceaccount", ServiceAccount)
-        found = await looking.page(request.user, text, Page(limit=limit or 100, offset=offset))
+        found = await looking.page(request.user, text, msgspec.structs.replace(page, limit=page.limit or 100))
         return Response({"saAndRoles": await _accounts(services, request, found)})
 
     @get("/{id:str}", opt=_ACCOUNTS, summary="A service account")
@@ -252,12 +234,10 @@ class RbacController(Controller):
     tags = ("RBAC",)
 
     @get("/roles", opt=_ROLES, summary="Roles of Kubernetes")
-    async def roles(
-        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
-    ) -> Told:
+    async def roles(self, services: Given, request: Call, page: Paging, text: Query = "") -> Told:
         """Found by the query."""
         looking = Looking(services.pool, "role", K8sRole)
-        found = await looking.page(request.user, text, Page(limit=limit, offset=offset))
+        found = await looking.page(request.user, text, page)
         return Response({"roles": whole(found)})
 
     @get("/roles/{id:str}", opt=_ROLES, summary="A role of Kubernetes")
@@ -266,12 +246,10 @@ class RbacController(Controller):
         return Response({"role": whole(await Looking(services.pool, "role", K8sRole).one(request.user, id))})
 
     @get("/bindings", opt=_BINDINGS, summary="Role bindings")
-    async def bindings(
-        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
-    ) -> Told:
+    async def bindings(self, services: Given, request: Call, page: Paging, text: Query = "") -> Told:
         """Found by the query."""
         looking = Looking(services.pool, "binding", K8sRoleBinding)
-        found = await looking.page(request.user, text, Page(limit=limit, offset=offset))
+        found = await looking.page(request.user, text, page)
         return Response({"bindings": whole(found)})
 
     @get("/bindings/{id:str}", opt=_BINDINGS, summary="A role binding")
@@ -281,11 +259,8 @@ class RbacController(Controller):
         return Response({"binding": whole(await looking.one(request.user, id))})
 
     @get("/subjects", opt=_SUBJECTS, summary="Users and groups, and the roles that they are given")
-    async def subjects(
-        self, services: Given, request: Call, text: Query = "", limit: Limit = 0, offset: Offset = 0
-    ) -> Told:
+    async def subjects(self, services: Given, request: Call, page: Paging, text: Query = "") -> Told:
         """By name, cluster by cluster, 1,000 unless others are asked for; ``query`` is one of bindings."""
-        page = Page(limit=limit, offset=offset)
         grants = await people(services.pool, request.user, text, page)
         return Response(
             {

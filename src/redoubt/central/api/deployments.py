@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, get
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from redoubt.central.api.given import Call, Given
+from redoubt.central.api.paging import Paging, Query
 from redoubt.central.auth.declare import allow
 from redoubt.central.auth.reach import reach
 from redoubt.central.auth.roles import Access, Resource
-from redoubt.central.objects.looking import Looking, Page, whole
+from redoubt.central.objects.looking import Looking, whole
 from redoubt.central.store.baselines import BaselineStatus, BaselineStore
 from redoubt.central.store.risk import DEPLOYMENT, RiskStore
 from redoubt.model.workload import Deployment, Part
-
-#: The original's search text; see ``objects.query``.
-Query = Annotated[str, QueryParameter(name="query")]
-Limit = Annotated[int, QueryParameter(name="pagination.limit")]
-Offset = Annotated[int, QueryParameter(name="pagination.offset")]
-SortField = Annotated[str, QueryParameter(name="pagination.sortOption.field")]
-SortReversed = Annotated[bool, QueryParameter(name="pagination.sortOption.reversed")]
 
 P = TypeVar("P", bound=Part)
 
@@ -93,14 +87,10 @@ class DeploymentController(Controller):
         self,
         services: Given,
         request: Call,
+        page: Paging,
         text: Query = "",
-        limit: Limit = 0,
-        offset: Offset = 0,
-        field: SortField = "",
-        reverse: SortReversed = False,
     ) -> DeploymentList:
         """Found by the query, as many as are asked for. ``priority`` 1 is the riskiest; 0: nobody looked yet."""
-        page = Page(limit=limit, offset=offset, field=field, reversed=reverse)
         found = await _looking(services).page(request.user, text, page)
         places = await RiskStore(services.pool).priorities(DEPLOYMENT, [_subject(each) for each in found])
         return DeploymentList([_listed(each, places) for each in found])
@@ -110,14 +100,10 @@ class DeploymentController(Controller):
         self,
         services: Given,
         request: Call,
+        page: Paging,
         text: Query = "",
-        limit: Limit = 0,
-        offset: Offset = 0,
-        field: SortField = "",
-        reverse: SortReversed = False,
     ) -> DeploymentsWithProcessInfo:
         """As ``/v1/deployments``; of each container whether its baseline is locked, and whether something ran that is not in it."""
-        page = Page(limit=limit, offset=offset, field=field, reversed=reverse)
         found = await _looking(services).page(request.user, text, page)
         subjects = [_subject(each) for each in found]
         places = await RiskStore(services.pool).priorities(DEPLOYMENT, subjects)
