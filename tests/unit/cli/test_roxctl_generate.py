@@ -43,7 +43,9 @@ def run(central: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
 
 
 def _wanted(**given: Any) -> generating.Wanted:
-    return generating.Wanted(**{"name": "ward", "central": "central.example:443", "image": IMAGE, **given})
+    return generating.Wanted(
+        **{"name": "ward", "central": "central.example:443", "main_image_repository": IMAGE, **given}
+    )
 
 
 def _named(found: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def test_what_cannot_be_meant_is_refused_before_central_hears_of_it(
 
 def test_services_are_told_where_central_is_and_what_the_cluster_is_called() -> None:
     found = generating.manifests(
-        _wanted(collector_image="registry.example/other:2", image_pull_secret="pull")
+        _wanted(collector_image_repository="registry.example/other:2", image_pull_secret="pull")
     )
     sensor = _named(found, "Deployment", "sensor")["spec"]["template"]["spec"]
     said = _environment(sensor["containers"][0])

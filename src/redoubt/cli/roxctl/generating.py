@@ -38,14 +38,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     central: str
-    image: str
-    collector_image: str = ""
+    main_image_repository: str
+    collector_image_repository: str = ""
     image_pull_secret: str = ""
     collection_method: str = "core_bpf"
-    enforcement: bool = True
-    fail_on_error: bool = False
-    disable_bypass: bool = False
-    auto_lock: bool = False
+    admission_controller_enforcement: bool = True
+    admission_controller_fail_on_error: bool = False
+    admission_controller_disable_bypass: bool = False
+    auto_lock_process_baselines: bool = False
     disable_tolerations: bool = False
     volume_claim: str = ""
     continue_if_exists: bool = False
@@ -110,8 +110,8 @@ def _check(wanted: Wanted) -> None:
     if not wanted.name.strip():
         raise UsageError("--name: a cluster has a name")
     for option, image in (
-        ("--main-image-repository", wanted.image),
-        ("--collector-image-repository", wanted.collector_image),
+        ("--main-image-repository", wanted.main_image_repository),
+        ("--collector-image-repository", wanted.collector_image_repository),
     ):
         if image and not _IMAGE.fullmatch(image):
             raise UsageError(
@@ -142,26 +142,26 @@ def _added(central: connection.Central, wanted: Wanted) -> None:
 
 def record(wanted: Wanted) -> dict[str, Any]:
     """What Central is told of the cluster, ``storage.Cluster``."""
-    enforce = wanted.enforcement
+    enforce = wanted.admission_controller_enforcement
     return {
         "name": wanted.name,
         "type": "KUBERNETES_CLUSTER",
-        "mainImage": wanted.image,
-        "collectorImage": wanted.collector_image or wanted.image,
+        "mainImage": wanted.main_image_repository,
+        "collectorImage": wanted.collector_image_repository or wanted.main_image_repository,
         "centralApiEndpoint": wanted.central,
         "collectionMethod": {"none": "NO_COLLECTION", "ebpf": "EBPF"}.get(wanted.method, "CORE_BPF"),
         "admissionController": True,
         "admissionControllerUpdates": True,
         "admissionControllerEvents": True,
-        "admissionControllerFailOnError": wanted.fail_on_error,
+        "admissionControllerFailOnError": wanted.admission_controller_fail_on_error,
         "dynamicConfig": {
             "admissionControllerConfig": {
                 "enabled": enforce,
                 "enforceOnUpdates": enforce,
                 "scanInline": True,
-                "disableBypass": wanted.disable_bypass,
+                "disableBypass": wanted.admission_controller_disable_bypass,
             },
-            "autoLockProcessBaselinesConfig": {"enabled": wanted.auto_lock},
+            "autoLockProcessBaselinesConfig": {"enabled": wanted.auto_lock_process_baselines},
         },
         "tolerationsConfig": {"disabled": wanted.disable_tolerations},
     }
@@ -209,7 +209,11 @@ def _filled(given: Manifest, wanted: Wanted) -> Manifest:
         return given
     pod = given["spec"]["template"]["spec"]
     for each in pod["containers"]:
-        each["image"] = wanted.collector_image or wanted.image if kind == "DaemonSet" else wanted.image
+        each["image"] = (
+            wanted.collector_image_repository or wanted.main_image_repository
+            if kind == "DaemonSet"
+            else wanted.main_image_repository
+        )
     if name == "sensor":
         _set(pod["containers"][0], "ROX_CENTRAL_ENDPOINT", wanted.central)
         _set(pod["containers"][0], "ROX_CLUSTER_NAME", wanted.name)

@@ -37,7 +37,12 @@ def _ignored(*names: str) -> Callable[[Command], Command]:
     def adding(command: Command) -> Command:
         for name in names:
             command = click.option(
-                f"--{name}", hidden=True, expose_value=False, is_flag=False, flag_value="true"
+                f"--{name}",
+                hidden=True,
+                help="Without effect.",
+                expose_value=False,
+                is_flag=False,
+                flag_value="true",
             )(command)
         return command
 
@@ -56,14 +61,12 @@ def _ignored(*names: str) -> Callable[[Command], Command]:
 @click.option(
     "--main-image-repository",
     "--image",
-    "image",
     required=True,
     metavar="IMAGE",
     help="The image with Redoubt in it, as the cluster's nodes pull it.",
 )
 @click.option(
     "--collector-image-repository",
-    "collector_image",
     default="",
     metavar="IMAGE",
     help="Another one for the nodes' services.",
@@ -83,26 +86,22 @@ def _ignored(*names: str) -> Callable[[Command], Command]:
 )
 @click.option(
     "--admission-controller-enforcement/--no-admission-controller-enforcement",
-    "enforcement",
     default=True,
     show_default=True,
     help="Refuse what breaks a policy that is enforced.",
 )
 @click.option(
     "--admission-controller-fail-on-error",
-    "fail_on_error",
     is_flag=True,
     help="Refuse what cannot be judged, also while no admission controller answers.",
 )
 @click.option(
     "--admission-controller-disable-bypass",
-    "disable_bypass",
     is_flag=True,
     help="No way around by annotation.",
 )
 @click.option(
     "--auto-lock-process-baselines",
-    "auto_lock",
     is_flag=True,
     help="Lock process baselines when they are learned.",
 )
