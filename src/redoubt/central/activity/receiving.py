@@ -99,7 +99,7 @@ def read(
 ) -> tuple[list[T], int]:
     """Records, and how many there are beside them that cannot be read, or are too many. Pure."""
     several, single = decoders
-    if (number := _announced(content)) > _MOST:
+    if _MOST < (number := _announced(content)) <= len(content):
         # Four million empty ones fit into a message, and take 400 MB as structs.
         return [], number
     try:
@@ -120,7 +120,7 @@ def read(
 
 
 def _announced(content: bytes) -> int:
-    """How many a list in MessagePack says it has; 0 for what is no long list."""
+    """How many a list in MessagePack says it has, each in a byte at least; 0 for what is no long list."""
     return int.from_bytes(content[1:5]) if content[:1] == b"\xdd" else 0
 
 

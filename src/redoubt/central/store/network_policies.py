@@ -16,7 +16,7 @@ KINDS_THAT_COUNT = frozenset({"deployment", "namespace", "networkpolicy"})
 async def changed(connection: Connection, cluster: UUID) -> None:
     """What network policies come to may be something else from now on."""
     await connection.execute(
-        "INSERT INTO network_epochs (cluster, epoch) VALUES ($1, 1)"
+        "INSERT INTO network_epochs (cluster, epoch) SELECT id, 1 FROM clusters WHERE id = $1"
         " ON CONFLICT (cluster) DO UPDATE SET epoch = network_epochs.epoch + 1",
         cluster,
     )
