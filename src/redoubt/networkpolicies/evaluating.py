@@ -20,6 +20,7 @@ import msgspec
 from redoubt.errors import LimitExceeded
 from redoubt.jsonfields import part
 from redoubt.model.cluster import ClusterNetworkPolicy
+from redoubt.model.workload import Port
 from redoubt.networkpolicies.outside import Addresses, Outside
 from redoubt.networkpolicies.ports import ANYTHING, NOTHING, Ports, intersection, ports, together, union
 from redoubt.networkpolicies.selectors import Labelled, bits_of, directions, members
@@ -42,6 +43,16 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     named: Mapping[tuple[str, str], frozenset[int]] = {}
     host_network: bool = False
     addresses: tuple[str, ...] = ()
+
+
+def named_ports(given: Iterable[Port]) -> dict[tuple[str, str], frozenset[int]]:
+    """``Workload.named`` of containers' ports."""
+    found: dict[tuple[str, str], frozenset[int]] = {}
+    for each in given:
+        if each.name:
+            key = (each.protocol or "TCP", each.name)
+            found[key] = found.get(key, frozenset()) | {each.container_port}
+    return found
 
 
 class World:

@@ -18,7 +18,7 @@ from redoubt.errors import UnreadableInput
 from redoubt.model.cluster import ClusterNetworkPolicy
 from redoubt.model.workload import LabelSelector, Port
 from redoubt.networkpolicies import evaluating
-from redoubt.networkpolicies.evaluating import Allowed, Workload, World
+from redoubt.networkpolicies.evaluating import Allowed, Workload, World, named_ports
 from redoubt.networkpolicies.outside import Network, Outside
 
 #: Objects of a kind that are looked at together.
@@ -125,18 +125,12 @@ def _read(kind: type[S], texts: Sequence[str]) -> list[S]:
 
 
 def _workload(each: SeenDeployment, addresses: Sequence[str]) -> Workload:
-    named: dict[tuple[str, str], frozenset[int]] = {}
-    # Containers' own: a service's name for a port means nothing to a network policy.
-    for container in each.containers:
-        for port in container.ports:
-            if port.name:
-                key = (port.protocol or "TCP", port.name)
-                named[key] = named.get(key, frozenset()) | {port.container_port}
     return Workload(
         id=each.id,
         namespace=each.namespace,
         labels=each.pod_labels,
-        named=named,
+        # Containers' own: a service's name for a port means nothing to a network policy.
+        named=named_ports(port for container in each.containers for port in container.ports),
         host_network=each.host_network,
         addresses=tuple(addresses),
     )

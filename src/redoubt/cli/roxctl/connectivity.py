@@ -20,7 +20,14 @@ from redoubt.indexer.sources.reference import named
 from redoubt.model.cluster import ClusterNetworkPolicy
 from redoubt.model.workload import Deployment
 from redoubt.networkpolicies import writing
-from redoubt.networkpolicies.evaluating import NAMESPACE_NAME, Allowed, Workload, World, evaluated
+from redoubt.networkpolicies.evaluating import (
+    NAMESPACE_NAME,
+    Allowed,
+    Workload,
+    World,
+    evaluated,
+    named_ports,
+)
 from redoubt.networkpolicies.outside import Network, Outside, address
 from redoubt.networkpolicies.ports import ANYTHING, LAST, NOTHING, PROTOCOLS, Ports
 from redoubt.networkpolicies.spec import blocks
@@ -225,16 +232,11 @@ def _take(
 
 
 def _workload(found: Deployment) -> Workload:
-    ports: dict[tuple[str, str], frozenset[int]] = {}
-    for each in found.ports:
-        if each.name:
-            key = (each.protocol or "TCP", each.name)
-            ports[key] = ports.get(key, frozenset()) | {each.container_port}
     return Workload(
         id=found.name,
         namespace=found.namespace,
         labels=found.pod_labels,
-        named=ports,
+        named=named_ports(found.ports),
         host_network=found.host_network,
     )
 
