@@ -162,10 +162,14 @@ class Probe:
             return 0
         return int(struct.unpack_from("<Q", info, _MISSES)[0]) if size.value >= _MISSES + 8 else 0
 
-    def close(self) -> None:
-        """Take it out of the kernel."""
+    def detach(self) -> None:
+        """See no more events. What was seen can still be read from ``ring``, and ``counts`` stand still."""
         while self._links:
             libbpf.library().bpf_link__destroy(self._links.pop())
+
+    def close(self) -> None:
+        """Take it out of the kernel."""
+        self.detach()
         if hasattr(self, "ring"):
             self.ring.close()
             del self.ring
