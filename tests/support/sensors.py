@@ -15,14 +15,14 @@ from uuid import uuid4
 
 import msgspec
 
-from redoubt.central.clusters.bundles import ANY_CLUSTER, Bundles
+from redoubt.central.clusters.bundles import Bundles
 from redoubt.central.hub.parts import Hub, attach
 from redoubt.central.hub.wire import SensorService
 from redoubt.central.policies.keeping import Policies
 from redoubt.central.services import Services
 from redoubt.model.cluster import Health, Identification, ServiceHealth
 from redoubt.wire.channel import Channel, channel
-from redoubt.wire.identity import Service
+from redoubt.wire.identity import ANY_CLUSTER, Service
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsStub
 from redoubt.wire.server import OnePort

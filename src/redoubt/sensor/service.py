@@ -45,7 +45,7 @@ from redoubt.sensor.stream.spool import Spool
 from redoubt.wire.calls import Servable
 from redoubt.wire.channel import channel, split
 from redoubt.wire.health import Health
-from redoubt.wire.identity import INDEXERS, Service
+from redoubt.wire.identity import ANY_CLUSTER, INDEXERS, Identity, Service
 from redoubt.wire.material import Files, Material
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.server import OnePort
@@ -185,6 +185,13 @@ class Sensor:
             longest=self.settings.backoff_longest,
         )
         await self.link.run()
+
+    def foreign(self, caller: Identity) -> str:
+        """Why a service is none of this cluster's: its certificate names another cluster. An init bundle's names none."""
+        ours = self.remembered.config.cluster_id
+        if not ours or not caller.of_cluster or caller.identifier.lower() in {ours, ANY_CLUSTER}:
+            return ""
+        return f"this is the Sensor of cluster {ours}, and the certificate is of another one's service"
 
     def tell(self, message: pb.FromSensor) -> None:
         """Something of the moment, to Central: lost where it is away."""
@@ -331,7 +338,7 @@ async def sensor(settings: Settings, failed: Callable[[], None] | None = None) -
             health = Health(ready, registry)
             await health.start(settings.health_host, settings.health_port)
             stack.push_async_callback(health.stop)
-        port = OnePort(tls=material, app=made.runtime.webhook, services=made.services)
+        port = OnePort(tls=material, app=made.runtime.webhook, services=made.services, foreign=made.foreign)
         await port.start(settings.address, settings.port)
         stack.push_async_callback(port.stop)
         work = asyncio.create_task(made.run(), name="sensor")

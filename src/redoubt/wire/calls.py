@@ -83,9 +83,17 @@ async def request(stream: Stream[_Received, _Sent]) -> _Received:
     return message
 
 
-def guarded(services: Iterable[Servable]) -> dict[str, Handler]:
+def everyone(caller: Identity) -> str:
+    """Of all who show a service's certificate, none is refused for what else it says."""
+    return ""
+
+
+def guarded(
+    services: Iterable[Servable], foreign: Callable[[Identity], str] = everyone
+) -> dict[str, Handler]:
     """The methods of all services, each behind the check of what it declares.
 
+    ``foreign`` says why a caller is none of ours though its service may call; empty for one that is.
     Raises ``TypeError`` for a method that declares nothing, and for two of the same path.
     """
     mapping: dict[str, Handler] = {}
@@ -95,14 +103,16 @@ def guarded(services: Iterable[Servable]) -> dict[str, Handler]:
                 raise TypeError(f"{path} is served twice")
             if not hasattr(handler.func, _DECLARED):
                 raise TypeError(f"{path} does not declare who may call it; see redoubt.wire.calls")
-            mapping[path] = _guard(path, handler, allowed(handler.func))
+            mapping[path] = _guard(path, handler, allowed(handler.func), foreign)
     return mapping
 
 
-def _guard(path: str, handler: Handler, callers: frozenset[Service] | None) -> Handler:
+def _guard(
+    path: str, handler: Handler, callers: frozenset[Service] | None, foreign: Callable[[Identity], str]
+) -> Handler:
     async def guard(stream: Stream[object, object]) -> None:
         if callers is not None:
-            _check(path, peer(stream), callers)
+            _check(path, peer(stream), callers, foreign)
         try:
             await handler.func(stream)
         except RedoubtError as error:
@@ -115,7 +125,9 @@ def _guard(path: str, handler: Handler, callers: frozenset[Service] | None) -> H
     return Handler(guard, handler.cardinality, handler.request_type, handler.reply_type)
 
 
-def _check(path: str, caller: Identity | None, callers: frozenset[Service]) -> None:
+def _check(
+    path: str, caller: Identity | None, callers: frozenset[Service], foreign: Callable[[Identity], str]
+) -> None:
     if caller is None:
         raise GRPCError(
             Status.UNAUTHENTICATED, f"{path} is for services: show a service's certificate that is valid"
@@ -123,3 +135,6 @@ def _check(path: str, caller: Identity | None, callers: frozenset[Service]) -> N
     if caller.service not in callers:
         log.warning("%s may not call %s", caller, path)
         raise GRPCError(Status.PERMISSION_DENIED, f"{path} is not for {caller.service}")
+    if why := foreign(caller):
+        log.warning("%s may not call %s: %s", caller, path, why)
+        raise GRPCError(Status.PERMISSION_DENIED, why)

@@ -17,6 +17,8 @@ import msgspec
 
 #: The namespace that services live in unless somebody says otherwise.
 NAMESPACE = "stackrox"
+#: In place of a cluster's id: a certificate of an init bundle, which any cluster may come with.
+ANY_CLUSTER = str(UUID(int=0))
 _LONGEST = 256
 
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from uvicorn.server import ServerState
 
 from redoubt.errors import NetworkError, UsageError
 from redoubt.wire import calls, failures, h2, http1, ports
+from redoubt.wire.identity import Identity
 from redoubt.wire.material import Material
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class OnePort:
     """A server on one port. ``start``, then ``stop``; both once.
 
     ``app`` is an ASGI application (its lifespan included), ``services`` are gRPC services each of whose methods declares
-    who may call it: else this raises ``TypeError``.
+    who may call it: else this raises ``TypeError``. ``foreign``: see ``calls.guarded``.
     """
 
     def __init__(
@@ -64,12 +65,13 @@ class OnePort:
         app: Any = None,
         services: Sequence[calls.Servable] = (),
         limits: Limits | None = None,
+        foreign: Callable[[Identity], str] = calls.everyone,
     ) -> None:
         self._tls = tls
         self._trusted = tls.trusted
         self._limits = limits or Limits()
         self._app = app
-        self._calls = calls.guarded(services)
+        self._calls = calls.guarded(services, foreign)
         self._server: asyncio.AbstractServer | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._http = ServerState()

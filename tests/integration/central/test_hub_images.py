@@ -14,7 +14,6 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from redoubt.central.clusters.bundles import ANY_CLUSTER
 from redoubt.central.hub.wanting import Wanting
 from redoubt.central.images import asking
 from redoubt.central.nodes.matching import NodeReports
@@ -28,7 +27,7 @@ from redoubt.model.scannedimage import ScannedImage
 from redoubt.wire import chunks
 from redoubt.wire.channel import Channel
 from redoubt.wire.failures import NotFound, Refused
-from redoubt.wire.identity import Service
+from redoubt.wire.identity import ANY_CLUSTER, Service
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsStub
 from support.registry import Registry, needs_registry

@@ -17,14 +17,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from redoubt.central.clusters.bundles import ANY_CLUSTER
 from redoubt.central.hub.expiring import Expiring
 from redoubt.errors import AccessDenied
 from redoubt.model.cluster import CertificateEnd
 from redoubt.wire import crs, csr
 from redoubt.wire.authority import Issued
 from redoubt.wire.channel import Channel, channel
-from redoubt.wire.identity import Service
+from redoubt.wire.identity import ANY_CLUSTER, Service
 from redoubt.wire.material import Files, Material
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 from redoubt.wire.proto.redoubt.v1.sensors_grpc import SensorsStub

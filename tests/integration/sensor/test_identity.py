@@ -7,20 +7,24 @@ import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
 
-from redoubt.central.clusters.bundles import ANY_CLUSTER
 from redoubt.errors import AccessDenied
 from redoubt.sensor.config import Settings
 from redoubt.sensor.service import sensor
 from redoubt.wire.authority import Issued
-from redoubt.wire.identity import Service
+from redoubt.wire.channel import channel
+from redoubt.wire.failures import Refused
+from redoubt.wire.identity import ANY_CLUSTER, Service
+from redoubt.wire.proto.redoubt.v1.secured_grpc import NodesStub
+from redoubt.wire.proto.redoubt.v1.secured_pb2 import AuditLines
 from support.kube import Cluster, kube  # noqa: F401  (a fixture)
 from support.sensing import Configured, Plain, generated
 from support.sensors import ADMIN, Watched
-from support.wire import run
+from support.wire import Certificates, run
 
 pytestmark = pytest.mark.xdist_group("kube")
 NAMES = ("tls-cert-sensor", "tls-cert-admission-control", "tls-cert-collector")
@@ -78,6 +82,17 @@ async def _until(what: str, condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.1)
 
 
+async def _served(port: int, certificates: Certificates, identifier: str) -> bool:
+    tls = certificates.material(Service.COLLECTOR, identifier, identifier=identifier)
+    line = channel(f"127.0.0.1:{port}", tls, [Service.SENSOR])
+    try:
+        with line.told():
+            await NodesStub(line).ReportAudit(AuditLines(), timeout=10)
+    finally:
+        line.close()
+    return True
+
+
 def test_certificates_come_are_exchanged_and_stay_after_everything_else_is_lost(
     migrated: Callable[[str], str],
     tmp_path: Path,
@@ -124,9 +139,14 @@ def test_certificates_come_are_exchanged_and_stay_after_everything_else_is_lost(
                 await _until("all is well", healthy)
             # The disk is lost and the bundle revoked: the Secret has the certificate.
             given = _given(running, Plain(kube), own, data=tmp_path / "other")
-            async with sensor(Settings(**given)):
+            async with sensor(Settings(**given)) as port:
                 await _until("the Sensor is back", moved)
                 assert (await _known(running))["id"] == cluster
+                # Services of this cluster, and ones that came with a bundle, are served; another cluster's are not.
+                assert await _served(port.port, certificates, cluster)
+                assert await _served(port.port, certificates, ANY_CLUSTER)
+                with pytest.raises(Refused, match=f"Sensor of cluster {cluster}"):
+                    await _served(port.port, certificates, str(uuid4()))
 
     try:
         for each in generated(own):

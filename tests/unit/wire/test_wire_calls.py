@@ -16,7 +16,7 @@ from redoubt import errors
 from redoubt.wire import calls, failures
 from redoubt.wire.channel import channel
 from redoubt.wire.failures import Refused, Unavailable
-from redoubt.wire.identity import Service
+from redoubt.wire.identity import Identity, Service
 from redoubt.wire.material import Material
 from redoubt.wire.proto.redoubt.v1 import indexer_grpc, indexer_pb2
 from redoubt.wire.server import OnePort, StartFailed
@@ -59,6 +59,25 @@ def test_a_call_is_only_for_those_whom_its_handler_names(tmp_path: Path) -> None
             async with served.channel(certificates.material(CENTRAL)) as central:
                 served.indexer.gate.set()
                 assert len(await indexer_grpc.IndexerStub(central).CreateIndexReport(create)) == 2
+
+    run(work())
+
+
+def test_a_server_may_refuse_whom_a_handler_names_and_says_why(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+
+    def foreign(caller: Identity) -> str:
+        return "" if caller.bundle_id == "ours" else "not of this house"
+
+    async def work() -> None:
+        create = indexer_pb2.CreateIndexReportRequest(reference="a.example/b")
+        async with serving(certificates.material(INDEXER), foreign=foreign) as served:
+            served.indexer.gate.set()
+            async with served.channel(certificates.material(CENTRAL, bundle_id="ours")) as ours:
+                assert await indexer_grpc.IndexerStub(ours).CreateIndexReport(create)
+            async with served.channel(certificates.material(CENTRAL, "other", bundle_id="other")) as other:
+                with pytest.raises(Refused, match="not of this house"), other.told():
+                    await indexer_grpc.IndexerStub(other).CreateIndexReport(create)
 
     run(work())
 

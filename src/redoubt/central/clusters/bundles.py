@@ -21,10 +21,8 @@ from redoubt.central.refusals import InvalidArgument, PermissionDenied
 from redoubt.central.store import Pool
 from redoubt.central.store.bundles import TOPIC, Bundle, BundleStore, Used
 from redoubt.wire.authority import Issued
-from redoubt.wire.identity import NAMESPACE, Service
+from redoubt.wire.identity import ANY_CLUSTER, NAMESPACE, Service
 
-#: What an init bundle's certificates are issued for: any cluster.
-ANY_CLUSTER = str(UUID(int=0))
 #: Days that they are good for.
 DAYS = 365
 

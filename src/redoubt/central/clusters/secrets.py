@@ -9,13 +9,13 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from redoubt.central.clusters.bundles import ANY_CLUSTER, Bundles, checked_name
+from redoubt.central.clusters.bundles import Bundles, checked_name
 from redoubt.central.refusals import InvalidArgument
 from redoubt.central.store import Pool
 from redoubt.central.store.bundles import CRS, Bundle
 from redoubt.central.store.registrations import Registration, RegistrationStore
 from redoubt.wire import crs
-from redoubt.wire.identity import Service
+from redoubt.wire.identity import ANY_CLUSTER, Service
 
 #: How long one is good where nothing is said, and how many clusters may be said to come with it; the original's.
 _GOOD = timedelta(days=1)

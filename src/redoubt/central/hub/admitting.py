@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 import msgspec
 import structlog
 
-from redoubt.central.clusters.bundles import ANY_CLUSTER
 from redoubt.central.clusters.records import Cluster
 from redoubt.central.config import Settings
 from redoubt.central.hub.receiving import ClusterRef
@@ -21,7 +20,7 @@ from redoubt.central.store import Pool
 from redoubt.central.store.clusters import ClusterStore
 from redoubt.central.store.hub import HubStore
 from redoubt.model.cluster import Identification
-from redoubt.wire.identity import Identity
+from redoubt.wire.identity import ANY_CLUSTER, Identity
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
 
 _log = structlog.get_logger("hub")

@@ -13,7 +13,7 @@ from grpclib.server import Stream
 
 from redoubt import tasks
 from redoubt.central.alerts.receiving import AlertReceiver
-from redoubt.central.clusters.bundles import ANY_CLUSTER, Bundles
+from redoubt.central.clusters.bundles import Bundles
 from redoubt.central.config import Settings
 from redoubt.central.delegation.asking import Delegating
 from redoubt.central.delegation.choosing import Delegation
@@ -34,6 +34,7 @@ from redoubt.central.store.hub import TOPIC, HubStore
 from redoubt.central.store.registrations import RegistrationStore
 from redoubt.model import IndexReport, VulnerabilityReport
 from redoubt.wire import calls
+from redoubt.wire.identity import ANY_CLUSTER
 
 if TYPE_CHECKING:
     from redoubt.central.services import Services
