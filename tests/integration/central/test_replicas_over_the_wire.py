@@ -136,7 +136,9 @@ def test_whoever_is_killed_in_an_upload_leaves_nothing_and_the_other_goes_on(two
     async def work() -> None:
         async with two.a.http() as a, two.b.http() as b:
             await two.trusted(a)
-            first = (await upload(b, two.site.bundle(1))).json()
+            begin = await upload(b, two.site.bundle(1))
+            assert begin.status_code == 200, begin.text
+            first = begin.json()
             begun, whole = asyncio.Event(), two.site.bundle(2).read_bytes()
 
             async def slow() -> AsyncIterator[bytes]:

@@ -116,7 +116,10 @@ class Shared:
 
     async def _begin(self) -> None:
         async with self.changing() as session, self._here:
-            await self._ready(session)
+            if not await self.store.generation():  # another replica may have been quicker
+                await self._seed(session)
+        # Not before: nobody's upload is to be refused while the files are fetched.
+        await self.catch_up()
 
     # Changes, on the replica that was asked
 

@@ -39,6 +39,8 @@ EnrichStream = Stream[pb.EnrichIndexReportRequest, pb.ScannedImagePart]
 
 #: Seconds in which a Sensor says who it is.
 _HELLO = 30.0
+#: And in which the Sensor that was connected before must be gone.
+_PATIENCE = 2.0
 #: Characters of what a Sensor says of itself.
 _LONGEST = 2000
 
@@ -147,7 +149,7 @@ async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello, clock: 
         certificate_ends=datetime.fromtimestamp(identity.expires, UTC) if identity.expires else None,
         certificate_begins=datetime.fromtimestamp(identity.begins, UTC) if identity.begins else None,
     )
-    if not await hub.store.begin(new):
+    if not await _begun(hub, new):
         _log.warning("a second Sensor of a cluster was refused", cluster=cluster.name)
         raise AlreadyExists(f"another Sensor of the cluster {cluster.name!r} is connected")
     try:
@@ -178,6 +180,14 @@ async def _communicate(hub: Hub, stream: Communication, hello: pb.Hello, clock: 
             _log.info("a Sensor is gone", cluster=cluster.name)
     finally:
         await tasks.to_the_end(hub.store.end(cluster.id, new.holder))
+
+
+async def _begun(hub: Hub, new: NewSession) -> bool:
+    """Have the cluster's stream. A Sensor that has just hung up may not be known to be gone yet."""
+    until = asyncio.get_running_loop().time() + _PATIENCE
+    while not (begun := await hub.store.begin(new)) and asyncio.get_running_loop().time() < until:
+        await asyncio.sleep(0.1)
+    return begun
 
 
 async def _register(hub: Hub, stream: Communication, identity: Identity, hello: pb.Hello) -> None:
