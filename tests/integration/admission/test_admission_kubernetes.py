@@ -17,6 +17,7 @@ from redoubt.model.scannedimage import ImageScan, ScannedImage
 from redoubt.policies.alerts import Alert
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import sensors_pb2 as pb
+from support import hub
 from support.admission import CLUSTER, Controller, Secured, default, secured, settings
 from support.hub import StandIn, listening
 from support.kube import Cluster, Refused
@@ -349,7 +350,7 @@ def test_the_real_sensor_says_what_counts_and_tells_central(kube: Cluster, tmp_p
         ]
         folder = tmp_path / "admission"
         certificates.authority.issue(
-            Service.ADMISSION_CONTROL, identifier=CLUSTER, hosts=["localhost", "127.0.0.1"]
+            Service.ADMISSION_CONTROL, identifier=hub.CLUSTER, hosts=["localhost", "127.0.0.1"]
         ).write(folder / "certificates")
         async with (
             listening(central, certificates) as port,
