@@ -14,7 +14,6 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from redoubt.children import bound
 from redoubt.errors import DatabaseError
@@ -122,7 +121,6 @@ def _equip(draft: Path, user: Owner, using: Binaries, secret: str, databases: Se
 
 
 def _run(command: Sequence[str | Path], user: Owner, name: str, told: str = "") -> str:
-    as_user: dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": []} if user.change else {}
     try:
         done = subprocess.run(
             command,
@@ -135,7 +133,7 @@ def _run(command: Sequence[str | Path], user: Owner, name: str, told: str = "") 
             env=dict(ENVIRONMENT),
             timeout=300,
             preexec_fn=bound(signal.SIGKILL),
-            **as_user,
+            **user.as_child,
         )
     except subprocess.TimeoutExpired:
         raise DatabaseError(

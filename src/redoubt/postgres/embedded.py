@@ -226,7 +226,6 @@ class Embedded:
     def _spawn(self, user: place.Owner, using: Binaries) -> subprocess.Popen[bytes] | None:
         settings = {**self._settings, "unix_socket_directories": str(self._socket)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        as_user = {"user": user.uid, "group": user.gid, "extra_groups": []} if user.change else {}
         self._limit_log()
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
@@ -242,7 +241,8 @@ class Embedded:
                     env=dict(cluster.ENVIRONMENT),
                     start_new_session=True,  # Ctrl-C is for us; we end it when our work with it is done
                     preexec_fn=bound(signal.SIGINT),
-                    **as_user,  # type: ignore[call-overload]
+                    text=False,
+                    **user.as_child,
                 )
                 return self._child
         finally:

@@ -12,6 +12,7 @@ import pwd
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from redoubt.errors import DatabaseError
 
@@ -27,6 +28,11 @@ class Owner:
     uid: int
     gid: int
     change: bool
+
+    @property
+    def as_child(self) -> dict[str, Any]:
+        """Arguments of ``subprocess`` that have a child run as this user."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.change else {}
 
     def reaches(self, path: Path) -> bool:
         """Whether this user may pass every folder on the way to ``path``, by their modes (not their ACLs)."""

@@ -290,7 +290,7 @@ class Http2(H2Protocol):
                 self.processor.process(event)
             if not self.connection.is_closing():
                 self.connection.flush()
-        except Exception:
+        except Exception:  # whatever a stranger sends ends his own connection, and nothing else
             log.warning("a connection was ended: its HTTP/2 cannot be read", exc_info=True)
             self.processor.close("unreadable HTTP/2")
 

@@ -52,6 +52,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     output_dir: Path | None = None
 
     @property
+    def collector_image(self) -> str:
+        """What nodes run."""
+        return self.collector_image_repository or self.main_image_repository
+
+    @property
     def method(self) -> str:
         """How Collectors watch."""
         chosen = self.collection_method.lower()
@@ -147,7 +152,7 @@ def record(wanted: Wanted) -> dict[str, Any]:
         "name": wanted.name,
         "type": "KUBERNETES_CLUSTER",
         "mainImage": wanted.main_image_repository,
-        "collectorImage": wanted.collector_image_repository or wanted.main_image_repository,
+        "collectorImage": wanted.collector_image,
         "centralApiEndpoint": wanted.central,
         "collectionMethod": {"none": "NO_COLLECTION", "ebpf": "EBPF"}.get(wanted.method, "CORE_BPF"),
         "admissionController": True,
@@ -209,11 +214,7 @@ def _filled(given: Manifest, wanted: Wanted) -> Manifest:
         return given
     pod = given["spec"]["template"]["spec"]
     for each in pod["containers"]:
-        each["image"] = (
-            wanted.collector_image_repository or wanted.main_image_repository
-            if kind == "DaemonSet"
-            else wanted.main_image_repository
-        )
+        each["image"] = wanted.collector_image if kind == "DaemonSet" else wanted.main_image_repository
     if name == "sensor":
         _set(pod["containers"][0], "ROX_CENTRAL_ENDPOINT", wanted.central)
         _set(pod["containers"][0], "ROX_CLUSTER_NAME", wanted.name)
