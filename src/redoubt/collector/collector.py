@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from threading import Event as Flag
 
 import msgspec
 
@@ -50,7 +49,7 @@ class Collector:
     #: Called once all that happens is seen.
     ready: Callable[[CollectorHealth], None] = lambda _: None
     _tell: Callable[[Event], None] = field(default=lambda _: None, init=False)
-    _stop: Flag = field(default_factory=Flag, init=False)
+    _stop: bool = field(default=False, init=False)
     _lost: list[dict[str, int]] = field(default_factory=list, init=False)
     _asked: deque[Callable[[], None]] = field(default_factory=deque, init=False)
     _observer: Observer = field(init=False)
@@ -79,7 +78,7 @@ class Collector:
             self.ready(self.health)
             counted, reconciled = 0.0, time.monotonic()
             while True:
-                last = self._stop.is_set()
+                last = self._stop
                 self._drain(source)
                 while self._asked:
                     self._asked.popleft()()
@@ -94,13 +93,16 @@ class Collector:
                 if self.scrape and time.monotonic() - reconciled >= RECONCILING:
                     self._reconcile(source, observer)
                     reconciled = time.monotonic()
-                source.wait(self._stop)
+                source.wait()
         finally:
             source.close()
 
     def stop(self) -> None:
-        """Have ``run`` tell what is there already, and end. From any thread or signal handler."""
-        self._stop.set()
+        """Have ``run`` tell what is there already, and end. From any thread or signal handler.
+
+        No ``threading.Event``: its lock would be waited for forever by a handler that interrupts a wait for it.
+        """
+        self._stop = True
 
     def again(self) -> None:
         """Have all that runs, stands and listens told once more. From any thread."""

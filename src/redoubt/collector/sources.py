@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator
-from threading import Event as Flag
 from typing import Literal, Protocol
 
 from redoubt.collector import connector, processes
@@ -27,8 +27,8 @@ class Source(Protocol):
         """What happened since it was asked last."""
         ...
 
-    def wait(self, stop: Flag) -> None:
-        """Until there may be more, or a moment after ``stop`` is set."""
+    def wait(self) -> None:
+        """Until there may be more, and never longer than ``NAP``."""
         ...
 
     def count(self, health: CollectorHealth) -> list[dict[str, int]]:
@@ -94,9 +94,9 @@ class ByProbe:
             if (event := take(record)) is not None:
                 yield event
 
-    def wait(self, stop: Flag) -> None:
+    def wait(self) -> None:
         """A nap."""
-        stop.wait(NAP)
+        time.sleep(NAP)
 
     def count(self, health: CollectorHealth) -> list[dict[str, int]]:
         """The kernel's own counters."""
@@ -131,10 +131,9 @@ class ByConnector:
             elif (event := self._observer.found(found, began=True)) is not None:
                 yield event
 
-    def wait(self, stop: Flag) -> None:
+    def wait(self) -> None:
         """Until something happened: who is looked for in /proc may be gone soon."""
-        if not stop.is_set():
-            self._connector.wait(NAP)
+        self._connector.wait(NAP)
 
     def count(self, health: CollectorHealth) -> list[dict[str, int]]:
         """Gaps in the numbers of each CPU's messages."""

@@ -46,6 +46,15 @@ async def trusting(definitions: Definitions, site: Site) -> None:
                 return
 
 
+async def unless_done(happened: asyncio.Event, task: asyncio.Task[Any]) -> None:
+    """Wait until it happened; raises what ``task`` failed with, should that be first."""
+    waiting = asyncio.create_task(happened.wait())
+    await asyncio.wait({waiting, task}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done():
+        waiting.cancel()
+        raise AssertionError(f"waited in vain: {await task if task.done() else task}")
+
+
 async def objects(url: str) -> tuple[int, int]:
     """Large objects in the database, and rows that name one."""
     connection = await asyncpg.connect(url)
@@ -154,7 +163,7 @@ def test_one_upload_at_a_time_over_all_replicas(url: str, site: Site, tmp_path: 
                 yield whole[100:]
 
             first = asyncio.create_task(a.receive(slow()))
-            await asyncio.wait_for(begun.wait(), 30)
+            await unless_done(begun, first)
             assert await b.uploading()
             with pytest.raises(Busy, match="wait until it is done"):
                 await b.receive(body(site.bundle(2)))
@@ -170,6 +179,39 @@ def test_one_upload_at_a_time_over_all_replicas(url: str, site: Site, tmp_path: 
                 a.receive(body(site.bundle(3))), b.receive(body(site.bundle(4))), return_exceptions=True
             )
             assert [type(each) for each in results].count(Busy) == 1, results
+
+    asyncio.run(work())
+
+
+def test_who_finds_that_it_is_not_the_first_holds_up_no_upload(
+    url: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with replica(url, tmp_path / "a") as a, replica(url, tmp_path / "b") as b:
+            await trusting(a, site)
+            shared = b.shared
+            assert shared is not None
+            await until(lambda: bool(shared.said), "b to have caught up")
+            looking, go = asyncio.Event(), asyncio.Event()
+            catch_up, generation = shared.catch_up, shared.store.generation
+
+            async def too_early() -> bool:
+                monkeypatch.setattr(shared, "catch_up", catch_up)
+                return False
+
+            async def slowly() -> int:
+                looking.set()
+                await go.wait()
+                return await generation()
+
+            monkeypatch.setattr(shared, "catch_up", too_early)
+            monkeypatch.setattr(shared.store, "generation", slowly)
+            trust = asyncio.create_task(b.trust(site.root.read_bytes(), site.channel))
+            await unless_done(looking, trust)
+            done = await a.receive(body(site.bundle(1)))
+            go.set()
+            await trust
+            await until(lambda: on_shelf(b) == done.digest, "the upload at b")
 
     asyncio.run(work())
 
@@ -198,7 +240,7 @@ def test_whose_session_was_cut_changes_nothing(url: str, site: Site, tmp_path: P
                 yield whole[100:]
 
             cut = asyncio.create_task(a.receive(slow()))
-            await asyncio.wait_for(begun.wait(), 30)
+            await unless_done(begun, cut)
             connection = await asyncpg.connect(url)
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1",

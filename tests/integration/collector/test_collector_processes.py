@@ -186,7 +186,7 @@ def test_every_loss_is_counted() -> None:
 
 
 def test_a_loss_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("redoubt.collector.sources.NAP", 600)
+    monkeypatch.setattr("redoubt.collector.sources.NAP", 5)
     script = "i=0; while [ $i -lt 300 ]; do /bin/true $i; i=$((i+1)); done"
     with watching(Settings(ring=1 << 12)) as (collector, container):
         container.run("/bin/sh", "-c", script)

@@ -115,10 +115,15 @@ class Shared:
             return await self._caught_up()
 
     async def _begin(self) -> None:
-        async with self.changing() as session, self._here:
-            if not await self.store.generation():  # another replica may have been quicker
-                await self._seed(session)
-        # Not before: nobody's upload is to be refused while the files are fetched.
+        """Be the first, unless another replica was quicker. Raises ``Busy`` while another one is at it."""
+        async with self.store.beginning() as alone:
+            if not alone:
+                raise Busy("another replica is putting its definitions into the database; try it again")
+            # Who only finds that it is not the first holds up nobody's upload.
+            if not await self.store.generation():
+                async with self.changing() as session, self._here:
+                    if not await self.store.generation():  # an upload may have been quicker
+                        await self._seed(session)
         await self.catch_up()
 
     # Changes, on the replica that was asked

@@ -24,6 +24,8 @@ TOPIC = "definitions"
 STREAM, UPSTREAM = "stream", "upstream"
 #: Held by the replica that changes the shelf: "defs" as a number.
 LOCK = 0x64656673
+#: Held by the replica that finds out whether it is the first.
+_FIRST = LOCK + 1
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +69,12 @@ class SharedDefinitions(Store):
         """The session that alone may change the shelf until the end of the block; None where another one is at it."""
         async with self._pool.acquire() as connection, held(connection, LOCK) as has:
             yield connection if has else None
+
+    @asynccontextmanager
+    async def beginning(self) -> AsyncIterator[bool]:
+        """Whether this session alone may find out, until the end of the block, if anything was ever kept here."""
+        async with self._pool.acquire() as connection, held(connection, _FIRST) as has:
+            yield has
 
     async def under_way(self) -> bool:
         """Whether a replica is changing the shelf."""
