@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from redoubt.collector import collector, sources
+from redoubt.collector import sources
 from redoubt.collector.collector import Collector
 from redoubt.model.noderecords import CollectorHealth, Event
 
