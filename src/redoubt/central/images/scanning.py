@@ -295,7 +295,8 @@ class Scanning:
         async def work() -> IndexReport:
             nonlocal access
             access = None
-            access = await self._registries.access(reference)  # anew each time: a cloud's token ends
+            # Anew each time: a cloud's token ends.
+            access = await pools.again(lambda: self._registries.access(reference))
             named = reference.digest if not job.force else ""
             if named and (report := await self._indexer.get(named)) is not None:
                 return _renamed(report, str(reference))

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import asyncpg
 import pytest
 
 from redoubt.central.images.jobs import ScanJob, State
@@ -37,9 +38,12 @@ class Registries:
     def __init__(self) -> None:
         self.outcomes: list[RedoubtError | None] = []
         self.asked = 0
+        self.away = 0  # times that the database, where all of them are, cannot be asked
 
     async def access(self, reference: ImageReference) -> Access:
         self.asked += 1
+        if self.asked <= self.away:
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
         return Access(name="here", integration="1")
 
     def explained(self, error: RedoubtError, reference: ImageReference, access: Access) -> RedoubtError:
@@ -113,6 +117,15 @@ def test_it_asks_again_until_the_registry_answers(error: RedoubtError) -> None:
         assert (registries.asked, registries.outcomes) == (5, [None])
 
     run(until(4, error), work)
+
+
+def test_a_database_that_is_started_again_is_waited_for() -> None:
+    async def work(scanning: Scanning, scanner: Scanner, registries: Registries) -> None:
+        registries.away = 3
+        await scanning.scan(NAME)
+        assert (registries.asked, scanner.tries) == (4, {NAME: 1})
+
+    run(until(0, TryLater("never")), work)
 
 
 def test_it_gives_up_after_so_many_times_and_says_why() -> None:
