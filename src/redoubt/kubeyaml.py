@@ -1,4 +1,4 @@
-"""YAML of Kubernetes' objects that a stranger wrote: documents, and lists of them. Pure.
+"""YAML or JSON of Kubernetes' objects that a stranger wrote: documents, and lists of them. Pure.
 
 The text is limited, and so are depth and aliases, as a few of these can stand for any amount.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+import msgspec
 import yaml
 
 from redoubt.errors import LimitExceeded, UnreadableInput
@@ -29,11 +30,7 @@ def objects(text: str) -> Iterator[dict[str, Any]]:
     """Each object; ``kind``, where it is said, is a text. Raises ``UnreadableInput``, ``LimitExceeded``."""
     if len(text) > LARGEST:
         raise LimitExceeded(f"the YAML has {len(text)} characters; at most {LARGEST} are read")
-    try:
-        _check(text)
-        documents = list(yaml.load_all(text, Loader=_Loader))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UnreadableInput(f"the YAML cannot be read: {_reason(error)[:300]}") from None
+    documents = _documents(text)
     for each in documents:
         if each is None:
             continue
@@ -56,6 +53,36 @@ def reference(given: dict[str, Any]) -> str:
     group, _, version = str(given.get("apiVersion", ""))[:253].rpartition("/")
     found = f"{name}[{group}/{version}, Kind={str(given.get('kind', ''))[:63]}]"
     return "".join(each if each.isprintable() else "\ufffd" for each in found)
+
+
+def _documents(text: str) -> list[Any]:
+    """As ``kubectl`` has it, what begins like JSON is JSON, and YAML only if it is none."""
+    if text.lstrip().startswith("{"):
+        try:
+            document = msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            pass
+        else:
+            _check_depth(document)
+            return [document]
+    try:
+        _check(text)
+        return list(yaml.load_all(text, Loader=_Loader))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UnreadableInput(f"the YAML cannot be read: {_reason(error)[:300]}") from None
+
+
+def _check_depth(document: object) -> None:
+    inside, depth = [document], 0
+    while inside := [
+        part
+        for each in inside
+        if isinstance(each, dict | list)
+        for part in (each.values() if isinstance(each, dict) else each)
+    ]:
+        depth += 1
+        if depth > _DEEPEST:
+            raise LimitExceeded(f"the JSON is deeper than {_DEEPEST}")
 
 
 def _reason(error: Exception) -> str:
