@@ -68,7 +68,6 @@ def secured(tmp_path_factory: pytest.TempPathFactory, kube: Cluster, clocks: Clo
 @pytest.fixture(scope="module")
 def busy(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with shop(secured, tmp_path_factory.mktemp("shop")) as made:
-        secured.collector.start()
         yield made
 
 

@@ -52,7 +52,6 @@ def secured(tmp_path_factory: pytest.TempPathFactory, kube: Cluster) -> Iterator
 def busy(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """With a Collector, and a container that it watches."""
     with shop(secured, tmp_path_factory.mktemp("shop")) as made:
-        secured.collector.start()
         yield made
 
 

@@ -36,8 +36,6 @@ def secured(tmp_path_factory: pytest.TempPathFactory, kube: Cluster) -> Iterator
 @pytest.fixture(scope="module")
 def busy(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with shop(secured, tmp_path_factory.mktemp("shop")) as made:
-        secured.collector.start()
-        secured.until("the Collector to watch", lambda: "watching" in secured.collector.said())
         yield made
 
 

@@ -49,13 +49,15 @@ class Shop:
 
 @contextmanager
 def shop(secured: Secured, folder: Path) -> Iterator[Shop]:
-    """A ``Shop`` that Central knows of; the Collector need not run yet."""
+    """A ``Shop`` that Central knows of, and the Collector watches: it is started."""
     namespace = secured.kube.namespace()
     secured.kube.admin.create(workload(namespace, "shop", IMAGE))
     pod = pod_of(secured, namespace, "shop")
     with Contained(pod["metadata"]["uid"]) as container:
         runs(secured, pod, container.identifier)
         secured.until("the shop at Central", lambda: "shop" in secured.deployments(namespace))
+        secured.collector.start()
+        secured.until("the Collector to watch", lambda: "watching" in secured.collector.said())
         yield Shop(secured, folder, container, pod)
 
 
@@ -197,7 +199,13 @@ def attempts(made: Storm) -> int:
 def check(made: Storm, expected: set[str], refused: int) -> None:
     """Central has all that it must have, once. ``refused``: refusals that were in no memory when that was killed."""
     secured = made.shop.secured
-    secured.until("the programs at Central", lambda: told(made, expected))
+    try:
+        secured.until("the programs at Central", lambda: told(made, expected))
+    except AssertionError as error:
+        rest = expected - set(made.shop.started())
+        raise AssertionError(
+            f"{error}\nnot there: {sorted((made.started[each], each) for each in rest)}"
+        ) from None
     secured.until("the workloads at Central", lambda: set(secured.deployments(made.namespace)) == made.made)
     secured.until(f"{refused} refusals at Central", lambda: attempts(made) >= refused)
     assert attempts(made) <= made.refused

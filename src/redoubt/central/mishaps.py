@@ -36,16 +36,23 @@ _OURS: tuple[tuple[type[RedoubtError], Code], ...] = (
     (AccessDenied, Code.FAILED_PRECONDITION),
 )
 
-#: The database is not there, or not for us now; the call may be repeated.
-AWAY = (
+_AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # how asyncpg stumbles over a connection that breaks between two messages
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
     ConnectionError,
     TimeoutError,
 )
+
+
+def away(error: BaseException) -> bool:
+    """Whether the database is not there, or not for us now; the call may be repeated."""
+    # Its socket is missing while it is started; a file's name would be said.
+    missing = isinstance(error, FileNotFoundError) and error.filename is None
+    return missing or isinstance(error, _AWAY)
 
 
 def code_of(error: RedoubtError) -> Code:
@@ -59,7 +66,7 @@ def judged(error: Exception, *, method: str, path: str, number: str) -> tuple[Co
     """Code and message. ``number`` is the call's, for the log."""
     if isinstance(error, RedoubtError):
         return code_of(error), str(error)
-    if isinstance(error, AWAY):
+    if away(error):
         _log.warning("the database is away", reason=type(error).__name__, path=path)
         return Code.UNAVAILABLE, "the database cannot be reached; try again in a moment"
     if isinstance(error, asyncpg.DataError):

@@ -106,7 +106,8 @@ def test_work_outlives_a_restart_of_the_server() -> None:
                     await connections.execute("INSERT INTO a VALUES ($1) ON CONFLICT DO NOTHING", number)
 
                 await pool.again(work)
-            found: int = await connections.fetchval("SELECT count(*) FROM a")
+            # The old session may end only now.
+            found: int = await pool.again(lambda: connections.fetchval("SELECT count(*) FROM a"))
             await connections.close()
             return found
 

@@ -8,7 +8,7 @@ from litestar import Controller, get
 import redoubt
 from redoubt.central.api.given import Call, Given
 from redoubt.central.auth.declare import anonymous, authenticated
-from redoubt.central.mishaps import AWAY
+from redoubt.central.mishaps import away
 from redoubt.definitions.stackrox import NEWEST_RELEASE
 
 
@@ -58,6 +58,8 @@ class MetadataController(Controller):
         """Asks the database for its version."""
         try:
             version = await services.pool.fetchval("SHOW server_version", timeout=5)
-        except AWAY:
+        except Exception as error:
+            if not away(error):
+                raise
             return DatabaseStatus(database_available=False)
         return DatabaseStatus(database_available=True, database_version=str(version))

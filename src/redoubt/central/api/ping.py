@@ -9,7 +9,7 @@ from litestar import Controller, get
 
 from redoubt.central.api.given import Given
 from redoubt.central.auth.declare import anonymous
-from redoubt.central.mishaps import AWAY
+from redoubt.central.mishaps import away
 from redoubt.central.refusals import Unavailable
 
 #: Strangers may ask, so the database is asked this often at most (seconds).
@@ -47,7 +47,9 @@ class PingController(Controller):
             self._asked = time.monotonic()
             try:
                 self._there = bool(await services.pool.fetchval("SELECT true", timeout=5))
-            except AWAY:
+            except Exception as error:
+                if not away(error):
+                    raise
                 self._there = False
         if not self._there:
             raise Unavailable("the database cannot be reached")
