@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -37,5 +38,5 @@ def test_a_database_that_is_started_again_is_away(error: Exception) -> None:
 
 def test_a_file_that_is_missing_is_nothing_of_the_database() -> None:
     with pytest.raises(FileNotFoundError) as missing:
-        open("/nowhere/at/all")
+        Path("/nowhere/at/all").read_bytes()
     assert code(missing.value) is Code.INTERNAL
