@@ -107,7 +107,7 @@ class Central:
         await self.equip(self.services)
         self.app = app.create(self.services)
         await self.services.start()
-        for _ in range(500):
+        for _ in range(6000):
             if self.notices.alive:
                 break
             await asyncio.sleep(0.01)

@@ -151,7 +151,7 @@ def start_registry(
                 return
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
     pytest.fail(f"docker-registry does not start:\n{log.read_text()}")
 
 

@@ -31,7 +31,7 @@ from support.scanners import Scanners
 from support.wire import Certificates
 
 #: Of anything that a test waits for, in seconds.
-PATIENCE = 20.0
+PATIENCE = 60.0
 ADMIN = ("admin", centrals.PASSWORD)
 
 

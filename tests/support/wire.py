@@ -40,7 +40,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-def run(work: Coroutine[Any, Any, T], within: float = 30.0) -> T:
+def run(work: Coroutine[Any, Any, T], within: float = 120.0) -> T:
     """On the loop that the services run on; a test that hangs fails."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(asyncio.wait_for(work, within))
@@ -174,10 +174,12 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(tls: Material, limits: Limits | None = None, **more: Any) -> AsyncIterator[Served]:
+async def serving(
+    tls: Material, limits: Limits | None = None, *, port: int = 0, **more: Any
+) -> AsyncIterator[Served]:
     app, indexer = App(), Indexer()
     one = OnePort(tls=tls, **({"app": app, "services": [indexer]} | more), limits=limits)
-    await one.start("127.0.0.1", 0)
+    await one.start("127.0.0.1", port)
     try:
         yield Served(one, app, indexer)
     finally:
@@ -213,7 +215,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return int(head.split(b" ", 2)[1]), await reader.readexactly(int(fields.get(b"content-length", b"0")))
 
 
-async def until(condition: Callable[[], bool], within: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], within: float = 60.0) -> None:
     """Until it is so."""
     async with asyncio.timeout(within):
         while not condition():
@@ -241,10 +243,10 @@ def served(tls: Material, limits: Limits | None = None, **more: Any) -> Iterator
 
     task = asyncio.run_coroutine_threadsafe(work(), loop)
     try:
-        yield ready.result(10)
+        yield ready.result(60)
     finally:
         loop.call_soon_threadsafe(done.set)
-        task.result(10)
+        task.result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
         loop.close()

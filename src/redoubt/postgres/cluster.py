@@ -17,6 +17,7 @@ from pathlib import Path
 
 from redoubt.children import bound
 from redoubt.errors import DatabaseError
+from redoubt.postgres import leftovers
 from redoubt.postgres.binaries import Binaries, find
 from redoubt.postgres.place import Owner
 
@@ -67,7 +68,11 @@ def make(data: Path, password: Path, user: Owner, using: Binaries, databases: Se
     Killed at any point, the next call begins anew. Raises ``DatabaseError``.
     """
     for old in data.parent.glob(f"{data.name}.new-*"):
-        old.unlink() if old.is_file() else shutil.rmtree(old, ignore_errors=True)
+        if old.is_file():
+            old.unlink()
+        else:
+            leftovers.end(old)  # of an initdb that was killed: what it had begun goes on writing
+            shutil.rmtree(old, ignore_errors=True)
     draft = data.with_name(f"{data.name}.new-{secrets.token_hex(4)}")
     secret = secrets.token_urlsafe(32)
     try:

@@ -244,11 +244,11 @@ def test_a_change_of_a_role_is_seen_by_the_other_replica(migrated: Migrated, tmp
             nothing = {"name": "nothing", "resourceToAccess": {}}
             await one.http.put(f"/v1/permissionsets/{permission_set}", json=nothing, auth=ADMIN)
             assert (await one.http.get("/v1/roles", headers=headers)).status_code == 403
-            for _ in range(100):
+            for _ in range(3000):
                 if (await two.http.get("/v1/roles", headers=headers)).status_code == 403:
                     return
                 await asyncio.sleep(0.01)
-            raise AssertionError("not seen within a second")
+            raise AssertionError("not seen within half a minute")
 
     asyncio.run(whole())
 
@@ -420,7 +420,7 @@ def test_a_database_that_went_away_is_said_and_comes_back(migrated: Migrated, tm
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        for _ in range(50):
+        for _ in range(600):
             answer = await central.http.get("/v1/roles", headers=authorized(token))
             assert answer.status_code in (200, 503), answer.text
             if answer.status_code == 200:

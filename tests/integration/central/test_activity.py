@@ -56,7 +56,7 @@ def asking(migrated: Migrated, work: Callable[[Told], Awaitable[None]], **period
         async with connected() as pool:
             await work(Told(pool, RecordReceiver(**periods)))
 
-    asyncio.run(asyncio.wait_for(running(), 50))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 def test_processes_are_counted_once_for_each_command_of_a_container(migrated: Migrated) -> None:

@@ -87,7 +87,7 @@ def asking(migrated: Migrated, folder: Path, work: Callable[[WithActivity], Awai
         async with WithActivity(url, folder) as central:
             await work(central)
 
-    asyncio.run(asyncio.wait_for(running(), 50))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 def test_processes_are_listed_grouped_and_counted(migrated: Migrated, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def asking(migrated: Migrated, folder: Path, work: Callable[[WithAlerts], Awaita
         async with WithAlerts(url, folder) as central:
             await work(central)
 
-    asyncio.run(asyncio.wait_for(running(), 50))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 def test_what_a_sensor_tells_is_listed_and_looked_at(migrated: Migrated, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def asking(migrated: Migrated, folder: Path, work: Callable[[WithUpkeep], Awaita
             await add_cluster(central.pool, CLUSTER)
             await work(central)
 
-    asyncio.run(asyncio.wait_for(running(), 50))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 def runtime(name: str, **more: Any) -> Policy:

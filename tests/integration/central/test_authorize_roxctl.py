@@ -29,7 +29,7 @@ def run(migrated: Migrated, tmp_path: Path) -> Callable[..., None]:
 
         async def whole() -> None:
             async with Central(url, tmp_path, **settings) as central:
-                await asyncio.wait_for(work(central), 60)
+                await asyncio.wait_for(work(central), 240)
 
         asyncio.run(whole())
 

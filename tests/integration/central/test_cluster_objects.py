@@ -82,7 +82,7 @@ def shown(migrated: Callable[[str], str], tmp_path: Path) -> Callable[..., None]
                     await one.kept()
                 await look(running, cluster)
 
-        run(work(), 60)
+        run(work(), 240)
 
     return started
 

@@ -138,6 +138,9 @@ def test_whoever_is_killed_leaves_the_old_or_the_new_on_all(
             assert b.library.info().entry.manifest.version == becomes
             there, named = await objects(url)
             assert there == named == becomes
+            async with asyncio.timeout(30):  # until PostgreSQL has noticed
+                while await b.uploading():
+                    await asyncio.sleep(0.01)
             # Nobody waits for the dead, and the one who was killed comes back to what all have.
             async with replica(url, tmp_path / "a") as a:
                 await until(lambda: on_shelf(a) == on_shelf(b), "the one who was killed to catch up")
@@ -175,9 +178,20 @@ def test_one_upload_at_a_time_over_all_replicas(url: str, site: Site, tmp_path: 
             await until(lambda: on_shelf(b) == done.digest, "the first upload at b")
             assert (await b.receive(body(site.bundle(2)))).version == 2
 
-            results = await asyncio.gather(
-                a.receive(body(site.bundle(3))), b.receive(body(site.bundle(4))), return_exceptions=True
-            )
+            over = asyncio.Event()
+
+            async def held(path: Path) -> AsyncIterator[bytes]:
+                yield path.read_bytes()[:100]
+                await over.wait()
+                yield path.read_bytes()[100:]
+
+            both = [
+                asyncio.create_task(each.receive(held(site.bundle(at)))) for at, each in enumerate((a, b), 3)
+            ]
+            # The one under way waits for the other one to be refused.
+            await asyncio.wait(both, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+            over.set()
+            results = await asyncio.gather(*both, return_exceptions=True)
             assert [type(each) for each in results].count(Busy) == 1, results
 
     asyncio.run(work())

@@ -65,4 +65,4 @@ def test_same_answers_and_one_snapshot(tmp_path: Path, snapshots: tuple[Snapshot
             await server.stop()
             matching.close()
 
-    asyncio.run(asyncio.wait_for(work(), 60))
+    asyncio.run(asyncio.wait_for(work(), 240))

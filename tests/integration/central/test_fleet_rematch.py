@@ -392,7 +392,7 @@ def test_whoever_is_killed_while_it_leads_is_followed_by_another(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1",
                 fleet_work._LOCK & 0xFFFFFFFF,
             )
-            for _ in range(200):
+            for _ in range(1200):
                 if await w.fleet.catch_up() is not None:
                     break
                 await asyncio.sleep(0.05)

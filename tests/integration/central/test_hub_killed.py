@@ -114,6 +114,6 @@ def test_central_is_killed_and_nothing_is_lost_or_there_twice(
             await connection.close()
 
     try:
-        run(work(), 150)
+        run(work(), 280)
     finally:
         central.kill()

@@ -97,7 +97,7 @@ def run(migrated: Migrated, tmp_path: Path) -> Callable[..., None]:
             async with Scanners(urls, tmp_path, shelf, policy=LOOPBACK) as central, opened(central) as client:
                 await work(central, client)
 
-        asyncio.run(asyncio.wait_for(running(), 90))
+        asyncio.run(asyncio.wait_for(running(), 240))
 
     return started
 
@@ -270,7 +270,7 @@ def test_a_scan_is_cancelled_by_its_caller_and_by_others(
         assert (await call.read()).scan.state in (pb.Scan.QUEUED, pb.Scan.INDEXING)
         await begun.wait()
         call.cancel()
-        for _ in range(200):
+        for _ in range(3000):
             (job,) = (await admin.call("ListScans", pb.ListScansRequest())).scans
             if job.state == pb.Scan.CANCELLED:
                 break

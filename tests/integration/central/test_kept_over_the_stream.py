@@ -51,7 +51,7 @@ def sent(message: pb.FromSensor) -> dict[str, Any]:
 
 async def risk(running: Any, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """A deployment's risk, once it is so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found: dict[str, Any] | None = (await running.get(f"/v1/deploymentswithrisk/{SHOP}"))["risk"]
             if found is not None and until(found):
@@ -135,7 +135,7 @@ def test_sensors_are_told_of_baselines_whichever_replica_has_them(migrated: Migr
                 assert whole.whole
                 assert [each.paths for each in whole.processes] == [("/bin/sh",)]
 
-    run(within(), 60)
+    run(within(), 240)
 
 
 def test_sensors_are_told_of_networks_that_have_a_name(migrated: Migrated, tmp_path: Path) -> None:
@@ -184,11 +184,11 @@ def test_a_deployments_risk_has_what_is_wrong_with_its_image(
                 )
                 factors = {each["name"]: each["factors"][0]["message"] for each in found["results"]}
                 assert "team/risky:1.0" in factors["Image Vulnerabilities"]
-            async with asyncio.timeout(20):  # its place comes a moment after its risk
+            async with asyncio.timeout(60):  # its place comes a moment after its risk
                 while (await running.get("/v1/images"))["images"][0]["priority"] != "1":
                     await asyncio.sleep(0.1)
 
-    run(within(), 90)
+    run(within(), 240)
 
 
 def serving(migrated: Migrated, folder: Path, work: Callable[[Kept], Awaitable[None]]) -> None:
@@ -198,4 +198,4 @@ def serving(migrated: Migrated, folder: Path, work: Callable[[Kept], Awaitable[N
         async with Kept(url, folder) as running:
             await work(running)
 
-    run(within(), 60)
+    run(within(), 240)

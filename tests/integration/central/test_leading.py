@@ -168,4 +168,4 @@ def test_what_all_do_is_done_once(migrated: Callable[[str], str]) -> None:
 
 
 def _run(work: Callable[[], object]) -> None:
-    asyncio.run(asyncio.wait_for(work(), 60))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(work(), 240))  # type: ignore[arg-type]

@@ -77,7 +77,7 @@ def asking(migrated: Migrated, folder: Path, work: Callable[[WithPolicies], Awai
         async with WithPolicies(url, folder) as central:
             await work(central)
 
-    asyncio.run(asyncio.wait_for(running(), 50))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 def drawn(graph: Any) -> dict[str, dict[str, list[tuple[str, int]]]]:

@@ -120,7 +120,7 @@ def asking(migrated: Migrated, folder: Path, work: Callable[[WithChanges], Await
         async with WithChanges(url, folder) as central:
             await work(central)
 
-    asyncio.run(asyncio.wait_for(running(), 50))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 def test_policies_let_in_who_was_seen(migrated: Migrated, tmp_path: Path) -> None:

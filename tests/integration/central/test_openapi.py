@@ -84,7 +84,7 @@ def served(url: str, folder: Path) -> Iterator[Served]:
         body = {"name": "test", "roles": ["Admin"]}
         generate = f"{address[0]}/v1/apitokens/generate"
         tls = ssl.create_default_context(cafile=ca)
-        made = httpx.post(generate, json=body, auth=("admin", PASSWORD), verify=tls)
+        made = httpx.post(generate, json=body, auth=("admin", PASSWORD), verify=tls, timeout=60)
         yield Served(address[0], made.json()["token"], ca)
     finally:
         stop.set()
@@ -95,7 +95,9 @@ def served(url: str, folder: Path) -> Iterator[Served]:
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_no_request_makes_a_500(migrated: Migrated, tmp_path: Path, mode: GenerationMode, part: int) -> None:
     with served(migrated("redoubt.central.migrations"), tmp_path) as at:
-        schema = schemathesis.openapi.from_url(f"{at.address}/api/docs/openapi.json", verify=at.ca)
+        schema = schemathesis.openapi.from_url(
+            f"{at.address}/api/docs/openapi.json", verify=at.ca, timeout=60
+        )
         asked: Counter[int] = Counter()
         session = requests.Session()  # one connection, and not a handshake for each of thousands of requests
         for found in islice(schema.get_all_operations(), part, None, PARTS):
@@ -115,7 +117,7 @@ def test_no_request_makes_a_500(migrated: Migrated, tmp_path: Path, mode: Genera
             @hypothesis.given(case=strategy)
             def ask(case: Any) -> None:
                 answer = case.call(
-                    headers={"Authorization": f"Bearer {at.token}"}, verify=at.ca, session=session
+                    headers={"Authorization": f"Bearer {at.token}"}, verify=at.ca, session=session, timeout=60
                 )
                 asked[answer.status_code] += 1
                 # Nobody is at the Scanner's address here; whatever needs it may say so, and nobody else.
@@ -151,9 +153,11 @@ def test_the_page_of_the_api_works_in_a_browser_that_reaches_nothing_else(
         sync_playwright() as playwright,
     ):
         described = httpx.get(
-            f"{at.address}/api/docs/openapi.json", verify=ssl.create_default_context(cafile=at.ca)
+            f"{at.address}/api/docs/openapi.json",
+            verify=ssl.create_default_context(cafile=at.ca),
+            timeout=60,
         ).json()
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000)
         try:
             page = browser.new_context(ignore_https_errors=True).new_page()
             asked: list[str] = []
@@ -176,7 +180,7 @@ def test_the_page_of_the_api_works_in_a_browser_that_reaches_nothing_else(
             ):
                 page.fill("input[name=credentials]", credentials)
                 row.get_by_role("button").click()
-                expect(shown_answer).to_contain_text(re.compile(f"^{expected}"))
+                expect(shown_answer).to_contain_text(re.compile(f"^{expected}"), timeout=60_000)
             assert all(url.startswith((at.address, "data:")) for url in asked)
             # The one refused call is said by the browser; nothing else is.
             assert [text for text in said if "401" not in text] == []

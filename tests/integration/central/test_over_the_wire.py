@@ -55,7 +55,7 @@ def test_who_calls_is_told_by_certificate_password_or_token(migrated: Migrated, 
         async with serve(settings) as running:
 
             def client(tls: ssl.SSLContext) -> httpx.AsyncClient:
-                return httpx.AsyncClient(verify=tls, base_url=f"https://localhost:{running.port}")
+                return httpx.AsyncClient(verify=tls, base_url=f"https://localhost:{running.port}", timeout=60)
 
             async with (
                 client(context(certificates)) as nobody,

@@ -43,7 +43,7 @@ def asking(migrated: Migrated, folder: Path, work: Callable[[WithPolicies], Awai
         async with WithPolicies(url, folder) as central:
             await work(central)
 
-    asyncio.run(asyncio.wait_for(running(), 50))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 def mine(name: str = "Mine for tests", **more: Any) -> dict[str, Any]:
@@ -303,7 +303,7 @@ def test_an_image_is_checked(migrated: Migrated, tmp_path: Path, registry: Regis
             await call("/v1/policies/dryrun", {}, 400)
             assert json.dumps(found).count("CVE-2099-0001") >= 2
 
-    asyncio.run(asyncio.wait_for(running(), 90))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 def test_categories_are_made_renamed_in_policies_too_and_deleted(migrated: Migrated, tmp_path: Path) -> None:

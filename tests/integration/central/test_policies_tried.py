@@ -46,7 +46,7 @@ class WithPolicies(Central):
         return answer.json()
 
     async def done(self, job: str) -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (found := await self.call("GET", f"/v1/policies/dryrunjob/{job}"))["pending"]:
                 await asyncio.sleep(0.05)
         return found["result"]
@@ -59,7 +59,7 @@ def asking(migrated: Migrated, folder: Path, work: Callable[[WithPolicies], Awai
         async with WithPolicies(url, folder) as central:
             await work(central)
 
-    asyncio.run(asyncio.wait_for(running(), 50))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 def privileged(field: str = "Privileged Container", value: str = "true", **more: Any) -> dict[str, Any]:

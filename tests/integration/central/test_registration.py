@@ -45,7 +45,7 @@ def central(migrated: Migrated, tmp_path: Path) -> Central:
             async with Watched(url, tmp_path) as running:
                 await work(running)
 
-        run(within(), 60)
+        run(within(), 240)
 
     return started
 

@@ -34,7 +34,7 @@ def run(migrated: Migrated, tmp_path: Path, shelf: Shelf) -> Callable[..., None]
                 central.services.images.pace = QUICK
                 await work(central)
 
-        asyncio.run(asyncio.wait_for(running(), 90))
+        asyncio.run(asyncio.wait_for(running(), 240))
 
     return started
 
@@ -56,7 +56,7 @@ class InFront(Web):
             headers = {"accept": asked.headers.get("accept", "*/*"), "accept-encoding": "identity"}
             if "range" in asked.headers:
                 headers["range"] = asked.headers["range"]
-            found = httpx.get(f"http://{registry.host}{asked.path}", headers=headers)
+            found = httpx.get(f"http://{registry.host}{asked.path}", headers=headers, timeout=60)
             kept = ("content-type", "docker-content-digest", "content-range")
             return Answer(
                 found.status_code, found.content, {k: v for k, v in found.headers.items() if k in kept}
@@ -105,9 +105,11 @@ def test_it_waits_as_long_as_the_registry_asks_for_and_tells_so(
     name = pushed(registry, tmp_path, "asks:1")
 
     async def work(central: Scanners) -> None:
-        with InFront(registry, 1, Answer(429, b"", {"Retry-After": "2"})) as web:
+        assert central.services.images is not None
+        central.services.images.pace = Pace(registry_first=0.05, registry_longest=5.0)
+        with InFront(registry, 1, Answer(429, b"", {"Retry-After": "4"})) as web:
             scan = asyncio.create_task(central.scan(name.replace(registry.host, web.host)))
-            for _ in range(200):
+            for _ in range(3000):
                 jobs = (await central.get("/v1/images/scans"))["scans"]
                 if jobs and jobs[0]["nextTry"]:
                     break

@@ -52,7 +52,7 @@ class Two:
     async def trusted(self, client: httpx.AsyncClient) -> None:
         """Have the site's bundles accepted. Just after the start the definitions may not have been looked at yet."""
         root = {"root": self.site.root.read_text(), "channel": self.site.channel}
-        for _ in range(200):
+        for _ in range(1200):
             answer = await client.post("/v1/definitions/trust", json=root)
             if answer.status_code != 409:
                 break
@@ -129,7 +129,7 @@ def test_what_is_asked_of_one_is_so_at_the_other(two: Two) -> None:
                 while (await a.get("/v1/auth/status")).status_code != 401:
                     await asyncio.sleep(0.01)
 
-    run(work(), 120)
+    run(work(), 280)
 
 
 def test_whoever_is_killed_in_an_upload_leaves_nothing_and_the_other_goes_on(two: Two) -> None:
@@ -173,4 +173,4 @@ def test_whoever_is_killed_in_an_upload_leaves_nothing_and_the_other_goes_on(two
             assert (await active(a))["digest"] == second["digest"]
             assert not [*(two.a.data / "uploads").iterdir()]
 
-    run(work(), 120)
+    run(work(), 280)

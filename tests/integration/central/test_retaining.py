@@ -78,7 +78,7 @@ def asking(migrated: Migrated, folder: Path, work: Callable[[Kept], Awaitable[No
         async with Kept(url, folder) as central:
             await work(central)
 
-    asyncio.run(asyncio.wait_for(running(), 50))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 def test_images_that_nothing_runs_nobody_watches_and_nobody_scanned_are_forgotten(

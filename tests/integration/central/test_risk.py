@@ -88,7 +88,7 @@ def asking(migrated: Migrated, folder: Path, work: Callable[[WithRisk], Awaitabl
         async with WithRisk(url, folder) as central:
             await work(central)
 
-    asyncio.run(asyncio.wait_for(running(), 50))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 def test_a_deployment_has_its_risk_and_equal_ones_the_same(migrated: Migrated, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def whole(
         async with Scanners(urls, folder, shelf, policy=LOOPBACK) as central:
             await work(central)
 
-    asyncio.run(asyncio.wait_for(running(), 120))
+    asyncio.run(asyncio.wait_for(running(), 240))
 
 
 @pytest.fixture

@@ -138,11 +138,11 @@ def test_what_was_dropped_is_counted_and_shown(migrated: Callable[[str], str], t
             )
             async with sensor(settings) as port:
                 tls = central.certificates.material(Service.COLLECTOR, identifier=identifier)
-                await asyncio.wait_for(tell(port.port, tls), 30)
+                await asyncio.wait_for(tell(port.port, tls), 60)
                 tls = central.certificates.material(Service.CENTRAL, "central-again")
                 central.server = OnePort(tls=tls, app=central.app, services=[SensorService(central.services)])
                 await central.server.start("127.0.0.1", away)
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while True:
                         health = (await central.get(f"/v1/clusters/{identifier}"))["cluster"]["healthStatus"]
                         if health["dropped"] and health["connected"] and not health["spooled"]:
@@ -153,4 +153,4 @@ def test_what_was_dropped_is_counted_and_shown(migrated: Callable[[str], str], t
         assert health["dropped"] == {"processes": PROGRAMS - there}
         assert 0 < there < PROGRAMS
 
-    run(work(), 60)
+    run(work(), 240)

@@ -125,7 +125,7 @@ def test_what_cannot_be_a_token_is_refused(
 
 def test_a_token_ends(migrated: Migrated, tmp_path: Path) -> None:
     async def work(central: Central) -> None:
-        soon = datetime.now(UTC) + timedelta(seconds=2)
+        soon = datetime.now(UTC) + timedelta(hours=1)
         token = await central.token("Admin", expiration=soon.isoformat())
         assert await status(central, token) == 200
         # As if the moment had come: the clock of the database and the token's own word agree.
@@ -312,7 +312,7 @@ def test_a_listener_whose_connection_is_cut_listens_again(migrated: Migrated, tm
             while central.notices.alive and time.monotonic() - began < 1:
                 await asyncio.sleep(0.01)
             while not central.notices.alive:
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < 60
                 await asyncio.sleep(0.01)
         token = await central.token("Admin")
         assert await status(central, token) == 200

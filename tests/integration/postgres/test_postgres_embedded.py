@@ -47,7 +47,7 @@ def ask(server: Embedded, *statements: str, database: str = "central") -> object
     return asyncio.run(run())
 
 
-def until(what: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end
@@ -179,6 +179,22 @@ def test_a_start_that_was_killed_half_way_is_begun_anew(folder: Path) -> None:
     with Embedded(folder) as server:
         assert ask(server, "SELECT 1") == 1
     assert not list(folder.glob("*.new*"))
+
+
+def test_what_a_killed_start_had_begun_is_ended_before_its_remains_go(folder: Path, tmp_path: Path) -> None:
+    binaries, draft = chosen(), folder / "data.new-0"
+    draft.mkdir(parents=True)
+    program = shutil.which("sleep")
+    assert program is not None
+    begun = subprocess.Popen([shutil.copy(program, tmp_path / "postgres"), "600"], cwd=draft)
+    try:
+        with Embedded(folder, binaries=binaries, settings=FAST) as server:
+            assert begun.wait(60) != 0
+            assert ask(server, "SELECT 1") == 1
+        assert not list(folder.glob("*.new*"))
+    finally:
+        begun.kill()
+        begun.wait()
 
 
 def test_why_it_did_not_start_is_said(folder: Path) -> None:

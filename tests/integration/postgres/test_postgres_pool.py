@@ -29,10 +29,10 @@ from support.postgres import FAST, chosen, reachable_folder
 
 def test_statements_are_answered_and_long_ones_cancelled(database: str) -> None:
     async def run() -> None:
-        connections = await pool.connect(database, statement_seconds=0.2)
+        connections = await pool.connect(database, statement_seconds=1.0)
         assert await connections.fetchval("SELECT $1::int + 1", 41) == 42
         with pytest.raises(asyncpg.QueryCanceledError):
-            await connections.execute("SELECT pg_sleep(5)")
+            await connections.execute("SELECT pg_sleep(30)")
         assert await connections.fetchval("SHOW timezone") == "UTC"
         await connections.close()
 

@@ -61,10 +61,10 @@ def test_grpcio_calls_and_streams_and_is_known(tmp_path: Path) -> None:
         served(certificates.material(INDEXER)) as server,
         Grpcio(server.port, certificates, certificates.files(CENTRAL)) as client,
     ):
-        assert client.call("HasIndexReport")(HAS, timeout=10).indexer_version == "CENTRAL_SERVICE: Central"
+        assert client.call("HasIndexReport")(HAS, timeout=60).indexer_version == "CENTRAL_SERVICE: Central"
         server.indexer.parts, server.indexer.part = 64, bytes(1 << 17)
         stream = client.call("GetIndexReport", "unary_stream")
-        parts = list(stream(indexer_pb2.GetIndexReportRequest(hash_id="sha256:here"), timeout=20))
+        parts = list(stream(indexer_pb2.GetIndexReportRequest(hash_id="sha256:here"), timeout=60))
         assert sum(len(part.chunk) for part in parts) == parts[0].begun.size == 64 << 17
 
 
@@ -77,7 +77,7 @@ def test_grpcio_is_refused_as_it_should_be(tmp_path: Path) -> None:
             (Certificates(tmp_path / "foreign").files(CENTRAL), grpc.StatusCode.UNAVAILABLE),
         ):
             with Grpcio(server.port, certificates, files) as client, pytest.raises(grpc.RpcError) as refused:
-                list(client.call("CreateIndexReport", "unary_stream")(CREATE, timeout=10))
+                list(client.call("CreateIndexReport", "unary_stream")(CREATE, timeout=60))
             assert refused.value.code() is status
         assert not server.indexer.began.is_set()
 
@@ -94,7 +94,7 @@ def test_grpcio_can_read_why_a_call_failed(tmp_path: Path) -> None:
         Grpcio(server.port, certificates, None) as client,
     ):
         with pytest.raises(grpc.RpcError) as failed:
-            client.call("HasIndexReport")(HAS, timeout=10)
+            client.call("HasIndexReport")(HAS, timeout=60)
         assert failed.value.details() == "no definitions are active"
         trailers = dict(failed.value.trailing_metadata())
         status = failure_pb2.Status.FromString(trailers["grpc-status-details-bin"])
@@ -108,16 +108,16 @@ def test_grpcio_ends_its_stream_while_the_server_stops(tmp_path: Path) -> None:
         served(certificates.material(INDEXER)) as server,
         Grpcio(server.port, certificates, certificates.files(CENTRAL)) as client,
     ):
-        stream = client.call("CreateIndexReport", "unary_stream")(CREATE, timeout=20)
+        stream = client.call("CreateIndexReport", "unary_stream")(CREATE, timeout=60)
         assert next(stream).progress.stage == indexer_pb2.Progress.LAYERS
         loop = server.loop
-        stopping = asyncio.run_coroutine_threadsafe(server.one.stop(10), loop)
+        stopping = asyncio.run_coroutine_threadsafe(server.one.stop(60), loop)
         time.sleep(0.8)
         assert not stopping.done()
         loop.call_soon_threadsafe(server.indexer.gate.set)
         assert next(stream).progress.stage == indexer_pb2.Progress.MERGING
         assert list(stream) == []
-        stopping.result(5)
+        stopping.result(60)
 
 
 def test_grpcio_pings_as_often_as_it_may(tmp_path: Path) -> None:
@@ -135,9 +135,9 @@ def test_grpcio_pings_as_often_as_it_may(tmp_path: Path) -> None:
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=indexer_pb2.HasIndexReportReply.FromString,
             )
-            call(HAS, timeout=10)
+            call(HAS, timeout=60)
             time.sleep(1)
-            call(HAS, timeout=10)
+            call(HAS, timeout=60)
             assert server.one.connections == 1
 
 
@@ -149,7 +149,7 @@ def test_many_threads_of_grpcio_at_once(tmp_path: Path) -> None:
     ):
         call, answers = client.call("HasIndexReport"), []
         threads = [
-            threading.Thread(target=lambda: answers.extend(call(HAS, timeout=20).exists for _ in range(20)))
+            threading.Thread(target=lambda: answers.extend(call(HAS, timeout=60).exists for _ in range(20)))
             for _ in range(16)
         ]
         for thread in threads:
@@ -164,7 +164,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs Debi
 
 def curl(*arguments: str, give: bytes = b"") -> tuple[int, bytes, str]:
     done = subprocess.run(
-        ["curl", "-sS", "--max-time", "20", *arguments], input=give, capture_output=True, check=False
+        ["curl", "-sS", "--max-time", "120", *arguments], input=give, capture_output=True, check=False
     )
     return done.returncode, done.stdout, done.stderr.decode()
 
@@ -227,7 +227,7 @@ def test_a_browser_gets_pages_and_keeps_its_connections(tmp_path: Path) -> None:
 
     certificates = Certificates(tmp_path)
     with served(certificates.material(CENTRAL), services=[]) as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000)
         try:
             page = browser.new_context(ignore_https_errors=True).new_page()
             answer = page.goto(f"https://localhost:{server.port}/")

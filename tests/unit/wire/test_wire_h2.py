@@ -17,7 +17,7 @@ from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event, ResponseReceived, StreamReset, TrailersReceived
 from hyperframe.frame import Frame, PingFrame, SettingsFrame
 
-from redoubt.wire import channel, h2
+from redoubt.wire import channel, h2, ports
 from redoubt.wire.failures import Unavailable
 from redoubt.wire.identity import Service
 from redoubt.wire.proto.redoubt.v1 import indexer_grpc, indexer_pb2
@@ -68,7 +68,7 @@ class Raw:
         """What came until one of ``kind`` did, or the end."""
         while kind is None or not any(isinstance(event, kind) for event in self.events):
             try:
-                data = await asyncio.wait_for(self.reader.read(1 << 16), 5)
+                data = await asyncio.wait_for(self.reader.read(1 << 16), 60)
             except ConnectionError:
                 break
             if not data:
@@ -113,7 +113,7 @@ def test_a_stream_that_nobody_reads_does_not_pile_up(tmp_path: Path) -> None:
                         await asyncio.sleep(0.1)
                     assert last * len(served.indexer.part) < 8 << 20
                     # Other calls are not held up by it.
-                    assert (await indexer_grpc.IndexerStub(central).HasIndexReport(HAS, timeout=5)).exists
+                    assert (await indexer_grpc.IndexerStub(central).HasIndexReport(HAS, timeout=60)).exists
                     got = sum([len(part.chunk) async for part in stream])
                     assert got == 512 << 17
 
@@ -228,7 +228,7 @@ def test_a_message_that_is_none_is_refused(tmp_path: Path, data: bytes, status: 
 
 
 async def told(client: Raw) -> list[Event]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not trailers(client.events):
             client.events += client.h2.receive_data(await client.reader.read(1 << 16))
     return client.events
@@ -253,7 +253,7 @@ def test_what_is_not_http2_ends_the_connection_and_no_other(tmp_path: Path, byte
             served.channel(certificates.material(CENTRAL)) as central,
             raw(served.port, certificates, "h2") as (_, writer),
         ):
-            await central.ready(5)
+            await central.ready(60)
             writer.write(bytes_)
             await until(lambda: served.one.connections == 1)
             assert (await indexer_grpc.IndexerStub(central).HasIndexReport(HAS)).exists
@@ -333,10 +333,10 @@ def test_stopping_lets_a_stream_end_and_begins_no_other(tmp_path: Path) -> None:
                 served.channel(certificates.material(CENTRAL)) as central,
                 indexer_grpc.IndexerStub(central).CreateIndexReport.open() as stream,
             ):
-                await idle.ready(5)
+                await idle.ready(60)
                 await stream.send_message(CREATE, end=True)
                 assert (await stream.recv_message()).progress.stage == indexer_pb2.Progress.LAYERS
-                stopping = asyncio.create_task(served.one.stop(5))
+                stopping = asyncio.create_task(served.one.stop(60))
                 await until(lambda: served.one.connections == 1)
                 with pytest.raises(Unavailable), central.told():
                     await indexer_grpc.IndexerStub(central).HasIndexReport(HAS)
@@ -397,8 +397,9 @@ def test_a_deadline_ends_a_call_on_both_sides(tmp_path: Path) -> None:
             serving(certificates.material(INDEXER)) as served,
             served.channel(certificates.material(CENTRAL)) as central,
         ):
+            await central.ready(60)  # the deadline is of the call, and not of the handshake before it
             with pytest.raises(Unavailable, match="no answer in time"), central.told():
-                await indexer_grpc.IndexerStub(central).CreateIndexReport(CREATE, timeout=0.2)
+                await indexer_grpc.IndexerStub(central).CreateIndexReport(CREATE, timeout=1)
             await until(lambda: served.indexer.ended == ["cancelled"])
 
     run(work())
@@ -410,8 +411,8 @@ def test_a_channel_connects_again_and_waits_longer_between_failures(
     certificates = Certificates(tmp_path)
 
     async def work() -> None:
-        async with serving(certificates.material(INDEXER)) as served:
-            port = served.port
+        port = ports.free(1)[0]  # none that a connection of somebody else is given meanwhile
+        async with serving(certificates.material(INDEXER), port=port) as served:
             central = served.channel(certificates.material(CENTRAL))
             stub = indexer_grpc.IndexerStub(central)
             assert (await stub.HasIndexReport(HAS)).exists
@@ -430,7 +431,7 @@ def test_a_channel_connects_again_and_waits_longer_between_failures(
         monkeypatch.undo()
         with pytest.raises(Unavailable):
             await central.ready(0.0)
-        waiting = asyncio.create_task(central.ready(20))
+        waiting = asyncio.create_task(central.ready(60))
         again = OnePort(tls=certificates.material(INDEXER), services=[Indexer()])
         await again.start("127.0.0.1", port)
         await waiting
@@ -499,7 +500,7 @@ def test_a_connection_without_calls_is_not_kept_for_ever(tmp_path: Path) -> None
                 await known.ready()
                 client.send()
                 await client.receive()
-                assert served.one.connections == 1
+                await until(lambda: served.one.connections == 1)
 
     run(work())
 

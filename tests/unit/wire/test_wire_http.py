@@ -9,7 +9,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -273,8 +272,8 @@ def test_an_answer_that_nobody_reads_does_not_pile_up(tmp_path: Path) -> None:
     run(work())
 
 
-def limited(**more: Any) -> Limits:
-    return Limits(http=http1.Limits(header_time=0.2, body_idle=0.2), sweep=0.05, **more)
+def limited(seconds: float = 0.2) -> Limits:
+    return Limits(http=http1.Limits(header_time=seconds, body_idle=seconds), sweep=0.05)
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\nX", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"])  # fmt: skip
@@ -310,7 +309,7 @@ def test_a_body_that_trickles_is_not_waited_for(tmp_path: Path) -> None:
                 sent += 1
                 await asyncio.sleep(0.02)
             assert sent < 200
-            assert served.app.outcomes == ["disconnected"]
+            await until(lambda: served.app.outcomes == ["disconnected"])
 
     run(work())
 
@@ -320,11 +319,12 @@ def test_an_application_may_take_its_time(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with (
-            serving(certificates.material(INDEXER), limited()) as served,
+            serving(certificates.material(INDEXER), limited(1.0)) as served,
             raw(served.port, certificates) as (reader, writer),
         ):
             writer.write(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
-            await asyncio.sleep(0.5)
+            await served.app.began.wait()
+            await asyncio.sleep(1.5)
             served.app.gate.set()
             assert (await answer(reader))[0] == 200
 
@@ -390,7 +390,7 @@ def test_stopping_lets_a_request_end_and_closes_who_asks_nothing(tmp_path: Path)
             writer.write(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
             await served.app.began.wait()
             port = served.port
-            stopping = asyncio.create_task(served.one.stop(5))
+            stopping = asyncio.create_task(served.one.stop(60))
             assert await idle.read() == b""
             with pytest.raises(OSError):
                 await asyncio.open_connection("127.0.0.1", port)

@@ -29,14 +29,16 @@ def test_a_new_certificate_is_served_and_shown_without_a_restart(tmp_path: Path)
 
     async def work() -> None:
         server, client = certificates.files(INDEXER), certificates.files(CENTRAL)
-        async with serving(Material(server), Limits(reload=0.05, sweep=0.02)) as served:
+        shown = Material(server)
+        async with serving(shown, Limits(reload=0.05, sweep=0.02)) as served:
             async with served.channel(Material(client)) as central:
                 stub = indexer_grpc.IndexerStub(central)
                 await stub.HasIndexReport(HAS)
-                before = central.peer
-                certificates.files(INDEXER)
+                before, old = central.peer, shown.fingerprint
                 certificates.files(CENTRAL, identifier="Another")
-                await asyncio.sleep(0.3)
+                certificates.files(INDEXER)
+                await until(lambda: shown.fingerprint != old)
+                await asyncio.sleep(0.1)
                 await stub.HasIndexReport(HAS)
                 assert central.peer == before  # the same CAs: connections stay
                 central.close()
@@ -56,7 +58,8 @@ def test_a_ca_is_exchanged_while_calls_go_on(tmp_path: Path) -> None:
         server, client = certificates.files(INDEXER), certificates.files(CENTRAL)
         stray = certificates.files(CENTRAL, "stray")
         failures: list[Exception] = []
-        async with serving(Material(server), Limits(reload=0.02, sweep=0.01)) as served:
+        shown = Material(server)
+        async with serving(shown, Limits(reload=0.02, sweep=0.01)) as served:
             async with served.channel(Material(client)) as central:
                 stub, done = indexer_grpc.IndexerStub(central), asyncio.Event()
 
@@ -75,9 +78,12 @@ def test_a_ca_is_exchanged_while_calls_go_on(tmp_path: Path) -> None:
                     trusted = certificates.authority.trusted
                     for files in (server, client):
                         files.authorities[0].write_bytes(trusted)
+                    await until(lambda trusted=trusted: shown.trusted.strip() == trusted.strip())
                     await asyncio.sleep(0.15)
-                    certificates.files(INDEXER)
+                    old = shown.fingerprint
                     certificates.files(CENTRAL)
+                    certificates.files(INDEXER)
+                    await until(lambda old=old: shown.fingerprint != old)
                     await asyncio.sleep(0.15)
                 done.set()
                 await calls
@@ -141,7 +147,7 @@ def test_a_stream_ends_when_the_ca_that_its_caller_came_with_is_trusted_no_more(
                         server.authorities[0].write_bytes(certificates.authority.retire().trusted)
                         await served.one.refresh()
                         with pytest.raises(Unavailable), early.told():
-                            await asyncio.wait_for(stream.recv_message(), 10)
+                            await asyncio.wait_for(stream.recv_message(), 60)
                             await stream.recv_trailing_metadata()
                         served.indexer.gate.set()
                         assert await other.recv_message() is not None
@@ -266,7 +272,7 @@ def twice(context: ssl.SSLContext, port: int) -> list[tuple[bool, bytes]]:
     found, session = [], None
     for _ in range(2):
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
             context.wrap_socket(plain, server_hostname="localhost", session=session) as connection,
         ):
             connection.sendall(GET)
