@@ -19,22 +19,26 @@ Listening: TypeAlias = socket.socket
 _PATIENCE = 3.0
 #: Below the ports that Linux gives to connections (``ip_local_port_range``, from 32768 unless somebody set it).
 _OURS = range(20_000, 32_000)
+#: What this process was given, and may not listen on yet.
+_given: set[int] = set()
 
 
 def free(count: int) -> list[int]:
     """TCP ports of the loopback address on which nobody listens now.
 
-    None that the kernel gives to connections: such a one can be somebody's before it is listened on.
+    None that the kernel gives to connections: such a one can be somebody's before it is listened on. And none twice.
     """
     with ExitStack() as stack:
         ports: list[int] = []
-        for port in (*random.sample(_OURS, len(_OURS)), *[0] * count):
+        left = [port for port in _OURS if port not in _given]
+        for port in (*random.sample(left, len(left)), *[0] * count):
             if len(ports) == count:
                 break
             listening = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
             with suppress(OSError):
                 listening.bind(("127.0.0.1", port))
                 ports.append(int(listening.getsockname()[1]))
+        _given.update(ports)
         return ports
 
 

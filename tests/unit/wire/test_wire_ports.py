@@ -12,7 +12,7 @@ from redoubt.wire import ports
 
 
 def taken() -> tuple[socket.socket, int]:
-    one = socket.create_server(("127.0.0.1", 0))
+    one = socket.create_server(("127.0.0.1", ports.free(1)[0]))  # no connection's, once it is free again
     return one, one.getsockname()[1]
 
 
@@ -51,9 +51,13 @@ def test_every_address_means_ipv6_as_well_where_there_is_any() -> None:
 
 def test_free_ports_are_none_that_a_connection_could_get(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "_OURS", range(20_000, 20_040))
+    monkeypatch.setattr(ports, "_given", set())
     found = ports.free(10)
     assert len(set(found)) == 10
     assert set(found) <= set(range(20_000, 20_040))
+    # Whoever was given one may not listen yet.
+    assert not set(found) & {port for _ in range(30) for port in ports.free(1)}
+    monkeypatch.setattr(ports, "_given", set())
     with socket.create_server(("127.0.0.1", found[0])):
         assert found[0] not in ports.free(30)
     monkeypatch.setattr(ports, "_OURS", range(0))
