@@ -97,7 +97,7 @@ class Process:
         """The administrator's client, once it answers."""
         base = f"https://localhost:{self.port}"
         async with httpx.AsyncClient(verify=self._tls, base_url=base, auth=ADMIN, timeout=60) as client:
-            ends = time.monotonic() + 60
+            ends = time.monotonic() + 120
             while True:
                 assert self.process.poll() is None, self._log.read_text()
                 try:
@@ -126,7 +126,7 @@ async def body(path: Path) -> AsyncIterator[bytes]:
 def killed(url: str, data: Path, bundle: Path, step: str) -> None:
     """Upload in a process of its own, that is killed at ``step``."""
     words = [sys.executable, __file__, url, str(data), str(bundle), step]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == -signal.SIGKILL, f"{step}: {done.returncode} {done.stdout} {done.stderr}"
 
 

@@ -52,7 +52,7 @@ guard.run(work())
 
 def ran(service: str, settings: dict[str, object]) -> str:
     program = PROGRAM.format(far=FAR, settings=settings, service=service)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().splitlines()[-1]
 

@@ -80,7 +80,7 @@ def served(url: str, folder: Path) -> Iterator[Served]:
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
-        assert started.wait(60), "Central does not start"
+        assert started.wait(120), "Central does not start"
         body = {"name": "test", "roles": ["Admin"]}
         generate = f"{address[0]}/v1/apitokens/generate"
         tls = ssl.create_default_context(cafile=ca)

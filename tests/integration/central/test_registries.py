@@ -302,6 +302,7 @@ def test_a_registry_that_stalls_is_given_up_when_somebody_says_so(run: Run) -> N
             await call(central, "DELETE", f"/v1/images/scans/{jobs[0]['id']}", code=404)
             (job,) = (await central.get("/v1/images/scans"))["scans"]
             assert job["state"] == "CANCELLED"
+            silent.close()  # or the Indexer, which reads from it, ends half a minute later
 
         run(work)
 
