@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from redoubt.central.clusters.records import Cluster
 from redoubt.central.hub.intake import Intake, Link
 from redoubt.central.hub.receiving import ClusterRef
 from redoubt.central.hub.session import Inbox
+from redoubt.central.hub.told import Told
 from redoubt.central.refusals import FailedPrecondition, Unavailable
 from redoubt.central.store.clusters import ClusterStore
 from redoubt.central.store.hub import hold
@@ -87,6 +88,31 @@ async def hung_up(running: Watched) -> None:
 
 def names(answer: dict[str, Any]) -> list[str]:
     return [each["name"] for each in answer["deployments"]]
+
+
+def test_who_is_being_told_all_is_told_nothing_else_before(
+    central: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(running: Watched) -> None:
+        first = Told.first
+
+        async def slowly(self: Told) -> AsyncIterator[pb.ToSensor]:
+            async for message in first(self):
+                yield message
+                if message.HasField("welcome"):
+                    running.hub.pusher.look()  # as where another replica has something for a Sensor
+                    await asyncio.sleep(0.5)
+
+        monkeypatch.setattr(Told, "first", slowly)
+        cluster = await running.cluster("north")
+        async with sensor(running, cluster) as one:
+            await one.ready()
+            order = [each.WhichOneof("message") for each in one.told]
+            assert [each for each in order if each != "authorities"] == [
+                *("welcome", "config", "policies", "baselines", "known")
+            ]
+
+    central(work)
 
 
 def test_what_is_sent_again_is_stored_once_and_what_was_acknowledged_is_not_asked_for(

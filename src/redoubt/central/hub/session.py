@@ -109,6 +109,8 @@ class Session:
         self._wake = asyncio.Event()
         self._look_now = asyncio.Event()
         self._confirmed = link.acknowledged
+        #: Whether all that the Sensor decides by was told, in its order; what is otherwise since comes after that.
+        self._told_all = False
 
     def tell(self, message: pb.ToSensor) -> None:
         """See ``Outlet``."""
@@ -170,6 +172,7 @@ class Session:
     async def _write(self) -> None:
         async for message in self._told.first():
             await self._stream.send_message(message)
+        self._told_all = True
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -202,8 +205,9 @@ class Session:
             look = await self._store.look(self._link.cluster.id, self._link.holder)
             if look is None:
                 raise Lost
-            for message in await self._told.changed(look):
-                self.tell(message)
+            if self._told_all:
+                for message in await self._told.changed(look):
+                    self.tell(message)
             authorities = await self._issuer.authorities()
             if authorities and authorities != self._authorities:
                 self._authorities = authorities
