@@ -60,6 +60,11 @@ class Job:
     waiting: int = 0
     task: asyncio.Task[Kept] | None = None
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether it ends for nobody's sake: who asks now takes no part in it."""
+        return self.task is not None and self.task.cancelling() > 0
+
     def told(self) -> ScanJob:
         """As it is now."""
         return ScanJob(

@@ -123,6 +123,8 @@ class Scanning:
         self._slots = asyncio.Semaphore(self.pace.at_once)
         self._matching = asyncio.Semaphore(self.pace.at_once)
         self._jobs: dict[tuple[str, str, bool], Job] = {}
+        #: Cancelled, and not yet over, while the same image is scanned for somebody else.
+        self._cancelled: list[Job] = []
         self._rematches: dict[str, asyncio.Task[Kept]] = {}
         self._ended: deque[Job] = deque(maxlen=_TOLD)
 
@@ -131,7 +133,7 @@ class Scanning:
 
     async def stop(self) -> None:
         """End what is under way."""
-        scans = [job.task for job in self._jobs.values() if job.task]
+        scans = [job.task for job in (*self._cancelled, *self._jobs.values()) if job.task]
         await tasks.end(*scans, *self._rematches.values())
 
     # Scans
@@ -163,7 +165,7 @@ class Scanning:
 
     def jobs(self) -> list[ScanJob]:
         """Scans that wait or are under way, the oldest first, and then those that ended lately, the newest first."""
-        return [job.told() for job in (*self._jobs.values(), *reversed(self._ended))]
+        return [job.told() for job in (*self._cancelled, *self._jobs.values(), *reversed(self._ended))]
 
     def cancel(self, identifier: str) -> None:
         """End a scan for all who wait for it. Raises ``NotFound``."""
@@ -223,10 +225,12 @@ class Scanning:
         key = (str(reference), platform, force)
         # Who does not insist on a new look takes part in one that somebody else insists on.
         for each in (key, (*key[:2], True)):
-            if (found := self._jobs.get(each)) is not None:
+            if (found := self._jobs.get(each)) is not None and not found.cancelled:
                 return found
         if len(self._jobs) >= self.pace.most:
             raise Exhausted(f"{len(self._jobs)} scans wait already; try again later", 30.0)
+        if (cancelled := self._jobs.get(key)) is not None:
+            self._cancelled.append(cancelled)
         job = Job(str(reference), force)
         job.task = asyncio.create_task(self._run(job, reference, platform))
         self._jobs[key] = job
@@ -234,7 +238,10 @@ class Scanning:
         return job
 
     def _over(self, key: tuple[str, str, bool], job: Job) -> None:
-        self._jobs.pop(key, None)
+        if self._jobs.get(key) is job:
+            del self._jobs[key]
+        else:
+            self._cancelled.remove(job)
         self._ended.append(job)
 
     async def _run(self, job: Job, reference: ImageReference, platform: str) -> Kept:

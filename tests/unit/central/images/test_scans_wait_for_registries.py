@@ -89,7 +89,7 @@ def run(
         finally:
             await scanning.stop()
 
-    asyncio.run(asyncio.wait_for(whole(), 20))
+    asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 def until(times: int, error: RedoubtError) -> Callable[[str, int], RedoubtError | None]:
@@ -182,6 +182,39 @@ def test_while_it_waits_it_is_shown_cancelled_and_in_nobodys_way() -> None:
         assert ended[NAME] == (State.CANCELLED, None)
 
     run(registry, work, Pace(at_once=1))
+
+
+def test_who_asks_while_a_scan_is_being_cancelled_takes_no_part_in_it() -> None:
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    class Slow(Scanner):
+        async def index(self, reference: str, access: Access, **more: Any) -> IndexReport:
+            report = await super().index(reference, access, **more)
+            if self.tries[reference] == 1:
+                begun.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    await over.wait()  # it takes a moment to end
+            return report
+
+    async def whole() -> None:
+        scanner = Slow(until(0, TryLater("never")))
+        scanning = Scanning(
+            cast(ImageStore, Store()), scanner, scanner, Registries(), active=lambda: "sha256:d", pace=QUICK
+        )
+        first = asyncio.create_task(scanning.scan(NAME))
+        await begun.wait()
+        first.cancel()  # its caller is gone
+        await asyncio.wait([first])
+        second = asyncio.create_task(scanning.scan(NAME))
+        await asyncio.sleep(0.01)
+        over.set()
+        assert (await second).index.image.reference == NAME
+        await scanning.stop()
+        assert sorted(job.state.value for job in scanning.jobs()) == ["CANCELLED", "DONE"]
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 def test_no_more_are_worked_on_at_once_than_is_said_however_they_waited() -> None:
