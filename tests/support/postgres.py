@@ -76,7 +76,13 @@ def _drop(url: str, name: str) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = current_user",
             name,
         )
-        await connection.execute(f'DROP DATABASE IF EXISTS "{name}"')
+        for left in reversed(range(12)):
+            try:
+                await connection.execute(f'DROP DATABASE IF EXISTS "{name}"')
+                break
+            except asyncpg.ObjectInUseError:  # PostgreSQL waits for others to go, but only five seconds
+                if not left:
+                    raise
         await connection.close()
 
     asyncio.run(drop())
