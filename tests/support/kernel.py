@@ -67,6 +67,19 @@ _MISSING = missing()
 needs_bpf = pytest.mark.skipif(bool(_MISSING), reason=_MISSING or "-")
 
 
+def removed(folder: Path) -> None:
+    """Remove a cgroup: who was in it is gone a moment after it was waited for."""
+    end = time.monotonic() + DEADLINE
+    while True:
+        try:
+            folder.rmdir()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+
+
 class Contained:
     """A cgroup that looks like the one of a container of a pod: any, or the one with that UID."""
 
@@ -82,15 +95,7 @@ class Contained:
         return self
 
     def __exit__(self, *_: object) -> None:
-        end = time.monotonic() + DEADLINE
-        while True:  # who was in it is gone a moment after it was waited for
-            try:
-                self.folder.rmdir()
-                break
-            except OSError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.01)
+        removed(self.folder)
         for folder in list(self.folder.parents)[:3]:
             with suppress(OSError):  # another test's are in it
                 folder.rmdir()

@@ -93,7 +93,7 @@ def test_child_dies_when_its_parent_is_killed(tmp_path: Path) -> None:
         time.sleep(0.01)
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while _alive(int((tmp_path / "pid").read_text())) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not _alive(int((tmp_path / "pid").read_text()))
@@ -102,6 +102,6 @@ def test_child_dies_when_its_parent_is_killed(tmp_path: Path) -> None:
 def _alive(process: int) -> bool:
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except OSError:  # also where it goes between opening and reading
         return False
     return state != "Z"

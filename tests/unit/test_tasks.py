@@ -78,10 +78,15 @@ def test_what_is_done_over_and_over_goes_on_after_a_failure_and_when_it_is_due()
         background.begin(
             tasks.over_and_over(look, lambda reason: reasons.append(reason), every=3600, due=due), "looks"
         )
+        async with asyncio.timeout(10):
+            while len(looks) > 2:
+                await asyncio.sleep(0)
         await asyncio.sleep(0.01)
         assert len(looks) == 2, "true: again at once; false: after the pause"
         due.set()
-        await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while not reasons:
+                await asyncio.sleep(0)
         assert reasons == ["ValueError"]
         due.set()
         await looked.wait()

@@ -15,7 +15,7 @@ import pytest
 from redoubt.collector.loader import Probe, Settings
 from redoubt.collector.observer import Observer
 from redoubt.model.noderecords import Process
-from support.kernel import DEADLINE, Contained, line, needs_bpf, paths, watching
+from support.kernel import DEADLINE, Contained, line, needs_bpf, paths, removed, watching
 
 pytestmark = needs_bpf
 
@@ -160,7 +160,7 @@ def test_a_container_hides_in_no_cgroup_that_it_makes(depth: int) -> None:
             told = collector.of(container, Process)
         finally:
             for each in reversed(deep[1:]):
-                each.rmdir()
+                removed(each)
     assert [each.arguments[-1] for each in told][1:] == ["hidden"]
     assert told[-1].pod == container.pod
 

@@ -36,7 +36,7 @@ async def watched(
     tmp_path: Path, store: Store, *settings: str
 ) -> AsyncIterator[tuple[Sensor, Running, Certificates]]:
     certificates = Certificates(tmp_path)
-    async with sensor(store, certificates.material(Service.SENSOR), grace=5.0, address_grace=0.5) as serving:
+    async with sensor(store, certificates.material(Service.SENSOR), grace=60.0, address_grace=0.5) as serving:
         running = begin(certificates, serving.port, *settings)
         try:
             await until(lambda: bool(serving.runtime.sessions), DEADLINE)
@@ -92,12 +92,15 @@ def test_a_real_containers_process_breaks_a_policy_and_its_port_is_an_endpoint(t
             )
             assert serving.sent.processes == []
             store.add("web", container.identifier, container.pod)
-            await until(lambda: bool(serving.sent.alerts and serving.sent.endpoints), DEADLINE)
+            await until(
+                lambda: bool(serving.sent.alerts) and any(each.closed for each in serving.sent.endpoints),
+                DEADLINE,
+            )
         (alert,) = serving.sent.alerts
         assert alert.process_violation is not None
         assert {each.pod_uid for each in alert.process_violation.processes} == {container.pod}
         assert [each.pod_id for each in store.enforced] == ["web-1"]
-        (port,) = serving.sent.endpoints  # it began and ended while it was waited for the pod's status
+        port = serving.sent.endpoints[-1]  # its end; its beginning came before that, or with it
         assert (port.port, port.pod_uid, port.exec_file_path) == (8080, container.pod, "/bin/busybox")
         assert port.closed is not None
         assert port.closed > port.seen

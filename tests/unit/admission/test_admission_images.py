@@ -88,10 +88,15 @@ def test_what_was_begun_is_ended_though_nobody_waits_any_more() -> None:
     async def work() -> None:
         kept = Kept(Source(scanned()))
         kept.source.gate.clear()
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(kept.ask(), 0.01)
+        asking = asyncio.create_task(kept.ask())
+        async with asyncio.timeout(30):
+            while not kept.source.asked:
+                await asyncio.sleep(0.001)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
         kept.source.gate.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while kept.images.known(NAME, "", RULES, NOW) is None:
                 await asyncio.sleep(0.001)
         assert len(kept.source.asked) == 1
