@@ -142,7 +142,10 @@ class Up:
         """The process of the service called ``name``: ``central``, ``indexer``, ``matcher`` or ``postgres``."""
         assert self.process is not None
         for pid in _children(self.process.pid):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except OSError:  # it has just ended
+                continue
             if command[-2:-1] == [name.encode()] or (name == "postgres" and b"postgres" in command[0]):
                 return pid
         raise LookupError(name)
@@ -203,7 +206,7 @@ class Up:
 def _children(pid: int) -> list[int]:
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
-    except FileNotFoundError:
+    except OSError:
         return []
     found: list[int] = []
     for task in tasks:
