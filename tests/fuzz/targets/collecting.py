@@ -27,10 +27,10 @@ _REQUESTED = {
 
 def _ring(data: bytes) -> int:
     """How many records a text of them is, each with its length before it."""
-    found = 0
-    while len(data) >= 2:
-        length = int.from_bytes(data[:2], "little")
-        one, data = data[2 : 2 + length], data[2 + length :]
+    found = at = 0
+    while at + 2 <= len(data):
+        length = int.from_bytes(data[at : at + 2], "little")
+        one, at = data[at + 2 : at + 2 + length], at + 2 + length
         try:
             records.decode(memoryview(one))
         except records.Spoilt:
