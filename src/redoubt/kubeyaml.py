@@ -30,8 +30,7 @@ def objects(text: str) -> Iterator[dict[str, Any]]:
     """Each object; ``kind``, where it is said, is a text. Raises ``UnreadableInput``, ``LimitExceeded``."""
     if len(text) > LARGEST:
         raise LimitExceeded(f"the YAML has {len(text)} characters; at most {LARGEST} are read")
-    documents = _documents(text)
-    for each in documents:
+    for each in _documents(text):
         if each is None:
             continue
         items = [each]

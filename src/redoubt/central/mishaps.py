@@ -19,6 +19,7 @@ from redoubt.errors import (
     UnreadableInput,
     UsageError,
 )
+from redoubt.postgres.failures import passing
 from redoubt.wire import failures
 
 _log = structlog.get_logger("api")
@@ -36,23 +37,11 @@ _OURS: tuple[tuple[type[RedoubtError], Code], ...] = (
     (AccessDenied, Code.FAILED_PRECONDITION),
 )
 
-_AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # how asyncpg stumbles over a connection that breaks between two messages
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.CannotConnectNowError,
-    ConnectionError,
-    TimeoutError,
-)
-
 
 def away(error: BaseException) -> bool:
     """Whether the database is not there, or not for us now; the call may be repeated."""
-    # Its socket is missing while it is started; a file's name would be said.
-    missing = isinstance(error, FileNotFoundError) and error.filename is None
-    return missing or isinstance(error, _AWAY)
+    ended = asyncpg.InterfaceError, asyncpg.OperatorInterventionError  # a statement of ours, whatever it was
+    return passing(error) or isinstance(error, ended)
 
 
 def code_of(error: RedoubtError) -> Code:

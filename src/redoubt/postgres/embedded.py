@@ -241,7 +241,7 @@ class Embedded:
                     env=dict(cluster.ENVIRONMENT),
                     start_new_session=True,  # Ctrl-C is for us; we end it when our work with it is done
                     preexec_fn=bound(signal.SIGINT),
-                    text=False,
+                    text=False,  # said, so that the type is that of bytes whatever the rest may be
                     **user.as_child,
                 )
                 return self._child

@@ -41,7 +41,7 @@ def where(url: str) -> str:
 
 def passing(error: BaseException) -> bool:
     """Whether waiting may help, as while a server starts or is started again."""
-    if _of_tls(error):
+    if _of_tls(error) or _of_a_file(error):
         return False
     if isinstance(error, asyncpg.InterfaceError):
         return "closed" in str(error) or "closing" in str(error)
@@ -90,6 +90,11 @@ def translated(error: BaseException, url: str = "") -> RedoubtError:
 def _of_tls(error: BaseException) -> bool:
     # By name: the module ``ssl`` makes connections, and those are egress's alone.
     return any(each.__module__ == "ssl" and each.__name__ == "SSLError" for each in type(error).__mro__)
+
+
+def _of_a_file(error: BaseException) -> bool:
+    # Of the server's socket, which is not there while it starts, no name is said.
+    return isinstance(error, FileNotFoundError) and error.filename is not None
 
 
 def _reason(error: BaseException) -> str:

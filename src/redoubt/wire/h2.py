@@ -187,7 +187,7 @@ class _Processor(EventsProcessor):
             super().process_connection_terminated(event)
             return
         self.draining = True
-        self.handler.connection_lost = True  # type: ignore[attr-defined]  # a channel connects anew for the next call
+        self.handler.connection_lost = True  # type: ignore[attr-defined]  # a client's has it: it connects anew for the next call
         unseen = [
             s
             for number, s in self.streams.items()

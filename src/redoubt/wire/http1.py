@@ -47,7 +47,7 @@ class Http1(HttpToolsProtocol):
         #: When the sweeper ends the connection; None while it is the application that takes its time.
         self.deadline: float | None = time.monotonic() + limits.header_time
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # asyncio says BaseTransport
         self._identity = identity_of(transport)
         super().connection_made(transport)
 

@@ -207,9 +207,8 @@ def test_two_replicas_share_what_is_due(migrated: Migrated, tmp_path: Path) -> N
         await central.deployed(*(made(f"{SHOP}-{at}", f"shop-{at}") for at in range(60)))
         other = Keeping(central.services, pause=0)
         await asyncio.gather(central.looked(), other.look(), other.look())
-        end = (
-            time.monotonic() + 30
-        )  # Central's own, in the background, has its share, and may have had all due again
+        # Central's own, in the background, has its share, and may have had all due again.
+        end = time.monotonic() + 30
         left = "SELECT 60 - (SELECT count(*) FROM risks WHERE kind = 'deployment') + (SELECT count(*) FROM risk_due)"
         while await central.pool.fetchval(left):
             assert time.monotonic() < end, "not all 60 were looked at within 30 s"

@@ -128,9 +128,9 @@ def test_without_bpf_it_says_so_and_sees_what_it_can() -> None:
 
 @needs_connector
 def test_programs_that_live_long_enough_are_all_told_without_bpf() -> None:
-    times = "i=0; while [ $i -lt 100 ]; do {}; i=$((i+1)); done"
-    begun, ended = times.format("/bin/sh -c 'read x' <&3 &").replace("&;", "&"), times.format("echo")
-    script = f"exec 3<> fifo; {begun}; sleep 0.5; {ended} >&3; wait"
+    # Each ends by a line of its own, which waits for whoever begins late.
+    begun = "i=0; while [ $i -lt 100 ]; do /bin/sh -c 'read x' <&3 & i=$((i+1)); done"
+    script = f"exec 3<> fifo; {begun}; sleep 0.5; seq 100 >&3; wait"
     with Contained() as container, Watching(method="proc_connector") as collector:
         container.run("/bin/sh", "-c", f"cd $(mktemp -d) && mkfifo fifo && ({script}); rm -r $PWD")
         collector.stop()

@@ -83,30 +83,31 @@ def test_a_real_containers_process_breaks_a_policy_and_its_port_is_an_endpoint(t
         enforcement_actions=("KILL_POD_ENFORCEMENT",),
     )
 
-    async def work(container: Contained) -> None:
+    async def work(container: Contained, other: Contained) -> None:
         store = Store([shells])
+        store.add("other", other.identifier, other.pod)
         async with watched(tmp_path / "tls", store) as (serving, _, _):
             # The pod's status comes after the container began, as the kubelet has it.
             await asyncio.to_thread(
                 contained, tmp_path / "bundle", container, "/bin/sh", "-c", SCRIPT.format(address="127.0.0.1")
             )
-            assert serving.sent.processes == []
+            # What is told after it is here: so all of it is, and waits.
+            await asyncio.to_thread(other.run, "/bin/true")
+            await until(lambda: bool(serving.sent.processes), DEADLINE)
+            assert {each.pod_uid for each in serving.sent.processes} == {other.pod}
             store.add("web", container.identifier, container.pod)
-            await until(
-                lambda: bool(serving.sent.alerts) and any(each.closed for each in serving.sent.endpoints),
-                DEADLINE,
-            )
+            await until(lambda: bool(serving.sent.alerts and serving.sent.endpoints), DEADLINE)
         (alert,) = serving.sent.alerts
         assert alert.process_violation is not None
         assert {each.pod_uid for each in alert.process_violation.processes} == {container.pod}
         assert [each.pod_id for each in store.enforced] == ["web-1"]
-        port = serving.sent.endpoints[-1]  # its end; its beginning came before that, or with it
+        (port,) = serving.sent.endpoints  # it began and ended while it was waited for the pod's status
         assert (port.port, port.pod_uid, port.exec_file_path) == (8080, container.pod, "/bin/busybox")
         assert port.closed is not None
         assert port.closed > port.seen
 
-    with Contained() as container:
-        run(work(container), DEADLINE)
+    with Contained() as container, Contained() as other:
+        run(work(container, other), DEADLINE)
 
 
 def test_hostile_arguments_arrive_and_are_in_no_log(tmp_path: Path) -> None:

@@ -34,13 +34,10 @@ def test_work_and_memory_grow_with_the_size(name: str) -> None:
     for shape in islice(amplify.shapes(seed), len(name) % 3, None, 3):
         cost = amplify.cost(target.run, shape, SMALL, LARGE)
         assert not isinstance(cost, str), (shape.name, cost)
-        # Others on the same cores may make one of both sizes cost twice as much: whatever grows does so each time.
-        for _ in range(3):
-            if not cost.grows:
-                break
+        if cost.grows:
             cost = amplify.cost(target.run, shape, amplify.LARGE, 4 * amplify.LARGE)
             assert not isinstance(cost, str), (shape.name, cost)
-        assert not cost.grows, (shape.name, cost)
+            assert not cost.grows, (shape.name, cost)
         memory = OF_YAML if name.endswith(YAML) else MEMORY
         assert cost.memory < ALWAYS + memory * 4 * amplify.LARGE, (shape.name, cost)
 

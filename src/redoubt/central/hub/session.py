@@ -109,8 +109,6 @@ class Session:
         self._wake = asyncio.Event()
         self._look_now = asyncio.Event()
         self._confirmed = link.acknowledged
-        #: Whether all that the Sensor decides by was told, in its order; what is otherwise since comes after that.
-        self._told_all = False
 
     def tell(self, message: pb.ToSensor) -> None:
         """See ``Outlet``."""
@@ -172,7 +170,6 @@ class Session:
     async def _write(self) -> None:
         async for message in self._told.first():
             await self._stream.send_message(message)
-        self._told_all = True
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -205,9 +202,8 @@ class Session:
             look = await self._store.look(self._link.cluster.id, self._link.holder)
             if look is None:
                 raise Lost
-            if self._told_all:
-                for message in await self._told.changed(look):
-                    self.tell(message)
+            for message in await self._told.changed(look):
+                self.tell(message)
             authorities = await self._issuer.authorities()
             if authorities and authorities != self._authorities:
                 self._authorities = authorities

@@ -49,13 +49,15 @@ class Told:
         self._welcome = welcome
         self._config = b""
         self._revision: tuple[int, int] | None = None
+        #: Whether the Sensor was told all, in its order: what is otherwise since comes after that.
+        self._all = False
 
     async def first(self) -> AsyncIterator[pb.ToSensor]:
         """All of it."""
         yield pb.ToSensor(welcome=self._welcome)
         look = await self._hub.look(self._cluster, self._holder)
         if look is not None:
-            for message in await self.changed(look):
+            for message in await self._others(look):
                 yield message
         baselines = await self._baselines.whole(self._cluster)
         for portion in portions.baselines(baselines):
@@ -67,9 +69,13 @@ class Told:
                 for each in known[at : at + _KNOWN]
             )
             yield pb.ToSensor(known=pb.Known(objects=part, whole=at + _KNOWN >= len(known)))
+        self._all = True
 
     async def changed(self, look: Look) -> list[pb.ToSensor]:
-        """Config and policies, where they are others than were told last."""
+        """Config and policies, where they are others than were told last; nothing before all was told."""
+        return await self._others(look) if self._all else []
+
+    async def _others(self, look: Look) -> list[pb.ToSensor]:
         messages = []
         record = _records.decode(look.record)
         delegated = _delegations.decode(look.delegation or "{}")
