@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,7 +30,7 @@ def _indexer(up: Up) -> str:
             told = (process / "environ").read_bytes().split(b"\0") if process.name.isdigit() else []
         except OSError:
             continue
-        found = dict(each.decode().partition("=")[::2] for each in told)
+        found = dict(os.fsdecode(each).partition("=")[::2] for each in told)
         if found.get("REDOUBT_SCANNER_DATA") == str(up.data / "indexer"):
             return f"127.0.0.1:{found['REDOUBT_SCANNER_PORT']}"
     raise AssertionError("no Indexer runs")

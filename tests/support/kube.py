@@ -507,8 +507,11 @@ def running(*, controllers: bool = True) -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kube() -> Iterator[Cluster]:
-    """A cluster for the session's tests of this worker: use namespaces of your own, and take webhooks away again."""
+    """A cluster for the module's tests: use namespaces of your own, and take webhooks away again.
+
+    A session's would be one for each module as well, since it is imported, and none would end before the session does.
+    """
     with running() as cluster:
         yield cluster
