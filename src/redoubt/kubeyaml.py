@@ -5,6 +5,7 @@ The text is limited, and so are depth and aliases, as a few of these can stand f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from redoubt.errors import LimitExceeded, UnreadableInput
 
 LARGEST = 2 << 20
 _DEEPEST, _ALIASES = 100, 20
+#: What somebody wrote as JSON: in YAML, too, but what is wrong with it as YAML would mislead.
+_LIKE_JSON = re.compile(r'\s*\{\s*"')
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen as it runs
@@ -56,11 +59,12 @@ def reference(given: dict[str, Any]) -> str:
 
 def _documents(text: str) -> list[Any]:
     """As ``kubectl`` has it, what begins like JSON is JSON, and YAML only if it is none."""
+    spoilt = ""
     if text.lstrip().startswith("{"):
         try:
             document = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-            pass
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+            spoilt = str(error) if _LIKE_JSON.match(text) else ""
         else:
             _check_depth(document)
             return [document]
@@ -68,7 +72,10 @@ def _documents(text: str) -> list[Any]:
         _check(text)
         return list(yaml.load_all(text, Loader=_Loader))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UnreadableInput(f"the YAML cannot be read: {_reason(error)[:300]}") from None
+        reason = (
+            f"the JSON cannot be read: {spoilt}" if spoilt else f"the YAML cannot be read: {_reason(error)}"
+        )
+        raise UnreadableInput(reason[:325]) from None
 
 
 def _check_depth(document: object) -> None:

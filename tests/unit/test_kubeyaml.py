@@ -49,6 +49,13 @@ def test_what_is_neither_is_refused(text: str) -> None:
         list(kubeyaml.objects(text))
 
 
+def test_what_is_wrong_is_said_of_what_somebody_wrote() -> None:
+    with pytest.raises(UnreadableInput, match=r"^the JSON cannot be read: Input data was truncated$"):
+        list(kubeyaml.objects('{"kind": "Pod", "metadata": {"name": "\\ud83d\\ude00"'))
+    with pytest.raises(UnreadableInput, match=r"^the YAML cannot be read: line "):
+        list(kubeyaml.objects("{kind: Pod"))
+
+
 def test_json_of_nothing_but_lists_is_no_object() -> None:
     with pytest.raises(RedoubtError):
         list(kubeyaml.objects('{"kind": "List", "items": [[1]]}'))
